@@ -17,6 +17,7 @@ import buildpush
 from buildpush import places
 from buildpush.artifactory import publishing
 from buildpush.credentials.docker import Credential, Keychain
+from buildpush.engines.docker.buildkit import auths
 from buildpush.foundation.errors import AuthenticationError, BuildPushError
 from buildpush.foundation.secrets import Secret
 from buildpush.http import client
@@ -398,3 +399,14 @@ def test_whoever_leads_elsewhere_gets_no_credential_there(place, box, run, trick
             assert "x-jfrog-art-api" not in lower
             assert box.token.reveal() not in text
             assert box.password.reveal() not in text
+
+
+def test_engines_get_a_token_as_the_password_of_its_user_or_as_it_is():
+    def login(token, username=""):
+        return auths({"a.test": Credential(username, Secret(token, "t"), "t", "access")})["a.test"]
+
+    claims = base64.urlsafe_b64encode(b'{"sub":"jfac@01/users/ci"}').decode().rstrip("=")
+    token = f"e30.{claims}.sig"
+    assert login(token) == {"auth": base64.b64encode(f"ci:{token}".encode()).decode()}
+    assert login("of-no-user", "me") == {"auth": base64.b64encode(b"me:of-no-user").decode()}
+    assert login("of-no-user") == {"registrytoken": "of-no-user"}

@@ -157,3 +157,46 @@ def test_a_secret_of_the_vault_reaches_the_build_and_nothing_that_is_left(
         docker("rmi", "--force", name)
     assert "********" in shown.err  # the step printed it, so the log had it to hide
     assert not [text for text in left if secret in text]
+
+
+TOKEN_THEN_BUILD = """\
+- step:
+    type: Plugin
+    name: Publish
+    identifier: publish
+    spec:
+      image: plugins/artifactory-publish-docker-buildinfo
+      settings:
+        url: @URL
+        docker_image: docker-local/base:1
+        build_name: base
+        build_number: "1"
+        access_token: <+secrets.getValue("x")>
+- step:
+    type: BuildAndPushDockerRegistry
+    name: Build
+    identifier: build
+    spec:
+      repo: @HOST/docker-local/app
+      tags: ["1"]
+      envVariables: {PLUGIN_ENGINE: "@ENGINE", @MORE}
+"""
+
+
+@pytest.mark.parametrize("more", ["PLUGIN_NO_PUSH: 'true'", "PLUGIN_NO_CACHE: 'true'"])
+@pytest.mark.parametrize("engine", ["docker", "buildx", "buildah"])
+def test_an_access_token_opens_base_images_for_engines_too(site, base, monkeypatch, tmp_path, need, engine, more):
+    need(engine)
+    monkeypatch.setenv("BUILDPUSH_SECRET_X", site.token.reveal())
+    based = f"{site.host}/docker-local/base:1"
+    docker("tag", base, based)
+    docker("push", based)
+    docker("rmi", based)
+    docker("logout", site.host)
+    (tmp_path / "Dockerfile").write_text(f"FROM {based}\nRUN echo built > /built\n")
+    words = {"@URL": site.artifactory_url, "@HOST": site.host, "@ENGINE": engine, "@MORE": more}
+    text = TOKEN_THEN_BUILD
+    for mark, word in words.items():
+        text = text.replace(mark, word)
+    (tmp_path / "steps.yml").write_text(text)
+    assert run_command(["run", "steps.yml"]) == 0
