@@ -18,7 +18,7 @@ import buildpush
 from buildpush.cli import run_command
 from buildpush.expressions.facts import Counter, Facts
 from buildpush.foundation.errors import TimeOutError
-from buildpush.foundation.events import BranchState, FromBranch, Note
+from buildpush.foundation.events import Asking, BranchState, FromBranch, Note
 from buildpush.foundation.state import State
 from buildpush.pipeline.branches import Turns, run_together
 from buildpush.pipeline.context import RunContext
@@ -267,8 +267,8 @@ def test_a_person_is_asked_by_one_branch_at_a_time_within_the_time_of_each():
             at_once.discard(question)
         return answers[0]
 
-    given = {}
-    turns = Turns().person(ask)
+    given, heard = {}, []
+    turns = Turns(heard.append).person(ask)
 
     def asks(name, seconds):
         given[name] = turns(name, ("retry",), timedelta(seconds=seconds))
@@ -276,6 +276,7 @@ def test_a_person_is_asked_by_one_branch_at_a_time_within_the_time_of_each():
     run_together([lambda name=name: asks(name, 60) for name in "abc"], 3)
     assert given == dict.fromkeys("abc", "retry")
     assert max(most) == 1
+    assert heard == [Asking(begins=True), Asking(begins=False)] * 3
 
 
 def test_who_waits_too_long_for_their_turn_has_no_answer():

@@ -6,6 +6,7 @@ from collections import Counter
 
 from buildpush.foundation.events import (
     UNDER_WAY,
+    Asking,
     BranchState,
     Decision,
     Event,
@@ -76,6 +77,8 @@ class Sentences:
         """Return one line for *event*, safe to show, or empty where silence is better; further lines have a margin."""
         if isinstance(event, FromBranch):
             return self._of_branch(event)
+        if isinstance(event, Asking):
+            return ""
         return with_margin(branch_words(event) if isinstance(event, BranchState) else self._line(event))
 
     def _line(self, event: _Unbranched) -> str:

@@ -112,6 +112,13 @@ class BranchState:
 
 
 @dataclass(frozen=True, slots=True)
+class Asking:
+    """A person is being asked, or not any more: meanwhile nothing may move on the screen."""
+
+    begins: bool
+
+
+@dataclass(frozen=True, slots=True)
 class FromBranch:
     """*event* happens in the branch of that name; one in another branch has both names, with a slash between them."""
 
@@ -119,7 +126,7 @@ class FromBranch:
     event: Event
 
 
-Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic | BranchState | FromBranch
+Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic | BranchState | Asking | FromBranch
 Sink = Callable[[Event], None]
 
 

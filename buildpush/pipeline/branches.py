@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from buildpush.foundation.events import BranchState, State
+from buildpush.foundation.events import Asking, BranchState, Sink, State, ignore
 from buildpush.foundation.interrupts import SLICE_SECONDS, interrupt, stoppable, withdraw
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
@@ -87,10 +87,11 @@ def _state(outcomes: Iterable[Outcome]) -> State:
 
 
 class Turns:
-    """Lets one step at a time ask a person."""
+    """Lets one step at a time ask a person; *sink* hears when one is asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, sink: Sink = ignore) -> None:
         self._lock = threading.Lock()
+        self._sink = sink
 
     def person(self, ask: AskPerson | None) -> AskPerson | None:
         """Return what asks as *ask* does; who waits for their turn has less time then."""
@@ -117,11 +118,15 @@ class Turns:
         """Wait for the turn of this thread until *end*, and give whether it has come."""
         while not (is_ours := self._lock.acquire(timeout=SLICE_SECONDS)) and time.monotonic() < end:
             pass
+        if not is_ours:
+            yield False
+            return
         try:
-            yield is_ours
+            self._sink(Asking(begins=True))
+            yield True
         finally:
-            if is_ours:
-                self._lock.release()
+            self._sink(Asking(begins=False))
+            self._lock.release()
 
 
 def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:

@@ -94,7 +94,7 @@ def run_steps(
     if not push:
         refuse_push(loaded)
     values = StepValues(loaded.tree)
-    turns = Turns()
+    turns = Turns(context.log)
     context = replace(
         context,
         notes=loaded.notes,

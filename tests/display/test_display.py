@@ -16,6 +16,7 @@ from buildpush.display.plain import Plain
 from buildpush.display.terminal import Terminal
 from buildpush.display.words import Sentences, bytes_words, seconds_words
 from buildpush.foundation.events import (
+    Asking,
     BranchState,
     Decision,
     Finished,
@@ -283,3 +284,15 @@ def test_a_notebook_shows_a_table_of_branches_that_stays_for_each_group_of_them(
 def test_outside_of_branches_nothing_is_different():
     for event, sentence in EVENTS:
         assert Sentences().of(FromBranch("x", event)) == (f"[x] {sentence}" if sentence else "")
+
+
+def test_nothing_moves_in_a_terminal_while_a_person_is_asked():
+    terminal = Terminal(io.StringIO())
+    for event in BRANCHES[:3]:
+        terminal(event)
+    terminal(FromBranch("push_0", Asking(begins=True)))
+    assert not terminal._live.is_started
+    terminal(FromBranch("push_1", Note("goes on")))
+    terminal(FromBranch("push_0", Asking(begins=False)))
+    assert terminal._live.is_started
+    terminal.close()
