@@ -1,4 +1,4 @@
-"""``python -m buildpush``, and the program ``buildpush``: Ctrl-C while it still loads is no traceback."""
+"""``python -m buildpush``, and the program ``buildpush``: Ctrl-C while it still loads gives no traceback."""
 
 from __future__ import annotations
 

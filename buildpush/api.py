@@ -448,7 +448,7 @@ def _around(options: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What of a file is run, and what completes the file."""
+    """Which steps of a file are run, and the files that complete it."""
 
     step: str | None
     stage: str | None

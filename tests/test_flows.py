@@ -300,7 +300,7 @@ def test_a_daemon_that_is_not_there_stops_a_step_before_it_builds(place, monkeyp
     monkeypatch.setenv("PLUGIN_BUILDX_LOAD", "true")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{place}/none.sock")
     events = []
-    with pytest.raises(EngineMissingError, match="load puts the image into the Docker daemon") as caught:
+    with pytest.raises(EngineMissingError, match="'load' needs the Docker daemon") as caught:
         buildpush.run(env={**os.environ}, sink=events.append)
     assert caught.value.setting == "load"
     assert "build" not in {event.phase for event in events if isinstance(event, Started)}

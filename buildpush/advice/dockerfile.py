@@ -100,7 +100,7 @@ DOCKERFILE: Final = (
     ),
     Advice(
         name="comma-in-argument",
-        symptom="a build argument is cut at a comma",
+        symptom="a build argument is split at a comma",
         programs="docker, buildx, kaniko",
         examples=("[Warning] One or more build-args [b] were not consumed",),
         marks=("one or more build-args",),

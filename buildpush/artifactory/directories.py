@@ -28,7 +28,7 @@ class Presence(Enum):
     OURS = "ours"
     THEIRS = "another file"
     NOTHING = "nothing"
-    UNSEEN = "nobody says"
+    UNSEEN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

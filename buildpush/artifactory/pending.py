@@ -60,7 +60,7 @@ def load(path: Path) -> Pending:
     """Return what was saved in *path*; for a bare build-info, the push is assumed to be confirmed.
 
     Raises:
-        SourceError: the file cannot be read, or is no build-info.
+        SourceError: the file cannot be read, or is not a build-info.
     """
     info, document = BuildInfo.load(path), load_json(path)
     beside = document.get("buildpush")

@@ -14,7 +14,7 @@ _REF = click.Argument(["reference"], metavar="REF")
 
 def make_push() -> click.Command:
     """Return the command that pushes from any source."""
-    text = """Push the image or index at SOURCE, and let every REF (HOST/REPOSITORY:TAG) name it.
+    text = """Push the image or index at SOURCE under every REF (HOST/REPOSITORY:TAG).
 
     SOURCE is written as for copy, such as docker-daemon:app:1 or oci:build.
     What came with a manifest arrives byte for byte, unless a flag changes it.
@@ -33,7 +33,7 @@ def make_copy() -> click.Command:
 
 def make_merge() -> click.Command:
     """Return the command that makes an index."""
-    text = """Make one index of the images at the SOURCEs, one for each platform, and let REF name it.
+    text = """Make one index of the images at the SOURCEs, one for each platform, and push it as REF.
 
     SOURCE is written as for copy; what REF's repository already has is not sent again.
     """

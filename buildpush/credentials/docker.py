@@ -105,7 +105,7 @@ class Keychain:
 
     Args:
         given: by host, as in references.
-        last: by host, for where nobody else knows any.
+        last: by host, used where no other source has one.
         env: variables.
         home: the user's home.
         place: returns the place that runs credential helpers; without it they are not asked.

@@ -49,8 +49,8 @@ class ArtifactoryTarget:
 
         Args:
             host: as in references.
-            address: who named it; only one named from as near as the credential may have another name or port than
-                Artifactory itself.
+            address: what named it; only a source as near as the credential's may name a host or port other than
+                Artifactory's own.
         """
         credential = self.credential
         if credential is None or not (credential.user or credential.bearer):
@@ -139,7 +139,7 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
 
     Args:
         env: variables.
-        token: whether ``JF_ACCESS_TOKEN`` counts.
+        token: whether ``JF_ACCESS_TOKEN`` is used.
     """
 
     def bound(username: str, variable: str, source: str, kind: CredentialKind) -> BoundCredential:

@@ -65,7 +65,7 @@ def branch_words(state: BranchState) -> str:
 class Sentences:
     """The words for events; the end of a layer is reported once, and repeated retries only now and then.
 
-    What happens in a branch has its name in front of each line.
+    Events of a branch have its name in front of each line.
     """
 
     def __init__(self) -> None:

@@ -118,7 +118,7 @@ class Dockerfile:
         """Return the stage to build: the one called *wanted*, else the last.
 
         Raises:
-            DockerfileError: there is no stage of that name, or none at all, as in a file of another language.
+            DockerfileError: there is no stage with that name, or none at all, as in a file of another language.
         """
         found = self.stage(wanted) if wanted else next(reversed(self.stages), None)
         if found:

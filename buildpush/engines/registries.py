@@ -58,7 +58,7 @@ def _with_tables(hosts: Iterable[str], mirror: str, env: Mapping[str, str]) -> s
     text, configured = _user_settings(env)
     tables = [_table(host, host, insecure=True) for host in hosts if host not in configured]
     if mirror and DOCKER_HUB in configured:
-        message = f"the settings of registries in {_settings_path(env)} already say where {DOCKER_HUB} is"
+        message = f"the registry settings in {_settings_path(env)} already configure {DOCKER_HUB}"
         raise UnsupportedError(message, hint="leave out mirror, or that table", setting="mirror")
     if mirror:
         tables.append(_table(DOCKER_HUB, mirror, insecure=is_loopback(mirror.partition("/")[0])))
@@ -79,7 +79,7 @@ def _user_settings(env: Mapping[str, str]) -> tuple[str, set[str]]:
         text = path.read_text(encoding="utf-8")
         return text, _hosts(tomllib.loads(text))
     except (OSError, ValueError) as error:
-        message = f"the settings of registries in {path} cannot be read: {error}"
+        message = f"the registry settings in {path} cannot be read: {error}"
         raise BuildError(message, hint="fix the file: buildah reads it, too") from error
 
 

@@ -53,7 +53,7 @@ Seen = Callable[[Expression, Value], None]
 
 
 class LaterError(ExpressionError):
-    """The name has a value only once a step has run: a plan goes on without it, and nothing stands for it."""
+    """The name has a value only once a step has run: a plan continues without it."""
 
 
 class Names(Protocol):
@@ -83,7 +83,7 @@ class Names(Protocol):
         return None
 
     def instead(self, error: AbsentError) -> Value:
-        """Return what stands for a name that has no value; raise *error* where nothing may."""
+        """Return the fallback of a name that has no value; raise *error* where there is none."""
         raise error
 
 
@@ -245,7 +245,7 @@ class _Evaluation:
             return None if safe else self.instead(error)
 
     def instead(self, error: AbsentError) -> Value:
-        """Return what stands for a name without a value, unless an operator goes on from here."""
+        """Return the fallback of a name without a value, unless an operator handles it."""
         if error.fallback is None or self.asking:
             raise error
         return self.names.instead(error)

@@ -64,7 +64,7 @@ class Facts:
             path that is about no step.
         around: identifiers of the stage and the groups that who asks is in.
         person: asks a person for an input; ``None`` where no one can be asked.
-        note: hears of each name that has no value and stands for the empty text, once.
+        note: called once for each name that has no value and becomes the empty text.
         strict: whether a name without a value is an error: here is what goes into an image, or its name.
     """
 
@@ -108,7 +108,7 @@ class Facts:
         return replace(self, strict=True, _results={})
 
     def instead(self, error: AbsentError) -> Value:
-        """Return what stands for a name without a value: where it is no error, the empty text, which is noted."""
+        """Return the fallback of a name without a value: where that is not an error, the empty text, with a note."""
         if self.strict:
             raise error
         message = str(error.args[0])

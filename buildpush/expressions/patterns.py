@@ -76,7 +76,7 @@ def compile_pattern(text: str) -> JavaPattern:
     """Return the Java pattern *text*, compiled.
 
     Raises:
-        ExpressionError: it is no pattern, is longer than 256 characters, or repeats an ambiguous repeat.
+        ExpressionError: it is not a pattern, is longer than 256 characters, or repeats an ambiguous repeat.
     """
     if len(text) > LONGEST_PATTERN:
         fail(f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}")

@@ -61,7 +61,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something the user should know and that is no error, such as a hint that was not honoured."""
+    """Something that the user should know but that is not an error, such as a hint that was not honoured."""
 
     text: str
 

@@ -31,7 +31,7 @@ def stoppable(stop: Callable[[], object]) -> Iterator[None]:
 
 
 def interrupt(thread: int) -> None:
-    """Raise ``KeyboardInterrupt`` in *thread* as soon as it goes on, and end what it waits for."""
+    """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for."""
     _raise_in(thread, KeyboardInterrupt)
     with _lock:
         stops = tuple(_stops.get(thread, ()))

@@ -29,7 +29,7 @@ def below(directory: Path) -> list[Path]:
 
 
 def unmount(directory: Path) -> None:
-    """Unmount what is mounted at and below *directory*, as far as we may; programs that use it keep it."""
+    """Unmount what is mounted at and below *directory*, as far as we may; programs that use it are not disturbed."""
     points = below(directory)
     if not points:
         return

@@ -155,7 +155,7 @@ class Http:
             body: bytes, or an iterable of bytes, which is sent once and never again.
             authorization: the header's value, or a function asked at each attempt; another origin never sees it.
             repeatable: whether it may be sent twice; by default everything but a POST, and never a stream.
-            redirect: whether to follow redirects of a request that is no stream.
+            redirect: whether to follow redirects of a request that is not a stream.
             most: bytes that a body may have, where the status is one of success; one more is read, and not again.
 
         Raises:

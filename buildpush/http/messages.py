@@ -24,10 +24,10 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server said, whatever its status.
+    """A server's answer, whatever its status.
 
     Attributes:
-        headers: found in any case of letters.
+        headers: looked up case-insensitively.
         url: the address that answered, after redirects.
         attempts: how often it was asked.
     """

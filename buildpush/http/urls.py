@@ -163,7 +163,7 @@ def user_info(text: str) -> str:
 
 
 def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone | None = None) -> None:
-    """Check that a server at *before* may make us send *method* to *there*: the one policy for all that servers write.
+    """Check that a server at *before* may make us send *method* to *there*: the only policy for what servers write.
 
     Credentials are a separate matter: only the origin that they belong to sees them, wherever else a request goes.
 

@@ -69,7 +69,7 @@ class Attempts:
         return self.clock() >= deadline.end
 
     def _wait(self, limit: timedelta, deadline: Deadline | None) -> None:
-        """Wait as long as *limit*, but not beyond *deadline*: whose clock runs on."""
+        """Wait as long as *limit*, but not beyond *deadline*, which keeps running."""
         left = limit if deadline is None else shorter(limit, deadline, self.clock())
         self.wait((left or limit).total_seconds())
 

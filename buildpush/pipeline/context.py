@@ -113,8 +113,8 @@ class RunContext:
         receipts: files that tell what was pushed.
         starts: gives each build a start of its own.
         wait: waits some seconds.
-        ask: asks a person what follows a failure; ``None`` where nobody can be asked.
-        ask_input: asks a person for the value of an input; ``None`` where nobody can be asked.
+        ask: asks a person what follows a failure; ``None`` where there is no one to ask.
+        ask_input: asks a person for the value of an input; ``None`` where there is no one to ask.
     """
 
     env: Mapping[str, str]
@@ -214,7 +214,7 @@ class RunContext:
 
     @cached_property
     def facts(self) -> Facts:
-        """What expressions may ask."""
+        """The facts for expressions."""
         from buildpush.expressions.facts import Counter, Facts, Git
         from buildpush.places import Here
 

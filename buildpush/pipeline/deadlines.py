@@ -61,7 +61,7 @@ def read_limit(written: WrittenValue | None, facts: Facts) -> timedelta | None:
     """Return the ``timeout`` of a stage or group; ``None`` without one.
 
     Raises:
-        SettingsError: it is no duration.
+        SettingsError: it is not a duration.
     """
     if written is None:
         return None

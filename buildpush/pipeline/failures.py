@@ -119,5 +119,5 @@ def _answered(raw: Raw, origin: Origin, facts: Facts, path: Trail = ()) -> Raw:
 
 
 def exit_code(error: BaseException) -> int:
-    """Return the exit code that stands for *error*, which ``<+step.exitCode>`` asks for."""
+    """Return the exit code of *error*, which is the value of ``<+step.exitCode>``."""
     return error.exit_code if isinstance(error, BuildPushError) else 1

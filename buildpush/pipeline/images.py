@@ -26,7 +26,7 @@ from buildpush.transfer.sources import find_referrers, open_source
 
 
 def push(source: str, references: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
-    """Push what is at *source*, and let every one of *references* name it."""
+    """Push what is at *source* under every one of *references*."""
     origin, names = parse(source), [_destination(text) for text in references]
     if not names:
         message = "no destination given"
@@ -53,7 +53,7 @@ def push(source: str, references: Sequence[str], options: CopyOptions, context: 
 
 
 def copy(source: str, destination: str, options: CopyOptions, context: RunContext) -> RunResult:
-    """Bring what is at *source* to *destination*."""
+    """Copy what is at *source* to *destination*."""
     origin, goal = parse(source), parse(destination)
     packing = options.packing()
     check_destination(goal)
@@ -73,7 +73,7 @@ def copy(source: str, destination: str, options: CopyOptions, context: RunContex
 
 
 def merge(reference: str, sources: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
-    """Make one index of the images at *sources*, one for each platform, and let *reference* name it."""
+    """Make one index of the images at *sources*, one for each platform, under *reference*."""
     name, origins, packing = _destination(reference), [parse(source) for source in sources], options.packing()
     if not origins:
         message = f"no images given for {name}"
@@ -193,7 +193,7 @@ def _step(
     credentials, plain = find_credentials(options, destinations, sources, context)
     with context:
         hosts = context.hosts(credentials, plain, options.insecure_hosts())
-        # The innermost, so that what was confirmed in time is no time-out because of what is tidied up afterwards.
+        # The innermost, so that what was confirmed in time does not count as a time-out because of the clean-up.
         with time_limit(limit, what="the command"), hosts.interruptible():
             if names and origins:  # before anything is read: a wrong password then costs no export
                 with log.phase("preflight"):

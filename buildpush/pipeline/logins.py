@@ -32,7 +32,7 @@ class Logins:
 
 
 def _of_artifactory(order: ResolvedStep) -> dict[str, Credential]:
-    """Return who the step is at Artifactory, whose registry is at the same host, if the step itself says so."""
+    """Return the step's own credential for Artifactory, whose registry is at the same host, if it has one."""
     target = order.artifactory
     if target is None or target.credential is None or target.way is None or target.way.ambient:
         return {}

@@ -58,7 +58,7 @@ class Outcome:
 
     @property
     def state(self) -> str:
-        """The status as expressions have it, in the words of Harness."""
+        """The status in expressions, as Harness spells it."""
         if self.aborts:
             return "ABORTED"
         if self.status == "failed":

@@ -64,7 +64,7 @@ def daemon_of(clients: Clients) -> Iterator[Daemon]:
         with clients.daemon() as daemon:
             yield daemon
     except EngineMissingError as error:
-        message = f"load puts the image into the Docker daemon: {error}"
+        message = f"'load' needs the Docker daemon: {error}"
         raise EngineMissingError(message, hint=error.hint, setting="load") from error
 
 

@@ -65,8 +65,8 @@ class Plan:
     """What a run of one step would do; nothing of it is done.
 
     Attributes:
-        commands: what the engine would run, for people: ``private`` stands for the directory of credentials and
-            secrets, ``out`` for that of what is built.
+        commands: what the engine would run, for people: ``private`` is a placeholder for the directory of credentials
+            and secrets, ``out`` for that of what is built.
         images: what the engine would pull.
     """
 

@@ -236,7 +236,7 @@ def finish(
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """A name that was to be given: a module that is no platform of an index.
+    """A name that was to be written: a module that is not a platform of an index.
 
     Attributes:
         head: its manifest.

@@ -71,7 +71,7 @@ class StepValues:
             self._ended |= {place}
 
     def __call__(self, path: tuple[str, ...], around: Place) -> Value:
-        """Return what *path* stands for where it is asked in *around*; ``None`` if it is about no step.
+        """Return the value of *path* as seen from *around*; ``None`` if it is not about a step.
 
         Raises:
             AbsentError: a step that was skipped, or has failed, does not have it.
@@ -117,7 +117,7 @@ class StepValues:
             message = f"{asked.name} is not known: {step.about} is run by a loop"
             raise ExpressionError(message, hint=f"write the identifier of one iteration: {', '.join(iterations)}")
         message = f"{asked.name} is not known: {step.about} is not run before this"
-        raise ExpressionError(message, hint="ask a step that stands before it")
+        raise ExpressionError(message, hint="ask a step that comes before it")
 
     def _of_branch(self, asked: _Asked, place: Place) -> Value:
         """Return the state of a stage or group: that of the worst step in it so far, or that it is under way."""

@@ -1,4 +1,4 @@
-"""The walk over the tree of a file: one step after the other, as far as conditions and what has failed let it."""
+"""The walk over the tree of a file: one step after the other, unless a condition or an earlier failure skips it."""
 
 from __future__ import annotations
 
@@ -294,7 +294,7 @@ def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -
 
 
 def raise_failure(outcomes: Iterable[Outcome], results: Iterable[RunResult], log: Sink = ignore) -> None:
-    """Raise what the first step that failed has failed with; *log* is told of the others.
+    """Raise the error of the first step that failed; *log* gets the others.
 
     The error holds the *results* until then.
     """

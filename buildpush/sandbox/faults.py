@@ -85,7 +85,7 @@ class Fault:
         return bool(self.path.search(f"{path}?{query}" if asked else path))
 
     def more_headers(self, now: float) -> dict[str, str]:
-        """Return what the answer's headers say; *now* is in seconds since 1970."""
+        """Return the headers that it sets in the answer; *now* is in seconds since 1970."""
         headers = dict(self.headers)
         if self.skew is not None:
             headers["Date"] = formatdate(now + self.skew, usegmt=True)

@@ -31,7 +31,7 @@ class Target:
     """An image that a request is about.
 
     Attributes:
-        name: as it stands in the request and in the scope of tokens.
+        name: as in the request and in the scope of tokens.
         repository: the one that was addressed; perhaps virtual.
         image: path of the image inside the repository.
     """

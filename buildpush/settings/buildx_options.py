@@ -90,8 +90,8 @@ def with_options(settings: StepSettings, step: Step, sink: Sink) -> StepSettings
     """Return *settings* in which the options of buildx have become the settings that they stand for.
 
     Raises:
-        UnsupportedError: no setting stands for an option.
-        SettingsError: it is no option, or its value cannot be used.
+        UnsupportedError: there is no setting for an option.
+        SettingsError: it is not an option, or its value cannot be used.
     """
     if not isinstance(settings, BuildAndPush) or not settings.buildx_options:
         return settings
@@ -170,7 +170,7 @@ class BuildxOption:
 
 
 def _options(words: tuple[str, ...], where: str) -> Iterator[BuildxOption]:
-    """Yield the options; the value of one stands behind a =, a blank, or in the next word."""
+    """Yield the options; the value of one follows a = or a blank, or is the next word."""
     rest = iter(words)
     for word in rest:
         text = word.strip()

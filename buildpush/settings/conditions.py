@@ -43,7 +43,7 @@ def read_condition(written: WrittenValue | None, key: StatusKey) -> Condition:
         key: the key of the status in it.
 
     Raises:
-        SourceError: an unknown key or status, or a condition that is no text.
+        SourceError: an unknown key or status, or a condition that is not text.
     """
     if written is None or not written.value:
         return Condition(key)

@@ -257,7 +257,7 @@ def _setting(name: str, field: Field) -> Setting:
 
 
 def kind_of(annotation: Any) -> str:
-    """Return the kind of value that a type stands for, such as ``list`` or ``duration``."""
+    """Return the kind of value of a type, such as ``list`` or ``duration``."""
     if get_origin(annotation) is Annotated:
         inner, *metadata = get_args(annotation)
         marked = [mark.name for mark in metadata if isinstance(mark, ValueKind)]

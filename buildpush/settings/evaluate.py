@@ -140,7 +140,7 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
 
 
 def evaluate_raw(name: str, written: WrittenValue, facts: Facts) -> Raw:
-    """Return *written* with its expressions evaluated, for what is no setting of a model; *name* is for messages.
+    """Return *written* with its expressions evaluated, for what is not a setting of a model; *name* is for messages.
 
     Raises:
         SettingsError: an expression cannot be evaluated; with the place that set it.

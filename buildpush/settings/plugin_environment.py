@@ -1,4 +1,4 @@
-"""Which of Harness' plugins an environment is for: a step that is given by variables alone says so by what is set."""
+"""Which of Harness' plugins an environment is for: a step that is given by variables alone shows it by what is set."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class PluginSettings(ImageSettings):
     )
     buildx_options: Texts = setting(
         "Options of `docker buildx build`, each of which becomes the setting of the same meaning.",
-        "So they count with every engine that honours that setting; one that no setting stands for is refused. "
+        "So they work with every engine that honours that setting; one without a setting is refused. "
         "In `PLUGIN_BUILDX_OPTIONS` a comma separates two options, in `PLUGIN_BUILDX_OPTIONS_SEMICOLON` a semicolon. "
         "`PLUGIN_SECRET` is the value of one `--secret`.",
         default=(),

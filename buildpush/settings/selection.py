@@ -99,6 +99,6 @@ def _refuse_other(steps: list[Step], file: Path, wanted: str) -> None:
 
 
 def _way(steps: Iterable[Step]) -> str:
-    """Return how to give what stands elsewhere, if one of *steps* is that."""
+    """Return the hint for steps that are in another file, if one of *steps* is."""
     is_elsewhere = any(step.node and step.node.at("template", "templateRef") for step in steps)
     return "name the directory of its template's file with --templates" if is_elsewhere else ""

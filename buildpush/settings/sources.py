@@ -224,7 +224,7 @@ def _step_without_file(outside: _Outside, kind: StepKind, notes: list[str]) -> S
 
 
 def _notes_of_other_kinds(env: Mapping[str, str], kind: StepKind) -> Iterator[str]:
-    """Yield which variables of ours are only for steps that are not there."""
+    """Yield which of our variables have no effect, as the file has no step that reads them."""
     others = known_variables(*models()).keys() - known_variables(kind.model).keys()
     reader = "a step that builds" if kind.builds else "the build-info plugin"
     for name in sorted(name for name in others if name.startswith("PLUGIN_") and env.get(name)):

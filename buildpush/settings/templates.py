@@ -168,7 +168,7 @@ def _template(node: Node, stem: str) -> _Template:
 
 
 def _stable(known: list[_Template]) -> list[_Template]:
-    """Return the version that counts where none is named: the one that says so, or the only one."""
+    """Return the default version: the one that is marked as such, or the only one."""
     return [one for one in known if one.is_stable] or known
 
 

@@ -34,7 +34,7 @@ class Step:
 
     Attributes:
         type: ``BuildAndPushDockerRegistry``, ``Plugin``, ``Run`` and so on; of steps that stand elsewhere, as in a
-            template, what stands in their place.
+            template, what replaces them.
         settings: by Python name, if it is run.
         where: place of the step, such as ``step.yml:3:5``; ``flags and variables`` or ``keywords and variables``
             without a file.
@@ -321,7 +321,7 @@ def _without_effect(node: Node, known: set[str]) -> Iterator[str]:
 
 
 def _closed(kind: str, node: Node) -> Step:
-    """Return what stands for the steps of a pipeline, stage or group that are elsewhere, as in a template."""
+    """Return the placeholder for steps of a pipeline, stage or group that are in another file, as in a template."""
     reference, own = node.at("template", "templateRef"), _text(node, "type")
     words = f"{own} {kind}" if own else kind
     if reference:

@@ -196,8 +196,8 @@ class _TarWriter:
     def layer(self, compressing: Compressing) -> Compressed:
         begin = self._file.tell()
         # A name by sha512 is too long for a header of one record.
-        nobody = digest_of(b"", compressing.algorithm)
-        self._file.write(bytes(len(header(blob_name(nobody), 0))))
+        unused = digest_of(b"", compressing.algorithm)
+        self._file.write(bytes(len(header(blob_name(unused), 0))))
         found = write_through(compressing, self._file)
         name = blob_name(found.digest)
         if name in self._names:
