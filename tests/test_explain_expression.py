@@ -115,3 +115,28 @@ def test_a_part_reads_as_what_it_was(text):
     [reread] = parse(f"<+{again}>").parts
     assert spelled(reread) == again
     assert again.replace("(", "").replace(")", "") == text.replace("(", "").replace(")", "")
+
+
+ORIGINS = {
+    "codebase.branch": "the CI system, by GITHUB_BASE_REF",
+    "codebase.build.type": "the CI system, by GITHUB_REF",
+    "codebase.shortCommitSha": "the CI system, by GITHUB_SHA",
+    "codebase.state": "nowhere: codebase.state has no value",
+    "pipeline.startTs": "the clock",
+    "trigger.prNumber": "the CI system, by GITHUB_REF",
+}
+
+
+@pytest.mark.parametrize(("name", "origin"), ORIGINS.items())
+def test_a_name_that_is_made_of_others_has_the_source_of_these(capsys, monkeypatch, name, origin):
+    for variable, value in {
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "pull_request",
+        "GITHUB_REF": "refs/pull/5/merge",
+        "GITHUB_HEAD_REF": "fix",
+        "GITHUB_BASE_REF": "main",
+        "GITHUB_SHA": "0123456789abcdef0123456789abcdef01234567",
+    }.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.delenv("GITHUB_EVENT_PATH", raising=False)
+    assert f"    from {origin}" in explained(capsys, f"<+{name}>", "step.yml")[0]

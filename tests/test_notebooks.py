@@ -418,6 +418,7 @@ SAID = {
     "03-push-over-a-bad-line": ({"megabytes": 24, "reset_after": 3}, "docker-local/lossy:4"),
     "04-engines": ({"megabytes": 1, "engine": "native"}, "native: sha256:"),
     "05-pipeline-file": ({"branch": "dev", "services": "one, two"}, "docker-local/two:dev"),
+    "06-expressions": ({"branch": "Fix/crust", "release": "12"}, "docker-local/bread:fix-crust-12"),
 }
 
 

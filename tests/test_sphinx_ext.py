@@ -17,6 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 from buildpush.advice.table import ROWS
+from buildpush.expressions.builtin import BUILT_IN
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
 from buildpush.reference.sphinx import owner, tabs
@@ -56,6 +57,7 @@ PAGES = {"index": INDEX, "settings": SETTINGS, "prose": PROSE}
 
 
 MATRIX = "# Prose\n\n```{engines}\n```\n```{dockerfile-rules}\n```\n```{command-line}\n```\n```{flags}\n```\n"
+NAMES = "# Names\n\n```{facts}\n```\n```{methods}\n```\n"
 TROUBLE = "# Trouble\n\n```{advice}\n```\n"
 
 
@@ -91,8 +93,8 @@ def whole(directory, builder="html", **pages):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """Return one site with everything on it."""
-    index = INDEX.replace("prose", "prose\nmatrix\ntrouble")
-    return whole(tmp_path_factory.mktemp("site"), index=index, prose=PROSE, matrix=MATRIX, trouble=TROUBLE)
+    index = INDEX.replace("prose", "prose\nmatrix\ntrouble\nnames")
+    return whole(tmp_path_factory.mktemp("site"), index=index, prose=PROSE, matrix=MATRIX, trouble=TROUBLE, names=NAMES)
 
 
 def test_cards_overview_and_references_build_without_a_warning(built):
@@ -112,6 +114,18 @@ def test_every_variable_of_the_plugins_is_on_the_page_with_its_verdict(built):
         assert ", ".join(row.plugins) in rows[row.name]
         anchor = card_named(row.setting).anchor if row.setting else ""
         assert f'href="settings.html#{anchor}"' in rows[row.name] or not anchor
+
+
+def test_every_name_that_is_built_in_is_there_with_who_gives_it(built):
+    app, _ = built
+    page = (app.outdir / "names.html").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"<tr[^>]*>\s*<td>.*?>([a-z]+(?:\.\w+)+)<.*?</td>(.*?)</tr>", page, re.S))
+    assert rows.keys() >= BUILT_IN.keys()
+    assert "GitHub Actions by" in rows["codebase.prNumber"]
+    assert "CI_MERGE_REQUEST_IID" in rows["codebase.prNumber"]
+    assert "only" in rows["account.companyName"]
+    for name in ("substring()", "regex.extract()", "getOrDefault()"):
+        assert name in page
 
 
 def inventory(app):

@@ -58,11 +58,16 @@ def _value(
     return ask
 
 
-def _variable(name: str, meaning: str) -> BuiltIn:
-    """Return the row of a name that only CI variables have."""
+def _variable(name: str, meaning: str, origin: str = "") -> BuiltIn:
+    """Return the row of a name that only CI variables have, or the file, which is asked before."""
     variables = ", ".join(dict.fromkeys(one for those in all_variables_of(name).values() for one in those))
     reason = f"no CI variable gives it ({variables})" if variables else "nothing here gives it"
-    return BuiltIn(meaning, _value(name, reason))
+    return BuiltIn(meaning, _value(name, reason), origin)
+
+
+def _same(name: str, meaning: str) -> BuiltIn:
+    """Return the row of a name that stands for the same as another."""
+    return BuiltIn(meaning, lambda facts: facts.lookup(tuple(name.split("."))), name, (name,))
 
 
 def _known(name: str, facts: Facts) -> str:
@@ -96,7 +101,7 @@ def _counter(facts: Facts) -> tuple[str, str]:
 
 def _pipeline_name(facts: Facts) -> str:
     directory = PurePath(facts.git.root or facts.git.directory).name
-    return value_of("pipeline.identifier", facts.env) or directory or "pipeline"
+    return value_of("pipeline.name", facts.env) or directory or "pipeline"
 
 
 def _pipeline_identifier(facts: Facts) -> str:
@@ -136,8 +141,11 @@ def _no_commit(facts: Facts) -> str:
 
 def _branch(facts: Facts) -> str:
     """Return the branch; of a pull request the one that it is for, as in Harness."""
-    target = _known("codebase.targetBranch", facts) if _known("codebase.prNumber", facts) else ""
-    return target or _own_branch(facts)
+    return _target(facts) or _own_branch(facts)
+
+
+def _target(facts: Facts) -> str:
+    return _known("codebase.targetBranch", facts) if _known("codebase.prNumber", facts) else ""
 
 
 _own_branch = _value("codebase.branch", _no_branch, lambda facts: facts.git.branch, needed=True)
@@ -183,10 +191,6 @@ def _by_trigger(name: str, answer: Callable[[Facts], Value]) -> Callable[[Facts]
     return ask
 
 
-def _same(name: str) -> Callable[[Facts], Value]:
-    return lambda facts: facts.lookup(tuple(name.split(".")))
-
-
 def _trigger_type(facts: Facts) -> Value:
     words = {"SCHEDULER_CRON": "Scheduled", "WEBHOOK_CUSTOM": "Custom", "ARTIFACT": "Artifact"}
     return words.get(str(facts.lookup(("pipeline", "triggerType"))), "Webhook")
@@ -212,16 +216,25 @@ _OF_TRIGGER: Final = {
     "repoUrl": "codebase.repoUrl",
 }
 _TRIGGER: Final[Mapping[str, BuiltIn]] = {
-    "trigger.type": BuiltIn("what kind of trigger started the run: Webhook, Scheduled or Custom", _trigger_type),
-    "trigger.event": BuiltIn(
-        "what happened: PR for a pull request, else PUSH", lambda facts: "PR" if _build_type(facts) == "PR" else "PUSH"
+    "trigger.type": BuiltIn(
+        "what kind of trigger started the run: Webhook, Scheduled or Custom",
+        _trigger_type,
+        made_of=("pipeline.triggerType",),
     ),
-    "trigger.sourceRepo": BuiltIn("who sent it: the name of the CI system", lambda facts: ci(facts.env).name),
-    "trigger.payload": BuiltIn("the event as it was delivered; its entries by their path", _payload),
-    **{
-        f"trigger.{name}": BuiltIn(f"the same as {other}", _same(other), made_of=(other,))
-        for name, other in _OF_TRIGGER.items()
-    },
+    "trigger.event": BuiltIn(
+        "what happened: PR for a pull request, else PUSH",
+        lambda facts: "PR" if _build_type(facts) == "PR" else "PUSH",
+        made_of=("codebase.build.type",),
+    ),
+    "trigger.sourceRepo": BuiltIn(
+        "who sent it: the name of the CI system", lambda facts: ci(facts.env).name, "the CI system"
+    ),
+    "trigger.payload": BuiltIn(
+        "the event as it was delivered; its entries by their path",
+        _payload,
+        "the event of GitHub Actions, in GITHUB_EVENT_PATH",
+    ),
+    **{f"trigger.{name}": _same(other, f"the same as {other}") for name, other in _OF_TRIGGER.items()},
 }
 
 
@@ -232,14 +245,17 @@ def parts_of(name: str) -> frozenset[str]:
 
 def origin_of(name: str, facts: Facts) -> str:
     """Return in words the source of a built-in name's value: CI variables, git, or this machine."""
+    if name == "codebase.branch" and _target(facts):
+        return origin_of("codebase.targetBranch", facts)
     if value_of(name, facts.env):
         known = dict.fromkeys(one for those in all_variables_of(name).values() for one in those)
         given = [variable for variable in known if facts.env.get(variable)]
         return f"the CI system, by {', '.join(given)}" if given else "variables of the CI system"
-    if name == "codebase.shortCommitSha":
-        return origin_of("codebase.commitSha", facts)
-    origin = BUILT_IN[name].origin
-    return f"git in {facts.git.directory}" if origin == "git" else origin or "this run"
+    row = BUILT_IN[name]
+    parts = row.made_of if name.startswith("codebase.") else (row.origin,)
+    if part := next((one for one in parts if one in BUILT_IN and value_of(one, facts.env)), ""):
+        return origin_of(part, facts)
+    return f"git in {facts.git.directory}" if row.origin == "git" else row.origin or "this run"
 
 
 _PIPELINE: Final[Mapping[str, BuiltIn]] = {
@@ -265,7 +281,7 @@ _PIPELINE: Final[Mapping[str, BuiltIn]] = {
         "the same", lambda facts: facts.lookup(("pipeline", "executionId")), "this run", ("pipeline.executionId",)
     ),
     "pipeline.executionUrl": BuiltIn("the address of the run's page", _execution_url),
-    "pipeline.execution.url": BuiltIn("the same", _execution_url),
+    "pipeline.execution.url": _same("pipeline.executionUrl", "the same"),
     "pipeline.executionMode": BuiltIn("NORMAL: nothing is rolled back here", lambda _: "NORMAL", "this run"),
     "pipeline.startTs": BuiltIn(
         "when the run began, in milliseconds since 1970", lambda facts: int(facts.now * 1000), "the clock"
@@ -303,18 +319,18 @@ _PIPELINE: Final[Mapping[str, BuiltIn]] = {
     "pipeline.branch": BuiltIn(
         "its branch", _value("pipeline.branch", _no_branch, lambda facts: facts.git.branch), "git"
     ),
-    "stage.executionUrl": BuiltIn("the address of the run's page", _execution_url),
-    "step.executionUrl": BuiltIn("the same", _execution_url),
-    "stage.name": _variable("stage.name", "the name of the stage"),
-    "stage.identifier": _variable("stage.identifier", "its identifier"),
-    "step.name": _variable("step.name", "the name of the step"),
-    "step.identifier": _variable("step.identifier", "its identifier"),
+    "stage.executionUrl": _same("pipeline.executionUrl", "the address of the run's page"),
+    "step.executionUrl": _same("pipeline.executionUrl", "the same"),
+    "stage.name": _variable("stage.name", "the name of the stage", "the file"),
+    "stage.identifier": _variable("stage.identifier", "its identifier", "the file"),
+    "step.name": _variable("step.name", "the name of the step", "the file"),
+    "step.identifier": _variable("step.identifier", "its identifier", "the file"),
     "account.identifier": _variable("account.identifier", "the account of Harness"),
     "account.name": _variable("account.name", "its name"),
     "account.companyName": _variable("account.companyName", "the company it belongs to"),
-    "org.identifier": _variable("org.identifier", "the organization"),
+    "org.identifier": _variable("org.identifier", "the organization", "the file"),
     "org.name": _variable("org.name", "its name"),
-    "project.identifier": _variable("project.identifier", "the project"),
+    "project.identifier": _variable("project.identifier", "the project", "the file"),
     "project.name": _variable("project.name", "its name"),
 }
 _CODEBASE: Final[Mapping[str, BuiltIn]] = {
@@ -344,7 +360,7 @@ _CODEBASE: Final[Mapping[str, BuiltIn]] = {
         "the reference that is built, such as refs/heads/main",
         _value("codebase.commitRef", _no_reference, _reference, needed=True),
         "git",
-        ("codebase.tag", "codebase.branch", "codebase.prNumber"),
+        ("codebase.prNumber", "codebase.tag", "codebase.branch"),
     ),
     "codebase.commitMessage": BuiltIn(
         "the message of the commit",
@@ -362,7 +378,7 @@ _CODEBASE: Final[Mapping[str, BuiltIn]] = {
         "git",
     ),
     "codebase.build.type": BuiltIn(
-        "what is built: branch, tag or PR", _build_type, "git", ("codebase.tag", "codebase.branch", "codebase.prNumber")
+        "what is built: branch, tag or PR", _build_type, "git", ("codebase.prNumber", "codebase.tag", "codebase.branch")
     ),
     "codebase.gitUser": BuiltIn(
         "the author of the commit",
@@ -393,7 +409,7 @@ BUILT_IN: Final[Mapping[str, BuiltIn]] = {
         name: BuiltIn(
             row.meaning,
             _by_trigger(name, row.answer),
-            "what started the run",
+            row.origin,
             (*row.made_of, "pipeline.triggerType", "codebase.build.type"),
         )
         for name, row in _TRIGGER.items()

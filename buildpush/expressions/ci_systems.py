@@ -245,6 +245,7 @@ CI_SYSTEMS: Final = (
         {
             **_DRONE,  # it is made of it, and sets its variables too
             "pipeline.sequenceId": "HARNESS_BUILD_ID",
+            "pipeline.name": "HARNESS_PIPELINE_ID",
             "pipeline.identifier": "HARNESS_PIPELINE_ID",
             "pipeline.executionId": "HARNESS_EXECUTION_ID",
             "pipeline.triggeredBy.name": ("HARNESS_USER_ID", "DRONE_BUILD_TRIGGER"),

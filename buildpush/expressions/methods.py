@@ -377,6 +377,16 @@ def _json_path(path: str) -> list[str | int]:
     return keys
 
 
+METHODS: Final[Mapping[str, tuple[str, ...]]] = {
+    "a text": tuple(_TEXT),
+    "a list": tuple(_LIST),
+    "a map": tuple(_MAP),
+    "a number, or true and false": tuple(_ANY),
+    **{f"`{owner}`": tuple(f"{owner}.{name}" for name in functions) for owner, functions in FUNCTIONS.items()},
+    "`secrets`": ("secrets.getValue",),
+}
+
+
 # ---- arguments
 
 

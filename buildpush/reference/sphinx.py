@@ -14,6 +14,10 @@ On a MyST page::
     ```
     ```{flags}
     ```
+    ```{facts}
+    ```
+    ```{methods}
+    ```
     ```{command-line}
     ```
 
@@ -24,7 +28,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from importlib import import_module
 from pathlib import Path
@@ -34,7 +38,6 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.domains import Domain, ObjType
 from sphinx.roles import XRefRole
-from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 from typing_extensions import override
 
@@ -43,8 +46,12 @@ from buildpush.advice import table
 from buildpush.advice.row import Advice
 from buildpush.dockerfile import rules
 from buildpush.dockerfile.rules import BUILDERS_WITHOUT
+from buildpush.expressions import builtin, methods
+from buildpush.expressions.builtin import BuiltIn
 from buildpush.reference import cards
 from buildpush.reference.cards import Card
+from buildpush.reference.facts import SECTIONS, sources
+from buildpush.reference.rendering import Rendering, literals
 from buildpush.settings import plugin_variables
 from buildpush.settings.plugin_variables import PluginVariable
 from buildpush.settings.stepkinds import STEP_KINDS
@@ -62,7 +69,6 @@ DOMAIN = "buildpush"
 PROGRAM = "buildpush"
 # Inside a card, plain names in its prose mean settings of the same step.
 _STEP = "buildpush:step"
-_NOTHING = "\N{EN DASH}"
 
 
 class SettingRole(XRefRole):
@@ -143,51 +149,7 @@ class SettingsDomain(Domain):
         return [(f"{DOMAIN}:setting", found)] if found else []
 
 
-class _Rendering(SphinxDirective):
-    """What the directives share: small nodes, and the files a page depends on."""
-
-    def depend(self) -> None:
-        """Have this page read again when a file changes that the cards are made from."""
-        for path in (*cards.files(), Path(__file__)):
-            self.env.note_dependency(str(path))
-
-    def link(self, name: str) -> nodes.paragraph:
-        """Return a link to a card."""
-        return self.prose(f"{{setting}}`{name}`")
-
-    def prose(self, text: str) -> nodes.paragraph:
-        """Return one paragraph in the page's markup."""
-        found = self.parse_text_to_nodes(text)
-        return next((node for node in found if isinstance(node, nodes.paragraph)), nodes.paragraph())
-
-    def table(self, head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], name: str) -> nodes.table:
-        """Return a table; each cell is one node."""
-        table = nodes.table(classes=[name])
-        group = nodes.tgroup(cols=len(head))
-        table += group
-        group += [nodes.colspec(colwidth=1) for _ in head]
-        group += nodes.thead("", _row([nodes.paragraph(word, word) for word in head]))
-        body = nodes.tbody()
-        group += body
-        body += [_row(cells) for cells in rows]
-        return table
-
-
-def _row(cells: Iterable[nodes.Node]) -> nodes.row:
-    return nodes.row("", *(nodes.entry("", cell) for cell in cells))
-
-
-def _literals(words: Iterable[str], name: str = "") -> nodes.paragraph:
-    """Return words as code, side by side."""
-    paragraph = nodes.paragraph()
-    for position, word in enumerate(words):
-        if position:
-            paragraph += nodes.Text(" ")
-        paragraph += nodes.literal(word, word, classes=[name] if name else [])
-    return paragraph if len(paragraph) else nodes.paragraph(_NOTHING, _NOTHING)
-
-
-class SettingsDirective(_Rendering):
+class SettingsDirective(Rendering):
     """``{settings} GROUP``: the cards of one group; ``:step: publish`` for the publish step."""
 
     required_arguments = 1
@@ -226,9 +188,9 @@ class SettingsDirective(_Rendering):
 
     def _facts(self, card: Card) -> nodes.field_list:
         facts: dict[str, nodes.Node] = {
-            "YAML": _literals([card.yaml]),
-            "Variables": _literals(card.variables),
-            "Flags": _literals(card.flags),
+            "YAML": literals([card.yaml]),
+            "Variables": literals(card.variables),
+            "Flags": literals(card.flags),
             "Type": nodes.paragraph(card.kind, card.kind),
             "Default": _default(card),
             "Honoured by": self._honoured(card),
@@ -273,7 +235,7 @@ def owner(variable: str) -> str:
 def _default(card: Card) -> nodes.paragraph:
     if card.default is None:
         return nodes.paragraph("", "", nodes.strong("required", "required"))
-    return _literals([card.default] if card.default else [])
+    return literals([card.default] if card.default else [])
 
 
 _LANGUAGES = {"YAML": "yaml", "Variables": "sh", "Flags": "sh", "Python": "python"}
@@ -291,13 +253,13 @@ def tabs(card: Card) -> str:
 def _engines(card: Card) -> nodes.paragraph:
     """Return which engines honour a setting, in a word or two."""
     if card.engines:
-        return _literals(card.engines)
+        return literals(card.engines)
     words = {"nothing yet": "refused", "nothing": "no effect", "the engine": "none yet"}
     text = words.get(card.honoured_by.partition(":")[0], "every")
     return nodes.paragraph(text, text)
 
 
-class OverviewDirective(_Rendering):
+class OverviewDirective(Rendering):
     """``{settings-overview}``: every setting on one screen."""
 
     def run(self) -> list[Node]:
@@ -310,20 +272,20 @@ class OverviewDirective(_Rendering):
         return [self.table(["Setting", "What it is", "Default", "Engines"], rows, "settings-overview")]
 
 
-class EnginesDirective(_Rendering):
+class EnginesDirective(Rendering):
     """``{engines}``: which engine honours what, in its own words."""
 
     def run(self) -> list[Node]:
         """Return the matrix."""
         self.depend()
         rows = [
-            [self.link(name), *(_literals([words] if words else []) for words in spelled.values())]
+            [self.link(name), *(literals([words] if words else []) for words in spelled.values())]
             for name, spelled in cards.matrix().items()
         ]
         return [self.table(["Setting", *cards.engine_flags()], rows, "engines-matrix")]
 
 
-class DockerfileRulesDirective(_Rendering):
+class DockerfileRulesDirective(Rendering):
     """``{dockerfile-rules}``: the rules by which a Dockerfile is checked."""
 
     def run(self) -> list[Node]:
@@ -331,7 +293,7 @@ class DockerfileRulesDirective(_Rendering):
         self.env.note_dependency(str(rules.__file__))
         rows = [
             [
-                _literals([rule.name]),
+                literals([rule.name]),
                 self.prose(rule.sentence),
                 self.prose(BUILDERS_WITHOUT.get(rule.needs, "every")),
                 _whose(rule),
@@ -346,7 +308,7 @@ def _whose(rule: rules.Rule) -> nodes.paragraph:
     return nodes.paragraph(text, text)
 
 
-class FlagsDirective(_Rendering):
+class FlagsDirective(Rendering):
     """``{flags}``: the variables of Harness' plugins, and what happens to each; one section for each of the table."""
 
     def run(self) -> list[Node]:
@@ -360,12 +322,44 @@ class FlagsDirective(_Rendering):
         section = nodes.section(ids=[anchor], names=[anchor])
         section += nodes.title(title, title)
         self.state.document.note_explicit_target(section, section)
-        cells = [[_literals([row.name]), self.prose(", ".join(row.plugins)), self.prose(row.verdict)] for row in rows]
+        cells = [[literals([row.name]), self.prose(", ".join(row.plugins)), self.prose(row.verdict)] for row in rows]
         section += self.table(["Variable", "Plugins", "Here"], cells, "flags")
         return section
 
 
-class AdviceDirective(_Rendering):
+class FactsDirective(Rendering):
+    """``{facts}``: the names that are built in, and where each has its value from; a section for each beginning."""
+
+    def run(self) -> list[Node]:
+        """Return the sections."""
+        self.depend()
+        for module in Path(str(builtin.__file__)).parent.glob("*.py"):
+            self.env.note_dependency(str(module))
+        return [self._section(title, rows) for title, rows in SECTIONS.items()]
+
+    def _section(self, title: str, rows: Mapping[str, BuiltIn]) -> nodes.section:
+        anchor = "facts-" + title.lower().replace(" ", "-")
+        section = nodes.section(ids=[anchor], names=[anchor])
+        section += nodes.title(title, title)
+        self.state.document.note_explicit_target(section, section)
+        cells = [[literals([name]), self.prose(row.meaning), self.prose(sources(name))] for name, row in rows.items()]
+        section += self.table(["Name", "What it stands for", "Who gives it"], cells, "facts")
+        return section
+
+
+class MethodsDirective(Rendering):
+    """``{methods}``: what may be called on a value, and the functions."""
+
+    def run(self) -> list[Node]:
+        """Return the table."""
+        self.env.note_dependency(str(methods.__file__))
+        rows = [
+            [self.prose(what), literals([f"{name}()" for name in names])] for what, names in methods.METHODS.items()
+        ]
+        return [self.table(["Of", "Methods"], rows, "methods")]
+
+
+class AdviceDirective(Rendering):
     """``{advice}``: what messages of builders and registries mean; a section per group, and one per row."""
 
     def run(self) -> list[Node]:
@@ -395,7 +389,7 @@ class AdviceDirective(_Rendering):
         return section
 
 
-class CommandLineDirective(_Rendering):
+class CommandLineDirective(Rendering):
     """``{command-line}``: every command of the click group that ``buildpush_command_line`` names."""
 
     def run(self) -> list[Node]:
@@ -430,7 +424,7 @@ class CommandLineDirective(_Rendering):
         own = [option for option in options if not _says_setting(option)]
         for flag in (flag for option in own for flag in (*option.opts, *option.secondary_opts)):
             self.env.domains.standard_domain.add_program_option(path, flag, self.env.docname, anchor)
-        rows = [[_literals(_spelled(option)), _sentence(option.help or "")] for option in own]
+        rows = [[literals(_spelled(option)), _sentence(option.help or "")] for option in own]
         found: list[Node] = [self.table(["Option", "What it does"], rows, "options")] if rows else []
         if len(own) < len(options):
             found.append(self.prose("And a flag for every setting, such as {setting}`tags` or {setting}`engine`."))
@@ -494,6 +488,8 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("dockerfile-rules", DockerfileRulesDirective)
     app.add_directive("advice", AdviceDirective)
     app.add_directive("flags", FlagsDirective)
+    app.add_directive("facts", FactsDirective)
+    app.add_directive("methods", MethodsDirective)
     app.add_directive("command-line", CommandLineDirective)
     app.connect("build-finished", write_data)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}

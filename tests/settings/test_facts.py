@@ -234,8 +234,8 @@ class TestUnknown:
 
     def test_no_git_is_an_error_only_where_it_is_needed(self, facts):
         assert evaluate("<+pipeline.name>", facts(answers={})) == "shop"
-        assert "in no git repository" in str(self.refused(facts, "codebase.branch", answers={}))
-        assert "in no git repository" in str(self.refused(facts, "codebase.commitSha", answers={}))
+        assert "not in a git repository" in str(self.refused(facts, "codebase.branch", answers={}))
+        assert "not in a git repository" in str(self.refused(facts, "codebase.commitSha", answers={}))
 
 
 class TestNothingKnown:
