@@ -36,6 +36,7 @@ OptionalPath = str | Path | None
 Paths = str | Path | Sequence[str | Path]
 _DEFAULTS = {
     "strict": False,
+    "resume": False,
     "allow_nondistributable_artifacts": False,
     "insecure": (),
     "referrers": False,
@@ -92,6 +93,8 @@ class PipelineOptions(TypedDict, total=False):
 class RunOptions(PipelineOptions, total=False):
     """Keywords of :func:`run_pipeline`."""
 
+    record: OptionalPath
+    resume: str | Path | bool
     strict: bool
     sink: Sink | None
 
@@ -379,6 +382,9 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
         templates: directory with the files of templates that *file* names.
         inputs: an input set or an overlay, or several, of which the last counts.
         strict: fail where a note would be given.
+        record: file for the record of the run: every step, attempt, decision and reason, in JSON; it is kept in the
+            state directory as well.
+        resume: run again what did not succeed in the last run of *file*, or in the one whose record is named.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
 
     Raises:
@@ -390,7 +396,10 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
 
     with _context(options.get("sink"), **_around(options)) as context:
         loaded = _all_steps(file, {}, context, _choice(options))
-        return PipelineResult(run_steps(loaded, context, strict=options.get("strict", False)))
+        resume = options.get("resume", False)
+        strict, record = options.get("strict", False), _path("record", options.get("record"))
+        resume = resume if isinstance(resume, bool) else _path("resume", resume) or False
+        return PipelineResult(run_steps(loaded, context, strict=strict, record=record, resume=resume))
 
 
 @_takes(PipelineOptions)

@@ -521,7 +521,7 @@ def pushed_and_kept(project, out):
     records = [json.loads(path.read_text()) for path in (State.default().directory / "runs").iterdir()]
     assert [step["digest"] for step in json.loads(out)["steps"]] == [digest]
     assert (project.directory / "digest.txt").read_text() == f"{digest}\n"
-    return [record["digest"] for record in records] == [digest]
+    return [[step["result"]["digest"] for step in record["steps"]] for record in records] == [[digest]]
 
 
 def test_a_time_out_while_publishing_does_not_hide_what_was_pushed(project, capsys, monkeypatch):
@@ -547,7 +547,7 @@ def test_an_interrupt_while_publishing_does_not_hide_what_was_pushed(project, ca
     assert json.loads(shown)["error"]["exit"] == code
 
 
-def test_an_interrupt_before_the_push_is_told_and_leaves_no_record(project, capsys, monkeypatch):
+def test_an_interrupt_before_the_push_is_told_in_the_document_and_in_the_record(project, capsys, monkeypatch):
     def interrupted(*_args, **_named):
         raise KeyboardInterrupt
 
@@ -556,7 +556,8 @@ def test_an_interrupt_before_the_push_is_told_and_leaves_no_record(project, caps
     document = json.loads(capsys.readouterr().out)
     assert document["steps"] == []
     assert document["error"]["message"] == "interrupted"
-    assert not (State.default().directory / "runs").exists()
+    (record,) = (json.loads(path.read_text()) for path in (State.default().directory / "runs").iterdir())
+    assert [(step["state"], step["result"]["digest"]) for step in record["steps"]] == [("ABORTED", None)]
 
 
 @pytest.mark.parametrize("command", ["run", "check", "build"])

@@ -17,9 +17,9 @@ from buildpush.foundation.interrupts import interrupt, pause, stoppable
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.runlog import RunLog
-from buildpush.pipeline.step import record_result, run_steps
+from buildpush.pipeline.step import run_steps
+from buildpush.pipeline.summary import write_state
 from buildpush.places import Here
 from buildpush.settings.stepkinds import BUILD
 from buildpush.settings.tree import Loaded, Step
@@ -149,5 +149,5 @@ def test_a_record_that_cannot_be_written_does_not_undo_a_push(context, tmp_path)
     (tmp_path / "state" / "runs").write_text("")
     told = []
     context = replace(context, state=State(tmp_path / "state", tmp_path), log=RunLog(told.append))
-    record_result(RunResult(step="push"), context)
+    assert not write_state("push", {}, context)
     assert "not recorded" in told[0].text

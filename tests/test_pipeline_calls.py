@@ -130,7 +130,8 @@ def test_the_error_of_a_pipeline_holds_the_receipts_until_then(place, served):
         buildpush.run_pipeline("pipeline.yml", connectors="connectors.yml", variables={"branch": "main"})
 
     assert "no-such-key" in str(caught.value)
-    assert [step.step for step in caught.value.results] == ["Services_0", "Services_1"]
+    assert [step.step for step in caught.value.results] == ["Services_0", "Services_1", "Release"]
+    assert [bool(step.failed) for step in caught.value.results] == [False, False, True]
 
 
 SECRETIVE = """

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,10 +21,20 @@ if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
     from buildpush.settings.tree import Loaded
 
+_LAST: Final = "last"
+
 
 def make_run() -> click.Command:
     """Return the command that does the main job."""
-    return StepCommand("run", _run, [LIST, JSON, DIGEST_FILE, _strict()])
+    record = click.Option(["--record"], metavar="FILE", help="Write the record of the run there as well.")
+    resume = click.Option(
+        ["--resume"],
+        metavar="[RECORD]",
+        is_flag=False,
+        flag_value=_LAST,
+        help="Run again what did not succeed in the last run of FILE, or in that of RECORD.",
+    )
+    return StepCommand("run", _run, [LIST, JSON, DIGEST_FILE, record, resume, _strict()])
 
 
 def make_plugin() -> click.Command:
@@ -52,7 +62,10 @@ def _run(**options: Any) -> None:
     if options.pop("listed"):
         _list(options)
         return
-    _read_and_run(partial(load, options), options.pop("as_json"), options.pop("digest_file"), options.pop("strict"))
+    record, resume = options.pop("record"), options.pop("resume")
+    how = {"record": Path(record) if record else None, "resume": _resumed(resume)}
+    as_json, digest_file, strict = options.pop("as_json"), options.pop("digest_file"), options.pop("strict")
+    _read_and_run(partial(load, options), as_json, digest_file, strict, **how)
 
 
 def _plugin(like: str | None, as_json: bool, digest_file: str | None, strict: bool) -> None:
@@ -60,7 +73,7 @@ def _plugin(like: str | None, as_json: bool, digest_file: str | None, strict: bo
 
 
 def _read_and_run(
-    read: Callable[[], tuple[Loaded, RunContext]], as_json: bool, digest_file: str | None, strict: bool
+    read: Callable[[], tuple[Loaded, RunContext]], as_json: bool, digest_file: str | None, strict: bool, **how: Any
 ) -> None:
     check_stdout(as_json=as_json, digest_file=digest_file)
     with document_out(as_json) as document:
@@ -68,7 +81,11 @@ def _read_and_run(
         document.update(file_json(loaded))
         check_receipts(digest_file, context.env)
         report = reported(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)
-        _run_steps(loaded, context, report, strict=strict)
+        _run_steps(loaded, context, report, strict=strict, **how)
+
+
+def _resumed(resume: str | None) -> Path | bool:
+    return resume == _LAST if resume in {None, _LAST} else Path(resume or "")
 
 
 def _build(**options: Any) -> None:

@@ -121,6 +121,14 @@ class Facts:
         """Return what a person types for the input of *field*; ``None`` for nothing, or where no one can be asked."""
         return self.person(field, limits) if self.person else None
 
+    def remembered(self, names: Iterable[str]) -> dict[str, Value]:
+        """Return those of *names* that were asked for in this run, with the values that they have for all of it."""
+        return {name: self._memo[name] for name in names if name in self._memo}
+
+    def recalling(self, known: Mapping[str, Value]) -> Facts:
+        """Return the same with the values of an earlier run, which this one goes on with."""
+        return replace(self, _memo=dict(known))
+
     def given(self, field: str) -> Value:
         """Return the value given for an ``<+input>`` of *field*, or ``None``."""
         names = (field, *(field.removeprefix(".".join((*root, ""))) for root in VARIABLE_ROOTS))

@@ -13,6 +13,7 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.fetched_contexts import STDIN
 from buildpush.pipeline.loops import is_in_loop
 from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.record import Resumed
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
@@ -24,12 +25,13 @@ from buildpush.settings.tags import tags_without_git
 from buildpush.settings.tree import Loaded, Step
 
 
-def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
+def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Resumed | None = None) -> int:
     """Evaluate the conditions, loops and settings of every step that will run if all goes well; return their number.
 
     Args:
         loaded: the steps; a single one is checked as it runs.
         context: of the run; nothing of it changes.
+        earlier: the run that is resumed, if any: what succeeded in it must be the same now.
         push: whether images are pushed; if not, other steps than those that build do nothing.
 
     Raises:
@@ -44,6 +46,8 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool) -> int:
 
     def check(step: Step, progress: StatusSoFar) -> Outcome:
         steps.append(step)
+        if earlier and (result := earlier.result(step, (*step.around, step.identifier), dry.facts)):
+            return Outcome(step, "succeeded", result)
         if push or (step.kind and step.kind.builds):
             try:
                 pushes.add(step, evaluate(step, dry.facts, push=push), progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from buildpush.expressions.facts import Facts
@@ -42,24 +42,32 @@ class Attempts:
     wait: Callable[[float], object]
     ask: AskPerson | None = None
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     drop: Callable[[Outcome], object] = lambda _outcome: None
 
     def __call__(self, step: Step, progress: StatusSoFar) -> Outcome:
         """Run *step* until it succeeds, or what the strategies or deadlines around it say ends it."""
+        began = self.now()
+        return replace(self._until_done(step, progress), began=began)
+
+    def _until_done(self, step: Step, progress: StatusSoFar) -> Outcome:
         failures: tuple[Failure, ...] = ()
         deadline = nearest(progress.deadlines)
         while True:
+            began = self.now()
             if deadline and self._is_over(deadline):  # before it began, or while something was waited for
                 return Outcome(step, "failed", error=deadline.error(), failures=failures)
             outcome = self.run(step, deadline)
             if outcome.status != "failed" or outcome.error is None:
                 return replace(outcome, failures=failures)
+            ended = self.now()
             if deadline and self._is_over(deadline):  # which no failure strategy follows
                 verdict, reason = _LATE
             else:
                 verdict, reason = self._verdict(step, outcome.error, progress, failures)
             types = tuple(sorted(error_types(outcome.error)))
-            failures += (Failure(str(outcome.error), types, verdict, reason),)
+            code = exit_code(outcome.error)
+            failures += (Failure(str(outcome.error), types, verdict, reason, began, ended, code),)
             if verdict != "again":
                 return self._end(outcome, verdict, reason, failures)
             self.drop(outcome)

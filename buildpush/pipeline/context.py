@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from buildpush.credentials.docker import Credential, Keychain
     from buildpush.credentials.vault import Vault
     from buildpush.expressions.ci import Ci
+    from buildpush.expressions.evaluate import Value
     from buildpush.expressions.facts import AskInput, Facts
     from buildpush.http.client import Http
     from buildpush.pipeline.failures import AskPerson
@@ -112,6 +113,7 @@ class RunContext:
         values: what expressions know of the steps of the run.
         receipts: files that tell what was pushed.
         starts: gives each build a start of its own.
+        known: values of built-in names that an earlier run had, if it is resumed.
         wait: waits some seconds.
         ask: asks a person what follows a failure; ``None`` where there is no one to ask.
         ask_input: asks a person for the value of an input; ``None`` where there is no one to ask.
@@ -134,6 +136,7 @@ class RunContext:
     values: StepValues | None = None
     receipts: Receipts = field(default_factory=Receipts)
     starts: Starts = field(default_factory=Starts)
+    known: Mapping[str, Value] = field(default_factory=dict)
     wait: Callable[[float], object] = pause
     ask: AskPerson | None = None
     ask_input: AskInput | None = None
@@ -233,6 +236,7 @@ class RunContext:
             person=self.ask_input,
             note=lambda text: self.log(Note(text)),
         )
+        facts = facts.recalling(self.known) if self.known else facts
         return replace(facts, steps=self.values) if self.values else facts
 
     @cached_property

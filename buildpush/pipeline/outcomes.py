@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from datetime import datetime
+from typing import Any, Literal
 
 from buildpush.foundation.errors import TimeOutError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.failures import Verdict
-from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.results import RunResult, time_text
 from buildpush.settings.failures import ErrorType
 from buildpush.settings.tree import Step
 
@@ -22,12 +23,24 @@ class Failure:
         types: of the error, as failure strategies name them.
         verdict: what followed.
         reason: which strategy asked for that; empty without one.
+        began: when the attempt did.
+        ended: when it failed.
+        exit_code: of the error.
     """
 
     error: str
     types: tuple[ErrorType, ...]
     verdict: Verdict
     reason: str = ""
+    began: datetime | None = None
+    ended: datetime | None = None
+    exit_code: int = 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the facts as plain JSON types."""
+        times = {"began": time_text(self.began), "ended": time_text(self.ended)}
+        facts = {"types": list(self.types), "verdict": self.verdict, "reason": self.reason or None}
+        return {**times, "error": self.error, "exit": self.exit_code, **facts}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +54,7 @@ class Outcome:
         reason: why it was skipped, or what it failed with when that is ignored.
         aborts: whether nothing is run after it.
         failures: its failed attempts.
+        began: when its first attempt did; ``None`` if nothing was tried.
     """
 
     step: Step
@@ -50,6 +64,7 @@ class Outcome:
     reason: str = ""
     aborts: bool = False
     failures: tuple[Failure, ...] = ()
+    began: datetime | None = None
 
     @property
     def outputs(self) -> Mapping[str, str]:

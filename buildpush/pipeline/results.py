@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from buildpush.display.words import bytes_words
@@ -16,6 +17,7 @@ from buildpush.images.references import Digest
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Published
+    from buildpush.pipeline.outcomes import Failure
 
 # What a step gives to later ones, and what that is. ``digest`` and ``IMAGE_TAR_PATH`` are what drone-kaniko writes.
 OUTPUTS: Final[Mapping[str, str]] = {
@@ -42,6 +44,11 @@ class RunResult:
         step: the step's name.
         skipped: why the step was not run; empty if it was.
         ignored: what the step failed with, if a failure strategy let the run go on; else empty.
+        failed: what the step failed with, if the run did not go on; else empty.
+        failures: its failed attempts, with what followed each.
+        began: when the step did; ``None`` if nothing was tried.
+        ended: when it did, all attempts included.
+        earlier: what the record of an earlier run has of the step, if that is resumed and the step is not run again.
         pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
         published: where the build-info is, or ``None`` where none was asked for.
         output: where the image was written to instead of a push, or ``None``.
@@ -58,6 +65,11 @@ class RunResult:
     step: str
     skipped: str = ""
     ignored: str = ""
+    failed: str = ""
+    failures: tuple[Failure, ...] = ()
+    began: datetime | None = None
+    ended: datetime | None = None
+    earlier: Mapping[str, Any] | None = None
     pushed: PushedImage | PushedIndex | None = None
     published: Published | None = None
     output: str | None = None
@@ -75,16 +87,23 @@ class RunResult:
         """Digest of the manifest or index that the registry now has, or that was written."""
         if self.pushed:
             return str(self.pushed.digest)
+        if self.earlier:
+            return _text_or_none(self.earlier.get("digest"))
         return str(self.written) if self.written else None
 
     @property
     def references(self) -> tuple[str, ...]:
         """Every reference that now names the digest."""
+        if self.earlier:
+            return tuple(map(str, self.earlier.get("references") or ()))
         return tuple(str(reference) for reference in self.pushed.references) if self.pushed else ()
 
     @property
     def outputs(self) -> dict[str, str]:
         """What later steps may ask of it, by the names in :data:`OUTPUTS`."""
+        if self.earlier:
+            known = self.earlier.get("outputs") or {}
+            return {name: str(known[name]) for name in OUTPUTS if name in known}
         found: dict[str, str | None] = {"digest": self.digest, "IMAGE_TAR_PATH": _tar_path(self.output)}
         if self.pushed and self.references:
             tags = [str(reference.tag) for reference in self.pushed.references if reference.tag]
@@ -104,17 +123,25 @@ class RunResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON types; keys are stable within ``version``."""
+        if self.earlier:
+            return dict(redacted({**self.earlier, "resumed": True}))
         build = self.published
         document = {
             "version": JSON_VERSION,
             "step": self.step,
             "skipped": self.skipped or None,
             "ignored": self.ignored or None,
+            "failed": self.failed or None,
+            "resumed": False,
+            "attempts": [failure.as_json() for failure in self.failures],
+            "began": time_text(self.began),
+            "ended": time_text(self.ended),
             "digest": self.digest,
             "references": list(self.references),
             "images": [_image_json(image) for image in self.images],
             "build": build and {"name": build.name, "number": build.number, "url": build.url},
             "output": self.output,
+            "outputs": self.outputs,
             "referrers": self.referrers,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
             "retries": self.retries,
@@ -129,8 +156,10 @@ class RunResult:
         rows = [("step", self.step)]
         if self.skipped:
             return [(name, one_line(value)) for name, value in (*rows, ("skipped", self.skipped))]
-        if self.ignored:
-            rows.append(("ignored", self.ignored))
+        rows += [(name, text) for name, text in (("failed", self.failed), ("ignored", self.ignored)) if text]
+        rows += [("attempt", f"{one.reason}, after: {one.error}") for one in self.failures if one.verdict == "again"]
+        if self.earlier:
+            rows.append(("resumed", "it succeeded in the run before, and is not run again"))
         rows += [("image", reference) for reference in self.references]
         if self.digest:
             rows.append(("digest", self.digest))
@@ -139,9 +168,10 @@ class RunResult:
             rows.append(("written", self.output))
         if self.referrers is not None:
             rows.append(("copied", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
-        if self.published:
-            rows.append(("build", self.published.url))
-        rows.append(("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())))
+        if url := self.outputs.get("build_info_url"):
+            rows.append(("build", url))
+        if self.seconds:
+            rows.append(("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())))
         if self.traffic:
             rows.append(("moved", _moved_words(self.traffic)))
             rows.append(("spent", _spent_words(self.traffic)))
@@ -203,21 +233,37 @@ def _tar_path(output: str | None) -> str | None:
     return path if kind in {"docker-archive", "oci-archive"} else None
 
 
+def time_text(time: datetime | None) -> str | None:
+    """Return *time* as JSON has it, to the millisecond."""
+    return time.isoformat(timespec="milliseconds") if time else None
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _became(step: RunResult) -> str:
     if step.skipped:
         return f"skipped: {step.skipped}"
     if step.ignored:
         return f"failed, and ignored: {step.ignored}"
-    return ", ".join(step.references) or step.output or (step.published.url if step.published else "built")
+    if step.failed:
+        return f"failed: {step.failed}"
+    found = ", ".join(step.references) or step.output or (step.published.url if step.published else "built")
+    if step.earlier:
+        return f"resumed: {found}"
+    return f"{found}, in {len(step.failures) + 1} attempts" if step.failures else found
 
 
 def _spans(steps: Iterable[RunResult]) -> tuple[float, list[tuple[float, float]]]:
     """Return the time of all steps, and when each began and how long it took, in percent of that."""
-    spans = [(step.begun, sum(step.seconds.values())) for step in steps]
+    steps = tuple(steps)
+    spans = [(step.begun, sum(step.seconds.values())) for step in steps if step.begun or step.seconds]
     first = min((begun for begun, _ in spans), default=0.0)
     whole = max((begun + took for begun, took in spans), default=0.0) - first
     scale = 100 / (whole or 1.0)
-    return whole, [(scale * (begun - first), scale * took) for begun, took in spans]
+    found = iter([(scale * (begun - first), scale * took) for begun, took in spans])
+    return whole, [next(found) if step.begun or step.seconds else (0.0, 0.0) for step in steps]
 
 
 def _bar(begun: float, took: float) -> str:

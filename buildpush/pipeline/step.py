@@ -29,6 +29,7 @@ from buildpush.pipeline import outputs
 from buildpush.pipeline.ahead import check_ahead, refuse_push
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.branches import Branches, Turns
+from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.images import repack
@@ -38,10 +39,12 @@ from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.receipts import Delivery
+from buildpush.pipeline.record import Resumed, RunRecord
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, attempt, raise_failure
+from buildpush.pipeline.summary import Summary, begin_record, find_earlier
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
@@ -69,15 +72,24 @@ class RunOptions:
         push: whether images are pushed and their build-info is published; if not, they are only built.
         output: where an image that is only built is written to, if anywhere.
         strict: whether a step that gives a note is refused.
+        resumed: the run that this one goes on with, if any.
     """
 
     push: bool = True
     output: Location | None = None
     strict: bool = False
+    resumed: Resumed | None = None
 
 
 def run_steps(
-    loaded: Loaded, context: RunContext, *, push: bool = True, output: str | None = None, strict: bool = False
+    loaded: Loaded,
+    context: RunContext,
+    *,
+    push: bool = True,
+    output: str | None = None,
+    strict: bool = False,
+    record: Path | None = None,
+    resume: Path | bool = False,
 ) -> tuple[RunResult, ...]:
     """Run every step of *loaded* in its order and return their results.
 
@@ -89,18 +101,21 @@ def run_steps(
         push: as for :class:`RunOptions`.
         output: where an image that is only built is written to, as for a copy.
         strict: as for :class:`RunOptions`.
+        record: file that the record of the run is written to, besides the state directory.
+        resume: whether to go on with the last run of the file, or the record of the run that is gone on with.
     """
     location = parse_output(output) if output else None
     if not push:
         refuse_push(loaded)
-    values = StepValues(loaded.tree)
+    earlier = find_earlier(resume, loaded, context)
     turns = Turns(context.log)
     context = replace(
         context,
         notes=loaded.notes,
         kept=KeptImages.of(loaded.steps),
         logins=Logins(),
-        values=values,
+        values=StepValues(loaded.tree),
+        known=earlier.facts if earlier else {},
         ask=turns.person(context.ask),
         ask_input=turns.input(context.ask_input),
     )
@@ -108,66 +123,58 @@ def run_steps(
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is said, which might show a secret
         _announce(loaded, context, strict=strict)
-        count = check_ahead(loaded, context, push=push)
+        count = check_ahead(loaded, context, push=push, earlier=earlier)
         if location:
             check_room(location, count)
-        options = RunOptions(push, location, strict)
-        raise_failure(_walk(context, options).over(loaded.tree), context.results, context.log)
+        options = RunOptions(push, location, strict, earlier)
+        kept = begin_record(loaded, context, record) if push else None
+        outcomes = _walk(context, options, kept, several=count > 1).over(loaded.tree)
+        if kept:
+            kept.end("FAILED" if any(one.status == "failed" for one in outcomes) else "SUCCEEDED", context.now())
+        raise_failure(outcomes, context.results, context.log)
     return tuple(context.results)
 
 
-def _walk(context: RunContext, options: RunOptions) -> Walk:
+def _walk(context: RunContext, options: RunOptions, record: RunRecord | None, *, several: bool) -> Walk:
     """Return the walk that runs steps in *context*."""
+    summary = Summary(context, record, several=several)
     run = partial(run_step, context=context, options=options)
-    skip = partial(_skip, context=context, record=options.push)
     attempts = Attempts(
         lambda step, deadline: attempt(step, partial(run, deadline=deadline), context.results),
         context.facts,
         context.log,
         context.wait,
         context.ask,
+        now=context.now,
         drop=partial(_drop_result, context=context),
     )
-    keep = partial(_keep_ignored, context=context, record=options.push)
+
+    def act(step: Step, progress: StatusSoFar) -> Outcome:
+        place = (*step.around, step.identifier)
+        if options.resumed and (result := options.resumed.result(step, place, context.facts)):
+            return Outcome(step, "succeeded", result)
+        return summary.around(partial(attempts, step, progress), step, place)
+
     return Walk(
-        lambda step, progress: keep(attempts(step, progress)),
+        act,
         context.facts,
-        skip,
+        partial(_skip, context=context),
         values=context.values or StepValues(),
-        beside=Branches(context, partial(_walk, options=options)),
+        beside=Branches(context, partial(_walk, options=options, record=record, several=several)),
+        done=summary,
     )
 
 
-def _skip(step: Step, reason: str, context: RunContext, *, record: bool) -> None:
-    """Say that *step* is not run and why, and keep it among the results."""
+def _skip(step: Step, reason: str, context: RunContext) -> None:
+    """Say that *step* is not run and why."""
     context.log.begin(context.notes)
-    name = step.name or step.identifier
-    context.log(Decision(f"step {name}", "skipped", reason))
-    result = RunResult(step=name, skipped=reason, **context.log.facts())
-    context.results.append(result)
-    if record:
-        record_result(result, context)
+    context.log(Decision(f"step {step.name or step.identifier}", "skipped", reason))
 
 
 def _drop_result(outcome: Outcome, context: RunContext) -> None:
     """Forget the receipt of an attempt that is made again: the next one leaves its own."""
     if outcome.result:
         context.results.remove(outcome.result)
-
-
-def _keep_ignored(outcome: Outcome, context: RunContext, *, record: bool) -> Outcome:
-    """Mark the result of a step whose failure is ignored; one that failed before its push gets one."""
-    if outcome.status != "ignored":
-        return outcome
-    if outcome.result:
-        context.results.remove(outcome.result)
-    name = outcome.step.name or outcome.step.identifier
-    found = outcome.result or RunResult(step=name, **context.log.facts())
-    result = replace(found, ignored=outcome.reason)
-    context.results.append(result)
-    if record:
-        record_result(result, context)
-    return replace(outcome, result=result)
 
 
 def run_step(step: Step, context: RunContext, options: RunOptions, deadline: Deadline | None = None) -> None:
@@ -431,18 +438,6 @@ class _StepRun:
             **self.log.facts(),
         )
         self.context.results.append(result)
-        if self.options.push:
-            record_result(result, self.context)
-
-
-def record_result(result: RunResult, context: RunContext) -> None:
-    """Keep *result* among the records of runs; what is done stays done where that is not possible."""
-    try:
-        context.state.record(f"{context.now().strftime('%Y%m%dT%H%M%S.%f')}-{result.step}", result.as_json())
-    except NoStateError:
-        return  # a note has said so
-    except (OSError, SettingsError) as error:
-        context.log(Note(f"the run is not recorded: {error}"))
 
 
 def _location(source: ExistingImage) -> Location:

@@ -15,6 +15,7 @@ from buildpush.expressions.tree import Value
 from buildpush.foundation.errors import ExpressionError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.spelling import did_you_mean
+from buildpush.images.references import Reference
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import OUTPUTS, RunResult
 from buildpush.settings.tree import Element, Stage, Step, StepGroup, leaves
@@ -225,9 +226,9 @@ def _why_none(outcome: Outcome) -> str:
 
 def _published(result: RunResult | None) -> list[dict[str, str]]:
     """Return the images that a step has pushed, with the names that Harness has for their parts."""
-    return list(_images(result)) if result and result.pushed else []
+    return list(_images(result)) if result else []
 
 
 def _images(result: RunResult) -> Iterator[dict[str, str]]:
-    for reference in result.pushed.references if result.pushed else ():
+    for reference in map(Reference.parse, result.references):
         yield {"imageName": str(reference.repository), "tag": str(reference.tag or ""), "digest": result.digest or ""}

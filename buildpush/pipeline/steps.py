@@ -21,7 +21,7 @@ from buildpush.pipeline.failures import strategies
 from buildpush.pipeline.loops import iterate, loop_of
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.step_values import StepValues, place_of
+from buildpush.pipeline.step_values import Place, StepValues, place_of
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
 from buildpush.settings.loops import MOST
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
@@ -59,6 +59,7 @@ class Walk:
         wait: hears of a step in a plan, of which only the run knows how it is run, and why.
         values: gets each outcome; it answers what expressions ask about steps.
         beside: runs branches at the same time, as many as the number says; without it, one runs after the other.
+        done: gets each outcome with its place, and returns it with its row in the summary of the run.
         clock: gives seconds, for time-outs.
     """
 
@@ -68,6 +69,7 @@ class Walk:
     wait: Callable[[Step, str], object] = lambda _step, _reason: None
     values: StepValues = field(default_factory=StepValues)
     beside: Callable[[Sequence[Branch], int | None], object] | None = None
+    done: Callable[[Outcome, Place], Outcome] = lambda outcome, _place: outcome
     clock: Callable[[], float] = time.monotonic
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
@@ -120,7 +122,9 @@ class Walk:
         return found
 
     def _added(self, outcome: Outcome, progress: StatusSoFar) -> Outcome:
-        self.values.add((*progress.place, outcome.step.identifier), outcome)
+        place = (*progress.place, outcome.step.identifier)
+        outcome = self.done(outcome, place)
+        self.values.add(place, outcome)
         return outcome
 
     def _parallel(self, parallel: Parallel, progress: StatusSoFar) -> list[Outcome]:

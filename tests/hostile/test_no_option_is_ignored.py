@@ -92,6 +92,8 @@ COMMANDS = {
             "listed": (["run", "two.yml"], ["run", "two.yml", "--list"]),
             "stage": (["run", "stages.yml"], ["run", "stages.yml", "--stage=b"]),
             "step": (["run", "two.yml"], ["run", "two.yml", "--step=b"]),
+            "record": ["--record=out/record.json"],
+            "resume": ["--resume=out/none.json"],
             "strict": (["run", *RUN, "--optimize"], ["run", *RUN, "--optimize", "--strict"]),
         },
     ),

@@ -1,0 +1,237 @@
+"""The record of a run: one JSON document with every step, attempt, decision and reason, written after each step.
+
+It holds no secret, and is what ``--resume`` goes on from.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import redacted
+from buildpush.foundation.strict_json import parse
+from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.results import JSON_VERSION, RunResult, time_text
+from buildpush.pipeline.step_values import Place
+from buildpush.settings.evaluate import evaluate
+from buildpush.settings.tree import Loaded, Step
+
+# What is another in each run, and stays the same where a run is resumed.
+_LASTING: Final = ("pipeline.sequenceId", "pipeline.branchSeqId", "pipeline.executionId", "pipeline.startTs")
+_COMMIT: Final = "codebase.commitSha"
+# What says when and how often a step is run, and what it is called, but not what it makes.
+_AROUND: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout"})
+
+
+Write: TypeAlias = Callable[[dict[str, Any]], object]
+
+
+class RunRecord:
+    """What becomes of a run, step by step."""
+
+    def __init__(self, loaded: Loaded, facts: Facts, began: datetime, write: Write) -> None:
+        self._facts, self._write = facts, write
+        self._head = {
+            "version": JSON_VERSION,
+            "file": str(Path(facts.git.directory, loaded.file)) if loaded.file else None,
+            "began": time_text(began),
+            "variables": dict(facts.inputs),
+        }
+        self._steps: list[dict[str, Any]] = []
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Write what is known before the first step."""
+        with self._lock:
+            self._write(self._document("RUNNING", None))
+
+    def add(self, outcome: Outcome, result: RunResult, place: Place) -> None:
+        """Keep what became of a step."""
+        self._add(outcome.step, outcome.state, result, place, outcome.reason)
+
+    def interrupt(self, step: Step, result: RunResult, place: Place) -> None:
+        """Keep that a step was interrupted, with what it has achieved."""
+        self._add(step, "ABORTED", result, place, "it was interrupted")
+
+    def end(self, state: str, ended: datetime) -> None:
+        """Keep how the run has ended."""
+        with self._lock:
+            self._write(self._document(state, ended))
+
+    def _add(self, step: Step, state: str, result: RunResult, place: Place, reason: str) -> None:
+        row = {
+            "place": list(place),
+            "state": state,
+            "reason": reason or None,
+            "where": step.where,
+            "settings": self._settings(step) if state == "SUCCEEDED" else None,
+            "result": result.as_json(),
+        }
+        with self._lock:
+            self._steps.append(row)
+            self._write(self._document("RUNNING", None))
+
+    def _settings(self, step: Step) -> dict[str, str] | None:
+        try:
+            return settings_text(step, self._facts)
+        except SettingsError:
+            return None  # an image is pushed in spite of it, as a failure strategy wants
+
+    def _document(self, state: str, ended: datetime | None) -> dict[str, Any]:
+        facts = self._facts.remembered((*_LASTING, _COMMIT))
+        tail = {"state": state, "ended": time_text(ended), "facts": facts, "steps": self._steps}
+        return dict(redacted({**self._head, **tail}))
+
+
+def as_text(document: Mapping[str, Any]) -> str:
+    """Return a record as it is written."""
+    return json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n"
+
+
+def settings_text(step: Step, facts: Facts) -> dict[str, str]:
+    """Return the settings that say what *step* makes, evaluated, as text without secrets.
+
+    Raises:
+        LaterError: in a plan, one is known after an earlier step has run.
+        SettingsError: one cannot be evaluated.
+    """
+    settings = evaluate(step, facts)
+    found = {name: str(getattr(settings, name)) for name in step.settings if name not in _AROUND}
+    return dict(redacted(found))
+
+
+# ---- a run that is resumed
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The record of an earlier run, which this one goes on with.
+
+    Attributes:
+        path: of the record.
+        facts: values that built-in names had.
+        steps: its rows, by place.
+    """
+
+    path: Path
+    facts: Mapping[str, Any]
+    steps: Mapping[Place, Mapping[str, Any]]
+
+    def result(self, step: Step, place: Place, facts: Facts) -> RunResult | None:
+        """Return the receipt of a step that has succeeded; ``None`` for one that is to be run.
+
+        Raises:
+            SettingsError: it would make something else now.
+        """
+        row = self.steps.get(place, {})
+        result = row.get("result") or {}
+        if row.get("state") != "SUCCEEDED" or result.get("ignored") or not _lasts(result):
+            return None
+        self._check(step, row, facts)
+        return RunResult(step=step.name or step.identifier, earlier=result)
+
+    def _check(self, step: Step, row: Mapping[str, Any], facts: Facts) -> None:
+        now, before = settings_text(step, facts), row.get("settings") or {}
+        for name in sorted({*now, *before}):
+            if now.get(name) != before.get(name):
+                where = step.settings[name].origin.where if name in step.settings else step.where
+                was, is_now = (repr(one[name]) if name in one else "not set" for one in (before, now))
+                about = f"the step {step.name or step.identifier!r}, which has succeeded"
+                message = f"{name} of {about}, was {was} and is {is_now}"
+                raise SettingsError(message, where=where, setting=name, hint=_HINT)
+
+
+_HINT: Final = "run it without --resume, or set it as it was"
+
+
+def _lasts(result: Mapping[str, Any]) -> bool:
+    """Return whether what a step has made is still there: an image that was only kept for its run is not."""
+    tar = (result.get("outputs") or {}).get("IMAGE_TAR_PATH")
+    return bool(result.get("references") or result.get("build")) or bool(tar and Path(tar).exists())
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Return the record of a run.
+
+    Raises:
+        SettingsError: it cannot be read, or is none.
+    """
+    try:
+        document = parse(path.read_bytes())
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read as the record of a run: {error}"
+        raise SettingsError(message, hint="name a file that run --record has written") from None
+    if not _is_record(document):
+        message = f"{path} is not the record of a run"
+        raise SettingsError(message, hint="name a file that run --record has written")
+    return dict(document)
+
+
+def _is_record(document: Any) -> bool:
+    if not isinstance(document, dict) or not {"file", "state"} <= set(document):
+        return False
+    rows = document.get("steps")
+    return isinstance(document.get("facts"), dict) and isinstance(rows, list) and all(map(_is_row, rows))
+
+
+def _is_row(row: Any) -> bool:
+    if not isinstance(row, dict) or not isinstance(row.get("place"), list):
+        return False
+    result, settings = row.get("result"), row.get("settings")
+    parts = {"references": list, "outputs": dict, "build": dict}
+    return (
+        isinstance(result, dict)
+        and isinstance(settings, dict | None)
+        and all(isinstance(result.get(name) or kind(), kind) for name, kind in parts.items())
+    )
+
+
+def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) -> Resumed:
+    """Return the run that is gone on with: that of *record*, or the last one of the same file in *directory*.
+
+    Raises:
+        SettingsError: there is none, it has succeeded, or it was about another file or commit.
+    """
+    if loaded.file is None:
+        message = "--resume goes on with a run of a file, and none is given"
+        raise SettingsError(message, hint="name it before: run FILE --resume")
+    file = str(Path(facts.git.directory, loaded.file))
+    path = record or next(_records_of(file, directory), None)
+    if path is None:
+        message = f"there is no record of a run of {loaded.file}"
+        raise SettingsError(message, hint="run it without --resume, or name a file that run --record has written")
+    document = read_record(path)
+    _check_head(document, path, file, facts)
+    rows = {tuple(map(str, row["place"])): row for row in document["steps"]}
+    known = {name: value for name, value in document["facts"].items() if name in _LASTING}
+    return Resumed(path, known, rows)
+
+
+def _records_of(file: str, directory: Path) -> Iterator[Path]:
+    for path in sorted(directory.glob("*.json"), reverse=True):
+        try:
+            document = json.loads(path.read_bytes())
+        except (OSError, ValueError):
+            continue
+        if isinstance(document, dict) and document.get("file") == file and "state" in document:
+            yield path
+
+
+def _check_head(document: Mapping[str, Any], path: Path, file: str, facts: Facts) -> None:
+    if document.get("file") != file:
+        message = f"{path} is the record of a run of {document.get('file') or 'no file'}, not of {file}"
+        raise SettingsError(message, hint="name the file that was run")
+    if document["state"] == "SUCCEEDED":
+        message = f"the run that {path} records has succeeded, so there is nothing to resume"
+        raise SettingsError(message, hint="run it without --resume")
+    before = document["facts"].get(_COMMIT)
+    if before and (now := str(facts.lookup(tuple(_COMMIT.split("."))))) != before:
+        message = f"the run that {path} records was of the commit {before}, and this is {now}"
+        raise SettingsError(message, hint="check out that commit, or run without --resume")

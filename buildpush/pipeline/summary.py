@@ -1,0 +1,146 @@
+"""The summary of a run: a row for each step, with what became of it, also where it was skipped or has failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.events import Note
+from buildpush.foundation.files import replacement
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.state import NoStateError
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.record import Resumed, RunRecord, as_text, resumed
+from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.step_values import Place
+from buildpush.settings.tree import Loaded, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Gives each outcome its row among the results, and to the record of the run.
+
+    Attributes:
+        record: of the run; ``None`` where none is kept.
+        several: whether there are several steps: of a single one that fails, the error says all.
+    """
+
+    context: RunContext
+    record: RunRecord | None = None
+    several: bool = False
+
+    def __call__(self, outcome: Outcome, place: Place) -> Outcome:
+        """Return *outcome* with its row."""
+        result = self._result(outcome)
+        results = self.context.results
+        if outcome.result and any(outcome.result is one for one in results):
+            results[next(at for at, one in enumerate(results) if one is outcome.result)] = result
+        elif outcome.status != "failed" or self.several:
+            results.append(result)
+        outcome = replace(outcome, result=result)
+        if self.record:
+            self.record.add(outcome, result, place)
+        return outcome
+
+    def _result(self, outcome: Outcome) -> RunResult:
+        step, log = outcome.step, self.context.log
+        is_about_it = outcome.began or outcome.status == "skipped"  # else the log is about the step before
+        facts: Mapping[str, Any] = log.facts() if is_about_it else {}
+        found = outcome.result or RunResult(step=step.name or step.identifier, **facts)
+        if outcome.status == "skipped":
+            return replace(found, skipped=outcome.reason)
+        if outcome.status == "ignored":
+            found = replace(found, ignored=outcome.reason)
+        if outcome.status == "failed":
+            found = replace(found, failed=str(outcome.error))
+        ended = self.context.now() if outcome.began else None
+        return replace(found, failures=outcome.failures, began=outcome.began, ended=ended)
+
+    def around(self, run: Callable[[], Outcome], step: Step, place: Place) -> Outcome:
+        """Return the outcome of *run*; the record keeps what a step has achieved that is interrupted."""
+        before = len(self.context.results)
+        try:
+            return run()
+        except BaseException:
+            if self.record:
+                name = step.name or step.identifier
+                achieved = self.context.results[before:]
+                found = achieved[-1] if achieved else RunResult(step=name, **self.context.log.facts())
+                self.record.interrupt(step, found, place)
+            raise
+
+
+class RecordFiles:
+    """Writes the record of a run into the state directory, and to a file that was asked for."""
+
+    def __init__(self, context: RunContext, name: str, began: datetime, file: Path | None) -> None:
+        self._context, self._file = context, file
+        self._name = f"{began.strftime('%Y%m%dT%H%M%S.%f')}-{name}"
+        self._is_there = True
+        self._is_begun = False
+
+    def __call__(self, document: dict[str, Any]) -> None:
+        """Write *document* in place of what it was before; what is done stays done where that is not possible.
+
+        Raises:
+            BuildPushError: the file cannot be written, before anything is done.
+        """
+        if self._is_there:
+            self._is_there = write_state(self._name, document, self._context)
+        try:
+            if self._file:
+                write_record(self._file, document)
+        except BuildPushError as error:
+            if not self._is_begun:
+                raise
+            self._context.log(Note(str(error)))
+        self._is_begun = True
+
+
+def begin_record(loaded: Loaded, context: RunContext, file: Path | None) -> RunRecord:
+    """Return the record of a run that begins now; it goes to *file* as well, if that is given."""
+    began = context.now()
+    name = loaded.file.stem if loaded.file else next((step.identifier for step in loaded.steps), "run")
+    files = RecordFiles(context, name, began, context.cwd / file if file else None)
+    record = RunRecord(loaded, context.facts, began, files)
+    record.begin()
+    return record
+
+
+def find_earlier(resume: Path | bool, loaded: Loaded, context: RunContext) -> Resumed | None:
+    """Return the run that is gone on with: the last one of the file, or that of a record; ``None`` if none is."""
+    if not resume:
+        return None
+    path = None if isinstance(resume, bool) else context.cwd / resume
+    return resumed(path, context.state.directory / "runs", loaded, context.facts)
+
+
+def write_state(name: str, document: dict[str, Any], context: RunContext) -> bool:
+    """Write a record into the state directory, and return whether that was possible."""
+    try:
+        context.state.record(name, document)
+    except NoStateError:
+        return False  # a note has said so
+    except (OSError, SettingsError) as error:
+        context.log(Note(f"the run is not recorded: {error}"))
+        return False
+    return True
+
+
+def write_record(path: Path, document: dict[str, Any]) -> None:
+    """Write a record to the file that a person has named.
+
+    Raises:
+        BuildPushError: it cannot be written.
+    """
+    try:
+        with replacement(path, mode=0o600, durable=True) as file:
+            file.write(as_text(document).encode())
+    except OSError as error:
+        message = f"the record {path} cannot be written: {error.strerror}"
+        raise BuildPushError(message, hint="name a file in a directory that exists and is writable") from error

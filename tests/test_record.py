@@ -1,0 +1,206 @@
+"""The record of a run: every step, attempt, decision and reason; and the run that goes on with it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+import buildpush
+from buildpush.cli import run_command
+from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.state import State
+
+FILE = """\
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: app
+    spec:
+      repo: {host}/docker-local/app
+      tags: ["<+variable.version>", "<+pipeline.sequenceId>"]
+      envVariables: {{PLUGIN_ENGINE: native}}
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: child
+    failureStrategies:
+      - onFailure:
+          errors: [AllErrors]
+          action: {{type: Retry, spec: {{retryCount: 1}}}}
+    spec:
+      repo: {host}/{key}/child
+      tags: ["<+steps.app.output.outputVariables.digest.substring(7, 19)>"]
+      envVariables: {{PLUGIN_ENGINE: native}}
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: last
+    spec: {{repo: "{host}/docker-local/last", tags: ["1"], envVariables: {{PLUGIN_ENGINE: native}}}}
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, box):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /\n", encoding="utf-8")
+    (tmp_path / "a").write_text("a", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    known = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal(), "PLUGIN_REGISTRY": box.host}
+    for name, value in (known | {"PLUGIN_INSECURE": "true", "XDG_STATE_HOME": str(tmp_path / "state")}).items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+def write(place, box, key):
+    (place / "p.yml").write_text(FILE.format(host=box.host, key=key), encoding="utf-8")
+
+
+def records():
+    return [json.loads(path.read_bytes()) for path in sorted((State.default().directory / "runs").iterdir())]
+
+
+def pushes(box):
+    """Return how often each manifest was sent."""
+    sent = [one.path for one in box.requests if one.method == "PUT" and "/manifests/" in one.path]
+    return sorted(path.split("/")[-3] for path in sent)
+
+
+VERSION = ("--var", "version=7")
+pytestmark = pytest.mark.programs  # git is asked for the number of the run
+
+
+@pytest.fixture
+def failed(place, box, capsys):
+    """Return the record of a run whose second step has failed."""
+    write(place, box, "no-such-key")
+    assert run_command(["run", "p.yml", *VERSION, "--record", "r.json"]) == 4
+    capsys.readouterr()
+    return json.loads((place / "r.json").read_bytes())
+
+
+def test_a_record_has_every_step_attempt_and_reason(failed):
+    app, child, last = failed["steps"]
+    assert [step["state"] for step in failed["steps"]] == ["SUCCEEDED", "FAILED", "SKIPPED"]
+    assert app["result"]["outputs"]["digest"].startswith("sha256:")
+    assert [attempt["verdict"] for attempt in child["result"]["attempts"]] == ["again", "failed"]
+    assert "Retry (p.yml:14:20), 1 of 1" in child["result"]["attempts"][0]["reason"]
+    assert child["result"]["attempts"][1]["ended"] >= child["result"]["attempts"][0]["ended"]
+    assert last["reason"] == "a step before it has failed"
+    assert (failed["state"], records()) == ("FAILED", [failed])
+
+
+def test_a_record_holds_no_secret(failed, place, box):
+    assert box.password.reveal() not in (place / "r.json").read_text(encoding="utf-8")
+    assert (place / "r.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_step_that_has_failed_has_a_row_in_the_summary(place, box, capsys):
+    write(place, box, "no-such-key")
+    assert run_command(["run", "p.yml", *VERSION]) == 4
+    child = capsys.readouterr().out.split("\n\n")[1]
+    assert child.startswith("step    child\nfailed  ")
+    assert "attempt Retry (p.yml:14:20), 1 of 1, after: " in child
+
+
+def test_a_resumed_run_runs_again_what_did_not_succeed(failed, place, box):
+    write(place, box, "docker-local")
+    before = pushes(box)
+    app, child, last = buildpush.run_pipeline("p.yml", variables={"version": "7"}, resume=True)
+
+    assert [name for name in pushes(box) if name not in before] == ["child", "last"]
+    assert pushes(box).count("app") == before.count("app")
+    assert app.as_json()["resumed"]
+    assert app.digest == failed["steps"][0]["result"]["digest"]
+    assert child.references[0].endswith(f":{app.digest[7:19]}")
+    assert not last.skipped
+    assert [step["state"] for step in records()[-1]["steps"]] == ["SUCCEEDED"] * 3
+    assert records()[-1]["facts"]["pipeline.sequenceId"] == failed["facts"]["pipeline.sequenceId"]
+
+
+def test_a_notebook_shows_what_was_resumed(failed, place, box):
+    write(place, box, "docker-local")
+    page = buildpush.run_pipeline("p.yml", variables={"version": "7"}, resume=place / "r.json")._repr_html_()
+    assert page.count("resumed: ") == 1
+
+
+def test_a_resumed_run_is_resumed_again(failed, place, box):
+    assert run_command(["run", "p.yml", *VERSION, "--resume"]) == 4
+    write(place, box, "docker-local")
+    before = pushes(box).count("app")
+    assert run_command(["run", "p.yml", *VERSION, "--resume"]) == 0
+    assert pushes(box).count("app") == before
+
+
+def test_a_variable_that_changes_what_has_succeeded_is_refused_before_anything_is_done(failed, place, box):
+    write(place, box, "docker-local")
+    before = pushes(box)
+    with pytest.raises(SettingsError, match=r"tags of the step 'app', .*, was .*7.* and is .*8") as caught:
+        buildpush.run_pipeline("p.yml", variables={"version": "8"}, resume=True)
+    assert caught.value.where == "p.yml:6:7"
+    assert pushes(box) == before
+
+
+def test_a_run_that_has_succeeded_is_not_resumed(place, box):
+    write(place, box, "docker-local")
+    buildpush.run_pipeline("p.yml", variables={"version": "7"})
+    with pytest.raises(SettingsError, match="has succeeded, so there is nothing to resume"):
+        buildpush.run_pipeline("p.yml", variables={"version": "7"}, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot be read as the record of a run"),
+        ("{", "cannot be read as the record of a run"),
+        ("[]", "is not the record of a run"),
+        ('{"file": null, "state": "FAILED", "facts": {}, "steps": [1]}', "is not the record of a run"),
+        ('{"file": null, "state": "FAILED", "facts": {}, "steps": [{"place": ["a"]}]}', "is not the record of a run"),
+        ('{"file": "/q.yml", "state": "FAILED", "facts": {}, "steps": []}', "is the record of a run of /q.yml"),
+    ],
+)
+def test_what_is_no_record_of_the_file_is_refused(place, box, text, says):
+    write(place, box, "docker-local")
+    if text is not None:
+        (place / "r.json").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=says):
+        buildpush.run_pipeline("p.yml", variables={"version": "7"}, resume="r.json")
+
+
+def test_without_a_record_there_is_nothing_to_resume(place, box, capsys):
+    write(place, box, "docker-local")
+    assert run_command(["run", "p.yml", "--resume"]) == 2
+    assert "there is no record of a run of p.yml" in capsys.readouterr().err
+    assert run_command(["run", "--resume", "p.yml"]) == 2
+    assert "name it before: run FILE --resume" in capsys.readouterr().err
+
+
+def test_a_record_that_cannot_be_written_is_refused_before_anything_is_done(place, box):
+    write(place, box, "docker-local")
+    with pytest.raises(BuildPushError, match="cannot be written"):
+        buildpush.run_pipeline("p.yml", variables={"version": "7"}, record="none/r.json")
+    assert pushes(box) == []
+
+
+KEPT = """\
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: make
+    spec:
+      repo: {host}/docker-local/app
+      tags: ["1"]
+      envVariables: {{PLUGIN_ENGINE: native, PLUGIN_NO_PUSH: "true"}}
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: send
+    spec:
+      repo: {host}/{key}/app
+      tags: ["1"]
+      envVariables: {{PLUGIN_PUSH_ONLY: "true", PLUGIN_SOURCE_IMAGE: "{host}/docker-local/app:1"}}
+"""
+
+
+def test_an_image_that_was_kept_for_its_run_only_is_built_again(place, box):
+    (place / "p.yml").write_text(KEPT.format(host=box.host, key="no-such-key"), encoding="utf-8")
+    with pytest.raises(BuildPushError):
+        buildpush.run_pipeline("p.yml")
+    (place / "p.yml").write_text(KEPT.format(host=box.host, key="docker-local"), encoding="utf-8")
+    make, send = buildpush.run_pipeline("p.yml", resume=True)
+    assert not make.as_json()["resumed"]
+    assert send.digest
