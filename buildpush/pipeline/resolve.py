@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from buildpush.engines.bases import pulled_images
 from buildpush.foundation.errors import SettingsError, UnsupportedError
@@ -15,13 +16,17 @@ from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.fetched_contexts import fetch_context, is_elsewhere, printable_context
+from buildpush.settings.declare import explicitly_set
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.flows import TAGGING, unused_settings
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
+from buildpush.settings.step_credentials import base_image_host
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
+
+_CONNECTORS: Final = "base_image_connector_refs"
 
 
 def resolve_step(
@@ -85,6 +90,18 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterato
     used |= set() if push else {"compression", "media_types"}
     used |= {"connector_ref", "registry", "username", "password"} if _opens_base_images(order) else set()
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
+    yield from _idle_base_login(order, order.settings)
+
+
+def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[str]:
+    """Yield that a login of base images has no effect, because none lies at its host."""
+    names = sorted(name for name in explicitly_set(settings) if name.startswith("base_image_") and name != _CONNECTORS)
+    host = base_image_host(settings)
+    found = {image.repository.host for image in pulled_images(order.request)} if order.request else set()
+    if names and not (
+        settings.base_image_username and host in found | {one.repository.host for one in order.references}
+    ):
+        yield f"no base image lies at {host}, or nobody is named for it, so these have no effect: {', '.join(names)}"
 
 
 def _opens_base_images(order: ResolvedStep) -> bool:

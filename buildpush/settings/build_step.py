@@ -29,6 +29,7 @@ from buildpush.settings.proxies import proxies_of
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.shorthands import shorthand_notes, without_shorthands
 from buildpush.settings.step_credentials import (
+    base_image_hosts,
     connector_of,
     connectors_of,
     credentials_of,
@@ -73,7 +74,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         tar=tar,
         load=flows.loads(settings, references, ctx.fail),
         credentials=credentials,
-        unshared=frozenset(ctx.connectors.find(name).host for name in settings.base_image_connector_refs) - {*given},
+        unshared=base_image_hosts(settings, ctx) - {*given},
         artifactory=artifactory,
         build=build,
         push=settings.push,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.image_settings import ImageSettings
-from buildpush.settings.kinds import FileText, SecretText, Switch, Texts
+from buildpush.settings.kinds import FileText, RegistryText, SecretText, Switch, Text, Texts
 
 Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
 
@@ -51,6 +51,33 @@ class PluginSettings(ImageSettings):
         honoured_by="engine",
         place="env",
         aliases=("PLUGIN_SINGLE_SNAPSHOT",),
+    )
+    base_image_registry: RegistryText | None = setting(
+        "The registry of base images that {setting}`base_image_username` is for, and no other host.",
+        "Without it, Docker Hub.",
+        group="Registry",
+        example="bases.example.com",
+        honoured_by="run",
+        place="env",
+        aliases=("PLUGIN_DOCKER_REGISTRY", "DOCKER_BASE_IMAGE_REGISTRY"),
+    )
+    base_image_username: Text | None = setting(
+        "User to pull base images as.",
+        "A connector among {setting}`base_image_connector_refs` says the same.",
+        group="Registry",
+        example="ci-bot",
+        honoured_by="run",
+        place="env",
+        aliases=("PLUGIN_DOCKER_USERNAME", "DOCKER_BASE_IMAGE_USERNAME"),
+    )
+    base_image_password: SecretText | None = setting(
+        "Where the password or token of {setting}`base_image_username` is.",
+        "The variable may hold the password itself, as in Harness.",
+        group="Registry",
+        example="env:BASE_PASSWORD",
+        honoured_by="run",
+        place="env",
+        aliases=("PLUGIN_DOCKER_PASSWORD", "DOCKER_BASE_IMAGE_PASSWORD"),
     )
     ssh_agent_key: SecretText | None = setting(
         "Where the private SSH key is that `RUN --mount=type=ssh` uses as the default one.",

@@ -122,8 +122,7 @@ _TAGS: Final = (
 _TRAP: Final = (
     "it is the login of the push with the plugins docker, buildx and buildah, and that of base images with kaniko"
 )
-_BASE: Final = "the login of base images is not read from variables here"
-_BASE_INSTEAD: Final = "name their connector by baseImageConnectorRefs, or set DOCKER_AUTH_CONFIG"
+_TRAP_HINT: Final = "write PLUGIN_{name} for the push, PLUGIN_BASE_IMAGE_{name} for base images"
 
 _TARGET: Final = (
     *_sets("repo", REPO="dxkb"),
@@ -131,7 +130,7 @@ _TARGET: Final = (
     *_sets("username", USERNAME="dxkb"),
     *_sets("password", PASSWORD="dxkb"),
     *(
-        PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, instead=f"write PLUGIN_{name} for the push")
+        PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, instead=_TRAP_HINT.format(name=name))
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
     PluginVariable("ARTIFACT_REGISTRY", "x", note="the artifact file names the registry that was pushed to"),
@@ -145,10 +144,11 @@ _TARGET: Final = (
     PluginVariable("DOCKER_EMAIL", "dxb", note="no registry asks for a mail address"),
     *_sets("docker_config", CONFIG="dxkb"),
     PluginVariable("DOCKER_PLUGIN_CONFIG", "dxb", setting="docker_config"),
-    *_refused(_BASE, _BASE_INSTEAD, DOCKER_REGISTRY="dxk", DOCKER_USERNAME="dxk", DOCKER_PASSWORD="dxk"),
-    *_refused(_BASE, _BASE_INSTEAD, BASE_IMAGE_REGISTRY="dxk", BASE_IMAGE_USERNAME="dxk", BASE_IMAGE_PASSWORD="dxk"),
+    *_sets("base_image_registry", DOCKER_REGISTRY="dxk", BASE_IMAGE_REGISTRY="dxk"),
+    *_sets("base_image_username", DOCKER_USERNAME="dxk", BASE_IMAGE_USERNAME="dxk"),
+    *_sets("base_image_password", DOCKER_PASSWORD="dxk", BASE_IMAGE_PASSWORD="dxk"),
     *(
-        PluginVariable(f"DOCKER_BASE_IMAGE_{name}", "d", refusal=_BASE, instead=_BASE_INSTEAD)
+        PluginVariable(f"DOCKER_BASE_IMAGE_{name}", "d", setting=f"base_image_{name.lower()}")
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
     *_facts("dx", HARNESS_CA_PATH="a file of certificates to trust, such as `SSL_CERT_FILE`"),

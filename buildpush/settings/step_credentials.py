@@ -10,7 +10,7 @@ from buildpush.credentials.docker import Credential, credentials_in
 from buildpush.credentials.jfrog import ArtifactoryTarget
 from buildpush.credentials.pairing import host_of, how_to_set, login_pair, registry_host
 from buildpush.foundation.errors import SecretError, SettingsError
-from buildpush.images.references import Repository, names_host
+from buildpush.images.references import DOCKER_HUB, Repository, names_host
 from buildpush.settings.declare import setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
@@ -129,16 +129,12 @@ def credentials_of(
 ) -> dict[str, Credential]:
     """Return who we are by host; two answers for one host are an error, since only one can be used."""
     found = dict(push)
-    for name in settings.base_image_connector_refs:
-        connector = ctx.connectors.find(name)
-        if connector.password is None:
-            continue
-        one = connector.credential(ctx.vault)
-        other = found.setdefault(connector.host, one)
+    for name, host, one in _of_base_images(settings, ctx):
+        other = found.setdefault(host, one)
         if (other.username, other.password) != (one.username, one.password):
-            message = f"{connector.host} would be used with two logins: {other.source} and {one.source}"
+            message = f"{host} would be used with two logins: {other.source} and {one.source}"
             hint = "give one of the users both rights, and use it for both"
-            raise ctx.fail(message, "base_image_connector_refs", hint)
+            raise ctx.fail(message, name, hint)
     own = _of_connector(settings, found, ctx) | _of_build(settings, repository, ctx)
     return _of_docker_config(settings, ctx) | own | found
 
@@ -156,6 +152,43 @@ def with_token(
         return dict(found)
     name = "repo" if names_host(settings.repo) else "registry"
     return artifactory.for_registry(repository.host, ctx.named(name, repository.host)) | {**found}
+
+
+def _of_base_images(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tuple[str, str, Credential]]:
+    """Yield the logins of base images: the setting that gives it, its host, and who we are there.
+
+    Raises:
+        SettingsError: user or password is missing, or their host is named by someone farther than who gives these.
+    """
+    for name in settings.base_image_connector_refs:
+        connector = ctx.connectors.find(name)
+        if connector.password is not None:
+            yield "base_image_connector_refs", connector.host, connector.credential(ctx.vault)
+    key, password = "base_image_password", settings.base_image_password
+    if bool(settings.base_image_username) is not (password is not None):
+        there, missing = ("base_image_username", key) if password is None else (key, "base_image_username")
+        message = f"{there} is set, and {missing} is not"
+        raise ctx.fail(message, there, "set both, or neither")
+    if not settings.base_image_username or password is None:
+        return
+    registry, by = settings.base_image_registry, ctx.nearness(key)
+    if registry and (address := ctx.named("base_image_registry", registry)).by > by:
+        message = f"the password from {ctx.who(key)} is not sent to {address.host}, which only {address.who} names"
+        hint = how_to_set(setting_named(BuildAndPush, "base_image_registry"), by, address.host)
+        raise ctx.fail(message, key, hint)
+    one = Credential(settings.base_image_username, ctx.secret(key, password), ctx.who(key))
+    yield key, base_image_host(settings), one
+
+
+def base_image_hosts(settings: BuildAndPush, ctx: ResolveContext) -> frozenset[str]:
+    """Return the hosts of which a login is for base images."""
+    named = frozenset({base_image_host(settings)} if settings.base_image_username else ())
+    return named | frozenset(ctx.connectors.find(name).host for name in settings.base_image_connector_refs)
+
+
+def base_image_host(settings: BuildAndPush) -> str:
+    """Return the host that the user of base images is for."""
+    return registry_host(settings.base_image_registry) if settings.base_image_registry else DOCKER_HUB
 
 
 def _of_docker_config(settings: BuildAndPush, ctx: ResolveContext) -> dict[str, Credential]:

@@ -41,6 +41,10 @@ BESIDE = {
     "username": {"username": "usual", "password": "env:TOKEN"},
     "password": {"username": "usual", "password": "env:TOKEN"},
     "api_key": {"username": "usual", "api_key": "env:TOKEN"},
+    **{
+        f"base_image_{name}": {"base_image_username": "usual", "base_image_password": "env:TOKEN"}
+        for name in ("registry", "username", "password")
+    },
     "push": {"publish_build_info": "auto", "artifactory_url": None},
     "source_image": {"push_only": "true"},
     "context_sub_path": {"dockerfile": "Dockerfile"},
@@ -56,6 +60,7 @@ BESIDE = {
 VALUES = {
     "connector_ref": "jfrog",
     "password": "env:OTHER",
+    "base_image_password": "env:OTHER",
     "artifactory_token": "env:OTHER",
     "access_token": "env:OTHER",
     "api_key": "env:OTHER",

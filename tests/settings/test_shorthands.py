@@ -341,3 +341,52 @@ def test_an_option_that_pushes_contradicts_a_build_alone(directory):
 def test_an_image_without_a_name_or_of_several_platforms_is_not_put_into_the_daemon(directory):
     with pytest.raises(SettingsError, match="platforms names several"):
         with_options(directory, "--load", "--platform=linux/amd64,linux/arm64")
+
+
+# ---- the login of base images
+
+
+@PLACES
+@pytest.mark.parametrize("word", ["PLUGIN_BASE_IMAGE", "PLUGIN_DOCKER"])
+def test_the_login_of_base_images_is_for_their_host(directory, place, word):
+    variables = {
+        **REPO,
+        f"{word}_REGISTRY": "bases.test",
+        f"{word}_USERNAME": "ci",
+        f"{word}_PASSWORD": "file:Dockerfile",
+    }
+    order = order_of(place, variables, directory)
+    login = order.credentials["bases.test"]
+    assert (login.username, login.password.reveal()) == ("ci", "FROM scratch")
+    assert order.credentials.keys() == order.unshared == {"bases.test"}
+
+
+def test_the_login_of_base_images_without_a_registry_is_for_docker_hub(directory):
+    variables = {**REPO, "DOCKER_BASE_IMAGE_USERNAME": "ci", "DOCKER_BASE_IMAGE_PASSWORD": "file:Dockerfile"}
+    for place in (in_environment, in_file):
+        assert order_of(place, variables, directory).credentials.keys() == {"docker.io"}
+
+
+def test_a_password_of_the_environment_is_not_sent_to_a_host_that_only_a_file_names(directory):
+    variables = {**REPO, "PLUGIN_BASE_IMAGE_REGISTRY": "evil.test", "PLUGIN_BASE_IMAGE_USERNAME": "ci"}
+
+    def place(_variables, cwd):
+        in_file(variables, cwd)
+        env = {"PLUGIN_BASE_IMAGE_PASSWORD": "a-planted-password"}
+        return env, read(Path("step.yml"), env=env, flags={}, keywords={}, cwd=cwd, step=None)
+
+    with pytest.raises(SettingsError, match=r"is not sent to evil\.test") as caught:
+        order_of(place, {}, directory)
+    assert "a-planted-password" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_user_of_base_images_without_a_password_is_an_error(directory):
+    with pytest.raises(SettingsError, match="is not"):
+        order_of(in_file, {**REPO, "PLUGIN_BASE_IMAGE_USERNAME": "ci"}, directory)
+
+
+def test_two_logins_for_one_host_are_an_error(directory):
+    login = {"PLUGIN_REGISTRY": "h.test", "PLUGIN_USERNAME": "a", "PLUGIN_PASSWORD": "file:Dockerfile"}
+    base = {"PLUGIN_BASE_IMAGE_REGISTRY": "h.test", "PLUGIN_BASE_IMAGE_USERNAME": "b"}
+    with pytest.raises(SettingsError, match="two logins"):
+        order_of(in_file, {**REPO, **login, **base, "PLUGIN_BASE_IMAGE_PASSWORD": "file:Dockerfile"}, directory)
