@@ -242,6 +242,26 @@ ASKED = ("matrix.os", "stage.matrix.os", "repeat.item", "strategy.iteration", "s
 ASKED += ("strategy.identifierPostFix", "stage.identifier", "stage.name", "step.identifier")
 
 
+def test_an_inner_matrix_does_not_hide_the_axes_of_the_loops_around_it():
+    heard = []
+
+    def run(step, _progress):
+        names = ("matrix.os", "matrix.cpu", "matrix.both")
+        around = facts().within(step.scope, step.facts)
+        heard.append(tuple(evaluate(f"<+{name}>", around) for name in names))
+        return Outcome(step, "succeeded")
+
+    text = f"""\
+- stepGroup:
+    identifier: g
+    strategy: {{matrix: {{os: [x], both: [outer]}}}}
+    steps:
+      - step: {{{BUILD}, identifier: a, strategy: {{matrix: {{cpu: [p, q], both: [inner]}}}}}}
+"""
+    Walk(run, facts()).over(with_steps(read_tree(parse_yaml(text, "p.yml")), with_control))
+    assert heard == [("x", "p", "inner"), ("x", "q", "inner")]
+
+
 def test_loops_within_loops_know_the_values_of_each():
     heard = []
 

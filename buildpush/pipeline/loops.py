@@ -67,7 +67,7 @@ def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iteration
     copies = []
     for number, iteration in enumerate(loop.iterations):
         scope = _scope(element, iteration, number, len(loop.iterations))
-        label = str(_label(name, written, facts.within(scope))) if name else ""
+        label = str(_label(name, written, facts.within(_inner(scope, facts.scope)))) if name else ""
         copies.append(_copy(element, scope, iteration.suffix, label))
     queued = (loop.at_once or len(copies)) if loop.skips_queued else len(copies)
     return Iterations(tuple(copies), loop.at_once, queued)
@@ -131,9 +131,15 @@ def _inside(step: Step, scope: Mapping[str, Value], suffix: str, kind: str, labe
         identifier=f"{step.identifier}{suffix}",
         name=name,
         facts=facts,
-        scope={**step.scope, **scope, "env": {**_mapping(step.scope.get("env")), **_mapping(scope["env"])}},
+        scope=_inner(scope, step.scope),
         environment={**step.environment, **_variables(step, _mapping(scope["env"]))},
     )
+
+
+def _inner(scope: Mapping[str, Value], outer: Mapping[str, Value]) -> dict[str, Value]:
+    """Return *scope*, which lies over *outer*: axes of a matrix and variables of the loops around stay known."""
+    joined = {key: {**_mapping(outer.get(key)), **_mapping(scope[key])} for key in ("matrix", "env") if key in scope}
+    return {**outer, **scope, **joined}
 
 
 def _mapping(value: Value) -> Mapping[str, Value]:
