@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from buildpush.settings.declare import Setting, camel_case, settings_of
@@ -19,18 +20,33 @@ _WITHOUT_EFFECT: dict[str, Any] = {
     for name, row in PLUGIN_VARIABLES.items()
     if row.note or row.refusal
 }
+# What holds steps, or is written in another form: its inside is not described, and no red line is wrong there.
+_WHOLE = ("pipeline", "stages", "stage", "steps", "stepGroup", "parallel", "execution", "template", "uses", "kind")
 _EXPRESSION: dict[str, Any] = {"type": "string", "pattern": "<\\+"}
 
 
 def schema(document: Literal["project", "step"] = "project") -> dict[str, Any]:
-    """Return the JSON schema of ``buildpush.yaml``, or of a step file with one step or a list of them."""
+    """Return the JSON schema of ``buildpush.yaml``, or of a step file: one step, or a list, or what holds steps."""
     if document == "project":
         found = {key: one for model in models() for key, one in _project(model).items()}
         return {"$schema": DIALECT, "title": "buildpush.yaml", **_object(found)}
-    step = {"anyOf": [_step(kind) for kind in STEP_KINDS.values()]}
-    wrapped = {"type": "object", "required": ["step"], "properties": {"step": step}, "additionalProperties": False}
-    one = {"anyOf": [step, wrapped]}
+    step, others = {"anyOf": [_step(kind) for kind in STEP_KINDS.values()]}, list(_other_steps())
+    wrapped = _object({"step": {"anyOf": [step, *others]}}) | {"required": ["step"]}
+    one = {"anyOf": [step, wrapped, *others, *({"type": "object", "required": [key]} for key in _WHOLE)]}
     return {"$schema": DIALECT, "title": "step file", "anyOf": [one, {"type": "array", "items": one}]}
+
+
+def _other_steps() -> Iterator[dict[str, Any]]:
+    """Yield what accepts the steps that are not run here, and those of templates."""
+    names = "|".join(kind.image.rpartition("/")[2] for kind in STEP_KINDS.values() if kind.image)
+    other = {"properties": {"image": {"not": {"pattern": f"(^|/)({names})(:|@|$)"}}}}
+    yield {"type": "object", "required": ["type"], "properties": {"type": {"not": {"enum": _types()}}}}
+    yield {"type": "object", "required": ["type"], "properties": {"type": {"const": "Plugin"}, "spec": other}}
+    yield {"type": "object", "required": ["template"]}
+
+
+def _types() -> list[str]:
+    return sorted({kind.type for kind in STEP_KINDS.values()})
 
 
 def _project(model: type[StepSettings]) -> dict[str, Any]:
@@ -83,7 +99,8 @@ def _shape(setting: Setting) -> dict[str, Any]:
     if setting.kind == "list":
         return {"anyOf": [{"type": "array", "items": _SCALAR}, _SCALAR]}
     if setting.kind == "map":
-        return {"anyOf": [{"type": "object", "additionalProperties": _SCALAR}, {"type": "string"}]}
+        entries = {"type": "array", "items": {"type": "string"}}  # each KEY=VALUE
+        return {"anyOf": [{"type": "object", "additionalProperties": _SCALAR}, entries, {"type": "string"}]}
     if setting.kind == "switch":
         return {"anyOf": [{"type": "boolean"}, {"enum": ["yes", "no", "auto"]}, _EXPRESSION]}
     if setting.choices:
