@@ -17,7 +17,6 @@ pytestmark = pytest.mark.sandbox
 
 BUILD = {"repo": "{host}/docker-local/app", "engine": "native", "tags": ["1"]}
 PLUGIN = {
-    "dotenv_file": "out/buildpush.env",
     "docker_image": "{host}/docker-local/app:1",
     "url": "http://{host}/artifactory/",
     "build_name": "a",
