@@ -504,7 +504,9 @@ def test_push_prints_what_the_registry_has(place, box, registry, capsys, monkeyp
     assert digest in shown.out
     assert "layer 1/1" in shown.err
     assert (place / "digest").read_text() == f"{digest}\n"
-    assert (place / "output").read_text() == f"digest={digest}\nimage={registry('1')}\n"
+    assert (place / "output").read_text() == (
+        f"digest={digest}\nimage={registry('1')}\nimages={registry('1')},{registry('2')}\n"
+    )
 
 
 def test_json_is_one_document(place, registry, capsys):

@@ -5,13 +5,13 @@ Sources: the pages on predefined variables of each system; of GitHub also that o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from buildpush.foundation import strict_json
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
@@ -108,7 +108,7 @@ def event_of(env: Env) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1)
 def _event(path: Path, _: int) -> Mapping[str, Any]:
-    found = json.loads(path.read_bytes())
+    found = strict_json.parse(path.read_bytes())
     return found if isinstance(found, dict) else {}
 
 

@@ -5,7 +5,6 @@ All of it is passed in, nothing is read here.
 
 from __future__ import annotations
 
-import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping
@@ -17,6 +16,7 @@ from buildpush.expressions.builtin import BUILT_IN, origin_of
 from buildpush.expressions.counter import Counter
 from buildpush.expressions.evaluate import AbsentError, Value, evaluate
 from buildpush.expressions.git import Git, Vcs, vcs
+from buildpush.foundation import strict_json
 from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
@@ -299,7 +299,7 @@ def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
 def _payload(text: Value) -> Value:
     """Return the event that a flag gives as JSON; its parts are asked for by their path."""
     try:
-        found: Value = json.loads(str(text))
+        found: Value = strict_json.parse(str(text))
     except (ValueError, RecursionError) as error:
         message = f"the value of trigger.payload is not JSON: {error}"
         raise ExpressionError(message, hint="give the event as JSON, or --var trigger.payload.NAME=VALUE") from None

@@ -217,7 +217,7 @@ def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) 
 def _records_of(file: str, directory: Path) -> Iterator[Path]:
     for path in sorted(directory.glob("*.json"), reverse=True):
         try:
-            document = json.loads(path.read_bytes())
+            document = parse(path.read_bytes())
         except (OSError, ValueError):
             continue
         if isinstance(document, dict) and document.get("file") == file and "state" in document:

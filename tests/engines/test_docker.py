@@ -131,6 +131,7 @@ ANOTHER = {
     "network": {"network": "none"},
     "pull_image": {"pull_image": True},
     "ssh": {"ssh": ("default",)},
+    "ssh_agent_key": {"ssh_key": Secret("s3cret-key")},
     "build_args": {"build_args": {"A": "b"}},
     "context": {"context": ".."},
     "dockerfile": {"dockerfile": "other/Dockerfile"},
@@ -166,7 +167,7 @@ def test_every_setting_that_docker_spells_is_told_to_buildx(directory, paper, na
     assert Docker.flags[name] in [*changed[0], "PATH"]
 
 
-ONLY_BUILDKIT = {"build_contexts", "env_docker_secrets", "file_docker_secrets", "ssh"}
+ONLY_BUILDKIT = {"build_contexts", "env_docker_secrets", "file_docker_secrets", "ssh", "ssh_agent_key"}
 
 
 @pytest.mark.parametrize("name", sorted(ANOTHER.keys() - ONLY_BUILDKIT))

@@ -45,7 +45,7 @@ FLAGS: Final[Mapping[str, str]] = MappingProxyType(
         "add_host": "--add-host",
         "build_contexts": "--build-context",
         "ssh": "--ssh",
-        "ssh_agent_key": "--ssh, private",
+        "ssh_agent_key": "--ssh",
     }
 )
 CONFIG = "docker"
