@@ -112,7 +112,7 @@ def matrix(box, tmp_path):
     def run(**variables):
         spec = {"repo": repo, "tags": ["<+matrix.tag>"], "envVariables": {"PLUGIN_ENGINE": "native"} | variables}
         spec["buildArgs"] = {"WHICH": "<+matrix.tag>"}
-        strategy = {"matrix": {"tag": ["a", "b"]}}
+        strategy = {"matrix": {"tag": ["a", "b"], "maxConcurrency": 1}}  # one after the other, in this order
         step = {"type": "BuildAndPushDockerRegistry", "identifier": "push", "strategy": strategy, "spec": spec}
         (tmp_path / "step.yml").write_text(json.dumps({"step": step}))
         env = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal(), "PLUGIN_REGISTRY": box.host}
