@@ -14,14 +14,22 @@ from buildpush.foundation.events import Decision, Note, Retry, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, is_true
 from buildpush.pipeline.deadlines import Deadline, nearest, shorter
-from buildpush.pipeline.failures import ANSWERS, PLAIN, ROLLBACKS, AskPerson, Verdict, error_types, exit_code
+from buildpush.pipeline.failures import (
+    ANSWERS,
+    ROLLBACKS,
+    VERDICT_BY_ACTION,
+    AskPerson,
+    Verdict,
+    error_types,
+    exit_code,
+)
 from buildpush.pipeline.outcomes import Failure, Outcome
 from buildpush.settings.failures import FailureAction, choose
 from buildpush.settings.kinds import duration_text
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}
-_LATE: Final[tuple[Verdict, str]] = ("failed", "the time limit of what contains it was reached")
+_DEADLINE_REACHED: Final[tuple[Verdict, str]] = ("failed", "the time limit of what contains it was reached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class Attempts:
                 return replace(outcome, failures=failures)
             ended = self.now()
             if deadline and self._is_over(deadline):  # which no failure strategy follows
-                verdict, reason = _LATE
+                verdict, reason = _DEADLINE_REACHED
             else:
                 verdict, reason = self._verdict(step, outcome.error, progress, failures)
             types = tuple(sorted(error_types(outcome.error)))
@@ -116,7 +124,7 @@ class Attempts:
             return self._intervention(action, failed)
         if action.type in ROLLBACKS:
             about += "; rollback steps are not run here"
-        return PLAIN[action.type], about
+        return VERDICT_BY_ACTION[action.type], about
 
     def _retry(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
         """Wait and begin again; when that is used up, or its condition is false, do what is to follow."""

@@ -36,7 +36,7 @@ ANSWERS: Final[Mapping[str, Verdict]] = {
     "abort": "aborted",
 }
 # What the actions without any settings mean: a rollback has nothing to roll back here, and fails the stage.
-PLAIN: Final[Mapping[str, Verdict]] = {
+VERDICT_BY_ACTION: Final[Mapping[str, Verdict]] = {
     "Ignore": "ignored",
     "MarkAsSuccess": "succeeded",
     "MarkAsFailure": "failed",

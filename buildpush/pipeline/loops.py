@@ -15,10 +15,10 @@ from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, St
 from buildpush.settings.written import Origin, WrittenValue, written_at
 
 Loopable = Step | Stage | StepGroup
-_OWN: Final = {Step: "step", Stage: "stage", StepGroup: "stepGroup"}
+_TYPE_NAMES: Final = {Step: "step", Stage: "stage", StepGroup: "stepGroup"}
 # Beside HARNESS_NODE_INDEX and HARNESS_NODE_TOTAL.
 _COUNTED: Final = {Step: ("STEP",), Stage: ("STAGE",)}
-_LATER: Final = ("when",)
+_EVALUATED_PER_ITERATION: Final = ("when",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def _now(written: WrittenValue) -> WrittenValue:
     value = {
         key: {name: one for name, one in part.items() if name != "nodeName"} if isinstance(part, dict) else part
         for key, part in written.value.items()
-        if key not in _LATER
+        if key not in _EVALUATED_PER_ITERATION
     }
     return replace(written, value=value)
 
@@ -95,7 +95,7 @@ def _scope(element: Loopable, iteration: Iteration, number: int, total: int) -> 
     own: Mapping[str, Value] = {**values, **suffix} if isinstance(element, Stage) else suffix
     around: dict[str, Value] = {
         "strategy": {"iteration": number, "iterations": total, **suffix},
-        _OWN[type(element)]: own,
+        _TYPE_NAMES[type(element)]: own,
     }
     words = ("NODE", *_COUNTED.get(type(element), ()))
     env = {f"HARNESS_{word}_{name}": str(of) for word in words for name, of in (("INDEX", number), ("TOTAL", total))}
@@ -114,7 +114,7 @@ def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str
         name=label or f"{header.name or header.identifier}{suffix}",
         strategy=None,
     )
-    kind = _OWN[type(element)]
+    kind = _TYPE_NAMES[type(element)]
     children = with_steps(element.children, lambda step, _: _inside(step, scope, suffix, kind, label))
     return replace(element, header=named, children=children)
 

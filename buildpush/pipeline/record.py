@@ -27,7 +27,7 @@ from buildpush.settings.tree import Loaded, Step
 _LASTING: Final = ("pipeline.sequenceId", "pipeline.branchSeqId", "pipeline.executionId", "pipeline.startTs")
 _COMMIT: Final = "codebase.commitSha"
 # What says when and how often a step is run, and what it is called, but not what it makes.
-_AROUND: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout"})
+_NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout"})
 
 
 Write: TypeAlias = Callable[[dict[str, Any]], object]
@@ -103,7 +103,7 @@ def settings_text(step: Step, facts: Facts) -> dict[str, str]:
         SettingsError: one cannot be evaluated.
     """
     settings = evaluate(step, facts)
-    found = {name: str(getattr(settings, name)) for name in step.settings if name not in _AROUND}
+    found = {name: str(getattr(settings, name)) for name in step.settings if name not in _NOT_COMPARED}
     return dict(redacted(found))
 
 

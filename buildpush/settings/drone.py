@@ -22,7 +22,7 @@ from buildpush.settings.words import reject
 
 _KINDS: Final = frozenset({"pipeline", "secret", "signature", "cron", "template"})
 _OF_PIPELINE: Final = ("kind", "type", "name", "steps", "platform", "trigger", "environment", "depends_on")
-_AROUND: Final = (  # of the machine and the containers
+_NOT_USED_HERE: Final = (  # of the machine and the containers
     "clone",
     "services",
     "volumes",
@@ -117,7 +117,7 @@ def from_drone(documents: tuple[Node, ...], notes: list[str]) -> Node:
 
 
 def _stage(node: Node, notes: list[str]) -> Node:
-    _check_keys(node, _OF_PIPELINE, _AROUND, notes)
+    _check_keys(node, _OF_PIPELINE, _NOT_USED_HERE, notes)
     name, steps = node.at("name"), node.at("steps")
     status = "Success" if node.at("depends_on") else "All"  # those that wait for no other run whatever fails
     execution = map_of(node, {"steps": _steps(node, steps, notes)})

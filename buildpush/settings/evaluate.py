@@ -26,7 +26,7 @@ from buildpush.settings.validate import validate, validate_known
 from buildpush.settings.written import Origin, WrittenValue, in_front
 
 # These are kept as written: they are evaluated while the step runs.
-_LATER: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
+_EVALUATED_DURING_RUN: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
 
 
 # What goes into an image, or its name, or decides that: a name without a value is an error there.
@@ -129,7 +129,7 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
     Raises:
         SettingsError: an expression cannot be evaluated; with the place that set it.
     """
-    if name in _LATER:
+    if name in _EVALUATED_DURING_RUN:
         return written.value
     setting = setting_named(step.model, name)
     if setting.group in _OF_IMAGES or name in _NAMES_OF_IMAGES:

@@ -21,7 +21,7 @@ from buildpush.settings.written import Origin
 
 MOST: Final = 10_000  # iterations of one loop
 _NUMBER: Final = regex(r"[0-9]{1,9}\Z")
-_AROUND: Final = ("maxConcurrency", "when", "onFailure")
+_KEYS_OF_EVERY_KIND: Final = ("maxConcurrency", "when", "onFailure")
 _KINDS: Final = ("matrix", "repeat", "parallelism")
 _ABOUT_MATRIX: Final = ("exclude", "maxConcurrency", "nodeName")
 _REPEAT: Final = ("times", "items", "partitionSize", "start", "end", "unit", "maxConcurrency", "nodeName")
@@ -140,8 +140,8 @@ class _LoopReader:
             self.fail("strategy is a map", "write matrix, repeat or parallelism below it")
         kinds = [kind for kind in _KINDS if kind in raw]
         for key in raw:
-            if key not in {*_KINDS, *_AROUND}:
-                reject("key", key, [*_KINDS, *_AROUND], self.origin.at(key))
+            if key not in {*_KINDS, *_KEYS_OF_EVERY_KIND}:
+                reject("key", key, [*_KINDS, *_KEYS_OF_EVERY_KIND], self.origin.at(key))
         if len(kinds) != 1:
             said = f"{' and '.join(kinds)}" if kinds else "none of them"
             self.fail(f"strategy takes one of {', '.join(_KINDS)}, and has {said}", "keep one of them")
