@@ -16,6 +16,15 @@ Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
 class PluginSettings(ImageSettings):
     """What the plugins of Harness call by names of their own."""
 
+    env_file: FileText | None = setting(
+        "A file of variables, in lines `NAME=VALUE`, that are the environment of the step.",
+        "They count where neither the environment nor the step file sets the same. A password in it is one of whoever "
+        "names the file. {setting}`env_docker_secrets` and {setting}`build_args_from_env` find the others there.",
+        group="Run",
+        example="build.env",
+        honoured_by="run",
+        place="env",
+    )
     expand_repo: Switch = setting(
         "Whether a {setting}`repo` without a host lies in {setting}`registry`.",
         "Where a connector names the registry, it does anyway.",

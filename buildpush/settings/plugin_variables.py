@@ -82,11 +82,7 @@ _SOURCE: Final = (
     *_facts("dxkb", DRONE_COMMIT_REF="`<+codebase.commitRef>`"),
     *_facts("dxkb", DRONE_REPO_BRANCH="the default branch, for {setting}`auto_tag`"),
     *_sets("repo_link", REPO_LINK="dxb"),
-    *_refused(
-        "a file of variables is not read here",
-        "write its variables into the environment: set -a; . ./FILE; set +a",
-        ENV_FILE="dxkb",
-    ),
+    *_sets("env_file", ENV_FILE="dxkb"),
 )
 
 _BUILD: Final = (

@@ -1,7 +1,7 @@
 """Where settings come from: step files, project files, variables, flags, Python; and the only door to YAML.
 
 Flags beat Python keywords beat our variables beat the step file (its ``envVariables`` above the rest) beat the
-project file beat other tools' variables beat the defaults.
+file of variables beat the project file beat other tools' variables beat the defaults.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from buildpush.foundation.toml import parse_project_toml
 from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.decode import format_setting
 from buildpush.settings.drone import from_drone, is_drone
+from buildpush.settings.env_file import NO_ENV_FILE, SETTING, EnvFile, env_file
 from buildpush.settings.forms import older_form
 from buildpush.settings.input_sets import with_input_sets
 from buildpush.settings.keywords import check_names, check_used, python_layer
@@ -193,12 +194,10 @@ def _with_settings(
             notes += [*branch.header.notes, *_notes_of(written_at(branch.header.node, "strategy"))]
     notes += own.notes
     layers = [own.variables, own.settings, variables_layer(step.kind, around, notes)]
-    if not any("push_only" in layer.values for layer in layers):  # what is there already has its platform
-        layers.append(platform_layer(step.kind.model, path))
-    written = _merged(step.kind.model, outside, layers, notes)
+    written, more = _merged(step.kind, outside, layers, platform_layer(step.kind.model, path), notes)
     notes += _notes_of(written.get("strategy"))
     written = _with_tags_of_plugin(written, step.kind, outside.cwd)
-    variables = {name: variable for name, (_, variable) in around.items()} | own.environment
+    variables = {**more, **{name: variable for name, (_, variable) in around.items()}, **own.environment}
     return replace(step, settings=written, facts={**answers(path, known), **step.facts}, environment=variables)
 
 
@@ -217,10 +216,11 @@ def _with_tags_of_plugin(written: Mapping[str, WrittenValue], kind: StepKind, cw
 
 def _step_without_file(outside: _Outside, kind: StepKind, notes: list[str]) -> Step:
     notes += _notes_of_other_kinds(outside.env, kind)
-    settings = _with_tags_of_plugin(_merged(kind.model, outside, [], notes), kind, outside.cwd)
+    written, variables = _merged(kind, outside, [], SettingsLayer(), notes)
+    settings = _with_tags_of_plugin(written, kind, outside.cwd)
     name = "Build and push" if kind.builds else "Publish build-info"
     where = "variables" if kind.image else f"{'keywords' if outside.keywords else 'flags'} and variables"
-    return Step(kind.identifier, name, kind.type, settings, where, kind)
+    return Step(kind.identifier, name, kind.type, settings, where, kind, environment=variables)
 
 
 def _notes_of_other_kinds(env: Mapping[str, str], kind: StepKind) -> Iterator[str]:
@@ -232,17 +232,30 @@ def _notes_of_other_kinds(env: Mapping[str, str], kind: StepKind) -> Iterator[st
 
 
 def _merged(
-    model: type[StepSettings], outside: _Outside, file: list[SettingsLayer], notes: list[str]
-) -> Mapping[str, WrittenValue]:
-    layers = [
+    kind: StepKind, outside: _Outside, file: list[SettingsLayer], platform: SettingsLayer, notes: list[str]
+) -> tuple[Mapping[str, WrittenValue], Mapping[str, WrittenValue]]:
+    """Return the settings of a step, and the variables that its file of variables gives to it."""
+    model = kind.model
+    stronger = [
         python_layer(model, outside.flags, "flag"),
         python_layer(model, outside.keywords, "keyword"),
         variable_layer(model, outside.env, notes),
         *file,
-        _project_layer(model, outside.project),
-        ambient_layer(model, outside.env),
     ]
-    return merge(layers, frozenset(setting.name for setting in settings_of(model)))
+    weaker = [_project_layer(model, outside.project), ambient_layer(model, outside.env)]
+    names = frozenset(setting.name for setting in settings_of(model))
+    more = _env_file(kind, merge([*stronger, weaker[0]], names), outside.cwd, notes)
+    stronger.append(more.layer)
+    if not any("push_only" in layer.values for layer in stronger[3:]):  # what is there already has its platform
+        stronger.append(platform)
+    written = merge([*stronger, *weaker], names)
+    notes += more.notes(written)
+    return written, more.environment
+
+
+def _env_file(kind: StepKind, written: Mapping[str, WrittenValue], cwd: Path, notes: list[str]) -> EnvFile:
+    named = written.get(SETTING)
+    return env_file(kind, named, cwd, notes) if named and named.value else NO_ENV_FILE
 
 
 def _project_layer(model: type[StepSettings], project: Node | None) -> SettingsLayer:

@@ -70,9 +70,9 @@ VALUES = {
     "source_tar_path": "image.tar",
     "tar_path": "image.tar",
 }
-# They are for people, for choosing the step, for saying other settings, or have a single value; or the walk over the
-# steps acts on them (tests/test_control.py), and what is done for the step is the same.
-NO_DIFFERENCE = {"identifier", "name", "description", "env_variables", "place"} | {
+# They are for people, for choosing the step, for saying other settings as files are read, or have a single value; or
+# the walk over the steps acts on them (tests/test_control.py), and what is done for the step is the same.
+NO_DIFFERENCE = {"identifier", "name", "description", "env_variables", "env_file", "place"} | {
     *("when", "strategy", "failure_strategies")
 }
 CONNECTORS = """

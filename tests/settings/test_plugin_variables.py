@@ -98,6 +98,11 @@ def test_no_variable_stands_in_two_sections():
     assert sum(map(len, SECTIONS.values())) == len(PLUGIN_VARIABLES)
 
 
+@pytest.fixture(autouse=True)
+def env_file(tmp_path):
+    (tmp_path / TEXT).touch()
+
+
 @PLACES
 @pytest.mark.parametrize("text", ["false", "0", "no"])
 def test_a_refused_variable_that_asks_for_nothing_is_only_named(tmp_path, place, text):

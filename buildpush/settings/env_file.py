@@ -1,0 +1,161 @@
+"""A file of variables as Harness' plugins read it, and what it sets: the weakest of all that is around a step.
+
+Source: godotenv (``parser.go``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NoReturn
+
+from buildpush.credentials.vault import is_expression, is_reference
+from buildpush.foundation.documents import Raw, read_text
+from buildpush.foundation.errors import SourceError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
+from buildpush.foundation.secrets import MASK, Secret
+from buildpush.settings.declare import Setting, settings_of
+from buildpush.settings.decode import format_setting, format_value
+from buildpush.settings.layers import SettingsLayer
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
+from buildpush.settings.stepkinds import StepKind, models
+from buildpush.settings.variables import known_variables, variables_for
+from buildpush.settings.verdicts import note_of
+from buildpush.settings.written import Origin, OriginKind, WrittenValue
+
+SETTING: Final = "env_file"
+_NAME: Final = regex(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_.]*)[ \t]*[=:]")
+_BLANK: Final = regex(r"\s*(?:#[^\n]*)?(?:\n|\Z)")
+_SINGLE: Final = regex(r"[ \t]*'((?:\\'|[^'])*)'")
+_DOUBLE: Final = regex(r'[ \t]*"((?:\\.|[^"\\])*)"', re.DOTALL)
+_PLAIN: Final = regex(r"((?:(?![ \t]+#)[^\n])*)(?=\s|\Z)")
+_ESCAPED: Final = regex(r"\\([^$])", re.DOTALL)
+_ASKED: Final = regex(r"\\\$|\$\{([A-Z0-9_]+)\}|\$([A-Z0-9_]+)")
+_CONTROLS: Final = {"n": "\n", "r": "\r"}
+_ASKING: Final = ("env_docker_secrets", "build_args_from_env", "buildx_options")
+_WORD: Final = regex(r"[A-Za-z_][A-Za-z0-9_.]*")
+
+
+@dataclass(frozen=True, slots=True)
+class EnvFile:
+    """What a file of variables gives to a step.
+
+    Attributes:
+        layer: what its variables set.
+        environment: the others.
+    """
+
+    layer: SettingsLayer
+    environment: Mapping[str, WrittenValue]
+
+    def notes(self, settings: Mapping[str, WrittenValue]) -> Iterator[str]:
+        """Yield which of the others have no effect on a step with *settings*, as none of these asks for them."""
+        texts = (format_value(settings[name].value) for name in _ASKING if name in settings)
+        asked = {word for text in texts for word in _WORD.findall(text)}
+        for name in sorted(self.environment.keys() - asked):
+            where = self.environment[name].origin.where
+            yield f"{where}: {name} has no effect: it sets nothing, and no build secret or build argument asks for it"
+
+
+NO_ENV_FILE: Final = EnvFile(SettingsLayer(), {})
+
+
+def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -> EnvFile:
+    """Return what the file that *named* leads to gives to a step of *kind*.
+
+    Its variables come from whoever names it, so a password in it goes no farther than one of theirs.
+
+    Raises:
+        SourceError: it cannot be read, a line of it is none, or nothing knows a variable that begins with PLUGIN_.
+        UnsupportedError: a variable is refused.
+    """
+    path = named.origin.text  # of a variable around the step the value is an expression that asks for it
+    if "<+" in path:
+        message = "the file of variables is read before expressions have a value"
+        raise SourceError(message, where=named.origin.where, setting=SETTING, hint="write its path without one")
+    found = variables_in(read_text(cwd / path, path), path, notes)
+    own, known = known_variables(kind.model), known_variables(*models())
+    others: dict[str, WrittenValue] = {}
+    of: OriginKind = "variable" if named.origin.kind in {"flag", "keyword"} else named.origin.kind
+    for name, (text, where) in found.items():
+        if name in known:
+            notes += [] if name in own else [f"{where}: {name} has no effect: a step that builds does not read it"]
+        elif name in PLUGIN_VARIABLES or name.startswith("PLUGIN_"):
+            notes.append(note_of("variable", name, text, where, known))
+        else:
+            others[name] = WrittenValue(text, Origin(of, where, MASK, name))
+    layer, texts = SettingsLayer(), {name: text for name, (text, _) in found.items()}
+    for setting in settings_of(kind.model):
+        for name, raw in variables_for(setting, texts, notes, ambient=True):
+            layer.add(setting, *_value(setting, raw, Origin(of, found[name][1], "", name)))
+    return EnvFile(layer, others)
+
+
+def _value(setting: Setting, raw: Raw, origin: Origin) -> tuple[Raw, Origin]:
+    """Return value and origin; the text of a secret is the secret itself unless it is a reference to one."""
+    if setting.secret and isinstance(raw, str) and not is_reference(raw) and not is_expression(raw):
+        return Secret(raw, source=origin.where), replace(origin, text=MASK)
+    return raw, replace(origin, text=format_setting(setting, raw))
+
+
+def variables_in(text: str, name: str, notes: list[str]) -> dict[str, tuple[str, str]]:
+    """Return the variables in *text*, each with its text and its place in the file *name*.
+
+    Raises:
+        SourceError: a line is not one of a variable; no message holds a value.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    text, at = text.replace("\r\n", "\n"), 0
+    while at < len(text):
+        if blank := _BLANK.match(text, at):
+            at = blank.end()
+            continue
+        at += len(text[at:]) - len(text[at:].lstrip())
+        where = f"{name}:{text.count(chr(10), 0, at) + 1}"
+        head = _NAME.match(text, at)
+        if head is None:
+            _fail("this line does not set a variable", where, "write NAME=VALUE, or # before a comment")
+        value, at = _read(text, head.end(), where, {key: one for key, (one, _) in found.items()})
+        if head[1] in found:
+            notes.append(f"{found[head[1]][1]}: {head[1]} has no effect: {where} sets it again")
+        found[head[1]] = value, where
+    return found
+
+
+def _read(text: str, at: int, where: str, earlier: Mapping[str, str]) -> tuple[str, int]:
+    """Return the value that begins at *at*, and where the next line begins."""
+    rest = text[at:].lstrip(" \t")
+    if not rest.startswith(("'", '"')):
+        match = _PLAIN.match(text, at)
+        value = _filled(match[1].strip(), where, earlier) if match else ""
+    elif match := (_SINGLE if rest[0] == "'" else _DOUBLE).match(text, at):
+        value = match[1] if rest[0] == "'" else _filled(_unescaped(match[1]), where, earlier)
+    else:
+        _fail("a quotation mark is not closed", where, "close it, or write the value in the other kind of them")
+    end = _BLANK.match(text, match.end() if match else at)
+    if end is None:
+        _fail("something stands behind the closing quotation mark", where, "write # before a comment")
+    return value, end.end()
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPED.sub(lambda match: _CONTROLS.get(match[1], match[1]), text)
+
+
+def _filled(text: str, where: str, earlier: Mapping[str, str]) -> str:
+    """Return *text* with the values of the variables above that it asks for."""
+
+    def fill(match: re.Match[str]) -> str:
+        asked = match[1] or match[2]
+        if asked and asked not in earlier:
+            _fail("a $ asks for a variable that no line above sets", where, "write \\$, or the value in single quotes")
+        return earlier[asked] if asked else "$"
+
+    return _ASKED.sub(fill, text)
+
+
+def _fail(message: str, where: str, hint: str) -> NoReturn:
+    raise SourceError(message, where=where, hint=hint, setting=SETTING)
