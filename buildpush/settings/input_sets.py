@@ -32,18 +32,19 @@ def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
         message = "an input set is for a pipeline, and this file does not have one"
         raise SourceError(message, where=document.where, hint="give the values by --var NAME=VALUE")
     filled = pipeline
-    for one in sets:
-        _check_pipeline(one, pipeline)
+    for one, meant in sets:
+        for identifier in (meant, one.at("identifier")):
+            _check_pipeline(identifier, pipeline)
         filled = _laid_over(pipeline, filled, one)
     return replace(document, value={**document.entries, "pipeline": filled})
 
 
-def _sets(file: Path, cwd: Path) -> Iterator[Node]:
-    """Yield the inputs of a pipeline that *file* gives, be it an input set or an overlay of several."""
+def _sets(file: Path, cwd: Path) -> Iterator[tuple[Node, Node | None]]:
+    """Yield the inputs of a pipeline that *file* gives, each with the pipeline that an overlay of it is for."""
     document = read_yaml(cwd / file, str(file))
     if (overlay := document.at(_OVERLAY)) is not None:
         for reference in _references(overlay):
-            yield _beside(file, cwd, reference)
+            yield _beside(file, cwd, reference), overlay.at("pipelineIdentifier")
         return
     inputs = document.at(_SET, "pipeline")
     if inputs is None or not inputs.entries:
@@ -51,7 +52,7 @@ def _sets(file: Path, cwd: Path) -> Iterator[Node]:
         raise SourceError(
             message, where=str(file), hint=f"write {_SET} or {_OVERLAY} at the top, as Harness exports it"
         )
-    yield inputs
+    yield inputs, None
 
 
 def _references(overlay: Node) -> tuple[Node, ...]:
@@ -80,8 +81,8 @@ def _beside(file: Path, cwd: Path, reference: Node) -> Node:
     return known[reference.text]
 
 
-def _check_pipeline(inputs: Node, pipeline: Node) -> None:
-    one, other = inputs.at("identifier"), pipeline.at("identifier")
+def _check_pipeline(one: Node | None, pipeline: Node) -> None:
+    other = pipeline.at("identifier")
     if one and other and one.text != other.text:
         message = f"this input set is for the pipeline {one.text!r}, and the file has {other.text!r}"
         raise SourceError(message, where=one.where, hint="give an input set of this pipeline")

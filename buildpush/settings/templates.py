@@ -23,6 +23,7 @@ DEEPEST: Final = 16  # templates in templates
 _TYPES: Final = {"pipeline": "Pipeline", "stage": "Stage", "stepGroup": "StepGroup", "step": "Step"}
 _NEWER: Final = ("pipeline", "stage", "group", "step")  # what a template of the newer form holds
 _SCOPES: Final = ("account", "org")
+_CONTENTS: Final = ("spec", "stages", "steps")  # what a template gives whole
 _INPUTS: Final = regex(r"\$\{\{\s*inputs\.([\w-]+)\s*\}\}|<\+inputs\.([\w-]+)>")
 _AT_THE_TOP: Final = regex(rb"^template:", re.MULTILINE)
 _WAY: Final = "name the directory of its file with --templates"
@@ -110,6 +111,8 @@ class Templates:
         if node.items:
             return replace(node, value=tuple(self._expanded("", item, path) for item in node.items))
         reference = _reference(key, node)
+        if reference:
+            _refuse_content(node, reference)
         if reference and (template := self._find(reference)):
             whole = f"{template.identifier} {template.version} {template.node.file}"
             if whole in path or len(path) >= DEEPEST:
@@ -194,6 +197,17 @@ def _reference(key: str, node: Node) -> _Reference | None:
         text, _, version_text = uses.text.partition("@")
         return _Reference(text, version_text, uses.where, is_usual="template" not in node.entries)
     return None
+
+
+def _refuse_content(node: Node, reference: _Reference) -> None:
+    """Refuse what stands in *node* beside its template: of two contents, only one would be run."""
+    if "template" not in node.entries:
+        return
+    for key in _CONTENTS:
+        if key in node.entries:
+            message = f"{key} stands beside {reference}, which has its own"
+            hint = "leave one of them out; what the template asks for goes below templateInputs, or below with"
+            raise SourceError(message, where=node.where_key(key), hint=hint)
 
 
 # ---- the older form

@@ -79,6 +79,17 @@ def test_an_overlay_finds_its_input_sets_beside_it(write):
         settings("both.yml")
 
 
+def test_an_overlay_for_another_pipeline_is_refused_with_its_place(write):
+    write("one")
+    for pipeline in ("mill", "shop"):
+        text = f"overlayInputSet: {{pipelineIdentifier: {pipeline}, inputSetReferences: [one]}}"
+        write(pipeline, text=text)
+    assert settings("mill.yml")
+    with pytest.raises(SourceError, match="is for the pipeline 'shop'") as caught:
+        settings("shop.yml")
+    assert caught.value.where == "shop.yml:1:39"
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -98,6 +98,30 @@ def test_a_template_that_contains_itself_is_refused(house):
         loaded()
 
 
+@pytest.mark.parametrize("templates", ["t", None])
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("- step: {{identifier: a, type: {type}, {template}, spec: {{repo: a, tags: [a]}}}}", "spec"),
+        ("- stepGroup: {{identifier: a, {template}, steps: [{step}]}}", "steps"),
+        ("stage: {{identifier: a, {template}, spec: {{execution: {{steps: [{step}]}}}}}}", "spec"),
+        (
+            "pipeline: {{identifier: a, {template}, stages: [stage: {{spec: {{execution: {{steps: [{step}]}}}}}}]}}",
+            "stages",
+        ),
+    ],
+)
+def test_of_a_template_and_a_content_of_its_own_none_is_passed_over(house, text, key, templates):
+    house("one.yaml")
+    step = "step: {type: BuildAndPushDockerRegistry, spec: {repo: a, tags: [a]}}"
+    template = "template: {templateRef: push, versionLabel: '1'}"
+    house.write("p.yml", text.format(type="BuildAndPushDockerRegistry", template=template, step=step))
+    with pytest.raises(SourceError, match=f"{key} stands beside the template push, version 1") as caught:
+        buildpush.load("p.yml", templates=templates)
+    assert caught.value.where.startswith("p.yml:1:")
+    assert "templateInputs" in caught.value.hint
+
+
 def test_a_value_for_something_that_is_no_input_is_refused(house):
     house("a.yaml")
     with pytest.raises(SourceError, match="does not ask for this") as caught:
