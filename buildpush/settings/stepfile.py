@@ -15,7 +15,7 @@ from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.variables import known_variables, variables_for
-from buildpush.settings.verdicts import note_of
+from buildpush.settings.verdicts import note_of, reject_variable
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin, WrittenValue
 
@@ -119,7 +119,7 @@ def _settings_by_key(kind: StepKind, place: str) -> dict[str, Setting]:
 def _without_effect(kind: StepKind, name: str, node: Node, where: str, known: Iterable[str]) -> str:
     """Return the note about a variable that sets nothing, or refuse it."""
     if not kind.builds:
-        reject("variable", name, known, where)
+        reject_variable("variable", name, known, where)
     return note_of("variable", name, str(node.raw()), where, known)
 
 
@@ -138,8 +138,7 @@ def _plugin_variables(node: Node, kind: StepKind, layers: StepLayers) -> None:
         elif name in PLUGIN_VARIABLES:
             layers.notes.append(note_of("setting", name, str(entry.raw()), node.where_key(key), known))
         else:
-            words = [*known, *PLUGIN_VARIABLES]
-            reject("key", key, [word.removeprefix("PLUGIN_").lower() for word in words], node.where_key(key))
+            reject_variable("key", name, [*known, *PLUGIN_VARIABLES], node.where_key(key), key=key)
     values = {name: node.entries[key].raw() for name, key in names.items()}
     for setting in settings_of(kind.model):
         for variable, raw in variables_for(setting, values, layers.notes):

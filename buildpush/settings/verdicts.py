@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NoReturn
 
-from buildpush.foundation.errors import UnsupportedError
+from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.settings.kinds import FALSE, TRUE
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES, PluginVariable
-from buildpush.settings.words import nearest, reject
+from buildpush.settings.words import nearest
 
 _PREFIX: Final = "PLUGIN_"
+_PLAIN: Final = "the variables of a step begin with PLUGIN_ or DRONE_"
+_FAR: Final = "buildpush explain lists the settings, and the page flags every variable of the plugins"
+_NEAR: Final = 0.6
+# Without the prefix a name says less of what is meant: only the same word counts, or nearly the same.
+_NEAR_WITHOUT_PREFIX: Final = 0.85
 _OF_CI: Final = "a CI system sets it in the environment, and it counts only there"
 _USUAL: Final = "it asks for what happens anyway"
 
@@ -31,8 +36,41 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
     """
     row = PLUGIN_VARIABLES.get(variable)
     if row is None:
-        reject(what, variable, [*known, *PLUGIN_VARIABLES], where)
+        reject_variable(what, variable, [*known, *PLUGIN_VARIABLES], where)
     return f"{where}: {variable} has no effect here: {_reason(row, text, where) or _OF_CI}"
+
+
+def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, key: str = "") -> NoReturn:
+    """Refuse a variable that nothing knows, and name the one that was meant.
+
+    Args:
+        what: for people, such as ``variable``.
+        name: of the variable.
+        known: the variables that there are.
+        where: its place.
+        key: as it is written among the settings of a plugin.
+
+    Raises:
+        SourceError: always.
+    """
+    near = nearest_variable(name, known)
+    if near and key:
+        near = near.removeprefix(_PREFIX).lower()
+    hint = f"did you mean {near!r}?" if near else _FAR if name.startswith(_PREFIX) else _PLAIN
+    message = f"unknown {what} {(key or name)!r}"
+    raise SourceError(message, where=where, hint=hint)
+
+
+def nearest_variable(name: str, known: Iterable[str]) -> str | None:
+    """Return the one of *known* that *name* was probably meant to be; each word of it must be meant as well.
+
+    What all names have in common tells nothing, so ``PLUGIN_FOO`` is near to none of them.
+    """
+    short = {one.removeprefix(_PREFIX): one for one in sorted(set(known), key=lambda one: one.startswith(_PREFIX))}
+    word = name.removeprefix(_PREFIX)
+    alike = [one for one in short if all(nearest(part, one.split("_")) for part in word.split("_") if part)]
+    near = nearest(word, alike, cutoff=_NEAR if name.startswith(_PREFIX) else _NEAR_WITHOUT_PREFIX)
+    return short[near] if near else None
 
 
 def notes_of_environment(env: Mapping[str, str], known: Iterable[str]) -> Iterator[str]:
@@ -51,7 +89,7 @@ def notes_of_environment(env: Mapping[str, str], known: Iterable[str]) -> Iterat
 
 
 def _unknown(name: str, known: Iterable[str]) -> str:
-    near = nearest(name, [*known, *PLUGIN_VARIABLES])
+    near = nearest_variable(name, [*known, *PLUGIN_VARIABLES])
     return "buildpush does not know this variable" + (f" (did you mean {near}?)" if near else "")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from buildpush.foundation.errors import SettingsError, SourceError, UnsupportedError
 from buildpush.reference.schema import schema
+from buildpush.settings.buildx_options import _REFUSED
 from buildpush.settings.declare import settings_of
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES, SECTIONS
@@ -128,6 +130,56 @@ def test_a_misspelt_variable_is_compared_with_all_that_the_plugins_know(tmp_path
     with pytest.raises(SourceError, match="unknown variable 'PLUGIN_CUSTOM_DSN'") as caught:
         in_file({"PLUGIN_CUSTOM_DSN": "10.0.0.53"}, tmp_path)
     assert caught.value.hint == "did you mean 'PLUGIN_CUSTOM_DNS'?"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("PLUGIN_FOO", ""),
+        ("PLUGIN_CACHE_FOO", ""),
+        ("PLUGIN_BUILD_NUMBERS_OF_ALL", ""),
+        ("PLUGIN_DRYRUN", "PLUGIN_DRY_RUN"),
+        ("PLUGIN_BUILD_ARG", "PLUGIN_BUILD_ARGS"),
+        ("PLUGIN_TGAS", "PLUGIN_TAGS"),
+        ("TAGS", "PLUGIN_TAGS"),
+        ("FOO", ""),
+        ("VERSION", ""),
+        ("REGION", ""),
+    ],
+)
+def test_a_variable_is_near_only_to_one_of_the_same_meaning(tmp_path, name, meant):
+    with pytest.raises(SourceError, match=f"unknown variable '{name}'") as caught:
+        in_file({name: "x"}, tmp_path)
+    assert meant in caught.value.hint
+    assert caught.value.hint.startswith("did you mean") is bool(meant)
+
+
+def test_a_variable_of_a_step_that_is_none_of_ours_gets_one_short_hint(tmp_path):
+    with pytest.raises(SourceError) as caught:
+        in_file({"FOO": "x"}, tmp_path)
+    assert caught.value.hint == "the variables of a step begin with PLUGIN_ or DRONE_"
+
+
+def refused_names():
+    """Return every variable, key of a setting, and option of buildx that is refused."""
+    rows = {row.name for row in PLUGIN_VARIABLES.values() if row.refusal}
+    keys = {key for one in SETTINGS.values() if not one.honoured_by for key in (one.key, *one.variables)}
+    return rows | keys | set(_REFUSED)
+
+
+HINTS = {
+    **{row.name: row.instead for row in PLUGIN_VARIABLES.values() if row.refusal},
+    **{name: instead.format(option="OPTION") for name, (_, instead) in _REFUSED.items()},
+    **{one.key: one.instead for one in SETTINGS.values() if not one.honoured_by},
+}
+
+
+@pytest.mark.parametrize("name", HINTS)
+def test_no_hint_sends_to_what_is_refused_too(name):
+    named = set(re.findall(r"\b(?:PLUGIN|DOCKER)_[A-Z_0-9]+\b|(?<=write )--[\w-]+|\b[a-z]+[A-Z]\w+", HINTS[name]))
+    known = {*PLUGIN_VARIABLES, *(each for one in SETTINGS.values() for each in (one.key, *one.variables))}
+    assert not named & refused_names()
+    assert {one for one in named if one.startswith("PLUGIN_")} <= known
 
 
 def test_a_variable_that_other_programs_have_too_never_stops_a_run(tmp_path):
