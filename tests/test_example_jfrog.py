@@ -63,6 +63,7 @@ def get(sandbox, path):
 def test_build_push_and_build_info_in_a_matrix_with_the_token_alone(sandbox, say):
     ran = say("run", *COMMAND)
     assert ran.returncode == 0, ran.stderr
+    assert re.search(r"_0\] succeeded in \S+ s: \S+/hello-english:1\n", ran.stderr)
     digests = re.findall(r"^digest +sha256:(\S+)", ran.stdout, re.MULTILINE)
     assert len(digests) == 4
     assert len(set(digests)) == 2

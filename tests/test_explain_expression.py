@@ -81,6 +81,39 @@ def test_programs_get_the_same_facts(capsys):
     assert (part["part"], part["value"]) == ("step.name", "Push it")
 
 
+LOOPS = """\
+pipeline:
+  stages:
+    - stage:
+        identifier: bake
+        spec:
+          execution:
+            steps:
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  identifier: push
+                  spec: {repo: "acme.jfrog.io/docker-local/<+matrix.grain>", tags: ["<+strategy.iteration>"]}
+              - step: {type: BuildAndPushDockerRegistry, identifier: next, spec: {repo: a.io/b/c, tags: ["1"]}}
+        strategy: {matrix: {grain: [rye, spelt]}}
+"""
+
+
+def test_in_a_loop_the_first_iteration_is_explained(tmp_path, capsys):
+    (tmp_path / "loops.yml").write_text(LOOPS, encoding="utf-8")
+    assert explained(capsys, "<+matrix.grain>-<+strategy.iteration>", "loops.yml")[-1] == "value     rye-0"
+    assert explained(capsys, "<+matrix.grain>", "loops.yml", "--var", "matrix.grain=oats")[-1] == "value     oats"
+    lines = explained(capsys, "repo", "loops.yml", "--step", "push")
+    assert "value     acme.jfrog.io/docker-local/rye" in lines
+    assert "for the step 'push_0'" in lines[-1]
+
+
+def test_what_a_step_gives_is_known_after_it_has_run(tmp_path, capsys):
+    """Asked for where the step stands, and not as if the file had no such step."""
+    (tmp_path / "loops.yml").write_text(LOOPS, encoding="utf-8")
+    assert run_command(["explain", "<+steps.push.output.outputVariables.digest>", "loops.yml"]) == 2
+    assert "is known after BuildAndPushDockerRegistry 'push_0'" in capsys.readouterr().err
+
+
 def test_parts_are_shown_up_to_the_one_that_fails(capsys):
     assert run_command(["explain", "<+step.name><+step.nome>", "step.yml"]) == 2
     seen = capsys.readouterr()

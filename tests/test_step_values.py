@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 import buildpush
@@ -15,6 +17,7 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.outcomes import Failure, Outcome
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepValues
+from buildpush.pipeline.steps import Walk
 from buildpush.settings.tree import leaves, read_tree
 
 FILE = """\
@@ -140,6 +143,57 @@ def test_a_wrong_name_is_no_absent_value(values, expression, says):
 
 def test_an_iteration_is_asked_by_its_own_identifier(values):
     assert ask(values, "steps.looped_1.output.outputVariables.tag") == "1"
+
+
+IN_LOOPS = """\
+pipeline:
+  stages:
+    - stage:
+        identifier: s
+        strategy: {parallelism: 2}
+        spec:
+          execution:
+            steps:
+              - step: {type: BuildAndPushDockerRegistry, identifier: app}
+              - stepGroup:
+                  identifier: g
+                  strategy: {parallelism: 2}
+                  steps:
+                    - step: {type: BuildAndPushDockerRegistry, identifier: side}
+                    - step: {type: BuildAndPushDockerRegistry, identifier: last}
+"""
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["steps.app", "execution.steps.app", "pipeline.stages.s_{stage}.spec.execution.steps.app", "steps.side"],
+)
+def test_a_step_in_a_looped_stage_or_group_knows_those_beside_it_by_their_own_names(path):
+    """A loop of a stage gives a suffix to the stage alone, in Harness as well."""
+    tree = read_tree(parse_yaml(IN_LOOPS, "p.yml"))
+    values, heard = StepValues(tree), []
+    context = RunContext.default(env={}, cwd="/")
+    facts = RunContext(**{**vars(context), "values": values}).facts
+
+    def run(step, _progress):
+        if step.identifier == "last":
+            asked = path.format(stage=step.around[0][-1])
+            around = facts.within(step.scope, step.facts, step.around)
+            heard.append(evaluate(f"<+{asked}.output.outputVariables.image>", around))
+        name = f"{step.identifier}-{'-'.join(step.around)}".lower()
+        image = replace(pushed().result.pushed, references=(Reference.parse(f"reg.example/{name}:1"),))
+        return Outcome(step, "succeeded", RunResult(step=step.name, pushed=image))
+
+    Walk(run, facts, values=values).over(tree)
+    places = ["s_0", "s_0", "s_1", "s_1"] if path.endswith("app") else ["s_0-g_0", "s_0-g_1", "s_1-g_0", "s_1-g_1"]
+    assert heard == [f"reg.example/{path.rpartition('.')[2]}-{place}:1" for place in places]
+
+
+def test_a_looped_step_that_is_asked_for_by_its_plain_name_has_its_iterations_named(values):
+    with pytest.raises(ExpressionError) as caught:
+        ask(values, "steps.looped.status")
+    iterations = [f"pipeline.stages.build.spec.execution.steps.looped_{number}" for number in (0, 1)]
+    assert caught.value.hint == f"write one of its iterations: {', '.join(iterations)}"
 
 
 ERROR = PushError("the registry is gone")

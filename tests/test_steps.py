@@ -275,10 +275,10 @@ def test_loops_within_loops_know_the_values_of_each():
     tree = with_steps(tree, lambda step, _: replace(step, facts={**names, **step.facts}))
     Walk(run, facts()).over(tree)
     assert heard == [
-        ("a_0_0_0", "m", "x", "p", 0, 2, "_0", "s_0", "on x", "a_0"),
-        ("a_0_0_1", "n", "x", "p", 1, 2, "_1", "s_0", "on x", "a_1"),
-        ("a_1_0_0", "m", "y", "p", 0, 2, "_0", "s_1", "on y", "a_0"),
-        ("a_1_0_1", "n", "y", "p", 1, 2, "_1", "s_1", "on y", "a_1"),
+        ("a_0", "m", "x", "p", 0, 2, "_0", "s_0", "on x", "a_0"),
+        ("a_1", "n", "x", "p", 1, 2, "_1", "s_0", "on x", "a_1"),
+        ("a_0", "m", "y", "p", 0, 2, "_0", "s_1", "on y", "a_0"),
+        ("a_1", "n", "y", "p", 1, 2, "_1", "s_1", "on y", "a_1"),
     ]
 
 

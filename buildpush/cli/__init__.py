@@ -19,7 +19,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("Build, push, publish: the step or steps in FILE.", "run.make_run"),
     "plugin": ("Do what the variables of one of Harness' plugins ask for.", "run.make_plugin"),
     "check": ("Show what a run would do, and where each value comes from; does nothing.", "run.make_check"),
-    "explain": ("Show a setting: its card, its value, and where the value comes from.", "run.make_explain"),
+    "explain": ("Show a setting or an expression: its value, and where the value comes from.", "run.make_explain"),
     "build": ("Build without a push, into an archive or a directory.", "run.make_build"),
     "push": ("Push an image that exists already.", "images.make_push"),
     "copy": ("Copy an image from any source to any destination.", "images.make_copy"),

@@ -171,8 +171,10 @@ def _explain(**options: Any) -> None:
     from buildpush.reference import explain
 
     loaded, context = load(options, name or "")
+    from buildpush.pipeline.loops import first_iterations
     from buildpush.pipeline.step_values import StepValues
 
+    loaded = replace(loaded, tree=first_iterations(loaded.tree, context.facts))
     context = replace(context, dry=True, values=StepValues.planned(loaded.tree))
     context.vault.remember()
     if name and "<+" in name:

@@ -61,7 +61,7 @@ class Branches:
             with context, stoppable(context.cancel):
                 state = _state(branch.run(self.walk(context)))
         finally:
-            images = [name for result in context.results for name in result.references[:1]]
+            images = dict.fromkeys(name for result in context.results for name in result.references[:1])
             context.log(BranchState(state, time.monotonic() - begun, ", ".join(images)))
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from buildpush.expressions.facts import Facts
 from buildpush.expressions.tree import Value
+from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.records import dataclass
+from buildpush.pipeline.step_values import place_of
 from buildpush.settings.evaluate import evaluate_raw
 from buildpush.settings.loops import Iteration, node_name, read_loop
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
@@ -49,6 +52,27 @@ def is_in_loop(tree: tuple[Element, ...]) -> bool:
     """Return whether a step of *tree* that is run, or what it is in, has a ``strategy``."""
     around = (part for step, path in leaves(tree) if step.runs for part in (step, *path))
     return any(loop_of(part) for part in around if not isinstance(part, Parallel))
+
+
+def first_iterations(tree: tuple[Element, ...], facts: Facts) -> tuple[Element, ...]:
+    """Return *tree* with the first iteration of each loop in its place, and all its steps with what is around them.
+
+    A loop that is not known before a run stays as it is.
+    """
+    found = tuple(_first_iteration(element, facts) for element in tree)
+    return with_steps(found, lambda step, path: replace(step, around=place_of(path)))
+
+
+def _first_iteration(element: Element, facts: Facts) -> Element:
+    step = next((step for step, _ in leaves((element,)) if step.runs), None)
+    if step is None:
+        return element
+    if not isinstance(element, Pipeline | Parallel) and (loop := loop_of(element)):
+        with suppress(BuildPushError):
+            element = iterate(element, loop, facts.within(step.scope, step.facts)).elements[0]
+    if isinstance(element, Step):
+        return element
+    return replace(element, children=tuple(_first_iteration(child, facts) for child in element.children))
 
 
 def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iterations:
@@ -124,11 +148,12 @@ def _inside(step: Step, scope: Mapping[str, Value], suffix: str, kind: str, labe
     for key, text in ((f"{kind}.identifier", ""), (f"{kind}.name", label)):
         if key in facts:
             facts[key] = text or f"{facts[key]}{suffix}"
-    own = label if kind == "step" else ""
+    is_looped = kind == "step"
+    own = label if is_looped else ""
     name = own or f"{step.name or step.identifier}{suffix}"
     return replace(
         step,
-        identifier=f"{step.identifier}{suffix}",
+        identifier=f"{step.identifier}{suffix}" if is_looped else step.identifier,
         name=name,
         facts=facts,
         scope=_inner(scope, step.scope),

@@ -323,7 +323,8 @@ class _StepRun:
 
     def _engine_log(self) -> AbstractContextManager[None]:
         """Keep what the engine prints in the state directory."""
-        name = f"{self.started.strftime('%Y%m%dT%H%M%S.%f')}-{self.step.identifier}"
+        place = "-".join(filter(None, (*self.step.around, self.step.identifier)))
+        name = f"{self.started.strftime('%Y%m%dT%H%M%S.%f')}-{place}"
         try:
             file = self.context.state.new_log(name).open("w", encoding="utf-8", errors="backslashreplace")
         except (OSError, SettingsError) as error:

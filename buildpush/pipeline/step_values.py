@@ -114,9 +114,9 @@ class StepValues:
         if not step.runs:
             message = f"{asked.name} is not known: {step.about} is not run here"
             raise ExpressionError(message, hint=_flag(asked))
-        if iterations := [place[-1] for place, one in self._outcomes.items() if one.step.where == step.where]:
+        if places := [place for place, one in self._outcomes.items() if one.step.where == step.where]:
             message = f"{asked.name} is not known: {step.about} is run by a loop"
-            raise ExpressionError(message, hint=f"write the identifier of one iteration: {', '.join(iterations)}")
+            raise ExpressionError(message, hint=f"write one of its iterations: {', '.join(map(_path, places))}")
         message = f"{asked.name} is not known: {step.about} is not run before this"
         raise ExpressionError(message, hint="ask a step that comes before it")
 

@@ -155,7 +155,7 @@ def _evaluated_value(card: Card, step: Step, written: WrittenValue, facts: Facts
     if facts is None or card.secret:
         return written.value, ""
     try:
-        return evaluate_setting(step, _short(card), written, facts.within(written=step.facts)), ""
+        return evaluate_setting(step, _short(card), written, facts.within(step.scope, step.facts, step.around)), ""
     except SettingsError as error:
         return "", str(error)
 
