@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -69,19 +70,28 @@ STEP = "type: BuildAndPushDockerRegistry"
 
 
 class Run:
-    """A walk whose step ``a`` fails with each of *errors* in turn, and then succeeds."""
+    """A walk whose step ``a`` fails with each of *failing* in turn, and then succeeds; *errors* are by step."""
 
-    def __init__(self, text, *errors, answers=None, takes=0.0):
-        self.errors, self.ran, self.waited, self.heard = list(errors), [], [], []
-        self.now, self.takes, self.left = 0.0, takes, []
+    def __init__(self, text, *failing, answers=None, takes=0.0, errors=None, together=False):
+        self.by_step = {name: [text and PushError(text) for text in texts] for name, texts in (errors or {}).items()}
+        self.errors, self.ran, self.waited, self.heard = list(failing), [], [], []
+        self.now, self.takes, self.left, self.all_began = 0.0, takes, [], None
         facts = RunContext.default(env={"B": "x"}, cwd="/").facts
         asked = None if answers is None else lambda *_: answers.pop(0)
         attempts = Attempts(self.act, facts, self.heard.append, self.wait, asked, self.clock)
         tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_control)
-        self.outcomes = Walk(attempts, facts, clock=self.clock).over(tree)
+        self.walk = Walk(attempts, facts, pause=self.wait, clock=self.clock, beside=self.beside if together else None)
+        self.outcomes = self.walk.over(tree)
 
     def clock(self):
         return self.now
+
+    def beside(self, branches, _most):
+        self.all_began = threading.Barrier(len(branches))
+        threads = [threading.Thread(target=branch.run, args=(self.walk,)) for branch in branches]
+        for act in (threading.Thread.start, threading.Thread.join):
+            for thread in threads:
+                act(thread)
 
     def wait(self, seconds):
         self.waited.append(seconds)
@@ -89,8 +99,12 @@ class Run:
 
     def act(self, step, deadline):
         self.ran.append(step.identifier)
+        if self.all_began:
+            self.all_began.wait(10)
         self.left.append(shorter(None, deadline, self.now))
         self.now += self.takes
+        if (mine := self.by_step.get(step.identifier)) and (error := mine.pop(0)):
+            return Outcome(step, "failed", error=error)
         if step.identifier.startswith("a") and self.errors:
             return Outcome(step, "failed", error=self.errors.pop(0))
         return Outcome(step, "succeeded")
@@ -371,3 +385,131 @@ def test_a_message_that_troubleshooting_knows_has_the_type_that_it_has_there(mes
     error = PushError("the build has failed")
     advise(error, [message])
     assert error_types(error) == {kind}
+
+
+# A step group that is run again as a whole
+
+ALL = "[{onFailure: {errors: [AllErrors], action: ACTION}}]"
+AGAIN = ALL.replace("ACTION", "{type: RetryStepGroup, spec: {retryCount: 2, retryIntervals: [10s, 1m]}}")
+
+
+def grouped(inner, loop="", strategies=AGAIN, more=""):
+    return f"""\
+- stage:
+    identifier: s
+    spec:
+      execution:
+        steps:
+          - step: {{{STEP}, identifier: first}}
+          - stepGroup:
+              identifier: g
+              {loop}
+              {more}
+              failureStrategies: {strategies}
+              steps: [{inner}]
+          - step: {{{STEP}, identifier: z}}
+"""
+
+
+def one(identifier, more=""):
+    return f"{{step: {{{STEP}, identifier: {identifier}{more}}}}}"
+
+
+SIMPLE = f"{one('before')}, {one('a')}, {one('after')}"
+
+
+def test_a_group_is_run_again_as_a_whole():
+    run = Run(grouped(SIMPLE), PushError("1"), PushError("2"))
+    assert run.ran == ["first", "before", "a", "before", "a", "before", "a", "after", "z"]
+    assert run.waited == [10, 60]
+    assert [outcome.step.identifier for outcome in run.outcomes] == ["first", "before", "a", "after", "z"]
+    assert set(run.statuses.values()) == {"succeeded"}
+    assert [(one.error, one.verdict) for one in run.outcomes[2].failures] == [
+        ("1", "group again"),
+        ("2", "group again"),
+    ]
+    assert [event.attempt for event in run.heard_of(Retry)] == [1, 2]
+
+
+def test_a_group_whose_retries_are_used_up_has_failed():
+    run = Run(grouped(SIMPLE), *map(PushError, "123"))
+    assert run.ran == ["first", *["before", "a"] * 3]
+    assert run.statuses == {
+        "first": "succeeded",
+        "before": "succeeded",
+        "a": "failed",
+        "after": "skipped",
+        "z": "skipped",
+    }
+    assert run.outcomes[2].failures[-1].reason.endswith("2 retries have failed")
+
+
+def test_the_strategy_of_the_step_may_ask_for_its_group():
+    inner = f"{one('before')}, {one('a', f', failureStrategies: {AGAIN}')}"
+    assert Run(grouped(inner, strategies="[]"), PushError("1")).ran == ["first", *["before", "a"] * 2, "z"]
+
+
+def test_the_nearest_group_is_run_again():
+    inner = f"{one('before')}, {{stepGroup: {{identifier: inner, steps: [{one('b')}, {one('a')}]}}}}"
+    run = Run(grouped(inner), PushError("1"))
+    assert run.ran == ["first", "before", "b", "a", "b", "a", "z"]
+
+
+def test_a_group_in_a_group_that_is_run_again_has_all_its_retries():
+    inner = f"{{stepGroup: {{identifier: inner, steps: [{one('a')}]}}}}, {one('a2')}"
+    errors = {"a": ["1", "2", "", "3", "4", ""], "a2": ["5", ""]}
+    run = Run(grouped(inner), errors=errors)
+    assert run.ran == ["first", *["a"] * 3, "a2", *["a"] * 3, "a2", "z"]
+    assert run.waited == [10, 60, 10, 10, 60]
+    assert set(run.statuses.values()) == {"succeeded"}
+
+
+def test_an_iteration_of_a_group_is_run_again_and_no_other_one():
+    run = Run(grouped(SIMPLE, loop="strategy: {parallelism: 2}"), PushError("1"))
+    assert run.ran == ["first", *["before", "a"] * 2, "after", "before", "a", "after", "z"]
+
+
+def test_branches_in_the_group_are_run_again_with_it():
+    inner = f"{{parallel: [{one('b')}, {one('a')}, {one('c')}]}}, {one('after')}"
+    run = Run(grouped(inner), PushError("1"))
+    assert run.ran == ["first", "b", "a", "b", "a", "c", "after", "z"]
+
+
+def test_iterations_in_the_group_are_run_again_with_it():
+    run = Run(grouped(f"{one('a', ', strategy: {parallelism: 2}')}, {one('after')}"), PushError("1"))
+    assert run.ran == ["first", "a_0", "a_0", "a_1", "after", "z"]
+
+
+def test_an_abort_beside_ends_the_group():
+    """Its two branches are under way at the same time: the first asks for the group again, the second aborts."""
+    aborts = ", failureStrategies: [{onFailure: {errors: [AllErrors], action: {type: Abort}}}]"
+    text = grouped(f"{{parallel: [{one('a')}, {one('a2', aborts)}]}}, {one('after')}")
+    run = Run(text, errors={"a": ["1"], "a2": ["2"]}, together=True)
+    assert (sorted(run.ran), run.waited) == (["a", "a2", "first"], [])
+    assert run.statuses == {"first": "succeeded", "a": "failed", "a2": "failed", "after": "skipped", "z": "skipped"}
+
+
+def test_each_pass_of_a_group_has_the_whole_time_and_the_wait_counts_for_what_is_around_it():
+    run = Run(grouped(SIMPLE, more="timeout: 30s"), PushError("1"), takes=10.0)
+    assert [left and left.total_seconds() for left in run.left] == [None, 30, 20, 30, 20, 10, None]
+
+
+def test_a_retry_of_the_step_is_followed_by_one_of_the_group():
+    group = "{type: RetryStepGroup, spec: {retryCount: 1}}"
+    retried = f"{{type: Retry, spec: {{retryCount: 1, onRetryFailure: {{action: {group}}}}}}}"
+    own = ALL.replace("ACTION", retried)
+    run = Run(grouped(f"{one('before')}, {one('a')}", strategies=own), *map(PushError, "123"))
+    assert run.ran == ["first", "before", "a", "a", "before", "a", "a", "z"]
+    assert [one.verdict for one in run.outcomes[2].failures] == ["again", "group again", "again"]
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_step_in_no_group_is_refused(nested):
+    action = "{type: RetryStepGroup, spec: {retryCount: 1}}"
+    if nested:
+        action = f"{{type: ManualIntervention, spec: {{timeout: 10m, onTimeout: {{action: {action}}}}}}}"
+    run = Run(steps(("[AllErrors]", action)))
+    error = run.outcomes[0].error
+    assert "RetryStepGroup runs a step group again, and the step 'a' is in none" in str(error)
+    assert isinstance(error, SettingsError)
+    assert (run.ran, error.where[:6]) == ([], "p.yml:")

@@ -204,3 +204,78 @@ def test_an_image_that_was_kept_for_its_run_only_is_built_again(place, box):
     make, send = buildpush.run_pipeline("p.yml", resume=True)
     assert not make.as_json()["resumed"]
     assert send.digest
+
+
+# A step group that is run again as a whole
+
+GROUP = """\
+- stepGroup:
+    identifier: g
+    failureStrategies:
+      - onFailure: {{errors: [AllErrors], action: {{type: RetryStepGroup, spec: {{retryCount: 1}}}}}}
+    steps:
+      - step:
+          type: BuildAndPushDockerRegistry
+          identifier: app
+          spec:
+            repo: {host}/docker-local/app
+            tags: ["1"]
+            envVariables: {{PLUGIN_ENGINE: native, PLUGIN_METADATA_FILE: m.json, PLUGIN_ARTIFACT_FILE: a.json}}
+      - step:
+          type: BuildAndPushDockerRegistry
+          identifier: child
+          spec:
+            repo: {host}/docker-local/child
+            tags: ["<+steps.app.output.outputVariables.digest.substring(7, 19)>"]
+            envVariables: {{PLUGIN_ENGINE: native, PLUGIN_ARTIFACT_FILE: a.json}}
+"""
+
+
+@pytest.fixture
+def group(place, box):
+    (place / "p.yml").write_text(GROUP.format(host=box.host), encoding="utf-8")
+    return place
+
+
+def test_a_group_that_is_run_again_has_one_row_a_step_and_a_record_of_each_pass(group, box):
+    box.add_fault("PUT", "/child/manifests/", status=403, times=1)
+    app, child = buildpush.run_pipeline("p.yml")
+
+    assert pushes(box) == ["app", "app", "child", "child"]
+    assert (app.failures, [one.verdict for one in child.failures]) == ((), ["group again"])
+    (record,) = records()
+    assert [(one["place"][-1], one["state"]) for one in record["steps"]] == [
+        ("app", "SUCCEEDED"),
+        ("child", "FAILED"),
+        ("app", "SUCCEEDED"),
+        ("child", "SUCCEEDED"),
+    ]
+    assert record["state"] == "SUCCEEDED"
+    images = json.loads((group / "a.json").read_bytes())["data"]["images"]
+    assert [one["image"] for one in images] == [app.references[0], child.references[0]]
+    assert app.notes == ()
+
+
+def test_a_resumed_run_goes_on_after_the_last_pass_and_begins_the_whole_group_again(group, box):
+    box.add_fault("PUT", "/child/manifests/", status=403, times=2)
+    with pytest.raises(BuildPushError):
+        buildpush.run_pipeline("p.yml")
+    assert pushes(box) == ["app", "app", "child", "child"]
+
+    box.add_fault("PUT", "/child/manifests/", status=403, times=1)
+    app, child = buildpush.run_pipeline("p.yml", resume=True)
+    assert pushes(box) == ["app", "app", "app", "child", "child", "child", "child"]
+    assert not app.as_json()["resumed"]
+    assert child.digest
+
+
+def test_a_group_in_parallel_iterations_is_run_again_in_its_own_one(group, box):
+    text = GROUP.format(host=box.host).replace("identifier: g", "identifier: g\n    strategy: {matrix: {v: [x, y]}}")
+    text = text.replace("<+steps.app.output.outputVariables.digest.substring(7, 19)>", "<+matrix.v>")
+    text = text.replace('tags: ["1"]', 'tags: ["<+matrix.v>"]').replace(", PLUGIN_METADATA_FILE: m.json", "")
+    (group / "p.yml").write_text(text, encoding="utf-8")
+    box.add_fault("PUT", "/child/manifests/", status=403, times=1)
+    results = buildpush.run_pipeline("p.yml")
+    assert sorted(pushes(box)) == ["app"] * 3 + ["child"] * 3
+    assert len(results) == 4
+    assert sorted(len(one.failures) for one in results) == [0, 0, 0, 1]

@@ -29,7 +29,18 @@ from buildpush.settings.kinds import duration_text
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}
-_DEADLINE_REACHED: Final[tuple[Verdict, str]] = ("failed", "the time limit of what contains it was reached")
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """What follows a failure, why, and how long to wait until the group of the step is run again."""
+
+    verdict: Verdict
+    reason: str = ""
+    wait: timedelta | None = None
+
+
+_DEADLINE_REACHED: Final = _Decided("failed", "the time limit of what contains it was reached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +81,14 @@ class Attempts:
                 return replace(outcome, failures=failures)
             ended = self.now()
             if deadline and self._is_over(deadline):  # which no failure strategy follows
-                verdict, reason = _DEADLINE_REACHED
+                decided = _DEADLINE_REACHED
             else:
-                verdict, reason = self._verdict(step, outcome.error, progress, failures)
+                decided = self._verdict(step, outcome.error, progress, failures)
             types = tuple(sorted(error_types(outcome.error)))
             code = exit_code(outcome.error)
-            failures += (Failure(str(outcome.error), types, verdict, reason, began, ended, code),)
-            if verdict != "again":
-                return self._end(outcome, verdict, reason, failures)
+            failures += (Failure(str(outcome.error), types, decided.verdict, decided.reason, began, ended, code),)
+            if decided.verdict != "again":
+                return self._end(outcome, decided, failures)
             self.drop(outcome)
             step = _again(step, len(failures))
 
@@ -89,9 +100,12 @@ class Attempts:
         left = limit if deadline is None else shorter(limit, deadline, self.clock())
         self.wait((left or limit).total_seconds())
 
-    def _end(self, outcome: Outcome, verdict: Verdict, reason: str, failures: tuple[Failure, ...]) -> Outcome:
-        if reason:
-            self.log(Decision(f"step {_name(outcome.step)}", _WORDS[verdict], reason))
+    def _end(self, outcome: Outcome, decided: _Decided, failures: tuple[Failure, ...]) -> Outcome:
+        verdict = decided.verdict
+        if verdict == "group again":
+            return replace(outcome, failures=failures, again=decided.wait)
+        if decided.reason:
+            self.log(Decision(f"step {_name(outcome.step)}", _WORDS[verdict], decided.reason))
         if verdict in {"ignored", "succeeded"}:
             self.log(Note(f"the step {_name(outcome.step)} failed, and the run continues: {outcome.error}"))
             return replace(outcome, status="ignored", reason=str(outcome.error), failures=failures)
@@ -103,30 +117,32 @@ class Attempts:
         error: Exception,
         progress: StatusSoFar,
         failures: tuple[Failure, ...],
-    ) -> tuple[Verdict, str]:
+    ) -> _Decided:
         types = error_types(error)
         if not types:
-            return "aborted", "it was interrupted"
+            return _Decided("aborted", "it was interrupted")
         action = choose(progress.strategies, types)
         if action is None:
-            return "failed", ""
+            return _Decided("failed")
         try:
             retried = sum(one.verdict == "again" for one in failures)
-            return self._act(action, _Failed(step, error, retried, nearest(progress.deadlines)))
+            return self._act(action, _Failed(step, error, retried, nearest(progress.deadlines), progress.passes))
         except SettingsError as wrong:
-            return "failed", str(wrong)
+            return _Decided("failed", str(wrong))
 
-    def _act(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
+    def _act(self, action: FailureAction, failed: _Failed) -> _Decided:
         about = f"{action.type} ({action.where}) for {' and '.join(sorted(error_types(failed.error)))}"
         if action.type == "Retry":
             return self._retry(action, failed)
+        if action.type == "RetryStepGroup":
+            return self._retry_group(action, failed)
         if action.type == "ManualIntervention":
             return self._intervention(action, failed)
         if action.type in ROLLBACKS:
             about += "; rollback steps are not run here"
-        return VERDICT_BY_ACTION[action.type], about
+        return _Decided(VERDICT_BY_ACTION[action.type], about)
 
-    def _retry(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
+    def _retry(self, action: FailureAction, failed: _Failed) -> _Decided:
         """Wait and begin again; when that is used up, or its condition is false, do what is to follow."""
         step, error, retried = failed.step, failed.error, failed.retried
         own = step.scope.get("step")
@@ -137,13 +153,22 @@ class Attempts:
             wait = action.wait(retried + 1)
             self.log(Retry(f"step {_name(step)}", str(error), wait.total_seconds(), retried + 1))
             self._wait(wait, failed.deadline)
-            return "again", f"Retry ({action.where}), {retried + 1} of {action.retries}"
+            return _Decided("again", f"Retry ({action.where}), {retried + 1} of {action.retries}")
         if action.then:
             return self._act(action.then, failed)
         why = f"{action.retries} retries have failed" if is_wanted else "its condition is false"
-        return "failed", f"Retry ({action.where}): {why}"
+        return _Decided("failed", f"Retry ({action.where}): {why}")
 
-    def _intervention(self, action: FailureAction, failed: _Failed) -> tuple[Verdict, str]:
+    def _retry_group(self, action: FailureAction, failed: _Failed) -> _Decided:
+        """Let the walk run the group again; when that is used up, the step has failed."""
+        retried = failed.passes[-1]
+        if retried >= action.retries:
+            return _Decided("failed", f"RetryStepGroup ({action.where}): {action.retries} retries have failed")
+        wait = action.wait(retried + 1)
+        self.log(Retry(f"group of the step {_name(failed.step)}", str(failed.error), wait.total_seconds(), retried + 1))
+        return _Decided("group again", f"RetryStepGroup ({action.where}), {retried + 1} of {action.retries}", wait)
+
+    def _intervention(self, action: FailureAction, failed: _Failed) -> _Decided:
         """Ask a person until the timeout; where no one can be asked, wait that long."""
         name, limit = _name(failed.step), duration_text(action.timeout)
         if self.ask:
@@ -155,20 +180,21 @@ class Attempts:
             self.log(Note(text))
             self._wait(action.timeout, failed.deadline)
         if answer:
-            return ANSWERS[answer], f"ManualIntervention ({action.where}): the answer was {answer}"
+            return _Decided(ANSWERS[answer], f"ManualIntervention ({action.where}): the answer was {answer}")
         if action.then:
             return self._act(action.then, failed)
-        return "failed", f"ManualIntervention ({action.where}): there was no answer for {limit}"
+        return _Decided("failed", f"ManualIntervention ({action.where}): there was no answer for {limit}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A step that has failed, how often it was run again, and until when it may be."""
+    """A step that has failed, how often it and the groups around it were run again, and until when it may be."""
 
     step: Step
     error: Exception
     retried: int
     deadline: Deadline | None
+    passes: tuple[int, ...]
 
 
 def _name(step: Step) -> str:

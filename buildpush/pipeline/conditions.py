@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import field
 from typing import Final
 
 from buildpush.expressions.evaluate import evaluate
@@ -10,6 +12,7 @@ from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.pipeline.deadlines import Deadline
+from buildpush.pipeline.outcomes import Failure
 from buildpush.settings.conditions import Condition
 from buildpush.settings.failures import FailureStrategy
 
@@ -30,6 +33,8 @@ class StatusSoFar:
         runs: how many times the loops around it run it in all.
         place: identifiers of the stage and the groups that it is in.
         open: in a plan, conditions around it that only the run decides.
+        passes: how often each group around it has been run before, the nearest last.
+        before: failed attempts of steps when the groups around them were run before.
         branches: in which of the branches that may run at the same time it is: what makes them, and the number.
     """
 
@@ -42,6 +47,8 @@ class StatusSoFar:
     place: tuple[str, ...] = ("",)
     open: tuple[str, ...] = ()
     branches: tuple[tuple[object, int], ...] = ()
+    passes: tuple[int, ...] = ()
+    before: Mapping[tuple[str, ...], tuple[Failure, ...]] = field(default_factory=dict)
 
     def beside(self, other: StatusSoFar) -> bool:
         """Return whether a step that is here may run at the same time as one that is at *other*."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import chain
 from typing import Final, Literal, TypeAlias, get_args
 
 from buildpush.advice.table import advice_named
@@ -17,14 +18,16 @@ from buildpush.foundation.errors import (
     EngineMissingError,
     RegistryError,
     SettingsError,
+    SourceError,
     TimeOutError,
     UnreachableError,
 )
 from buildpush.settings.evaluate import evaluate_raw
-from buildpush.settings.failures import ErrorType, FailureStrategy, read_strategies
+from buildpush.settings.failures import ErrorType, FailureAction, FailureStrategy, read_strategies
+from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin, WrittenValue
 
-Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again"]
+Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again", "group again"]
 AskPerson: TypeAlias = Callable[[str, Sequence[str], timedelta], str | None]
 
 # What a person may answer, and what it means.
@@ -104,6 +107,24 @@ def strategies(written: WrittenValue | None, facts: Facts) -> tuple[FailureStrat
     if written is None:
         return ()
     return read_strategies(_answered(written.value, written.origin, facts), written.origin)
+
+
+def check_in_group(lists: Iterable[Sequence[FailureStrategy]], step: Step) -> None:
+    """Refuse strategies of *step*, which is in no group, that would run its group again.
+
+    Raises:
+        SourceError: there is one in *lists*.
+    """
+    for entry in chain.from_iterable(lists):
+        action: FailureAction | None = entry.action
+        while action:
+            if action.type == "RetryStepGroup":
+                message = (
+                    f"RetryStepGroup runs a step group again, and the step {step.name or step.identifier!r} is in none"
+                )
+                hint = "write Retry, or put the step into a stepGroup"
+                raise SourceError(message, where=action.where, setting="failure_strategies", hint=hint)
+            action = action.then
 
 
 def _answered(raw: Raw, origin: Origin, facts: Facts, path: Trail = ()) -> Raw:

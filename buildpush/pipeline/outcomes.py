@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from buildpush.foundation.errors import TimeOutError
@@ -55,6 +55,7 @@ class Outcome:
         aborts: whether nothing is run after it.
         failures: its failed attempts.
         began: when its first attempt did; ``None`` if nothing was tried.
+        again: how long to wait until the group around it is run again; ``None`` if it is not.
     """
 
     step: Step
@@ -65,6 +66,7 @@ class Outcome:
     aborts: bool = False
     failures: tuple[Failure, ...] = ()
     began: datetime | None = None
+    again: timedelta | None = None
 
     @property
     def outputs(self) -> Mapping[str, str]:

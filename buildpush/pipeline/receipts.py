@@ -56,12 +56,12 @@ class Receipts:
         with self._lock:
             for name, path in paths.items():
                 known = self._told.setdefault((name, path), {})
+                for reference in delivery.pushed.references:
+                    known.pop(reference, None)  # a step that is run again comes last again
                 if known and name in _OF_ONE:
                     yield f"{path} holds one push: that of this step has replaced that of an earlier one"
                     known.clear()
-                for reference in delivery.pushed.references:
-                    known.pop(reference, None)  # a step that is run again comes last again
-                    known[reference] = delivery
+                known.update(dict.fromkeys(delivery.pushed.references, delivery))
                 _write(name, path, known)
 
 

@@ -32,6 +32,8 @@ OUTPUTS: Final[Mapping[str, str]] = {
     "build_info_url": "address of the build-info",
 }
 
+_AGAIN: Final = ("again", "group again")
+
 # Raised when a key is renamed or leaves; new keys may come without a new number.
 JSON_VERSION = 1
 
@@ -157,7 +159,7 @@ class RunResult:
         if self.skipped:
             return [(name, one_line(value)) for name, value in (*rows, ("skipped", self.skipped))]
         rows += [(name, text) for name, text in (("failed", self.failed), ("ignored", self.ignored)) if text]
-        rows += [("attempt", f"{one.reason}, after: {one.error}") for one in self.failures if one.verdict == "again"]
+        rows += [("attempt", f"{one.reason}, after: {one.error}") for one in self.failures if one.verdict in _AGAIN]
         if self.earlier:
             rows.append(("resumed", "it succeeded in the run before, and is not run again"))
         rows += [("image", reference) for reference in self.references]

@@ -151,7 +151,8 @@ def _walk(context: RunContext, options: RunOptions, record: RunRecord | None, *,
 
     def act(step: Step, progress: StatusSoFar) -> Outcome:
         place = (*step.around, step.identifier)
-        if options.resumed and (result := options.resumed.result(step, place, context.facts)):
+        is_first = not any(progress.passes)  # a group that is run again is run as a whole
+        if options.resumed and is_first and (result := options.resumed.result(step, place, context.facts)):
             return Outcome(step, "succeeded", result)
         return summary.around(partial(attempts, step, progress), step, place)
 
@@ -162,6 +163,8 @@ def _walk(context: RunContext, options: RunOptions, record: RunRecord | None, *,
         values=context.values or StepValues(),
         beside=Branches(context, partial(_walk, options=options, record=record, several=several)),
         done=summary,
+        drop=partial(_drop_result, context=context),
+        pause=context.wait,
     )
 
 
@@ -173,7 +176,7 @@ def _skip(step: Step, reason: str, context: RunContext) -> None:
 
 def _drop_result(outcome: Outcome, context: RunContext) -> None:
     """Forget the receipt of an attempt that is made again: the next one leaves its own."""
-    if outcome.result:
+    if outcome.result in context.results:
         context.results.remove(outcome.result)
 
 

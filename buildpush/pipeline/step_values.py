@@ -66,6 +66,15 @@ class StepValues:
         with self._lock:
             self._outcomes = {**self._outcomes, place: outcome}
 
+    def forget(self, outcomes: Iterable[Outcome]) -> dict[Place, Outcome]:
+        """Forget *outcomes*, whose steps are run again with the groups around them, and return them by place."""
+        dropped = set(map(id, outcomes))
+        with self._lock:
+            gone = {place: one for place, one in self._outcomes.items() if id(one) in dropped}
+            self._outcomes = {place: one for place, one in self._outcomes.items() if place not in gone}
+            self._ended -= {place[:end] for place in gone for end in range(len(place))}
+        return gone
+
     def end(self, place: Place) -> None:
         """Keep that nothing more is run in the stage or group at *place*; the empty one is the pipeline."""
         with self._lock:

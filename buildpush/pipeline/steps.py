@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import field, replace
 from functools import partial
-from itertools import chain
+from itertools import chain, count
 from typing import Final
 
 from buildpush.advice.table import advise
@@ -16,8 +16,8 @@ from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
-from buildpush.pipeline.deadlines import Deadline, read_limit
-from buildpush.pipeline.failures import strategies
+from buildpush.pipeline.deadlines import Deadline, nearest, read_limit, shorter
+from buildpush.pipeline.failures import check_in_group, strategies
 from buildpush.pipeline.loops import iterate, loop_of
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
@@ -60,6 +60,8 @@ class Walk:
         values: gets each outcome; it answers what expressions ask about steps.
         beside: runs branches at the same time, as many as the number says; without it, one runs after the other.
         done: gets each outcome with its place, and returns it with its row in the summary of the run.
+        drop: hears of an outcome that counts no more, since the group around it is run again.
+        pause: waits some seconds, until a group is run again.
         clock: gives seconds, for time-outs.
     """
 
@@ -70,12 +72,16 @@ class Walk:
     values: StepValues = field(default_factory=StepValues)
     beside: Callable[[Sequence[Branch], int | None], object] | None = None
     done: Callable[[Outcome, Place], Outcome] = lambda outcome, _place: outcome
+    drop: Callable[[Outcome], object] = lambda _outcome: None
+    pause: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
         """Run the steps below *elements* that are run here, and return what became of each."""
         outcomes: list[Outcome] = []
         for element in elements:
+            if _begins_again(outcomes):
+                break
             outcomes += self._element(element, _after(outcomes, progress))
         return outcomes
 
@@ -131,6 +137,8 @@ class Walk:
         children = [child for child in parallel.children if any(step.runs for step, _ in leaves((child,)))]
 
         def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
+            if _begins_again(outcomes):
+                return []
             here = _in_branch(_unless_aborted(outcomes, progress), parallel, number)
             return walk._element(children[number], here)
 
@@ -168,6 +176,8 @@ class Walk:
             )
 
         def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
+            if _begins_again(outcomes):
+                return []
             reason = _unless_aborted(outcomes, progress).reason
             if number >= found.queued and _failed(outcomes):
                 reason = reason or "an iteration before it has failed, and onFailure is SkipQueued"
@@ -203,11 +213,36 @@ class Walk:
         progress = replace(progress, place=place_of((element,), progress.place))
         if reason and not progress.reason:
             reason = f"{_about(element)} is skipped: {reason}"
-        if not reason:
-            progress = self._inside(element, self._facts(step, progress), progress)
-        outcomes = self.over(element.children, replace(progress, reason=reason))
+        run = self._group if isinstance(element, StepGroup) else self._children
+        outcomes = run(element, step, reason, progress)
         self.values.end(() if isinstance(element, Pipeline) else progress.place)
         return outcomes
+
+    def _children(
+        self, element: Pipeline | Stage | StepGroup, step: Step, reason: str, progress: StatusSoFar
+    ) -> list[Outcome]:
+        if not reason:
+            progress = self._inside(element, self._facts(step, progress), progress)
+        return self.over(element.children, replace(progress, reason=reason))
+
+    def _group(
+        self, group: Pipeline | Stage | StepGroup, step: Step, reason: str, progress: StatusSoFar
+    ) -> list[Outcome]:
+        """Run what is in *group*, and all of it again as often as a failure in it asks for that."""
+        for retried in count():
+            here = replace(progress, passes=(*progress.passes, retried))
+            outcomes = self._children(group, step, reason, here)
+            if not _begins_again(outcomes):
+                break
+            for outcome in outcomes:
+                self.drop(outcome)
+            gone = self.values.forget(outcomes)
+            failures = {place: outcome.failures for place, outcome in gone.items() if outcome.failures}
+            progress = replace(progress, before={**progress.before, **failures})
+            wait = max(outcome.again for outcome in outcomes if outcome.again is not None)
+            left = shorter(wait, nearest(progress.deadlines), self.clock()) or wait
+            self.pause(left.total_seconds())
+        return [replace(outcome, again=None) if outcome.again is not None else outcome for outcome in outcomes]
 
     def _reason(self, condition: Condition, step: Step, progress: StatusSoFar) -> tuple[str, StatusSoFar]:
         """Return why something is not run; in a plan, what only the run can decide goes into the progress."""
@@ -219,7 +254,12 @@ class Walk:
     def _step(self, step: Step, reason: str, progress: StatusSoFar) -> Outcome:
         if not reason:
             own = strategies(step.settings.get("failure_strategies"), self._facts(step, progress))
-            return self.run(step, replace(progress, strategies=(own, *progress.strategies)))
+            progress = replace(progress, strategies=(own, *progress.strategies))
+            if not progress.passes:
+                check_in_group(progress.strategies, step)
+            outcome = self.run(step, progress)
+            before = progress.before.get((*progress.place, step.identifier), ())
+            return replace(outcome, failures=(*before, *outcome.failures)) if before else outcome
         self.skip(step, reason)
         return Outcome(step, "skipped", reason=reason)
 
@@ -247,6 +287,11 @@ def _unless_aborted(outcomes: Iterable[Outcome], progress: StatusSoFar) -> Statu
     if step is None:
         return progress
     return replace(progress, reason=f"the step {step.name or step.identifier!r} has aborted the run")
+
+
+def _begins_again(outcomes: Collection[Outcome]) -> bool:
+    """Return whether the group around is run again after *outcomes*."""
+    return any(one.again is not None for one in outcomes) and not any(one.aborts for one in outcomes)
 
 
 def _in_branch(progress: StatusSoFar, around: object, number: int) -> StatusSoFar:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final, Literal, NoReturn, TypeAlias, get_args
 
 from buildpush.foundation.documents import Raw
-from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.settings.kinds import duration_of
@@ -57,6 +57,7 @@ _ACTIONS: Final[tuple[ActionType, ...]] = get_args(ActionType)
 _NUMBER: Final = regex(r"[0-9]{1,4}\Z")
 _SPECS: Final = {
     "Retry": ("retryCount", "retryIntervals", "onRetryFailure", "condition"),
+    "RetryStepGroup": ("retryCount", "retryIntervals"),
     "ManualIntervention": ("timeout", "onTimeout"),
 }
 
@@ -67,7 +68,7 @@ class FailureAction:
 
     Attributes:
         type: Harness' name of it.
-        retries: how often the step is run again.
+        retries: how often the step, or its group, is run again.
         intervals: how long to wait before each time; the last one counts for all further ones.
         condition: an expression under which it is run again.
         timeout: how long a person has for an answer.
@@ -107,7 +108,6 @@ def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
 
     Raises:
         SourceError: an unknown key, error type or action, or a wrong value.
-        UnsupportedError: an action that is not done here.
     """
     return _StrategyReader(origin).strategies(raw)
 
@@ -147,14 +147,11 @@ class _StrategyReader:
         if kind is None:
             self.unknown("action", entries.get("type") or "", _ACTIONS, *path, "type")
         where = self.origin.at(*path, "type")
-        if kind == "RetryStepGroup":
-            message = "the action RetryStepGroup is not done here"
-            raise UnsupportedError(message, where=where, setting="failure_strategies", hint="write Retry at the steps")
         if nested and kind == "Retry":
             self.fail("a retry cannot follow a retry", "write Ignore, MarkAsSuccess, MarkAsFailure or Abort", *path)
         spec = self.map(entries.get("spec") or {}, _SPECS.get(kind, ()), *path, "spec")
         inside = (*path, "spec")
-        if kind == "Retry":
+        if kind in {"Retry", "RetryStepGroup"}:
             return FailureAction(
                 kind,
                 retries=self.number(spec.get("retryCount"), *inside, "retryCount"),

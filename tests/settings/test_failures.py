@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.foundation.documents import parse_yaml
-from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.foundation.errors import SourceError
 from buildpush.settings.failures import _ERRORS, FailureAction, FailureStrategy, choose, read_strategies
 from buildpush.settings.written import Origin
 
@@ -89,9 +89,12 @@ def test_what_is_no_failure_strategy_is_refused_with_its_place(text, message):
     assert caught.value.hint
 
 
-def test_a_retry_of_the_group_is_refused_plainly():
-    with pytest.raises(UnsupportedError, match="RetryStepGroup is not done here"):
-        read(entry("{type: RetryStepGroup, spec: {retryCount: 1}}"))
+def test_a_retry_of_the_group_has_a_count_and_intervals():
+    (strategy,) = read(entry("{type: RetryStepGroup, spec: {retryCount: 2, retryIntervals: [10s, 1m]}}"))
+    assert strategy.action.retries == 2
+    assert [strategy.action.wait(number).total_seconds() for number in (1, 2, 3)] == [10, 60, 60]
+    with pytest.raises(SourceError, match="unknown key 'onRetryFailure'"):
+        read(entry("{type: RetryStepGroup, spec: {retryCount: 1, onRetryFailure: {action: {type: Ignore}}}}"))
 
 
 def entries(*pairs):
