@@ -90,7 +90,7 @@ def test_a_step_runs_after_a_failure_where_its_status_says_so(site, capsys):
     assert site.run("--json") == 2
     assert site.tags == ["c", "d"]
     document = json.loads(capsys.readouterr().out)
-    assert document["steps"][0]["skipped"] == "a step before it has failed"
+    assert document["steps"][1]["skipped"] == "a step before it has failed"
     assert "gone" in document["error"]["message"]
 
 
