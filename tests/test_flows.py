@@ -68,6 +68,26 @@ def test_a_build_alone_writes_the_tar_too_and_has_no_other_place(place, box):
 
 
 @sandbox
+@pytest.mark.parametrize(
+    ("variables", "written"),
+    [
+        ({"PLUGIN_TAR_PATH": "made.tar", "PLUGIN_BUILDX_OUTPUT_FORMAT": "oci"}, "oci-archive:made.tar"),
+        ({"PLUGIN_TAR_PATH": "made.tar", "PLUGIN_BUILDX_OUTPUT_FORMAT": "docker"}, "docker-archive:made.tar"),
+        ({"PLUGIN_OCI_LAYOUT_PATH": "layout"}, "oci:layout"),
+    ],
+)
+def test_a_step_writes_an_archive_of_either_form_or_a_layout(place, box, monkeypatch, variables, written):
+    for name, value in {**variables, "PLUGIN_NO_PUSH": "true"}.items():
+        monkeypatch.setenv(name, value)
+    kind, _, path = written.partition(":")
+    assert buildpush.check().as_json()["write"] == f"{kind}:{place / path}"
+    result = buildpush.run()
+    assert (result.pushed, result.output) == (None, f"{kind}:{place / path}")
+    buildpush.copy(written, "oci:copy:1")
+    assert (place / "copy/index.json").is_file()
+
+
+@sandbox
 def test_a_tar_in_the_context_is_no_part_of_it(place, box, monkeypatch):
     (place / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
     monkeypatch.setenv("PLUGIN_TAR_PATH", "made.tar")
@@ -194,6 +214,11 @@ def index_of(path: Path) -> dict:
             "source_image",
         ),
         ({"PLUGIN_TAR_PATH": "."}, "is a directory", "tar_path"),
+        ({"PLUGIN_OCI_LAYOUT_PATH": "."}, "is a directory with other files", "oci_layout_path"),
+        ({"PLUGIN_OCI_LAYOUT_PATH": "Dockerfile"}, "is not a directory", "oci_layout_path"),
+        ({"PLUGIN_OCI_LAYOUT_PATH": "nope/layout"}, "a directory that does not exist", "oci_layout_path"),
+        ({"PLUGIN_OCI_LAYOUT_PATH": "a", "PLUGIN_TAR_PATH": "b"}, "are both destinations", "oci_layout_path"),
+        ({"PLUGIN_OCI_LAYOUT_PATH": "a", "PLUGIN_PUSH_ONLY": "true"}, "builds nothing", "oci_layout_path"),
         ({"PLUGIN_TAR_PATH": "nope/x.tar"}, "a directory that does not exist", "tar_path"),
         ({"PLUGIN_TAR_PATH": "x" * 5000}, "cannot be accessed", None),
         ({"PLUGIN_CONTEXT": "x" * 5000}, "cannot be accessed", None),

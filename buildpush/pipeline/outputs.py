@@ -50,7 +50,7 @@ def check_room(location: Location, steps: int) -> None:
 
 def output_of(order: ResolvedStep) -> Output | None:
     """Return where a step writes its image to by itself: what its settings name."""
-    return Output(Location("docker-archive", str(order.tar))) if order.tar else None
+    return Output(Location(order.tar_kind, str(order.tar))) if order.tar else None
 
 
 @contextmanager
@@ -78,8 +78,9 @@ def load(image: Image | Index, references: Sequence[Reference], clients: Clients
 def output_of_build(step: Step, order: ResolvedStep, location: Location | None, sink: Sink) -> Output | None:
     """Return where the image of a build without a push is written to, if anywhere, and tell *sink* what that means."""
     if order.tar and location:
-        message = f"tar_path and {location} are both destinations of the image"
-        raise SettingsError(message, hint="leave one of them out", setting="tar_path")
+        name = "oci_layout_path" if order.tar_kind == "oci" else "tar_path"
+        message = f"{name} and {location} are both destinations of the image"
+        raise SettingsError(message, hint="leave one of them out", setting=name)
     output = output_of(order)
     location = output.location if output else location
     is_named = bool(location and (location.name or location.reference))

@@ -108,8 +108,8 @@ class Plan:
             yield "command", command
         if order.source:
             yield "from", str(order.source)
-        if order.tar:
-            yield "write", f"docker-archive:{order.tar}"
+        if order.written:
+            yield "write", order.written
         for reference in order.references:
             yield "push" if order.push and (order.request or order.source) else "image", str(reference)
 
@@ -134,7 +134,7 @@ class Plan:
             },
             "engine": {"name": self.engine, "reason": self.reason, "commands": list(self.commands)},
             "from": str(order.source) if order.source else None,
-            "write": f"docker-archive:{order.tar}" if order.tar else None,
+            "write": order.written,
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
             "hosts": [asdict(host) for host in self.hosts],

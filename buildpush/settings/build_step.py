@@ -64,6 +64,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     credentials = with_token(credentials, settings, artifactory, repository, ctx)
     source, notes = flows.existing_image(settings, references, ctx.cwd, ctx.fail)
     tar = flows.archive_path(settings, ctx.cwd, ctx.fail)
+    layout = flows.layout_path(settings, ctx.cwd, ctx.fail)
     request = replace(_request(settings, references, ctx), archive=tar) if source is None else None
     _refuse_readable(settings, ctx)
     return ResolvedStep(
@@ -71,7 +72,8 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         references=references,
         request=request,
         source=source,
-        tar=tar,
+        tar=tar or layout,
+        tar_kind="oci" if layout else f"{settings.tar_format}-archive",
         load=flows.loads(settings, references, ctx.fail),
         credentials=credentials,
         unshared=base_image_hosts(settings, ctx) - {*given},
@@ -100,6 +102,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
             *(artifactory.notes if artifactory else ()),
             *flows.archive_notes(request),
             *_resource_notes(settings, ctx),
+            *_format_notes(settings, ctx),
             *(note for entry in connectors_of(settings, ctx) for note in entry.notes),
         ),
     )
@@ -184,6 +187,11 @@ def _container(settings: BuildAndPush) -> StepContainer:
 def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
     if settings.resources and settings.resources.requests:
         yield f"{ctx.who('resources')}: resources.requests has no effect here: it chooses a machine in a cluster"
+
+
+def _format_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
+    if "tar_format" in settings.fields_set and not (settings.tar_path or settings.push_only):
+        yield f"{ctx.who('tar_format')}: tar_format has no effect: tar_path names no file"
 
 
 def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:

@@ -233,13 +233,14 @@ def _attestation(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
 
 
 def _output(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    """Put the image into the Docker daemon, or into an archive of Docker; no other output is one of a step."""
+    """Put the image into the Docker daemon, or into an archive; no other output is one of a step."""
     fields = _fields(option) if "=" in option.value else {}
-    if fields.get("type") != "docker" or fields.keys() - {"type", "dest"}:
+    kind = fields.get("type", "")
+    if kind not in {"docker", "oci"} or fields.keys() - {"type", "dest"} or (kind == "oci" and "dest" not in fields):
         option.refuse()
     if "dest" not in fields:
         return settings.changed(load=True)
-    return option.set(settings, "tar_path", fields["dest"])
+    return option.set(option.set(settings, "tar_path", fields["dest"]), "tar_format", kind)
 
 
 def _fields(option: BuildxOption) -> dict[str, str]:

@@ -31,12 +31,13 @@ _OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if o
 _OF_BUILD_INFO: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "publish")
 _PACKING: Final = frozenset({"compression", "media_types", "allow_nondistributable_artifacts"})
 Fail = Callable[[str, str, str | None], SettingsError]
+_DESTINATIONS: Final = ("tar_path", "oci_layout_path")
 _SOURCES: Final = ("source_image", "source_tar_path")
 # Settings that engines act on, be it one engine alone.
 FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
 _OF_BUILDS: Final = FOR_ENGINES | {
     *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),
-    *("load", "context_sub_path", "reproducible", "snapshot_mode", "enable_cache", "path_style"),
+    *("load", "tar_format", "context_sub_path", "reproducible", "snapshot_mode", "enable_cache", "path_style"),
 }
 RECEIPTS: Final = (
     *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),
@@ -150,9 +151,10 @@ def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:
     if len(given) > 1:
         message = "source_image and source_tar_path both name what is pushed"
         raise fail(message, "source_tar_path", "leave one of them out")
-    if settings.tar_path:
-        message = "tar_path is for what is built, and push_only builds nothing"
-        raise fail(message, "tar_path", "to copy an image into a file, use buildpush copy")
+    for name in _DESTINATIONS:
+        if getattr(settings, name):
+            message = f"{name} is for what is built, and push_only builds nothing"
+            raise fail(message, name, "to copy an image into a file, use buildpush copy")
     if len(settings.platforms) > 1:
         message = "push_only pushes one image as it is, but platforms lists several"
         raise fail(message, "platforms", "name one of them, or leave it out for all that are there")
@@ -188,9 +190,32 @@ def archive_path(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
     if state := "is the Dockerfile" if is_dockerfile else unwritable(path):
         message = f"the archive {settings.tar_path!r} {state}"
         raise fail(message, "tar_path", relative_hint(cwd))
-    if len(settings.platforms) > 1:
+    if len(settings.platforms) > 1 and settings.tar_format == "docker":
         message = "a Docker archive holds the image of one platform, and platforms names several"
-        raise fail(message, "tar_path", "use build --output oci-archive:FILE")
+        raise fail(message, "tar_path", "set tar_format: oci")
+    return path
+
+
+def layout_path(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
+    """Return the directory of the layout that the built image is written to, before anything is built.
+
+    Raises:
+        SettingsError: no layout can be written there, or the image is written into a file as well.
+    """
+    if not settings.oci_layout_path:
+        return None
+    if settings.tar_path:
+        message = "tar_path and oci_layout_path are both destinations of the image"
+        raise fail(message, "oci_layout_path", "leave one of them out")
+    path = Path(os.path.realpath(cwd / settings.oci_layout_path))
+    state = "" if path.parent.is_dir() else "is in a directory that does not exist"
+    if path.exists() and not path.is_dir():
+        state = "is not a directory"
+    elif path.is_dir() and any(path.iterdir()) and not (path / "oci-layout").is_file():
+        state = "is a directory with other files"
+    if state:
+        message = f"the layout {settings.oci_layout_path!r} {state}"
+        raise fail(message, "oci_layout_path", relative_hint(cwd))
     return path
 
 

@@ -170,13 +170,31 @@ class BuildAndPush(PluginSettings):
         place="env",
     )
     tar_path: FileText | None = setting(
-        "A file that the built image is also written to, as a Docker archive.",
+        "A file that the built image is also written to, in the form that {setting}`tar_format` says.",
         "With {setting}`push` at `false` it goes only there.",
         group="Push",
         example="build/image.tar",
         honoured_by="run",
         place="env",
         aliases=(Variable("PLUGIN_DESTINATION_TAR_PATH"),),
+    )
+    tar_format: Literal["docker", "oci"] = setting(
+        "Whether {setting}`tar_path` is a Docker archive or one of OCI.",
+        "An OCI archive holds an image of several platforms as well.",
+        default="docker",
+        group="Push",
+        example="oci",
+        honoured_by="run",
+        place="env",
+        aliases=("PLUGIN_BUILDX_OUTPUT_FORMAT",),
+    )
+    oci_layout_path: FileText | None = setting(
+        "A directory that the built image is also written to, as an OCI layout.",
+        "With {setting}`push` at `false` it goes only there. Images that the layout holds already stay.",
+        group="Push",
+        example="build/layout",
+        honoured_by="run",
+        place="env",
     )
     compression: Compression = setting(
         "How layers are compressed for the registry.",

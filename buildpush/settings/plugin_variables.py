@@ -179,11 +179,7 @@ _OUTPUTS: Final = (
     ),
     *_sets("image_name_with_digest_file", IMAGE_NAME_WITH_DIGEST_FILE="k"),
     *_sets("image_name_tag_with_digest_file", IMAGE_NAME_TAG_WITH_DIGEST_FILE="k"),
-    *_refused(
-        "a step writes no layout",
-        "use buildpush build --output oci:DIRECTORY",
-        OCI_LAYOUT_PATH="k",
-    ),
+    *_sets("oci_layout_path", OCI_LAYOUT_PATH="k"),
 )
 
 _OWN_DAEMON: Final = "no Docker daemon is started here, and the one that runs keeps its own configuration"
@@ -237,12 +233,7 @@ _BUILDX: Final = (
     *_sets("load", BUILDX_LOAD="x"),
     *_sets("buildx_options", BUILDX_OPTIONS="x", BUILDX_OPTIONS_SEMICOLON="x"),
     *_refused(_BAKE, "write one step for each target", BAKE_FILE="x", BAKE_OPTIONS="x"),
-    *_refused(
-        "the archive of a step is Docker's",
-        "for the other format use buildpush build --output oci-archive:FILE",
-        "docker",
-        BUILDX_OUTPUT_FORMAT="x",
-    ),
+    *_sets("tar_format", BUILDX_OUTPUT_FORMAT="x"),
     *_noted(
         _HARNESS_BUILDKIT,
         USE_LOADED_BUILDKIT="x",

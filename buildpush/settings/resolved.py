@@ -32,7 +32,8 @@ class ResolvedStep:
     Attributes:
         request: to the engine; ``None`` for a step that builds nothing.
         source: the image that is pushed in place of a built one.
-        tar: file that the built image is written to.
+        tar: file, or directory of a layout, that the built image is written to.
+        tar_kind: as which kind of location.
         load: whether it is put into the Docker daemon.
         references: the names of the image.
         credentials: by registry host; hosts that are missing here are looked up in Docker's own configuration.
@@ -55,6 +56,7 @@ class ResolvedStep:
     request: BuildRequest | None = None
     source: ExistingImage | None = None
     tar: Path | None = None
+    tar_kind: str = "docker-archive"
     load: bool = False
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     unshared: frozenset[str] = frozenset()
@@ -75,6 +77,11 @@ class ResolvedStep:
     own_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def written(self) -> str | None:
+        """Where the built image is written to, such as ``docker-archive:PATH``."""
+        return f"{self.tar_kind}:{self.tar}" if self.tar else None
 
     @property
     def for_engines(self) -> frozenset[str]:

@@ -65,6 +65,7 @@ VALUES = {
     "image_name_with_digest_file": "out/image.txt",
     "metadata_file": "out/metadata.json",
     "mirror": "{host}/nowhere",
+    "oci_layout_path": "out/layout",
     "password": "env:OTHER",
     "publish_build_info": False,
     "push": False,

@@ -54,6 +54,7 @@ BESIDE = {
     "expand_tag": {"tags": ["1.4.2"]},
     "label_schema": {"auto_label": "true"},
     "repo_link": {"auto_label": "true"},
+    "tar_format": {"tar_path": "image.tar"},
     "source_tar_path": {"push_only": "true"},
 }
 # Other values than the examples, where a value must lead somewhere or differ from the usual one.
@@ -69,6 +70,7 @@ VALUES = {
     "docker_config": "env:CONFIG",
     "source_tar_path": "image.tar",
     "tar_path": "image.tar",
+    "oci_layout_path": "layout",
 }
 # They are for people, for choosing the step, for saying other settings as files are read, or have a single value; or
 # the walk over the steps acts on them (tests/test_control.py), and what is done for the step is the same.

@@ -241,6 +241,7 @@ OPTIONS = {
     "--no-cache=false": lambda order: not order.request.no_cache,
     "--output=type=docker": lambda order: order.load,
     "--output type=docker,dest=image.tar": lambda order: order.tar.name == "image.tar",
+    "--output=type=oci,dest=image.tar": lambda order: order.written.startswith("oci-archive:/"),
     "--platform=linux/arm64": lambda order: [str(one) for one in order.request.platforms] == ["linux/arm64"],
     "--provenance=false": lambda order: order.request is not None,
     "--pull": lambda order: order.request.pull_image,
