@@ -301,7 +301,8 @@ class Authorizer:
         text = document.get("token") or document.get("access_token") if isinstance(document, dict) else None
         if not isinstance(text, str) or not text.isprintable():
             message = f"{url_without_secrets(answer.url)} answered without a token"
-            raise RegistryError(message, status=answer.status)
+            hint = "the registry names this address for its tokens: check the host, and the proxy before it"
+            raise RegistryError(message, status=answer.status, hint=hint)
         remember(text)
         seconds = document.get("expires_in")
         lasts = seconds if type(seconds) in {int, float} and seconds > 0 else _TOKEN_SECONDS

@@ -29,7 +29,7 @@ REPOSITORY_KEY_HEADER = "X-Artifactory-Docker-Registry"
 
 _LEAST = regex(r"[0-9]{1,18}\Z")
 _ACCEPTED = 202
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE = 401, 403, 404, 413
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE, _TOO_MANY, _SERVER_ERROR = 401, 403, 404, 413, 429, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,10 +310,12 @@ _HINTS: Mapping[int | str, str] = {
     "TOOMANYREQUESTS": "the registry limits the rate of requests: log in, or wait",
     _FORBIDDEN: "the user may not have a permission, or the tag may not be overwritten",
     _NOT_FOUND: "check host and repository; some hosts require the repository key as the first part of the path",
+    _TOO_MANY: "the registry limits the rate of requests: log in, or wait",
     _TOO_LARGE: "a proxy in between limits the size of requests; ask for its limit to be raised",
 }
 
 
+_SERVER_HINT = "the server is in trouble, or a proxy before it: ask its log, or try again later"
 _READING_HINT = "the user may not have the permission to read, or a scan such as Xray's blocks it for a while"
 
 
@@ -329,5 +331,6 @@ def refusal(answer: Answer, what: str, *, reading: bool = False) -> RegistryErro
     words = " ".join(filter(None, (code, says))) or "without a reason"
     times = f" after {answer.attempts} attempts" if answer.attempts > 1 else ""
     hint = _PAGE_HINT if is_page(answer.body) else _HINTS.get(code or "") or _HINTS.get(answer.status)
+    hint = _SERVER_HINT if hint is None and answer.status >= _SERVER_ERROR else hint
     hint = _READING_HINT if reading and hint == _HINTS[_FORBIDDEN] else hint
     return RegistryError(f"{what}: status {answer.status}{times}: {words}", status=answer.status, code=code, hint=hint)
