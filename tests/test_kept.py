@@ -83,3 +83,14 @@ def test_another_name_is_still_looked_for_in_the_daemon(place, monkeypatch, tmp_
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     with pytest.raises(BuildPushError, match=r"nothing\.sock"):
         buildpush.run_pipeline(place("never/built:1"))
+
+
+@sandbox
+def test_a_source_is_named_as_the_step_that_builds_it_writes_its_repo(place, box):
+    """A daemon would have the image by that very name, without the host of the connector."""
+    path = place("docker-local/app:one", FILE.replace("HOST/docker-local/app", "docker-local/app"))
+    plan = str(buildpush.check_pipeline(path)[2])
+    assert f"{box.host}/docker-local/app:one, which the step 'Build' builds" in plan
+
+    _, same, other = buildpush.run_pipeline(path)
+    assert box.digest("docker-local/other", "three") == str(other.digest) == str(same.digest)

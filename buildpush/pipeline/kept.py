@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from buildpush.foundation.errors import BadNameError
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
+from buildpush.images.references import Reference, Repository
 
 if TYPE_CHECKING:
     from buildpush.settings.resolved import ResolvedStep
@@ -24,11 +26,13 @@ class KeptImages:
         asked: whether a step of the run pushes what exists already; otherwise none is kept.
         builders: the step that builds an image, by the name of the image.
         files: where it is.
+        written: the image that is meant, by a name as the step writes it, without the host of its connector.
     """
 
     asked: bool = False
     builders: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
+    written: dict[str, Reference] = field(default_factory=dict)
 
     @classmethod
     def of(cls, steps: Iterable[Step]) -> KeptImages:
@@ -43,6 +47,7 @@ class KeptImages:
         """Remember that *step* makes the image of *order*, if that is kept."""
         if self.takes(order):
             self.builders.update(dict.fromkeys(map(str, order.references), step.name or step.identifier))
+            self.written.update(_as_written(order))
 
     def new_file(self, order: ResolvedStep, step: Step, stack: ExitStack) -> Path:
         """Return where the image of *order* is put; *stack* removes it in the end."""
@@ -54,7 +59,19 @@ class KeptImages:
     def with_builder(self, order: ResolvedStep) -> ResolvedStep:
         """Return *order* with the step of this run that builds what it pushes, if one does."""
         source = order.source
-        if source is None or str(source.image) not in self.builders:
+        if source is None or source.image is None:
             return order
-        name = str(source.image)
-        return replace(order, source=replace(source, built_by=self.builders[name], tar=self.files.get(name)))
+        image = source.image if str(source.image) in self.builders else self.written.get(str(source.image))
+        if image is None:
+            return order
+        builder, file = self.builders[str(image)], self.files.get(str(image))
+        return replace(order, source=replace(source, image=image, built_by=builder, tar=file))
+
+
+def _as_written(order: ResolvedStep) -> Iterator[tuple[str, Reference]]:
+    """Yield the names of the image of *order* that a daemon would have for its ``repo``, each with its own."""
+    with suppress(BadNameError):
+        repository = Repository.parse(str(getattr(order.settings, "repo", "")))
+        for reference in order.references:
+            if reference.tag:
+                yield str(repository.tagged(reference.tag)), reference
