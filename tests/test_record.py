@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -176,6 +177,19 @@ def test_a_record_that_cannot_be_written_is_refused_before_anything_is_done(plac
     with pytest.raises(BuildPushError, match="cannot be written"):
         buildpush.run_pipeline("p.yml", variables={"version": "7"}, record="none/r.json")
     assert pushes(box) == []
+
+
+def test_a_record_goes_through_a_link_and_in_place_of_no_device(place, box):
+    """As root a file in place of ``/dev/null`` would be made, and all programs would write to it."""
+    write(place, box, "no-such-key")
+    (place / "r.json").symlink_to("there.json")
+    with pytest.raises(BuildPushError, match="repository"):
+        buildpush.run_pipeline("p.yml", variables={"version": "7"}, record="r.json")
+    assert (place / "r.json").is_symlink()
+    assert json.loads((place / "there.json").read_bytes())["state"] == "FAILED"
+    os.mkfifo(place / "pipe")
+    with pytest.raises(BuildPushError, match="pipe cannot be written: it is a device, a pipe or a socket"):
+        buildpush.run_pipeline("p.yml", variables={"version": "7"}, record="pipe")
 
 
 KEPT = """\

@@ -10,7 +10,7 @@ from typing import Any
 
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note
-from buildpush.foundation.files import replacement
+from buildpush.foundation.files import replacement, unwritable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.pipeline.context import RunContext
@@ -138,9 +138,13 @@ def write_record(path: Path, document: dict[str, Any]) -> None:
     Raises:
         BuildPushError: it cannot be written.
     """
+    hint = "name a file in a directory that exists and is writable"
+    if reason := unwritable(path):
+        message = f"the record {path} cannot be written: it {reason}"
+        raise BuildPushError(message, hint=hint)
     try:
-        with replacement(path, mode=0o600, durable=True) as file:
+        with replacement(path.resolve(), mode=0o600, durable=True) as file:  # a link stays
             file.write(as_text(document).encode())
     except OSError as error:
         message = f"the record {path} cannot be written: {error.strerror}"
-        raise BuildPushError(message, hint="name a file in a directory that exists and is writable") from error
+        raise BuildPushError(message, hint=hint) from error
