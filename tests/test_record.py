@@ -179,6 +179,32 @@ def test_a_record_that_cannot_be_written_is_refused_before_anything_is_done(plac
     assert pushes(box) == []
 
 
+UNNAMED = """\
+- step:
+    type: BuildAndPushDockerRegistry
+    failureStrategies: [{{onFailure: {{errors: [AllErrors], action: {{type: Ignore}}}}}}]
+    spec: {{repo: "{host}/{key}/first", tags: ["1"], envVariables: {{PLUGIN_ENGINE: native}}}}
+- step:
+    type: BuildAndPushDockerRegistry
+    spec: {{repo: "{host}/docker-local/second", tags: ["1"], envVariables: {{PLUGIN_ENGINE: native}}}}
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: last
+    spec: {{repo: "{host}/{key}/last", tags: ["1"], envVariables: {{PLUGIN_ENGINE: native}}}}
+"""
+
+
+def test_steps_without_an_identifier_are_resumed_each_by_its_own_row(place, box):
+    (place / "p.yml").write_text(UNNAMED.format(host=box.host, key="no-such-key"), encoding="utf-8")
+    with pytest.raises(BuildPushError):
+        buildpush.run_pipeline("p.yml")
+    before = pushes(box)
+    (place / "p.yml").write_text(UNNAMED.format(host=box.host, key="docker-local"), encoding="utf-8")
+    buildpush.run_pipeline("p.yml", resume=True)
+    assert [name for name in pushes(box) if name not in before] == ["first", "last"]
+    assert pushes(box).count("second") == before.count("second") == 1
+
+
 def test_a_record_goes_through_a_link_and_in_place_of_no_device(place, box):
     """As root a file in place of ``/dev/null`` would be made, and all programs would write to it."""
     write(place, box, "no-such-key")

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
@@ -19,9 +20,9 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.strict_json import parse
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import JSON_VERSION, RunResult, time_text
-from buildpush.pipeline.step_values import Place
+from buildpush.pipeline.step_values import Place, place_of
 from buildpush.settings.evaluate import evaluate
-from buildpush.settings.tree import Loaded, Step
+from buildpush.settings.tree import Loaded, Step, leaves
 
 # What is another in each run, and stays the same where a run is resumed.
 _LASTING: Final = ("pipeline.sequenceId", "pipeline.branchSeqId", "pipeline.executionId", "pipeline.startTs")
@@ -29,7 +30,7 @@ _COMMIT: Final = "codebase.commitSha"
 # What says when and how often a step is run, and what it is called, but not what it makes.
 _NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout"})
 
-
+_T = TypeVar("_T")
 Write: TypeAlias = Callable[[dict[str, Any]], object]
 
 
@@ -117,12 +118,14 @@ class Resumed:
     Attributes:
         path: of the record.
         facts: values that built-in names had.
-        steps: its rows, by place.
+        steps: its rows, by place; steps without an identifier may have one place.
+        unnamed: where the steps are written that have one place in the file as it is now.
     """
 
     path: Path
     facts: Mapping[str, Any]
-    steps: Mapping[Place, Mapping[str, Any]]
+    steps: Mapping[Place, Sequence[Mapping[str, Any]]]
+    unnamed: frozenset[str] = frozenset()
 
     def result(self, step: Step, place: Place, facts: Facts) -> RunResult | None:
         """Return the receipt of a step that has succeeded; ``None`` for one that is to be run.
@@ -130,12 +133,18 @@ class Resumed:
         Raises:
             SettingsError: it would make something else now.
         """
-        row = self.steps.get(place, {})
+        row = self._row(step, place)
         result = row.get("result") or {}
         if row.get("state") != "SUCCEEDED" or result.get("ignored") or not _lasts(result):
             return None
         self._check(step, row, facts)
         return RunResult(step=step.name or step.identifier, earlier=result)
+
+    def _row(self, step: Step, place: Place) -> Mapping[str, Any]:
+        rows = self.steps.get(place, ())
+        if len(rows) > 1 or step.where in self.unnamed:
+            rows = [row for row in rows if row.get("where") == step.where]
+        return rows[-1] if rows else {}
 
     def _check(self, step: Step, row: Mapping[str, Any], facts: Facts) -> None:
         now, before = settings_text(step, facts), row.get("settings") or {}
@@ -209,9 +218,18 @@ def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) 
         raise SettingsError(message, hint="run it without --resume, or name a file that run --record has written")
     document = read_record(path)
     _check_head(document, path, file, facts)
-    rows = {tuple(map(str, row["place"])): row for row in document["steps"]}
     known = {name: value for name, value in document["facts"].items() if name in _LASTING}
-    return Resumed(path, known, rows)
+    rows = _by_place((tuple(map(str, row["place"])), row) for row in document["steps"])
+    steps = _by_place(((*place_of(around), step.identifier), step.where) for step, around in leaves(loaded.tree))
+    unnamed = frozenset(chain.from_iterable(places for places in steps.values() if len(places) > 1))
+    return Resumed(path, known, rows, unnamed)
+
+
+def _by_place(pairs: Iterable[tuple[Place, _T]]) -> dict[Place, list[_T]]:
+    found: dict[Place, list[_T]] = {}
+    for place, one in pairs:
+        found.setdefault(place, []).append(one)
+    return found
 
 
 def _records_of(file: str, directory: Path) -> Iterator[Path]:
