@@ -181,7 +181,7 @@ def _options(words: tuple[str, ...], where: str) -> Iterator[BuildxOption]:
         if not name.startswith("-"):
             message = f"{text!r} is not an option"
             raise SettingsError(message, where=where, hint=_SEMICOLON, setting=_NAME)
-        if not sign and name not in _SWITCHES and (name in _SETTINGS or name in _SPECIAL or name in _REFUSED):
+        if not sign and name not in _SWITCHES and any(name in known for known in _KNOWN):
             value = next(rest, "").strip()
             if not value or value.startswith("-"):
                 message = f"{name} does not have a value"
@@ -265,3 +265,4 @@ _SPECIAL: Final[dict[str, Callable[[BuildxOption, BuildAndPush], BuildAndPush]]]
     "--sbom": _attestation,
     "--output": _output,
 }
+_KNOWN: Final = (_SETTINGS, _SPECIAL, _REFUSED, _NOTED)

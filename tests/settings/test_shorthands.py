@@ -243,6 +243,7 @@ OPTIONS = {
     "--output type=docker,dest=image.tar": lambda order: order.tar.name == "image.tar",
     "--output=type=oci,dest=image.tar": lambda order: order.written.startswith("oci-archive:/"),
     "--platform=linux/arm64": lambda order: [str(one) for one in order.request.platforms] == ["linux/arm64"],
+    "--progress;plain": lambda order: order.request is not None,
     "--provenance=false": lambda order: order.request is not None,
     "--pull": lambda order: order.request.pull_image,
     "--push": lambda order: order.push,
