@@ -17,7 +17,7 @@ import pytest
 import buildpush
 from buildpush.cli import run_command
 from buildpush.expressions.facts import Counter, Facts
-from buildpush.foundation.errors import TimeOutError
+from buildpush.foundation.errors import StrictError, TimeOutError
 from buildpush.foundation.events import Asking, BranchState, FromBranch, Note
 from buildpush.foundation.state import State
 from buildpush.pipeline.branches import Turns, run_together
@@ -124,7 +124,8 @@ def test_a_branch_has_connections_results_and_a_log_of_its_own_and_shares_what_i
     )
     with context:
         one, two = context.branch("one"), context.branch("two")
-        assert one.facts is two.facts is context.facts
+        names = ("pipeline", "executionId")
+        assert one.facts.lookup(names) == two.facts.lookup(names) == context.facts.lookup(names)
         assert one.memory is two.memory is context.memory
         assert one.kept is context.kept
         with one, two:
@@ -233,6 +234,18 @@ def test_what_is_in_parallel_runs_at_the_same_time_with_a_prefix_for_each_branch
     assert (
         said.out.index("app:first") < said.out.index("app:api") < said.out.index("app:web") < said.out.index("app:last")
     )
+
+
+@pytest.mark.programs
+def test_a_name_without_a_value_is_a_note_of_the_branch_that_asks_and_refused_by_strict(site):
+    asks = "envVariables: {PLUGIN_BUILD_NAME: <+codebase.tag>}, buildArgs:"
+    site.write(site.parallel(site.step("one").replace("buildArgs:", asks), site.step("two")))
+    steps = buildpush.run_pipeline("p.yml").steps
+    assert [sum("empty text" in note for note in step.notes) for step in steps] == [1, 0]
+    site.write(site.parallel(site.step("three").replace("buildArgs:", asks), site.step("four")))
+    with pytest.raises(StrictError, match="empty text"):
+        buildpush.run_pipeline("p.yml", strict=True)
+    assert site.tags == ["four", "one", "two"]
 
 
 @pytest.mark.programs

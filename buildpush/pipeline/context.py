@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 
 # What a run opens or finds out once, also where several threads ask for it.
-_SHARED: Final = ("connectors", "vault", "facts", "ci", "memory", "_lasting")
+_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting")
 
 
 class Starts:
@@ -173,6 +173,7 @@ class RunContext:
         """
         own = replace(self, log=self.log.branch(name), results=[])
         vars(own).update({shared: getattr(self, shared) for shared in _SHARED})
+        vars(own)["facts"] = replace(self.facts, note=lambda text: own.log(Note(text)))
         return own
 
     def cancel(self) -> None:
