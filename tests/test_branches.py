@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -19,7 +21,10 @@ from buildpush.cli import run_command
 from buildpush.expressions.facts import Counter, Facts
 from buildpush.foundation.errors import StrictError, TimeOutError
 from buildpush.foundation.events import Asking, BranchState, FromBranch, Note
+from buildpush.foundation.interrupts import interrupt
+from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
+from buildpush.pipeline import branches
 from buildpush.pipeline.branches import Turns, run_together
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.runlog import RunLog
@@ -29,17 +34,24 @@ def threads_of_branches():
     return [one for one in threading.enumerate() if one.name.startswith("buildpush-branch")]
 
 
+def meet(here, number):
+    """Wait until *number* threads are here; a Barrier might be left locked by what is interrupted in it."""
+    here.append(threading.get_ident())
+    while len(here) < number:
+        time.sleep(0.001)
+
+
 # ---- threads
 
 
 def test_acts_run_at_the_same_time_and_no_more_than_they_may():
-    running, most, lock = set(), [], threading.Lock()
+    running, most, lock, together = set(), [], threading.Lock(), threading.Barrier(3)
 
     def act(number):
         with lock:
             running.add(number)
             most.append(len(running))
-        time.sleep(0.02)
+        together.wait(60)
         with lock:
             running.discard(number)
 
@@ -50,11 +62,11 @@ def test_acts_run_at_the_same_time_and_no_more_than_they_may():
 
 
 def test_an_error_of_one_act_ends_the_others_and_is_raised():
-    ended, all_run = [], threading.Barrier(3)
+    ended, here = [], []
 
     def waits():
         try:
-            all_run.wait()
+            meet(here, 3)
             for _ in range(100):
                 time.sleep(0.1)
         except KeyboardInterrupt:
@@ -62,7 +74,7 @@ def test_an_error_of_one_act_ends_the_others_and_is_raised():
             raise
 
     def fails():
-        all_run.wait()
+        meet(here, 3)
         message = "no"
         raise ValueError(message)
 
@@ -73,18 +85,18 @@ def test_an_error_of_one_act_ends_the_others_and_is_raised():
 
 
 def test_acts_in_threads_of_acts_are_ended_with_them():
-    ended, all_run = [], threading.Barrier(3)
+    ended, here = [], []
 
     def waits():
         try:
-            all_run.wait()
+            meet(here, 3)
             for _ in range(100):
                 time.sleep(0.1)
         finally:
             ended.append("ended")
 
     def fails():
-        all_run.wait()
+        meet(here, 3)
         message = "no"
         raise ValueError(message)
 
@@ -92,6 +104,35 @@ def test_acts_in_threads_of_acts_are_ended_with_them():
         run_together([lambda: run_together([waits, waits], 2), fails], 2)
     assert ended == ["ended"] * 2
     assert not threads_of_branches()
+
+
+def test_an_act_that_ends_as_it_is_interrupted_leaves_nothing_locked(monkeypatch):
+    """The interrupt came while the act waited for a lock, and that was never let go of."""
+
+    def slowly(thread):
+        time.sleep(0.005)
+        interrupt(thread)
+        time.sleep(0.005)
+
+    monkeypatch.setattr(branches, "interrupt", slowly)
+    ended = []
+
+    def fails(here):
+        meet(here, 3)
+        message = "no"
+        raise ValueError(message)
+
+    def runs():
+        for _ in range(20):
+            meets = partial(meet, here := [], 3)
+            with suppress(ValueError):
+                run_together([meets, partial(fails, here), meets], 3)
+            ended.append("ended")
+
+    thread = threading.Thread(target=runs, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert len(ended) == 20
 
 
 # ---- what they share
@@ -293,11 +334,11 @@ def test_a_person_is_asked_by_one_branch_at_a_time_within_the_time_of_each():
 
 
 def test_who_waits_too_long_for_their_turn_has_no_answer():
-    first, given = threading.Event(), {}
+    first, too_late, given = threading.Event(), threading.Event(), {}
 
     def ask(_question, answers, _limit):
         first.set()
-        time.sleep(1)
+        too_late.wait(60)
         return answers[0]
 
     turns = Turns().person(ask)
@@ -306,9 +347,28 @@ def test_who_waits_too_long_for_their_turn_has_no_answer():
         if name == "late":
             first.wait()
         given[name] = turns(name, ("retry",), timedelta(seconds=seconds))
+        too_late.set()
 
     run_together([lambda: asks("first", 60), lambda: asks("late", 0.1)], 2)
     assert given == {"first": "retry", "late": None}
+
+
+def test_a_turn_ends_when_its_step_is_interrupted_while_it_begins():
+    """What was interrupted as its turn came kept it for ever, and nobody else was asked."""
+    turns = Turns().person(lambda _question, _answers, _limit: time.sleep(0.0005))
+
+    def asks():
+        for number in range(300):
+            with suppress(TimeOutError), time_limit(timedelta(milliseconds=1 + number % 3)):
+                for _ in range(2):
+                    turns("", ("retry",), timedelta(seconds=60))
+
+    threads = [threading.Thread(target=asks, daemon=True) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 @pytest.mark.programs
@@ -334,12 +394,13 @@ def test_an_interrupt_ends_all_branches_and_reports_what_is_pushed(site, number)
     site.box.add_fault("PUT", "/v2/docker-local/app/manifests/slow-too", delay=30, times=99)
     words = [sys.executable, "-m", "buildpush", "run", "p.yml"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        end = time.monotonic() + 60
-        while site.tags != ["quick"] and time.monotonic() < end:
-            time.sleep(0.1)
-        time.sleep(1)
+        before = []
+        for line in iter(process.stderr.readline, ""):
+            before.append(line)
+            if "[quick] succeeded in " in line:
+                break
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.stdout.read(), "".join(before) + process.stderr.read()
     assert process.returncode == (130 if number is signal.SIGINT else 143)
     assert site.tags == ["quick"]
     assert "app:quick" in out

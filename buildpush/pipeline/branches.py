@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.events import Asking, BranchState, Sink, State, ignore
-from buildpush.foundation.interrupts import SLICE_SECONDS, interrupt, stoppable, withdraw
+from buildpush.foundation.interrupts import interrupt, stoppable, withdraw
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.failures import AskPerson
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST: Final = 64  # threads, whatever maxConcurrency says
 _FEWEST: Final = 2
+# An interrupt may leave a Condition or an Event locked, since their with is Python's own: so nothing here is one.
+_POLL_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Turns:
 
     def __init__(self, sink: Sink = ignore) -> None:
         self._lock = threading.Lock()
+        self._holder: int | None = None  # the thread whose turn it is
         self._sink = sink
 
     def person(self, ask: AskPerson | None) -> AskPerson | None:
@@ -116,17 +119,26 @@ class Turns:
     @contextmanager
     def _turn(self, end: float = float("inf")) -> Iterator[bool]:
         """Wait for the turn of this thread until *end*, and give whether it has come."""
-        while not (is_ours := self._lock.acquire(timeout=SLICE_SECONDS)) and time.monotonic() < end:
-            pass
-        if not is_ours:
-            yield False
-            return
         try:
-            self._sink(Asking(begins=True))
-            yield True
-        finally:
-            self._sink(Asking(begins=False))
-            self._lock.release()
+            if is_ours := self._take(end):
+                self._sink(Asking(begins=True))
+            yield is_ours
+        finally:  # an interrupt may have come when the turn had, and before that was returned
+            if self._holder == threading.get_ident():
+                try:
+                    self._sink(Asking(begins=False))
+                finally:
+                    self._holder = None
+
+    def _take(self, end: float) -> bool:
+        while True:
+            with self._lock:
+                if self._holder is None:
+                    self._holder = threading.get_ident()
+                    return True
+            if time.monotonic() >= end:
+                return False
+            time.sleep(_POLL_SECONDS)
 
 
 def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
@@ -160,7 +172,7 @@ class _Group:
     waiting: list[Callable[[], object]]
     busy: dict[int, bool] = field(default_factory=dict)
     errors: list[BaseException] = field(default_factory=list)
-    changed: threading.Condition = field(default_factory=threading.Condition)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def work(self) -> None:
         """Do one act after the other, as long as there are any."""
@@ -181,16 +193,15 @@ class _Group:
 
         An interrupted ``Thread.join`` takes a thread for ended that is not (Python 3.11, gh-89437): so it comes last.
         """
-        with self.changed:
-            while self.waiting or self.busy:
-                self.changed.wait(SLICE_SECONDS)
+        while self.waiting or self.busy:
+            time.sleep(_POLL_SECONDS)
         for thread in threads:
             if thread.ident is not None:  # one that was not started is none
                 thread.join()
 
     def end(self) -> None:
         """Begin no other act, and interrupt those under way."""
-        with self.changed:
+        with self.lock:
             self.waiting.clear()
             others = [thread for thread, is_interrupted in self.busy.items() if not is_interrupted]
             for thread in others:
@@ -202,7 +213,7 @@ class _Group:
         return tuple(note for error in self.errors for note in getattr(error, "__notes__", ()))
 
     def _next(self) -> Callable[[], object] | None:
-        with self.changed:
+        with self.lock:
             if not self.waiting:
                 return None
             self.busy[threading.get_ident()] = False
@@ -210,7 +221,6 @@ class _Group:
 
     def _leave(self) -> None:
         me = threading.get_ident()
-        with self.changed:
+        with self.lock:
             self.busy.pop(me, None)
-            self.changed.notify_all()
         withdraw(me)
