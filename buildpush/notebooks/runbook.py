@@ -79,7 +79,7 @@ def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[str]) -> Itera
     yield (
         "text",
         "title",
-        f"# {_text(file.stem)}\n\nEach cell runs a step of the file; the executed copy is the record.",
+        f"# {_text(file.stem)}\n\nOne cell runs all steps of the file, as one run; the executed copy is the record.",
     )
     yield "code", "parameters", "\n".join(_parameters(file, inputs, names))
     given = "".join(f"    {name!r}: {python},\n" for name, python in names.items())

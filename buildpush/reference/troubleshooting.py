@@ -37,7 +37,8 @@ def find(anchor: str) -> Advice:
 
 def finding_text(log: str, found: MatchedLine) -> str:
     """Return what is known of one line of the log called *log*."""
-    return "\n".join([f"{log}:{found.number}: {found.line}", *(f"  {line}" for line in _facts(found.advice))])
+    facts = (*_facts(found.advice), f"read      buildpush explain {found.advice.anchor}")
+    return "\n".join([f"{log}:{found.number}: {found.line}", *(f"  {line}" for line in facts)])
 
 
 def finding_json(found: MatchedLine) -> dict[str, Any]:
@@ -51,4 +52,3 @@ def _facts(row: Advice) -> Iterator[str]:
     yield f"to do     {row.fix}"
     if row.type:
         yield f"type      {row.type}, in failure strategies"
-    yield f"read      buildpush explain {row.anchor}"
