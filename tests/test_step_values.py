@@ -319,3 +319,77 @@ def test_the_digest_of_a_step_is_the_tag_of_a_later_one(place, box):
     write(place, host=box.host)
     first, second = buildpush.run_pipeline("p.yml", env=login(box))
     assert second.references[0].endswith(f":{first.digest[7:19]}")
+
+
+# How a loop goes so far
+
+LOOPS = """\
+- stage:
+    identifier: s
+    strategy: {repeat: {times: 2, maxConcurrency: 1}}
+    spec:
+      execution:
+        steps:
+          - stepGroup:
+              identifier: g
+              strategy: {repeat: {times: 2, maxConcurrency: 1}}
+              steps: [{step: {type: BuildAndPushDockerRegistry, identifier: a}}]
+          - step: {type: BuildAndPushDockerRegistry, identifier: z}
+- stage:
+    identifier: t
+    spec: {execution: {steps: [{step: {type: BuildAndPushDockerRegistry, identifier: last}}]}}
+"""
+
+
+def of_loops(*asked, fails=()):
+    """Return what each step gets as answers to *asked*; the steps in *fails* fail, and the run goes on."""
+    tree = read_tree(parse_yaml(LOOPS, "p.yml"))
+    values = StepValues(tree)
+    context = RunContext.default(env={}, cwd="/")
+    facts = RunContext(**{**vars(context), "values": values}).facts
+    answers = {}
+
+    def run(step, progress):
+        own = facts.within(step.scope, step.facts, progress.place)
+        name = ".".join((*progress.place, step.identifier))
+        answers[name] = [evaluate(f"<+{one} ?? 'none'>", own) for one in asked]
+        error = PushError("x")
+        return Outcome(step, "ignored", error=error) if name in fails else Outcome(step, "succeeded")
+
+    Walk(run, facts, values=values).over(tree)
+    return answers
+
+
+def test_a_loop_says_how_its_iterations_go():
+    answers = of_loops("strategy.currentStatus", fails=("s_0.g_0.a", "s_1.z"))
+    states = {name: state for name, (state,) in answers.items()}
+    assert states == {
+        "s_0.g_0.a": "SUCCEEDED",
+        "s_0.g_1.a": "IGNORE_FAILED",
+        "s_0.z": "IGNORE_FAILED",
+        "s_1.g_0.a": "SUCCEEDED",
+        "s_1.g_1.a": "SUCCEEDED",
+        "s_1.z": "IGNORE_FAILED",
+        "t.last": "none",
+    }
+
+
+def test_a_loop_is_asked_by_its_identifier_from_where_it_is_near():
+    answers = of_loops("strategy.node.s.currentStatus", fails=("s_1.g_0.a",))
+    assert [state for (state,) in answers.values()] == ["SUCCEEDED"] * 4 + ["IGNORE_FAILED"] * 3
+    assert of_loops("strategy.node.s.currentStatus")["t.last"] == ["SUCCEEDED"]
+
+
+def test_the_state_of_a_loop_is_known_later_in_a_plan(values):
+    planned = StepValues.planned(TREE)
+    with pytest.raises(LaterError, match=r"strategy\.node\.looped\.currentStatus is known when the run is there"):
+        ask(planned, "strategy.node.looped.currentStatus")
+    values.loop(("build", "looped"), ["looped_0", "looped_1"])
+    assert ask(values, "strategy.node.looped.currentStatus") == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("name", ["lopped", "app"])
+def test_a_loop_that_does_not_exist_is_an_error(values, name):
+    with pytest.raises(ExpressionError, match=f"there is no loop '{name}'") as caught:
+        ask(values, f"strategy.node.{name}.currentStatus")
+    assert "looped" in caught.value.hint

@@ -28,7 +28,7 @@ __all__ = ["Counter", "Facts", "Git", "Vcs", "vcs"]
 _TEMPORARY: Final = {
     "matrix": "it has a value only inside a matrix",
     "repeat": "it has a value only inside a repeat",
-    "strategy": "only a loop gives it one, and none says how its iterations have ended",
+    "strategy": "only a loop gives it one",
     "steps": "no earlier step of that name gives it one",
     "execution": "no earlier step of that name gives it one",
     "trigger": "no trigger started this run, or it does not say this",

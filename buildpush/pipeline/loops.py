@@ -130,7 +130,7 @@ def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str
     """Return *element* as one iteration of it: the steps inside know it by the names that Harness gives it."""
     if isinstance(element, Step):
         settings = {name: one for name, one in element.settings.items() if name != "strategy"}
-        return replace(_inside(element, scope, suffix, "step", label), settings=settings)
+        return replace(_inside(element, scope, suffix, ("step", element.identifier), label), settings=settings)
     header = element.header
     named = replace(
         header,
@@ -138,13 +138,15 @@ def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str
         name=label or f"{header.name or header.identifier}{suffix}",
         strategy=None,
     )
-    kind = _TYPE_NAMES[type(element)]
-    children = with_steps(element.children, lambda step, _: _inside(step, scope, suffix, kind, label))
+    loop = (_TYPE_NAMES[type(element)], header.identifier)
+    children = with_steps(element.children, lambda step, _: _inside(step, scope, suffix, loop, label))
     return replace(element, header=named, children=children)
 
 
-def _inside(step: Step, scope: Mapping[str, Value], suffix: str, kind: str, label: str) -> Step:
-    facts = dict(step.facts)
+def _inside(step: Step, scope: Mapping[str, Value], suffix: str, loop: tuple[str, str], label: str) -> Step:
+    """Return *step* as it is in an iteration of a *loop*, given by its type and its identifier."""
+    kind, identifier = loop
+    facts = {**step.facts, "strategy.currentStatus": f"<+strategy.node.{identifier}.currentStatus>"}
     for key, text in ((f"{kind}.identifier", ""), (f"{kind}.name", label)):
         if key in facts:
             facts[key] = text or f"{facts[key]}{suffix}"

@@ -49,6 +49,7 @@ class StepValues:
     def __init__(self, tree: tuple[Element, ...] = ()) -> None:
         self._steps = {(*place_of(path), step.identifier): step for step, path in leaves(tree) if not step.rollback}
         self._outcomes: dict[Place, Outcome] = {}
+        self._loops: dict[Place, tuple[Place, ...]] = {place: (place,) for place in _loops_of(tree)}
         self._ended: frozenset[Place] = frozenset()
         self._lock = threading.Lock()  # steps may run beside each other; who reads sees all or nothing of a change
 
@@ -65,6 +66,11 @@ class StepValues:
         """Keep what became of the step at *place*, in place of an earlier attempt."""
         with self._lock:
             self._outcomes = {**self._outcomes, place: outcome}
+
+    def loop(self, place: Place, iterations: Iterable[str]) -> None:
+        """Keep that the loop at *place* begins, and what the identifiers of its iterations are."""
+        with self._lock:
+            self._loops = {**self._loops, place: tuple((*place[:-1], one) for one in iterations)}
 
     def forget(self, outcomes: Iterable[Outcome]) -> dict[Place, Outcome]:
         """Forget *outcomes*, whose steps are run again with the groups around them, and return them by place."""
@@ -88,6 +94,8 @@ class StepValues:
             LaterError: it is known after a step has run, in a plan.
             ExpressionError: there is no such step or output, or the step is not run here.
         """
+        if path[:2] == ("strategy", "node") and path[3:] == ("currentStatus",):
+            return self._of_loop(_Asked(".".join(path), _around(path[2], around), path[3:]))
         asked = _asked(path, around)
         if asked is None:
             return None
@@ -129,11 +137,22 @@ class StepValues:
         message = f"{asked.name} is not known: {step.about} is not run before this"
         raise ExpressionError(message, hint="ask a step that comes before it")
 
-    def _of_branch(self, asked: _Asked, place: Place) -> Value:
-        """Return the state of a stage or group: that of the worst step in it so far, or that it is under way."""
+    def _of_loop(self, asked: _Asked) -> Value:
+        """Return the state of the nearest loop that *asked* names: that of the worst step in its iterations so far."""
+        place = next((place for place in asked.places if place in self._loops), None)
+        if place is None:
+            message = f"{asked.name} does not exist: there is no loop {asked.places[0][-1]!r} around this or before it"
+            known = [one[-1] for one in self._loops]
+            hint = did_you_mean(asked.places[0][-1], known) or f"loops are {', '.join(known) or 'in none of the steps'}"
+            raise ExpressionError(message, hint=hint)
+        return self._of_branch(asked, *self._loops[place])
+
+    def _of_branch(self, asked: _Asked, *places: Place) -> Value:
+        """Return the state of a stage, group or loop: that of the worst step in it so far, or that it is under way."""
         if len(asked.rest) != 1 or asked.rest[0] not in _STATES:
             return None
-        outcomes = [outcome for at, outcome in self._outcomes.items() if at[: len(place)] == place]
+        place = places[0]
+        outcomes = [one for at, one in self._outcomes.items() if any(at[: len(place)] == place for place in places)]
         there = [step for at, step in self._steps.items() if at[: len(place)] == place]
         if there and not any(step.runs for step in there):
             self._refuse_step(asked, there[0])
@@ -156,6 +175,21 @@ def place_of(path: Iterable[Element], around: Place = ("",)) -> Place:
         elif isinstance(branch, StepGroup) and branch.header.identifier:
             around = (*around, branch.header.identifier)
     return around
+
+
+def _loops_of(tree: tuple[Element, ...]) -> Iterator[Place]:
+    """Yield the places of the steps, groups and stages of *tree* that a loop runs."""
+    for step, path in leaves(tree):
+        if step.node and step.node.at("strategy"):
+            yield (*place_of(path), step.identifier)
+        for end, branch in enumerate(path, 1):
+            if isinstance(branch, Stage | StepGroup) and branch.header.strategy and branch.header.identifier:
+                yield place_of(path[:end])
+
+
+def _around(identifier: str, around: Place) -> tuple[Place, ...]:
+    """Return where something of that identifier may stand, the nearest to *around* first; the last one is a stage."""
+    return tuple((*around[:end], identifier) for end in range(len(around), -1, -1))
 
 
 def _asked(path: tuple[str, ...], around: Place) -> _Asked | None:

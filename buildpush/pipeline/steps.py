@@ -184,7 +184,10 @@ class Walk:
             here = _in_branch(replace(progress, reason=reason), found, number)
             return walk._safely(walk._once, found.elements[number], here)
 
-        acts = [(_identifier(one), partial(act, number)) for number, one in enumerate(found.elements)]
+        names = [_identifier(one) for one in found.elements]
+        around = () if isinstance(element, Stage) else progress.place
+        self.values.loop((*around, _identifier(element)), names)
+        acts = [(name, partial(act, number)) for number, name in enumerate(names)]
         return self._together(acts, found.at_once)
 
     def _reason_for_all(
