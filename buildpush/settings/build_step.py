@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from buildpush.credentials.pairing import registry_host
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.request import BuildRequest, StepContainer
 from buildpush.engines import OWN_SETTINGS
@@ -56,6 +57,9 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     settings = without_shorthands(settings, ctx)
     connector = connector_of(settings, ctx)
     repository = repository_of(settings, connector)
+    insecure = frozenset({registry_host(settings.insecure_registry)} if settings.insecure_registry else ())
+    if repository.host in insecure:
+        settings = settings.changed(insecure=True)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
     references = tuple(repository.tagged(tag) for tag in tags_of(settings, ctx)) if named else ()
     given = push_credential(settings, repository, connector, ctx) if settings.push else {}
@@ -87,7 +91,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         nondistributable=settings.allow_nondistributable_artifacts,
         platforms=_platforms(settings),
         plain_http=frozenset(entry.host for entry in connectors_of(settings, ctx) if entry.plain_http),
-        insecure=frozenset({repository.host} if settings.insecure else ()),
+        insecure=frozenset({repository.host} if settings.insecure else ()) | insecure,
         sources=sources_of(credentials.get(repository.host), artifactory, build),
         fetch_limit=settings.fetch_limit,
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),

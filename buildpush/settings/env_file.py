@@ -23,7 +23,7 @@ from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.stepkinds import StepKind, models
 from buildpush.settings.variables import known_variables, variables_for
-from buildpush.settings.verdicts import note_of
+from buildpush.settings.verdicts import note_of, with_own_names
 from buildpush.settings.written import Origin, OriginKind, WrittenValue
 
 SETTING: Final = "env_file"
@@ -76,7 +76,7 @@ def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -
     if "<+" in path:
         message = "the file of variables is read before expressions have a value"
         raise SourceError(message, where=named.origin.where, setting=SETTING, hint="write its path without one")
-    found = variables_in(read_text(cwd / path, path), path, notes)
+    found = with_own_names(kind.image, variables_in(read_text(cwd / path, path), path, notes), notes)
     own, known = known_variables(kind.model), known_variables(*models())
     others: dict[str, WrittenValue] = {}
     of: OriginKind = "variable" if named.origin.kind in {"flag", "keyword"} else named.origin.kind

@@ -61,6 +61,14 @@ class PluginSettings(ImageSettings):
         place="env",
         aliases=("PLUGIN_SINGLE_SNAPSHOT",),
     )
+    insecure_registry: RegistryText | None = setting(
+        "A host that may show any certificate, or speak no TLS, as {setting}`insecure` says it of the registry.",
+        "The engine `native` pulls base images from it; other engines have settings of their own for that.",
+        group="Registry",
+        example="bases.example.com",
+        honoured_by="run",
+        place="env",
+    )
     base_image_registry: RegistryText | None = setting(
         "The registry of base images that {setting}`base_image_username` is for, and no other host.",
         "Without it, Docker Hub.",

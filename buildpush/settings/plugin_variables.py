@@ -30,6 +30,7 @@ class PluginVariable:
         refusal: why it is refused.
         instead: what to write in its place.
         usual: the value by which it asks for what happens anyway, and is not refused.
+        in_file: why it counts in the environment alone, where that is not a matter of CI systems.
     """
 
     name: str
@@ -40,6 +41,7 @@ class PluginVariable:
     refusal: str = ""
     instead: str = ""
     usual: str = "false"
+    in_file: str = ""
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -116,9 +118,17 @@ _TAGS: Final = (
 )
 
 _TRAP: Final = (
-    "it is the login of the push with the plugins docker, buildx and buildah, and that of base images with kaniko"
+    "it is the login of the push with the plugins docker, buildx and buildah, and that of base images with kaniko, "
+    "and only the image of a Plugin step says which"
 )
 _TRAP_HINT: Final = "write PLUGIN_{name} for the push, PLUGIN_BASE_IMAGE_{name} for base images"
+
+_OF_PUSHES: Final = {f"DOCKER_{name}": f"PLUGIN_{name}" for name in ("REGISTRY", "USERNAME", "PASSWORD")}
+# What names mean of which it is told only by the plugin that reads them: the image, and our name for each.
+OWN_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
+    **dict.fromkeys(("plugins/docker", "plugins/buildx", "plugins/buildah-docker"), _OF_PUSHES),
+    "plugins/kaniko": {name: ours.replace("PLUGIN_", "PLUGIN_BASE_IMAGE_") for name, ours in _OF_PUSHES.items()},
+}
 
 _TARGET: Final = (
     *_sets("repo", REPO="dxkb"),
@@ -147,7 +157,12 @@ _TARGET: Final = (
         PluginVariable(f"DOCKER_BASE_IMAGE_{name}", "d", setting=f"base_image_{name.lower()}")
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
-    *_facts("dx", HARNESS_CA_PATH="a file of certificates to trust, such as `SSL_CERT_FILE`"),
+    PluginVariable(
+        "HARNESS_CA_PATH",
+        "dx",
+        fact="a file of certificates to trust, such as `SSL_CERT_FILE`",
+        in_file="whom to trust is said by who starts the run: set it, or SSL_CERT_FILE, in the environment",
+    ),
 )
 
 _MODE: Final = (
@@ -285,13 +300,14 @@ _KANIKO: Final = (
         "a mirror replaces Docker Hub, without a fallback to it",
         SKIP_DEFAULT_REGISTRY_FALLBACK="k",
     ),
-    *_refused(_TRUST, _TRUST_HINT, SKIP_TLS_VERIFY_PULL="k", SKIP_TLS_VERIFY_REGISTRY="k"),
     *_refused(
-        "which other hosts are reached without TLS is set by their connectors",
-        "name a connector whose dockerRegistryUrl begins with http:// in baseImageConnectorRefs",
+        "it is for every host at once, and a host that may show any certificate is named here",
+        "write PLUGIN_INSECURE_REGISTRY: HOST",
+        SKIP_TLS_VERIFY_PULL="k",
+        SKIP_TLS_VERIFY_REGISTRY="k",
         INSECURE_PULL="k",
-        INSECURE_REGISTRY="k",
     ),
+    *_sets("insecure_registry", INSECURE_REGISTRY="k"),
     *_refused(_TRUST, _TRUST_HINT, REGISTRY_CERTIFICATE="k"),
     *_refused(
         "a certificate of our own is not shown to a registry",

@@ -15,7 +15,7 @@ from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.variables import known_variables, variables_for
-from buildpush.settings.verdicts import note_of, reject_variable
+from buildpush.settings.verdicts import note_of, reject_variable, with_own_names
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin, WrittenValue
 
@@ -151,19 +151,20 @@ def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozen
         return
     _expect_map(node, "envVariables")
     known = known_variables(kind.model)
-    for name, entry in node.entries.items():
+    entries = with_own_names(kind.image, {name: (name, entry) for name, entry in node.entries.items()}, layers.notes)
+    for name, (_, entry) in entries.items():
         if name not in known and name not in asked:
             layers.notes.append(_without_effect(kind, name, entry, node.where_key(name), known))
         elif not isinstance(entry.value, str | None):
             message = f"{name} is a variable, so its value is text"
             raise SourceError(message, where=entry.where, hint="separate several entries by commas")
-    texts = {name: entry.text for name, entry in node.entries.items() if name in known}
+    texts = {name: entry.text for name, (_, entry) in entries.items() if name in known}
     for name in asked & node.entries.keys():
         text = node.entries[name].text
         layers.environment[name] = WrittenValue(text, Origin("file", node.where_key(name), text, name))
     for setting in settings_of(kind.model):
         for variable, raw in variables_for(setting, texts, layers.notes, ambient=True):
-            where = node.where_key(variable)
+            where = node.where_key(entries[variable][0])
             layers.variables.add(setting, raw, Origin("file", where, format_setting(setting, raw), variable))
 
 

@@ -25,7 +25,7 @@ from buildpush.settings.tree import (
     identifier_from,
 )
 from buildpush.settings.variables import known_variables, variables_for
-from buildpush.settings.verdicts import note_of
+from buildpush.settings.verdicts import note_of, with_own_names
 from buildpush.settings.written import Origin, WrittenValue
 
 _WORDS: Final = {Pipeline: "pipeline", Stage: "stage", StepGroup: "stepGroup"}
@@ -154,7 +154,7 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
         SourceError: the name of one begins with ``PLUGIN_``, and nothing knows it.
         SecretError: one holds a secret as plain text.
     """
-    known = known_variables(*models())
+    known, around = known_variables(*models()), with_own_names(kind.image, around, notes)
     for name, (text, written) in around.items() if kind.builds else ():
         if name not in known and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
             notes.append(note_of("variable", name, text, written.origin.where, known))

@@ -54,6 +54,7 @@ BESIDE = {
     "expand_tag": {"tags": ["1.4.2"]},
     "label_schema": {"auto_label": "true"},
     "repo_link": {"auto_label": "true"},
+    "insecure_registry": {"insecure": "false"},
     "tar_format": {"tar_path": "image.tar"},
     "source_tar_path": {"push_only": "true"},
 }

@@ -9,7 +9,7 @@ import pytest
 
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
-from buildpush.foundation.errors import SettingsError, UnsupportedError
+from buildpush.foundation.errors import SecretError, SettingsError, UnsupportedError
 from buildpush.places import Ran, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
@@ -385,6 +385,63 @@ def test_a_password_of_the_environment_is_not_sent_to_a_host_that_only_a_file_na
 def test_a_user_of_base_images_without_a_password_is_an_error(directory):
     with pytest.raises(SettingsError, match="is not"):
         order_of(in_file, {**REPO, "PLUGIN_BASE_IMAGE_USERNAME": "ci"}, directory)
+
+
+def in_plugin(image, spec, directory, stage=None):
+    step = {"type": "Plugin", "spec": {"image": image, **spec}}
+    around = [{"name": name, "value": text} for name, text in (stage or {}).items()]
+    document = {"stage": {"variables": around, "spec": {"execution": {"steps": [{"step": step}]}}}}
+    (directory / "stage.yml").write_text(json.dumps(document))
+    return read(Path("stage.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
+
+
+LOGIN = {"DOCKER_REGISTRY": "h.test", "DOCKER_USERNAME": "ci", "DOCKER_PASSWORD": "file:Dockerfile"}
+
+
+@pytest.mark.parametrize("around", ["step", "stage", "file"])
+@pytest.mark.parametrize(
+    ("image", "is_of_base_images"),
+    [("plugins/docker", 0), ("harness/buildx:1", 0), ("plugins/buildah-docker", 0), ("plugins/kaniko:2", 1)],
+)
+def test_the_image_of_a_plugin_says_what_its_login_is_for(directory, image, is_of_base_images, around):
+    spec = {"settings": {"repo": "h.test/a/b"}}
+    if around == "file":
+        (directory / "build.env").write_text("".join(f"{name}={text}\n" for name, text in LOGIN.items()))
+        spec["settings"]["env_file"] = "build.env"
+    elif around == "step":
+        spec["envVariables"] = LOGIN
+    loaded = in_plugin(image, spec, directory, LOGIN if around == "stage" else {})
+    order = order_of(lambda *_: ({}, loaded), {}, directory)
+    assert order.credentials["h.test"].username == "ci"
+    assert bool(order.unshared) is bool(is_of_base_images)
+
+
+def test_our_name_of_a_login_comes_before_that_of_the_plugin(directory):
+    more = {"PLUGIN_USERNAME": "one", "PLUGIN_PASSWORD": "file:Dockerfile"}
+    spec = {"settings": {"repo": "h.test/a/b"}, "envVariables": {**LOGIN, **more}}
+    loaded = in_plugin("plugins/docker", spec, directory)
+    assert order_of(lambda *_: ({}, loaded), {}, directory).credentials["h.test"].username == "one"
+    assert "DOCKER_USERNAME has no effect: PLUGIN_USERNAME comes first" in loaded.notes
+
+
+def test_a_password_of_a_plugin_is_no_plain_text_of_a_file(directory):
+    spec = {"settings": {"repo": "h.test/a/b"}, "envVariables": {"DOCKER_PASSWORD": "a-planted-word"}}
+    with pytest.raises(SecretError, match="given as plain text") as caught:
+        in_plugin("plugins/docker", spec, directory)
+    assert "a-planted-word" not in f"{caught.value} {caught.value.hint}"
+
+
+@PLACES
+def test_a_host_that_may_show_any_certificate_is_one_of_the_step(directory, place):
+    order = order_of(place, {**REPO, "PLUGIN_INSECURE_REGISTRY": "bases.test"}, directory)
+    assert order.insecure == {"bases.test"}
+    order = order_of(place, {**REPO, "PLUGIN_INSECURE_REGISTRY": "h.test"}, directory)
+    assert (order.insecure, order.settings.insecure) == ({"h.test"}, True)
+
+
+def test_certificates_of_a_file_are_said_to_count_nowhere(directory):
+    [note] = in_file({**REPO, "HARNESS_CA_PATH": "ca.pem"}, directory)[1].notes
+    assert "whom to trust is said by who starts the run" in note
 
 
 def test_two_logins_for_one_host_are_an_error(directory):
