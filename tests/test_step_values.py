@@ -297,6 +297,61 @@ def test_a_plan_checks_what_is_known_of_such_a_step(place, capsys):
     assert "docker-local/CHILD" in capsys.readouterr().err
 
 
+BESIDE = """\
+pipeline:
+  stages:
+    - stage:
+        identifier: first
+        spec: {execution: {steps: [step: {type: BuildAndPushDockerRegistry, identifier: one, spec: {SPEC}}]}}
+    - parallel:
+        - stage:
+            identifier: left
+            spec: {execution: {steps: [step: {type: BuildAndPushDockerRegistry, identifier: two, spec: {SPEC}}]}}
+        - stage:
+            identifier: right
+            spec:
+              execution:
+                steps:
+                  - step:
+                      type: BuildAndPushDockerRegistry
+                      identifier: three
+                      when: {condition: "<+pipeline.stages.ASKED.status> == 'SUCCEEDED'"}
+                      spec: {repo: reg.example/three, tags: ["<+pipeline.stages.ASKED.output.outputVariables.tag>"]}
+    - stage:
+        identifier: last
+        spec:
+          execution:
+            steps:
+              - step:
+                  type: BuildAndPushDockerRegistry
+                  identifier: four
+                  spec: {repo: reg.example/four, tags: ["<+pipeline.stages.left.STEPS.two.output.outputVariables.tag>"]}
+"""
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_a_step_that_may_run_at_the_same_time_is_not_asked_for_what_it_has_come_to(place, capsys, command):
+    """Whether it is known would be a matter of luck, and some images would be pushed by then."""
+    text = BESIDE.replace("SPEC", "repo: reg.example/a, tags: [<+stage.identifier>]")
+    text = text.replace("ASKED", "left.STEPS.two").replace("STEPS", "spec.execution.steps")
+    (place / "p.yml").write_text(text, encoding="utf-8")
+    assert run_command([command, "p.yml"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: p.yml:18:30: condition: pipeline.stages.left.spec.execution.steps.two.status is")
+    assert "may run at the same time as this" in error
+    assert "hint: ask a step that has ended by then" in error
+
+
+def test_what_ran_at_the_same_time_is_known_afterwards_and_what_was_before_in_each_branch(place, capsys):
+    text = BESIDE.replace("SPEC", "repo: reg.example/a, tags: [<+stage.identifier>]")
+    text = text.replace("ASKED", "first.STEPS.one").replace("STEPS", "spec.execution.steps")
+    (place / "p.yml").write_text(text, encoding="utf-8")
+    assert run_command(["check", "p.yml"]) == 0
+    _, _, three, four = capsys.readouterr().out.split("\n\n")
+    assert "is known after BuildAndPushDockerRegistry 'one'" in three
+    assert "is known after BuildAndPushDockerRegistry 'two'" in four
+
+
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_an_output_of_a_step_that_is_not_run_is_asked_before_anything_is_done(place, capsys, command):
     write(place, when="<+steps.test.output.outputVariables.ok> == 'yes'")

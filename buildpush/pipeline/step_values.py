@@ -7,7 +7,7 @@ its pipelines: ``SUCCEEDED``, ``FAILED``, ``IGNORE_FAILED``, ``SKIPPED``, ``ABOR
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NoReturn, TypeAlias
 
 from buildpush.expressions.evaluate import AbsentError, LaterError
@@ -51,6 +51,7 @@ class StepValues:
         self._outcomes: dict[Place, Outcome] = {}
         self._loops: dict[Place, tuple[Place, ...]] = {place: (place,) for place in _loops_of(tree)}
         self._ended: frozenset[Place] = frozenset()
+        self._beside: frozenset[Place] = frozenset()
         self._lock = threading.Lock()  # steps may run beside each other; who reads sees all or nothing of a change
 
     @classmethod
@@ -86,6 +87,14 @@ class StepValues:
         with self._lock:
             self._ended |= {place}
 
+    def each_alone(self, acts: Iterable[Callable[[], object]]) -> None:
+        """Do *acts* one after the other that a run does at the same time: none knows the steps of another."""
+        around, before = self._beside, frozenset(self._outcomes)
+        for act in acts:
+            self._beside = around | (frozenset(self._outcomes) - before)
+            act()
+        self._beside = around
+
     def __call__(self, path: tuple[str, ...], around: Place) -> Value:
         """Return the value of *path* as seen from *around*; ``None`` if it is not about a step.
 
@@ -103,6 +112,9 @@ class StepValues:
         if place is None:
             self._refuse(asked)
         if outcome := self._outcomes.get(place):
+            if place in self._beside:
+                message = f"{asked.name} is not known: {outcome.step.about} may run at the same time as this"
+                raise ExpressionError(message, hint="ask a step that has ended by then: let one run after the other")
             return _of_step(asked, outcome)
         if step := self._steps.get(place):
             self._refuse_step(asked, step)

@@ -153,9 +153,11 @@ class Walk:
             return outcomes[place]
 
         branches = [Branch(name, partial(act, place)) for place, (name, _) in enumerate(acts)]
-        if self.beside is None or most == 1 or len(branches) == 1:
+        if most == 1 or len(branches) == 1:
             for branch in branches:
                 branch.run(self)
+        elif self.beside is None:
+            self.values.each_alone(partial(branch.run, self) for branch in branches)
         else:
             self.beside(branches, most)
         return list(chain.from_iterable(outcomes))

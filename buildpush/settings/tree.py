@@ -253,6 +253,7 @@ def _branch(kind: str, node: Node) -> Element:
     header, steps = _header(kind, node), node.at(*_CHILDREN[kind])
     children = read_tree(steps) if steps is not None and steps.value is not None else (_closed(kind, node),)
     if kind == "pipeline":
+        _refuse_twice("stage", [(one.header.identifier, one.header.node.where) for one in _stages(children)])
         organization, project = _text(node, "orgIdentifier"), _text(node, "projectIdentifier")
         return Pipeline(header, children, organization, project, node.at("tags"))
     undo = node.at(*_ROLLBACK[kind])
@@ -263,6 +264,15 @@ def _branch(kind: str, node: Node) -> Element:
     _refuse_twice("step", [(step.identifier, step.where) for step in written if step.identifier])
     platform, infrastructure = node.at("spec", "platform"), node.at("spec", "infrastructure")
     return Stage(header, children, rollback, _text(node, "type"), platform, infrastructure)
+
+
+def _stages(elements: tuple[Element, ...]) -> Iterator[Stage]:
+    """Yield the stages with an identifier among *elements*, also those in parallel."""
+    for element in elements:
+        if isinstance(element, Parallel):
+            yield from _stages(element.children)
+        elif isinstance(element, Stage) and element.header.identifier:
+            yield element
 
 
 def _header(kind: str, node: Node) -> Header:
