@@ -187,8 +187,11 @@ def _step(node: Node, notes: list[str]) -> Node:
     if environment := node.at("environment"):
         settings["envVariables"] = _environment(environment, spec, notes)
     more = {"when": _condition(node, node.at("when"), "stageStatus", _status(node))}
-    if (failure := node.at("failure")) and failure.text == "ignore":
-        more["failureStrategies"] = _ignored(failure)
+    if (failure := node.at("failure")) and failure.value:
+        if failure.text not in _FAILURES:
+            reject("word for failure", failure.text, _FAILURES, failure.where)
+        if failure.text == "ignore":
+            more["failureStrategies"] = _ignored(failure)
     spec = map_of(node, settings, {"envVariables": "environment"})
     step = {**plugin.entries, "spec": spec, **more}
     return map_of(node, {"step": map_of(node, step, {"spec": "image", "failureStrategies": "failure"})})
@@ -206,6 +209,7 @@ def _environment(environment: Node, spec: Node, notes: list[str]) -> Node:
     return map_of(environment, found)
 
 
+_FAILURES: Final = ("ignore", "always", "fail", "fast", "fail-fast")  # all but the first end the run here
 _ASKING: Final = ("build_args_from_env", "secrets_from_env")
 
 

@@ -126,6 +126,7 @@ def test_a_secret_is_a_reference_to_it(file):
         ({"more": "setings: {}"}, r":9:3: unknown key 'setings'\nhint: did you mean 'settings'"),
         ({"around": "step: []"}, "unknown key 'step'"),
         ({"more": "when: {brunch: main}"}, r":9:10: unknown condition 'brunch'\nhint: did you mean 'branch'"),
+        ({"more": "failure: ignored"}, r":9:12: unknown word for failure 'ignored'\nhint: did you mean 'ignore'"),
         ({"more": "depends_on: [later]"}, "'later', which is not above this step"),
         ({"text": "kind: pipeline\ntype: docker\nname: a\n"}, "does not have steps"),
         ({"tag": "${NAME@Q}"}, r"\.yml:8:39: the substitution \$\{NAME@Q\} is not known here"),
