@@ -82,6 +82,7 @@ _SUBJECTS: Final = {
     "action": '(env.DRONE_BUILD_ACTION ?? "")',
 }
 _EVENTS: Final = {"push": "branch", "pull_request": "PR"}  # what is built, where no variable names the event
+_GLOB_PART: Final = regex(r"\*\*|[*?]|\[\^?[^][\\/]+\]|.", re.DOTALL)
 _SUBSTITUTION: Final = regex(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)([^}]*)\}")
 _PART: Final = regex(r":(\d+)(?::(\d+))?\Z")
 _REPLACED: Final = regex(r"(//?)((?:[^/\\]|\\.)+)/((?:[^/\\]|\\.)*)\Z")
@@ -256,24 +257,30 @@ def _met(name: str, entry: Node, where: str) -> str:
     if name not in _SUBJECTS:
         reject("condition", name, [*_SUBJECTS, "status"], where)
     subject = _SUBJECTS[name]
-    if not entry.entries:
-        return _any_of(subject, _words(entry))
+    if not entry.entries:  # an empty list is no condition
+        return _any_of(subject, words) if (words := _words(entry)) else ""
     parts = [_any_of(subject, words)] if (words := _words(entry.at("include"))) else []
     parts += [f"!{_any_of(subject, words)}"] if (words := _words(entry.at("exclude"))) else []
     return " && ".join(parts)
 
 
 def _any_of(subject: str, words: Iterable[str]) -> str:
-    """Return the expression that is true where *subject* fits one of *words*, which may hold stars."""
+    """Return the expression that is true where *subject* fits one of *words*, each a text or a pattern."""
     alternatives = [one for word in words for one in (word, _EVENTS.get(word, "")) if one]
     return "(" + " || ".join(_fits(subject, word) for word in alternatives) + ")"
 
 
 def _fits(subject: str, word: str) -> str:
-    if not set("*?[{") & set(word):
+    """Return the expression that is true where *subject* fits *word*; patterns have ``*``, ``?`` and ``[a-z]``."""
+    if not set("*?[") & set(word):
         return f"{subject} == {_quoted(word)}"
-    pattern = re.escape(word).replace(r"\*\*", ".*").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+    pattern = _GLOB_PART.sub(_as_regex, word)
     return f"{subject} =~ {_quoted(f'^{pattern}$'.replace(chr(92), chr(92) * 2))}"
+
+
+def _as_regex(match: re.Match[str]) -> str:
+    is_class = len(match[0]) > 1
+    return {"**": ".*", "*": "[^/]*", "?": "[^/]"}.get(match[0]) or (match[0] if is_class else re.escape(match[0]))
 
 
 def _words(node: Node | None) -> tuple[str, ...]:
