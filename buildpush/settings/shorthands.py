@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from buildpush.credentials.pairing import registry_host
 from buildpush.dockerfile.caches import CacheSpec
-from buildpush.images.references import DOCKER_HUB, Repository
+from buildpush.images.references import names_host
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
 
@@ -46,17 +46,12 @@ def _repository(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
     return settings.changed(repo=f"{registry_host(settings.registry)}/{settings.repo}")
 
 
-def _is_bare(repo: str) -> bool:
-    """Return whether *repo* names no host."""
-    return Repository.parse(repo).host == DOCKER_HUB and repo.partition("/")[0] not in {DOCKER_HUB, "index.docker.io"}
-
-
 def _why_not_expanded(settings: BuildAndPush) -> str:
     if settings.connector_ref:
         return "the connector gives the host"
     if settings.registry is None:
         return "no registry is given"
-    return "" if _is_bare(settings.repo) else "repo names its host"
+    return "repo names its host" if names_host(settings.repo) else ""
 
 
 def _context(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:

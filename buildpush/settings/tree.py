@@ -168,11 +168,6 @@ class Loaded:
         """The steps that are not run, such as ``Run 'Unit tests' (step.yml:12:7)``."""
         return tuple(step.about for step, _ in leaves(self.tree) if not step.runs)
 
-    @property
-    def facts(self) -> Mapping[str, str]:
-        """What the file holds about the whole pipeline, by expression path."""
-        return {path: text for step in self.steps for path, text in step.facts.items() if path.startswith("pipeline.")}
-
     def step(self, identifier: str) -> Step:
         """Return the step of that identifier.
 

@@ -162,7 +162,7 @@ def test_expressions_may_ask_what_stands_around_a_step(load):
     assert step.facts["stage.variables.region"] == "eu"
     assert step.facts["stepGroup.name"] == "Web"
     assert step.facts["step.identifier"] == "build_web"
-    assert load(PIPELINE).facts["pipeline.identifier"] == "shop"
+    assert step.facts["pipeline.identifier"] == "shop"
 
 
 def test_what_a_pipeline_says_without_effect_is_a_note(load):
