@@ -63,6 +63,15 @@ def test_a_tar_is_an_output_also_where_nothing_is_pushed(push, tmp_path):
     assert (tmp_path / "outputs.env").read_text() == f"IMAGE_TAR_PATH={tmp_path / 'image.tar'}\n"
 
 
+def test_outputs_of_a_step_that_is_resumed_are_those_of_the_run_before(tmp_path):
+    outputs = {"build_info_url": "https://x.test/b", "IMAGE_TAR_PATH": "/image.tar"}
+    earlier = {"digest": "sha256:0", "references": ["x.test/a:1"], "outputs": outputs}
+    leave([RunResult(step="a", earlier=earlier)], {"GITHUB_OUTPUT": str(tmp_path / "out")}, stdout_is_free=True)
+    lines = (tmp_path / "out").read_text().splitlines()
+    assert lines[:3] == ["digest=sha256:0", "image=x.test/a:1", "images=x.test/a:1"]
+    assert lines[3:] == [f"{name}={value}" for name, value in outputs.items()]
+
+
 @sandbox
 def test_a_run_that_pushes_nothing_leaves_no_summary_and_no_card(push, tmp_path):
     push(PLUGIN_NO_PUSH="true", GITHUB_STEP_SUMMARY="summary.md", DRONE_CARD_PATH="card.json", GITHUB_OUTPUT="out")

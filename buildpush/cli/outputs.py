@@ -62,11 +62,9 @@ def _outputs(results: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
         yield from [("image", last.references[0])] if last.references else []
     if images := dict.fromkeys(reference for result in results for reference in result.references):
         yield "images", ",".join(images)
-    if url := next((result.published.url for result in reversed(results) if result.published), ""):
-        yield "build_info_url", url
-    written = next((result.output for result in reversed(results) if result.output), "")
-    if written.startswith("docker-archive:"):
-        yield "IMAGE_TAR_PATH", written.removeprefix("docker-archive:")
+    for name in ("build_info_url", "IMAGE_TAR_PATH"):
+        if value := next((result.outputs[name] for result in reversed(results) if name in result.outputs), ""):
+            yield name, value
 
 
 def _for_github(name: str, value: str) -> str:
