@@ -225,6 +225,40 @@ def test_a_failure_strategy_of_a_single_step_is_read_before_it_runs(site, capsys
     assert site.tags == []
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("asks", ["output.outputVariables.tag", "status"])
+def test_a_step_that_asks_one_beside_it_is_refused_before_anything_is_pushed(site, capsys, command, asks):
+    pair = site.step("api", tag="1") + site.step("web", tag=f"<+steps.api.{asks} ?? 'x'>")
+    site.write("- parallel:\n", "".join(f"    {line}\n" for line in pair.splitlines()))
+    assert run_command([command, "p.yml"]) == 2
+    assert "'api' (p.yml:3:9) may run at the same time as this" in capsys.readouterr().err
+    assert site.tags == []
+
+
+def test_a_step_after_a_parallel_may_ask_each_in_it_and_an_iteration_the_one_before(site, capsys):
+    pair = site.step("api", tag="1") + site.step("web", tag="2")
+    inner = "".join(f"    {line}\n" for line in pair.splitlines())
+    again = "strategy: {parallelism: 2, maxConcurrency: 1}"
+    asks = "<+strategy.iteration == 0 ? 'x' : steps.last_0.output.outputVariables.tag + '0'>"
+    site.write("- parallel:\n", inner, site.step("after", tag="<+steps.web.output.outputVariables.tag>3"))
+    assert site.run() == 0
+    assert site.tags == ["1", "2", "23"]
+    site.write(site.step("last", again, tag=asks))
+    assert site.run() == 0
+    assert site.tags == ["1", "2", "23", "x", "x0"]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize("other", ["a.tar", "./a.tar"])
+def test_parallel_steps_that_write_the_same_archive_are_refused_before_anything_is_done(site, capsys, command, other):
+    pair = site.step("api", tag="1").replace("tags:", "envVariables: {PLUGIN_TAR_PATH: a.tar}, tags:")
+    pair += site.step("web", tag="2").replace("tags:", f"envVariables: {{PLUGIN_TAR_PATH: {other}}}, tags:")
+    site.write("- parallel:\n", "".join(f"    {line}\n" for line in pair.splitlines()))
+    assert run_command([command, "p.yml"]) == 2
+    assert f"the parallel steps 'api' and 'web' both write {other}" in capsys.readouterr().err
+    assert site.tags == []
+
+
 def test_a_stage_that_takes_too_long_ends_the_step_under_way(site, capsys):
     steps = "".join(f"          {line}\n" for line in (site.step("a") + site.step("b")).splitlines())
     site.write("- stage:\n    name: slow\n    timeout: 10s\n    spec:\n      execution:\n        steps:\n", steps)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import field, replace
+from pathlib import Path
 
 from buildpush.expressions.evaluate import LaterError
 from buildpush.foundation.errors import SettingsError
@@ -42,7 +44,7 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Res
     values = StepValues(loaded.tree)
     dry = replace(context, dry=True, log=RunLog(), values=values)
     steps: list[Step] = []
-    pushes = Pushes()
+    pushes = Pushes(dry.cwd)
 
     def check(step: Step, progress: StatusSoFar) -> Outcome:
         steps.append(step)
@@ -79,35 +81,49 @@ def _check_stdin(steps: Iterable[Step]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pushes:
-    """What steps push that may run at the same time: of two equal references one would overwrite the other."""
+    """What steps push, and write into files, that may run at the same time: of two equal ones one would be lost.
 
+    Attributes:
+        cwd: directory that relative paths start from.
+    """
+
+    cwd: Path
     _seen: dict[str, list[tuple[Step, StatusSoFar]]] = field(default_factory=dict)
 
     def add(self, step: Step, settings: StepSettings, progress: StatusSoFar) -> None:
-        """Keep what *step* pushes.
+        """Keep what *step* pushes and writes.
 
         Raises:
-            SettingsError: a step that may run at the same time pushes the same.
+            SettingsError: a step that may run at the same time pushes or writes the same.
         """
-        if not isinstance(settings, BuildAndPush) or not settings.push or not progress.branches:
+        if not isinstance(settings, BuildAndPush) or not progress.branches:
             return
-        for tag in tags_without_git(settings):
+        for tag in tags_without_git(settings) if settings.push else ():
             reference = f"{settings.registry} {settings.connector_ref} {settings.repo}:{tag}"
-            seen = self._seen.setdefault(reference, [])
-            for other in (other for other, at in seen if progress.beside(at)):
-                raise _overwriting(step, other, f"{settings.repo}:{tag}")
-            seen.append((step, progress))
+            if other := self._other(step, reference, progress):
+                raise _overwriting(step, other, ("push", f"{settings.repo}:{tag}"), "tags")
+        if settings.tar_path:
+            path = os.path.realpath(self.cwd / settings.tar_path)
+            if other := self._other(step, path, progress):
+                raise _overwriting(step, other, ("write", settings.tar_path), "tar_path")
+
+    def _other(self, step: Step, made: str, progress: StatusSoFar) -> Step | None:
+        """Return the step that makes the same as *step*, and may run at the same time; keep *step* if none does."""
+        seen = self._seen.setdefault(made, [])
+        seen.append((step, progress))
+        return next((other for other, at in seen[:-1] if progress.beside(at)), None)
 
 
-def _overwriting(step: Step, other: Step, name: str) -> SettingsError:
-    """Return the error of *step*, which pushes *name* as *other* does."""
+def _overwriting(step: Step, other: Step, made: tuple[str, str], setting: str) -> SettingsError:
+    """Return the error of *step*, which pushes or writes what is *made* by *other* as well."""
     names = " or ".join(_names(step)) or "<+strategy.iteration>"
-    what, hint = "iterations", f"write {names} into repo or tags"
+    what, hint = "iterations", f"write {names} into {'repo or tags' if setting == 'tags' else setting}"
     if step.where != other.where:
-        what, hint = "parallel steps", "give each one a tag of its own, or let them run one after the other"
-    message = f"the {what} {other.name!r} and {step.name!r} both push {name}"
-    where = step.settings["tags"].origin.where if "tags" in step.settings else step.where
-    return SettingsError(message, where=where, setting="tags", hint=hint)
+        own = "a tag" if setting == "tags" else "a file"
+        what, hint = "parallel steps", f"give each one {own} of its own, or let them run one after the other"
+    message = f"the {what} {other.name!r} and {step.name!r} both {made[0]} {made[1]}"
+    where = step.settings[setting].origin.where if setting in step.settings else step.where
+    return SettingsError(message, where=where, setting=setting, hint=hint)
 
 
 def _names(step: Step) -> Iterable[str]:

@@ -187,7 +187,7 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
     kept = KeptImages.of(loaded.steps)
     dry = replace(context, dry=True, kept=kept, logins=Logins(), values=values)
     plans: list[Plan | SkippedStep] = []
-    pushes = Pushes()
+    pushes = Pushes(dry.cwd)
 
     def add(step: Step, progress: StatusSoFar) -> Outcome:
         notes = tuple(f"whether it is run is open: {reason}" for reason in progress.open)

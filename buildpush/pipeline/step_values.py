@@ -52,12 +52,14 @@ class StepValues:
         self._loops: dict[Place, tuple[Place, ...]] = {place: (place,) for place in _loops_of(tree)}
         self._ended: frozenset[Place] = frozenset()
         self._beside: frozenset[Place] = frozenset()
+        self._is_outline = False  # of each loop, the tree has one iteration in its place
         self._lock = threading.Lock()  # steps may run beside each other; who reads sees all or nothing of a change
 
     @classmethod
     def planned(cls, tree: tuple[Element, ...]) -> StepValues:
         """Return the same where every step that runs is still to run."""
         values = cls(tree)
+        values._is_outline = True
         for place, step in values._steps.items():
             if step.runs:
                 values.add(place, Outcome(step, "planned"))
@@ -152,6 +154,9 @@ class StepValues:
     def _of_loop(self, asked: _Asked) -> Value:
         """Return the state of the nearest loop that *asked* names: that of the worst step in its iterations so far."""
         place = next((place for place in asked.places if place in self._loops), None)
+        if place is None and self._is_outline:
+            message = f"{asked.name} is known when the run is there"
+            raise LaterError(message)
         if place is None:
             message = f"{asked.name} does not exist: there is no loop {asked.places[0][-1]!r} around this or before it"
             known = [one[-1] for one in self._loops]
