@@ -53,6 +53,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         SettingsError: something does not exist, does not fit, or is missing.
         SecretError: a secret reference leads nowhere.
     """
+    _check_env_file(settings, ctx)
     shorthands = shorthand_notes(settings, ctx)
     settings = without_shorthands(settings, ctx)
     connector = connector_of(settings, ctx)
@@ -191,6 +192,14 @@ def _container(settings: BuildAndPush) -> StepContainer:
 def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
     if settings.resources and settings.resources.requests:
         yield f"{ctx.who('resources')}: resources.requests has no effect here: it chooses a machine in a cluster"
+
+
+def _check_env_file(settings: BuildAndPush, ctx: ResolveContext) -> None:
+    """Refuse another file of variables than the one that was read, before a value for expressions could name it."""
+    written = ctx.written.get("env_file")
+    if written and "<+" in str(written.value) and settings.env_file != written.origin.text:
+        message = f"{written.origin.text!r} was read, and not the {settings.env_file!r} that a --var names"
+        raise ctx.fail(message, "env_file", "name it by --env-file in place of --var")
 
 
 def _format_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:

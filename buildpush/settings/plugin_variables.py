@@ -189,7 +189,7 @@ _OUTPUTS: Final = (
     *_sets("metadata_file", METADATA_FILE="x"),
     *_refused(
         "how many layers came from a cache is not counted here",
-        "read the engine's log, of which a failed build names the place",
+        "read the engine's log, in the directory logs of the state directory",
         CACHE_METRICS_FILE="x",
     ),
     *_sets("image_name_with_digest_file", IMAGE_NAME_WITH_DIGEST_FILE="k"),

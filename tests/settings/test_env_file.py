@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import buildpush
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError, SourceError, UnsupportedError
@@ -126,6 +127,14 @@ def test_it_is_read_without_a_step_file(tmp_path):
 def test_it_may_be_named_by_the_stage(tmp_path):
     loaded = load(tmp_path, "PLUGIN_TAGS=file", stage={"PLUGIN_ENV_FILE": "build.env"}, PLUGIN_ENV_FILE="")
     assert typed(loaded, tmp_path).tags == ("file",)
+
+
+def test_a_var_that_names_another_file_is_refused_as_that_was_not_read(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    load(tmp_path, "", stage={"PLUGIN_ENV_FILE": "build.env"}, PLUGIN_ENV_FILE="")
+    with pytest.raises(SettingsError, match=r"was read, and not the 'other\.env'") as caught:
+        buildpush.check("stage.yml", cwd=tmp_path, env={}, variables={"PLUGIN_ENV_FILE": "other.env"}, engine="native")
+    assert "--env-file" in caught.value.hint or "env_file=" in caught.value.hint
 
 
 def test_what_it_sets_has_the_verdicts_of_variables(tmp_path):
