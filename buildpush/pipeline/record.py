@@ -104,8 +104,20 @@ def settings_text(step: Step, facts: Facts) -> dict[str, str]:
         SettingsError: one cannot be evaluated.
     """
     settings = evaluate(step, facts)
-    found = {name: str(getattr(settings, name)) for name in step.settings if name not in _NOT_COMPARED}
-    return dict(redacted(found))
+    found = {name: _plain(getattr(settings, name)) for name in step.settings if name not in _NOT_COMPARED}
+    texts = {name: one if isinstance(one, str) else _in_brackets(one) for name, one in redacted(found).items()}
+    return dict(redacted(texts))
+
+
+def _plain(value: object) -> str | list[str] | dict[str, str]:
+    if isinstance(value, Mapping):
+        return {str(key): str(one) for key, one in value.items()}
+    return [str(one) for one in value] if isinstance(value, list | tuple) else str(value)
+
+
+def _in_brackets(value: object) -> str:
+    """Return a list or a map as a step file may have it on one line."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 # ---- a run that is resumed
@@ -151,10 +163,14 @@ class Resumed:
         for name in sorted({*now, *before}):
             if now.get(name) != before.get(name):
                 where = step.settings[name].origin.where if name in step.settings else step.where
-                was, is_now = (repr(one[name]) if name in one else "not set" for one in (before, now))
+                was, is_now = (_shown(one[name]) if name in one else "not set" for one in (before, now))
                 about = f"the step {step.name or step.identifier!r}, which has succeeded"
                 message = f"{name} of {about}, was {was} and is {is_now}"
                 raise SettingsError(message, where=where, setting=name, hint=_HINT)
+
+
+def _shown(text: str) -> str:
+    return text if text[:1] in {"[", "{"} else repr(text)
 
 
 _HINT: Final = "run it without --resume, or set it as it was"
