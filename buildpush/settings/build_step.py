@@ -18,7 +18,7 @@ from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.secrets import Secret, known_in
 from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
-from buildpush.images.references import Reference, Repository
+from buildpush.images.references import Reference
 from buildpush.settings import flows
 from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
@@ -31,6 +31,7 @@ from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.shorthands import shorthand_notes, without_shorthands
 from buildpush.settings.step_credentials import (
     base_image_hosts,
+    cache_repository_of,
     connector_of,
     connectors_of,
     credentials_of,
@@ -135,7 +136,7 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
         proxies=proxies_of(ctx.env, settings.build_args),
         cache_from=tuple(CacheSpec.parse(text).at(ctx.cwd) for text in settings.cache_from),
         cache_to=(CacheSpec.parse(settings.cache_to).at(ctx.cwd),) if settings.cache_to else (),
-        cache_repository=Repository.parse(settings.remote_cache_repo) if settings.remote_cache_repo else None,
+        cache_repository=cache_repository_of(settings, ctx),
         caching=settings.caching,
         mirror=settings.mirror or "",
         squash=settings.squash,

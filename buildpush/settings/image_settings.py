@@ -308,7 +308,8 @@ class ImageSettings(StepSettings):
     )
     remote_cache_repo: RepositoryText | None = setting(
         "Repository in which layers are kept for later builds.",
-        "It is read and written. With buildx the layers of all stages lie there under the tag `buildcache`.",
+        "It is read and written. With buildx the layers of all stages lie there under the tag `buildcache`. "
+        "Without a host it is where a {setting}`repo` without one is.",
         group="Cache",
         example="acme.jfrog.io/docker-local/api-cache",
         honoured_by="engine",

@@ -36,6 +36,14 @@ def repository_of(settings: BuildAndPush, connector: Connector | None) -> Reposi
     return Repository.parse(settings.repo)
 
 
+def cache_repository_of(settings: BuildAndPush, ctx: ResolveContext) -> Repository | None:
+    """Return the repository for layers, if one is named; without a host it is where such a ``repo`` is."""
+    text = settings.remote_cache_repo
+    if text is None or names_host(text):
+        return Repository.parse(text) if text else None
+    return repository_of(settings.changed(repo=text), connector_of(settings, ctx))
+
+
 def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:
     """Return the connectors that the step names: that of the registry first, then those of base images."""
     bases = tuple(ctx.connectors.find(name) for name in settings.base_image_connector_refs)

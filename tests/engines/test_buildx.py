@@ -63,7 +63,7 @@ def test_caches_become_flags(told):
 def test_a_repository_for_caches_is_read_and_written(told):
     call = told(cache_repository=Repository("a.test", "x"))
     assert following(call.argv, "--cache-from") == ["type=registry,ref=a.test/x:buildcache"]
-    assert following(call.argv, "--cache-to") == ["type=registry,ref=a.test/x:buildcache,mode=max"]
+    assert following(call.argv, "--cache-to") == ["type=registry,ref=a.test/x:buildcache,mode=max,image-manifest=true"]
 
 
 def test_an_agent_or_key_of_ssh_is_told(told):

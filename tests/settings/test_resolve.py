@@ -354,6 +354,19 @@ class TestBuild:
 
 
 class TestCredentials:
+    @pytest.mark.parametrize(
+        ("given", "expected"),
+        [
+            ({"connector_ref": "account.jfrog"}, "acme.jfrog.io/docker-local/layers"),
+            ({"registry": "reg.test"}, "reg.test/docker-local/layers"),
+            ({"repo": "docker-local/site"}, "docker.io/docker-local/layers"),
+        ],
+    )
+    def test_a_repository_for_layers_without_a_host_is_where_such_a_repo_is(self, house, given, expected):
+        keywords = {"repo": "docker-local/site", "push": False, "remote_cache_repo": "docker-local/layers", **given}
+        request = house.resolve(**keywords).request
+        assert str(request.cache_repository) == expected
+
     def test_a_connector_gives_host_and_login(self, house):
         order = house.resolve(repo="docker-local/site", connector_ref="account.jfrog")
         assert str(order.references[0].repository) == "acme.jfrog.io/docker-local/site"
