@@ -31,7 +31,7 @@ _EVALUATED_DURING_RUN: Final = frozenset({"when", "failure_strategies", "strateg
 
 # What goes into an image, or its name, or decides that: a name without a value is an error there.
 _OF_IMAGES: Final = frozenset({"Image", "Build", "Cache", "Registry", "Push"})
-_NAMES_OF_IMAGES: Final = frozenset({"docker_image"})
+_NAMES_OF_IMAGES: Final = frozenset({"docker_image", "env_file"})
 # Where an image goes and what is recorded about it: not needed for a build without a push.
 _FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
     setting.name for setting in settings_of(BuildAndPush) if setting.honoured_by == "publish"
