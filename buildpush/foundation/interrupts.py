@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 # A thread that waits longer in one call of the system would not hear of its interrupt until then.
@@ -32,22 +32,24 @@ def stoppable(stop: Callable[[], object]) -> Iterator[None]:
 
 def interrupt(thread: int) -> None:
     """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for."""
-    _raise_in(thread, KeyboardInterrupt)
+    import ctypes  # here, since few runs have more than one thread to interrupt
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
     with _lock:
         stops = tuple(_stops.get(thread, ()))
     for stop in stops:
         stop()
 
 
-def withdraw(thread: int) -> None:
-    """Take back an interrupt that *thread* has not heard of."""
-    _raise_in(thread, None)
+def take_back() -> None:
+    """Take back an interrupt that this thread has not heard of yet: it is raised here, and ends here.
 
-
-def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    import ctypes  # here, since few runs have more than one thread to interrupt
-
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), None if kind is None else ctypes.py_object(kind))
+    It is not replaced by nothing: the flag of Python 3.11 that one is waiting would stay up for good, which costs time,
+    and a thread that is traced would never go on.
+    """
+    with suppress(KeyboardInterrupt):
+        for _ in range(2):  # it is raised where a loop begins again
+            pass
 
 
 def pause(seconds: float) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from buildpush.foundation.errors import BuildPushError, TimeOutError
-from buildpush.foundation.interrupts import interrupt, is_main, withdraw
+from buildpush.foundation.interrupts import interrupt, is_main, take_back
 
 LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 
@@ -70,7 +70,7 @@ class _ThreadWatch:
         self._timer.cancel()
         self._timer.join()
         if self.reached:
-            withdraw(self._thread)
+            take_back()
 
     def _end(self) -> None:
         with self._lock:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.events import Asking, BranchState, Sink, State, ignore
-from buildpush.foundation.interrupts import interrupt, stoppable, withdraw
+from buildpush.foundation.interrupts import interrupt, stoppable, take_back
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.failures import AskPerson
@@ -222,5 +222,6 @@ class _Group:
     def _leave(self) -> None:
         me = threading.get_ident()
         with self.lock:
-            self.busy.pop(me, None)
-        withdraw(me)
+            is_interrupted = self.busy.pop(me, False)
+        if is_interrupted:
+            take_back()

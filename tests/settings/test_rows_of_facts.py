@@ -206,7 +206,7 @@ pipeline:
         type: CI
         spec: {execution: {steps: []}}
 """
-ABSENT = object()
+ABSENT = type("Absent", (), {"__repr__": lambda _self: "absent"})()
 PULL_REQUESTS = ("Harness", "GitHub", "GitLab", "Bitbucket", "Azure", "Jenkins")
 
 
