@@ -65,8 +65,12 @@ def test_a_tar_is_an_output_also_where_nothing_is_pushed(push, tmp_path):
 
 def test_outputs_of_a_step_that_is_resumed_are_those_of_the_run_before(tmp_path):
     outputs = {"build_info_url": "https://x.test/b", "IMAGE_TAR_PATH": "/image.tar"}
-    earlier = {"digest": "sha256:0", "references": ["x.test/a:1"], "outputs": outputs}
-    leave([RunResult(step="a", earlier=earlier)], {"GITHUB_OUTPUT": str(tmp_path / "out")}, stdout_is_free=True)
+    build = {"build_name": "shop", "build_number": "7"}
+    earlier = {"digest": "sha256:0", "references": ["x.test/a:1"], "outputs": outputs | build}
+    env = {"GITHUB_OUTPUT": str(tmp_path / "out"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+    leave([RunResult(step="a", earlier=earlier)], env, stdout_is_free=True)
+    row = "| `x.test/a` | `1` | `sha256:0` | [shop 7](<https://x.test/b>) |"
+    assert row in (tmp_path / "summary.md").read_text().splitlines()
     lines = (tmp_path / "out").read_text().splitlines()
     assert lines[:3] == ["digest=sha256:0", "image=x.test/a:1", "images=x.test/a:1"]
     assert lines[3:] == [f"{name}={value}" for name, value in outputs.items()]

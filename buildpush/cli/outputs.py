@@ -19,7 +19,6 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
-    from buildpush.artifactory import Published
     from buildpush.images.references import Reference
     from buildpush.pipeline.results import RunResult
 
@@ -91,23 +90,28 @@ def _as_words(name: str, value: str) -> str:
 
 def _summary(results: Sequence[RunResult]) -> list[str]:
     """Return a table of what the registry has now, in Markdown; nothing where it has nothing."""
-    rows: dict[tuple[str, str], tuple[list[Reference], Published | None]] = {}
+    from buildpush.images.references import Reference  # here, since only a run that pushes asks for it
+
+    rows: dict[tuple[str, str], tuple[list[Reference], Mapping[str, str]]] = {}
     for result in results:
-        for reference in result.pushed.references if result.pushed else ():
-            names, published = rows.get((str(reference.repository), str(result.digest)), ([], None))
-            rows[str(reference.repository), str(result.digest)] = [*names, reference], result.published or published
+        for reference in map(Reference.parse, result.references if result.pushed or result.earlier else ()):
+            key = str(reference.repository), str(result.digest)
+            names, outputs = rows.get(key, ([], {}))
+            rows[key] = [*names, reference], result.outputs if "build_info_url" in result.outputs else outputs
     if not rows:
         return []
     lines = ["| image | tags | digest | build-info |", "|---|---|---|---|"]
     return lines + [_row(image, digest, *of) for (image, digest), of in rows.items()]
 
 
-def _row(image: str, digest: str, references: Sequence[Reference], published: Published | None) -> str:
+def _row(image: str, digest: str, references: Sequence[Reference], outputs: Mapping[str, str]) -> str:
     tags = ", ".join(f"`{tag}`" for tag in dict.fromkeys(one.tag for one in references if one.tag))
-    return f"| `{image}` | {tags} | `{digest}` | {_link(published) if published else ''} |"
+    return f"| `{image}` | {tags} | `{digest}` | {_link(outputs)} |"
 
 
-def _link(published: Published) -> str:
-    words = one_line(f"{published.name} {published.number}").translate(_MARKS)
-    url = one_line(published.url).translate({ord("|"): "%7C", ord("<"): "%3C", ord(">"): "%3E", ord(" "): "%20"})
+def _link(outputs: Mapping[str, str]) -> str:
+    words = one_line(f"{outputs.get('build_name', '')} {outputs.get('build_number', '')}").strip().translate(_MARKS)
+    url = one_line(outputs.get("build_info_url", "")).translate(
+        {ord("|"): "%7C", ord("<"): "%3C", ord(">"): "%3E", ord(" "): "%20"}
+    )
     return f"[{words}](<{url}>)" if url.startswith(("https://", "http://")) else words
