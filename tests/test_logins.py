@@ -141,6 +141,20 @@ def test_a_step_without_a_login_has_that_of_the_step_before_it(place, box):
 
 
 @sandbox
+@pytest.mark.programs
+def test_a_resumed_run_has_the_logins_of_steps_that_are_not_run_again(place, box, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(place.directory / "state"))
+    other = {"repo": f"{box.host}/docker-local/other", "more": ""}
+    file = place.file(place.build(), place.build(**other))
+    box.add_fault("PUT", "/other/manifests/", status=403, times=1)
+    with pytest.raises(BuildPushError):
+        buildpush.run_pipeline(file, connectors="c.yml")
+    first, second = buildpush.run_pipeline(file, connectors="c.yml", resume=True)
+    assert first.as_json()["resumed"]
+    assert box.digest("docker-local/other", "2") == str(second.digest)
+
+
+@sandbox
 def test_a_build_without_a_login_has_the_token_of_the_step_before_it(place, box):
     place.run(place.build())
     _, pushed = place.run(place.publish(), place.build(more="", repo=f"{box.host}/docker-local/other"))

@@ -42,6 +42,7 @@ from buildpush.pipeline.receipts import Delivery
 from buildpush.pipeline.record import Resumed, RunRecord
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, attempt, raise_failure
 from buildpush.pipeline.summary import Summary, begin_record, find_earlier
@@ -153,6 +154,7 @@ def _walk(context: RunContext, options: RunOptions, record: RunRecord | None, *,
         place = (*step.around, step.identifier)
         is_first = not any(progress.passes)  # a group that is run again is run as a whole
         if options.resumed and is_first and (result := options.resumed.result(step, place, context.facts)):
+            _share_logins(step, context)
             return Outcome(step, "succeeded", result)
         return summary.around(partial(attempts, step, progress), step, place)
 
@@ -172,6 +174,17 @@ def _skip(step: Step, reason: str, context: RunContext) -> None:
     """Say that *step* is not run and why."""
     context.log.begin(context.notes)
     context.log(Decision(f"step {step.name or step.identifier}", "skipped", reason))
+
+
+def _share_logins(step: Step, context: RunContext) -> None:
+    """Let later steps know the logins of *step*, which an earlier run has done."""
+    dry = replace(context, dry=True, log=RunLog())  # its logins are those of the run
+    try:
+        with dry, ExitStack() as stack:
+            resolve_step(step, dry, stack=stack)
+    except BuildPushError as error:
+        name = step.name or step.identifier
+        context.log(Note(f"the step {name} is not run again, and later steps do not have its logins: {error}"))
 
 
 def _drop_result(outcome: Outcome, context: RunContext) -> None:
