@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -34,11 +35,27 @@ def interrupt(thread: int) -> None:
     """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for."""
     import ctypes  # here, since few runs have more than one thread to interrupt
 
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
     with _lock:
         stops = tuple(_stops.get(thread, ()))
-    for stop in stops:
-        stop()
+    with _untraced():
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+        for stop in stops:
+            stop()
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    """Let neither a debugger nor coverage follow the block.
+
+    While one thread has not heard of its interrupt, no other one that is traced goes on (Python 3.11): it could not end
+    what the first one waits for.
+    """
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(tracer)
 
 
 def take_back() -> None:
