@@ -26,7 +26,7 @@ NOWHERE = Path("/nonexistent")
 def from_yaml(text, directory):
     file = directory / "step.yml"
     file.write_text(text, encoding="utf-8")
-    return back(read(file, env={}, flags={}, keywords={}, cwd=NOWHERE, step=None))
+    return back(read(file, env={}, flags={}, keywords={}, cwd=directory, step=None))
 
 
 def from_variables(variables):
