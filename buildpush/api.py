@@ -6,17 +6,23 @@ Each function loads what it needs: who only pushes waits neither for the setting
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import wraps
-from inspect import Parameter, signature
-from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.records import dataclass
-from buildpush.foundation.spelling import did_you_mean
+from buildpush.pipeline.arguments import (
+    Choice,
+    OptionalPath,
+    Paths,
+    all_steps,
+    choice_of,
+    context_of,
+    one_step,
+    path_of,
+    read_steps,
+    takes,
+)
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.keywords import with_keywords
 
@@ -29,21 +35,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
     from buildpush.settings.contents import Entry
-    from buildpush.settings.sources import Beside
     from buildpush.settings.tree import Loaded
-
-OptionalPath = str | Path | None
-Paths = str | Path | Sequence[str | Path]
-_DEFAULTS = {
-    "strict": False,
-    "resume": False,
-    "allow_nondistributable_artifacts": False,
-    "insecure": (),
-    "referrers": False,
-    "inputs": (),
-}
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 class HostOptions(TypedDict, total=False):
@@ -126,8 +118,8 @@ def load(
     Raises:
         SettingsError: something cannot be read or is set twice; the message says where.
     """
-    choice = _Choice(step, stage, templates, inputs)
-    return _read(file, settings, _context_of(env=env, cwd=cwd), choice)
+    choice = Choice(step, stage, templates, inputs)
+    return read_steps(file, settings, context_of(env=env, cwd=cwd), choice)
 
 
 @with_keywords
@@ -172,7 +164,7 @@ def run(
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         return run_steps(
-            _one_step(file, settings, context, _Choice(step, stage, templates, inputs)), context, strict=strict
+            one_step(file, settings, context, Choice(step, stage, templates, inputs)), context, strict=strict
         )[0]
 
 
@@ -201,53 +193,11 @@ def build(
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         return run_steps(
-            _one_step(file, settings, context, _Choice(step, stage, templates, inputs)),
+            one_step(file, settings, context, Choice(step, stage, templates, inputs)),
             context,
             push=False,
             output=output,
         )[0]
-
-
-def _takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Let people see each of *options* in the signature of a function, which refuses others as Python does."""
-
-    def take(act: Callable[_P, _R]) -> Callable[_P, _R]:
-        *positional, _ = signature(act).parameters.values()
-        keywords = [
-            Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind.__forward_arg__)
-            for name, kind in sorted(options.__annotations__.items())
-        ]
-        texts = [parameter.name for parameter in positional if parameter.annotation == "str"]
-        shown = signature(act).replace(parameters=[*positional, *keywords])
-
-        @wraps(act)
-        def checked(*arguments: _P.args, **given: _P.kwargs) -> _R:
-            _check_keywords(act.__name__, given, shown.parameters)
-            for name, value in shown.bind(*arguments, **given).arguments.items():
-                if name in texts:
-                    _check_text(name, *value if isinstance(value, tuple) else (value,))
-            return act(*arguments, **given)
-
-        checked.__signature__ = shown  # type: ignore[attr-defined]
-        return with_keywords(checked)
-
-    return take
-
-
-def _check_keywords(call: str, given: Iterable[str], known: Iterable[str]) -> None:
-    known = list(known)
-    for name in given:
-        if name not in known:
-            near = did_you_mean(name, known, most=1)
-            message = f"{call}() got an unexpected keyword argument {name!r}" + (f": {near}" if near else "")
-            raise TypeError(message)
-
-
-def _check_text(name: str, *values: object) -> None:
-    for value in values:
-        if not isinstance(value, str):
-            message = f"{name} is of the type {type(value).__name__}, and takes text"
-            raise SettingsError(message, hint="write it in quotation marks, as on the command line")
 
 
 @contextmanager
@@ -260,7 +210,7 @@ def _copying(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunConte
         yield CopyOptions(**{name: options[name] for name in options if name not in {"sink", *around}}), context
 
 
-@_takes(ImageOptions)
+@takes(ImageOptions)
 def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunResult:
     """Push the image or index at *source*, and let every one of *references* name it.
 
@@ -297,7 +247,7 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
         return images.push(source, references, how, context)
 
 
-@_takes(ImageOptions)
+@takes(ImageOptions)
 def copy(source: str, destination: str, **options: Unpack[ImageOptions]) -> RunResult:
     """Copy the image or index at *source* to *destination*.
 
@@ -311,7 +261,7 @@ def copy(source: str, destination: str, **options: Unpack[ImageOptions]) -> RunR
         return images.copy(source, destination, how, context)
 
 
-@_takes(IndexOptions)
+@takes(IndexOptions)
 def merge(reference: str, *sources: str, **options: Unpack[IndexOptions]) -> RunResult:
     """Make one index of the images at *sources*, one for each platform, and let *reference* name it.
 
@@ -324,7 +274,7 @@ def merge(reference: str, *sources: str, **options: Unpack[IndexOptions]) -> Run
         return images.merge(reference, sources, how, context)
 
 
-@_takes(HostOptions)
+@takes(HostOptions)
 def tag(reference: str, *tags: str, **options: Unpack[HostOptions]) -> RunResult:
     """Give the image or index that *reference* names more *tags* in its repository; no blob moves.
 
@@ -361,12 +311,12 @@ def check(
     from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
-        loaded = _one_step(file, settings, context, _Choice(step, stage, templates, inputs))
+        loaded = one_step(file, settings, context, Choice(step, stage, templates, inputs))
         (planned,) = plan_steps(loaded, context)
         return replace(planned, notes=(*loaded.notes, *planned.notes))
 
 
-@_takes(RunOptions)
+@takes(RunOptions)
 def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineResult:
     """Run all steps of *file* as its conditions and loops say, and return what became of each.
 
@@ -395,14 +345,14 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
     from buildpush.pipeline.step import run_steps
 
     with _context(options.get("sink"), **_around(options)) as context:
-        loaded = _all_steps(file, {}, context, _choice(options))
+        loaded = all_steps(file, {}, context, choice_of(options))
         resume = options.get("resume", False)
-        strict, record = options.get("strict", False), _path("record", options.get("record"))
-        resume = resume if isinstance(resume, bool) else _path("resume", resume) or False
+        strict, record = options.get("strict", False), path_of("record", options.get("record"))
+        resume = resume if isinstance(resume, bool) else path_of("resume", resume) or False
         return PipelineResult(run_steps(loaded, context, strict=strict, record=record, resume=resume))
 
 
-@_takes(PipelineOptions)
+@takes(PipelineOptions)
 def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tuple[Plan | SkippedStep, ...]:
     """Return what :func:`run_pipeline` would do with the same arguments if every step goes well, step by step.
 
@@ -414,7 +364,7 @@ def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tu
     from buildpush.pipeline.plan import plan_steps
 
     with _context(ignore, **_around(options)) as context:
-        loaded = _all_steps(file, {}, context, _choice(options))
+        loaded = all_steps(file, {}, context, choice_of(options))
         return tuple(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
 
 
@@ -445,121 +395,14 @@ def list_pipeline(
     from buildpush.settings.selection import select
     from buildpush.settings.sources import file_tree
 
-    beside = _Choice(step, stage, templates, inputs).beside()
-    path = _path("file", file) or Path()
-    return tuple(entries(select(file_tree(path, _path("cwd", cwd) or Path(), beside, []), path, stage, step)))
+    beside = Choice(step, stage, templates, inputs).beside()
+    path = path_of("file", file) or Path()
+    return tuple(entries(select(file_tree(path, path_of("cwd", cwd) or Path(), beside, []), path, stage, step)))
 
 
 def _around(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of *options* that make the context."""
     return {name: options.get(name) for name in ("connectors", "secrets", "variables", "env", "cwd")}
-
-
-@dataclass(frozen=True, slots=True)
-class _Choice:
-    """Which steps of a file are run, and the files that complete it."""
-
-    step: str | None
-    stage: str | None
-    templates: OptionalPath
-    inputs: Paths
-
-    def beside(self) -> Beside:
-        """Return what completes the file; all that a caller gives is checked.
-
-        Raises:
-            SettingsError: something is of another type.
-        """
-        from buildpush.settings.sources import Beside
-
-        for name, value in (("step", self.step), ("stage", self.stage)):
-            _check_text(name, *(() if value is None else (value,)))
-        several = isinstance(self.inputs, Sequence) and not isinstance(self.inputs, str)
-        paths: Sequence[Any] = self.inputs if several else [self.inputs]  # type: ignore[assignment]  # as Python sees it
-        inputs = [_path("inputs", one) for one in paths]
-        return Beside(_path("templates", self.templates), tuple(one for one in inputs if one is not None))
-
-
-def _choice(options: Mapping[str, Any]) -> _Choice:
-    return _Choice(options.get("step"), options.get("stage"), options.get("templates"), options.get("inputs") or ())
-
-
-def _read(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: _Choice) -> Loaded:
-    from buildpush.settings.sources import read
-
-    path, beside = _path("file", file), choice.beside()
-    return read(
-        path,
-        env=context.env,
-        flags={},
-        keywords=settings,
-        cwd=context.cwd,
-        step=choice.step,
-        stage=choice.stage,
-        beside=beside,
-    )
-
-
-def _all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: _Choice) -> Loaded:
-    from buildpush.settings.lookups import with_lookup_notes
-
-    loaded = _read(file, settings, context, choice)
-    return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
-
-
-def _one_step(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: _Choice) -> Loaded:
-    """Return the only step of *file*, or the one that is asked for, which must not stand in a loop."""
-    from buildpush.pipeline.loops import is_in_loop
-
-    loaded = _all_steps(file, settings, context, choice)
-    if len(loaded.steps) != 1:
-        names = ", ".join(step.identifier for step in loaded.steps)
-        message = f"the file has {len(loaded.steps)} steps, and this call takes one"
-        raise SettingsError(message, hint=f"add step= with one of {names}, or use run_pipeline or check_pipeline")
-    if is_in_loop(loaded.tree):
-        message = f"{loaded.steps[0].about} is run by a strategy, as often as it says, and this call takes one run"
-        raise SettingsError(message, hint="use run_pipeline or check_pipeline")
-    return loaded
-
-
-def _path(argument: str, value: OptionalPath) -> Path | None:
-    if value is None:
-        return None
-    if not isinstance(value, str | PathLike):
-        message = f"{argument} is of the type {type(value).__name__}, and takes a path"
-        raise SettingsError(message, hint="give one file or directory, as text or as a Path")
-    if "\0" in str(value):
-        message = f"{argument} has a NUL character, which no path has"
-        raise SettingsError(message, hint="look at where the path comes from")
-    return Path(value)
-
-
-def _texts(argument: str, values: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return *values* as they are, if they are names and texts."""
-    if values is not None and not isinstance(values, Mapping):
-        message = f"{argument} is of the type {type(values).__name__}, and takes names with their texts"
-        raise SettingsError(message, hint=f'write {argument}={{"NAME": "text"}}')
-    for name, value in (values or {}).items():
-        _check_text(f"{argument}[{name!r}]", name, value)
-    return values
-
-
-def _context_of(
-    *,
-    env: Mapping[str, str] | None = None,
-    cwd: OptionalPath = None,
-    connectors: OptionalPath = None,
-    secrets: OptionalPath = None,
-    variables: Mapping[str, str] | None = None,
-) -> RunContext:
-    """Return the context that the arguments of a call make, checked: Python does not look at their types."""
-    return RunContext.default(
-        env=_texts("env", env),
-        cwd=_path("cwd", cwd),
-        connectors=_path("connectors", connectors),
-        secrets=_path("secrets", secrets),
-        variables=_texts("variables", variables),
-    )
 
 
 @contextmanager
@@ -568,7 +411,7 @@ def _context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
     from buildpush.display.notebook import open_display
     from buildpush.foundation.events import ignore
 
-    context = _context_of(**around)
+    context = context_of(**around)
     display = None if sink else open_display(sys.stdout, context.env)
     try:
         yield context.with_sink(sink or display or ignore)

@@ -23,12 +23,13 @@ from buildpush.foundation.errors import BuildInfoError, BuildPushError, Settings
 from buildpush.foundation.events import Decision, Note
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
-from buildpush.images.model import Image, Index, PushedImage, PushedIndex
+from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.pipeline import outputs
 from buildpush.pipeline.ahead import check_ahead, refuse_push
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.branches import Branches, Turns
+from buildpush.pipeline.built import Built, base_layers, read_once
 from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
@@ -61,8 +62,6 @@ from buildpush.transfer.sources import archive_at, open_source
 # The artifactory is imported where it is needed: who publishes nothing need not wait for it.
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, Published
-
-Built = Image | Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +323,7 @@ class _StepRun:
                     image = stack.enter_context(engine.build(order.request))
                     self._refuse_notes()  # the engine's: after the push they would come too late
                     if drain:
-                        _drain(image)
+                        read_once(image)
                 # Layers of its base that others leave out go along, if they are wanted.
                 yield with_nondistributable(image, hosts.registry) if order.nondistributable else image
         elif order.source:
@@ -378,7 +377,7 @@ class _StepRun:
         """Push; this reads the image, and so makes the layers of an engine that makes them on the way."""
 
         def base(pushed: Pushed) -> frozenset[Digest]:
-            return frozenset(_base(image, pushed)) if order.request else frozenset()
+            return frozenset(base_layers(image, pushed)) if order.request else frozenset()
 
         def before(pushed: Pushed) -> None:
             if publication:
@@ -470,27 +469,6 @@ def _packing(order: ResolvedStep) -> Packing:
         order.compression if "compression" in order.set_names else None,
         order.media_types if "media_types" in order.set_names else None,
     )
-
-
-def _base(image: Built, pushed: Pushed) -> Iterator[Digest]:
-    """Yield the digests of layers that came out of a registry as they are: those of base images."""
-    receipts = pushed.images if isinstance(pushed, PushedIndex) else (pushed,)
-    for source, one in zip(_images(image), receipts, strict=True):
-        for layer, blob in zip(source.layers, one.layers, strict=True):
-            if layer.repository:
-                yield blob.digest
-
-
-def _images(image: Built) -> tuple[Image, ...]:
-    return image.images if isinstance(image, Index) else (image,)
-
-
-def _drain(image: Built) -> None:
-    """Read every layer once: only then has an engine that makes them on the way really built them."""
-    for each in _images(image):
-        for _, reader in each.blobs(range(len(each.layers))):
-            while reader.read(1 << 20):
-                pass
 
 
 def _reason_not_published(order: ResolvedStep) -> str:

@@ -1,0 +1,190 @@
+"""What callers in Python give, checked: Python does not look at types, and these functions say what they take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from inspect import Parameter, signature
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.spelling import did_you_mean
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.keywords import with_keywords
+
+if TYPE_CHECKING:
+    from buildpush.settings.sources import Beside
+    from buildpush.settings.tree import Loaded
+
+OptionalPath = str | Path | None
+Paths = str | Path | Sequence[str | Path]
+_DEFAULTS = {
+    "strict": False,
+    "resume": False,
+    "allow_nondistributable_artifacts": False,
+    "insecure": (),
+    "referrers": False,
+    "inputs": (),
+}
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
+    """Let people see each of *options* in the signature of a function, which refuses others as Python does."""
+
+    def take(act: Callable[_P, _R]) -> Callable[_P, _R]:
+        *positional, _ = signature(act).parameters.values()
+        keywords = [
+            Parameter(name, Parameter.KEYWORD_ONLY, default=_DEFAULTS.get(name), annotation=kind.__forward_arg__)
+            for name, kind in sorted(options.__annotations__.items())
+        ]
+        texts = [parameter.name for parameter in positional if parameter.annotation == "str"]
+        shown = signature(act).replace(parameters=[*positional, *keywords])
+
+        @wraps(act)
+        def checked(*arguments: _P.args, **given: _P.kwargs) -> _R:
+            _check_keywords(act.__name__, given, shown.parameters)
+            for name, value in shown.bind(*arguments, **given).arguments.items():
+                if name in texts:
+                    _check_text(name, *value if isinstance(value, tuple) else (value,))
+            return act(*arguments, **given)
+
+        checked.__signature__ = shown  # type: ignore[attr-defined]
+        return with_keywords(checked)
+
+    return take
+
+
+def _check_keywords(call: str, given: Iterable[str], known: Iterable[str]) -> None:
+    known = list(known)
+    for name in given:
+        if name not in known:
+            near = did_you_mean(name, known, most=1)
+            message = f"{call}() got an unexpected keyword argument {name!r}" + (f": {near}" if near else "")
+            raise TypeError(message)
+
+
+def _check_text(name: str, *values: object) -> None:
+    for value in values:
+        if not isinstance(value, str):
+            message = f"{name} is of the type {type(value).__name__}, and takes text"
+            raise SettingsError(message, hint="write it in quotation marks, as on the command line")
+
+
+def path_of(argument: str, value: OptionalPath) -> Path | None:
+    """Return *value* as a path, if it is one.
+
+    Raises:
+        SettingsError: it is of another type, or no path.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str | PathLike):
+        message = f"{argument} is of the type {type(value).__name__}, and takes a path"
+        raise SettingsError(message, hint="give one file or directory, as text or as a Path")
+    if "\0" in str(value):
+        message = f"{argument} has a NUL character, which no path has"
+        raise SettingsError(message, hint="look at where the path comes from")
+    return Path(value)
+
+
+def _texts(argument: str, values: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Return *values* as they are, if they are names and texts."""
+    if values is not None and not isinstance(values, Mapping):
+        message = f"{argument} is of the type {type(values).__name__}, and takes names with their texts"
+        raise SettingsError(message, hint=f'write {argument}={{"NAME": "text"}}')
+    for name, value in (values or {}).items():
+        _check_text(f"{argument}[{name!r}]", name, value)
+    return values
+
+
+def context_of(
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: OptionalPath = None,
+    connectors: OptionalPath = None,
+    secrets: OptionalPath = None,
+    variables: Mapping[str, str] | None = None,
+) -> RunContext:
+    """Return the context that the arguments of a call make, checked: Python does not look at their types."""
+    return RunContext.default(
+        env=_texts("env", env),
+        cwd=path_of("cwd", cwd),
+        connectors=path_of("connectors", connectors),
+        secrets=path_of("secrets", secrets),
+        variables=_texts("variables", variables),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which steps of a file are run, and the files that complete it."""
+
+    step: str | None
+    stage: str | None
+    templates: OptionalPath
+    inputs: Paths
+
+    def beside(self) -> Beside:
+        """Return what completes the file; all that a caller gives is checked.
+
+        Raises:
+            SettingsError: something is of another type.
+        """
+        from buildpush.settings.sources import Beside
+
+        for name, value in (("step", self.step), ("stage", self.stage)):
+            _check_text(name, *(() if value is None else (value,)))
+        several = isinstance(self.inputs, Sequence) and not isinstance(self.inputs, str)
+        paths: Sequence[Any] = self.inputs if several else [self.inputs]  # type: ignore[assignment]  # as Python sees it
+        inputs = [path_of("inputs", one) for one in paths]
+        return Beside(path_of("templates", self.templates), tuple(one for one in inputs if one is not None))
+
+
+def choice_of(options: Mapping[str, Any]) -> Choice:
+    """Return what the keywords of a call choose."""
+    return Choice(options.get("step"), options.get("stage"), options.get("templates"), options.get("inputs") or ())
+
+
+def read_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: Choice) -> Loaded:
+    """Return the chosen steps of *file*, with the settings that are given as keywords."""
+    from buildpush.settings.sources import read
+
+    path, beside = path_of("file", file), choice.beside()
+    return read(
+        path,
+        env=context.env,
+        flags={},
+        keywords=settings,
+        cwd=context.cwd,
+        step=choice.step,
+        stage=choice.stage,
+        beside=beside,
+    )
+
+
+def all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: Choice) -> Loaded:
+    """Return the chosen steps of *file*, with notes about places to look things up in that nothing asks for."""
+    from buildpush.settings.lookups import with_lookup_notes
+
+    loaded = read_steps(file, settings, context, choice)
+    return with_lookup_notes(loaded, context.variables, context.secrets_directory, context.connectors_file)
+
+
+def one_step(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: Choice) -> Loaded:
+    """Return the only step of *file*, or the one that is asked for, which must not stand in a loop."""
+    from buildpush.pipeline.loops import is_in_loop
+
+    loaded = all_steps(file, settings, context, choice)
+    if len(loaded.steps) != 1:
+        names = ", ".join(step.identifier for step in loaded.steps)
+        message = f"the file has {len(loaded.steps)} steps, and this call takes one"
+        raise SettingsError(message, hint=f"add step= with one of {names}, or use run_pipeline or check_pipeline")
+    if is_in_loop(loaded.tree):
+        message = f"{loaded.steps[0].about} is run by a strategy, as often as it says, and this call takes one run"
+        raise SettingsError(message, hint="use run_pipeline or check_pipeline")
+    return loaded
