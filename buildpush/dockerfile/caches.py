@@ -43,6 +43,7 @@ class CacheSpec:
         """
         words = _words(text)
         _refuse_secrets(words)
+        _refuse_several(text, words)
         if len(words) == 1 and "=" not in words[0]:
             return cls("registry", (("ref", str(Reference.parse(words[0]))),))
         pairs = [_pair(word, text) for word in words]
@@ -115,6 +116,15 @@ def _refuse_secrets(words: list[str]) -> None:
             message = f"the field {name} of a cache is a secret, which everybody could read on a command line"
             hint = "set the variable that the service itself reads, such as AWS_SECRET_ACCESS_KEY"
             raise BadNameError(message, hint=hint)
+
+
+def _refuse_several(text: str, words: list[str]) -> None:
+    """Refuse what would be taken for one cache with an odd value."""
+    if ";type=" in text.replace(" ", "") or (len(words) > 1 and not any("=" in word for word in words)):
+        message = f"{text!r} names several caches, and this is the place of one"
+        raise BadNameError(
+            message, hint="several are read from, each an entry of its own or with ; between them; one is written"
+        )
 
 
 def _pair(word: str, text: str) -> tuple[str, str]:

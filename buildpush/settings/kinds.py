@@ -211,6 +211,9 @@ def _not_empty(text: str) -> str:
 
 
 def _mirror(text: str) -> str:
+    if "," in text:
+        message = f"{text.rpartition('@')[2]!r} names several mirrors, and one is asked"
+        raise BadValueError(message, "name the one that has all base images")
     bare = text.removeprefix("https://").rstrip("/")  # Docker's own setting is an address
     host, _, path = bare.partition("/")
     try:

@@ -162,6 +162,10 @@ class _LoopReader:
 
     def matrix(self, raw: Raw) -> tuple[Iteration, ...]:
         entries = self.map(raw, "matrix")
+        include = entries.get("include")
+        if isinstance(include, list) and any(isinstance(one, dict) for one in include):
+            hint = "write all values on the axes, and name under exclude what is not to be run"
+            self.fail("include of a matrix is not supported", hint, "matrix", "include")
         axes = {key: self.items(value, "matrix", key) for key, value in entries.items() if key not in _ABOUT_MATRIX}
         size = 1
         for values in axes.values():

@@ -220,9 +220,10 @@ _DAEMON: Final = (
 
 _BUILDERS: Final = "a builder is not made here: the one that is in use builds"
 _BUILDER_HINT: Final = "make it by docker buildx create, and name it by BUILDX_BUILDER in the environment"
-_STORAGE: Final = "Harness' own storage of layers does not exist outside Harness"
-_STORAGE_HINT: Final = "set caching, which keeps layers on this machine, or remoteCacheRepo"
 _BAKE: Final = "one step builds one image, and a bake file names several"
+_CACHE_CREDENTIALS: Final = (
+    "set what buildx itself reads, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; name the cache in cacheTo"
+)
 _HARNESS_BUILDKIT: Final = "it is about a BuildKit that Harness' image brings along; the builder in use is asked here"
 
 _BUILDX: Final = (
@@ -240,11 +241,11 @@ _BUILDX: Final = (
         _BUILDER_HINT,
         BUILDER_NAME="x",
         BUILDER_CONFIG="x",
-        BUILDER_DRIVER="x",
         BUILDER_DRIVER_OPTS="x",
         BUILDER_DRIVER_OPTS_NEW="x",
         BUILDER_REMOTE_CONN="x",
     ),
+    *_refused(_BUILDERS, _BUILDER_HINT, "docker", BUILDER_DRIVER="x"),
     *_sets("load", BUILDX_LOAD="x"),
     *_sets("buildx_options", BUILDX_OPTIONS="x", BUILDX_OPTIONS_SEMICOLON="x"),
     *_refused(_BAKE, "write one step for each target", BAKE_FILE="x", BAKE_OPTIONS="x"),
@@ -259,12 +260,12 @@ _BUILDX: Final = (
     ),
     *_refused(
         "a builder that runs elsewhere is not given variables of this machine",
-        "write the credentials of the cache in cacheFrom and cacheTo",
+        _CACHE_CREDENTIALS,
         BUILDKIT_INHERIT_AUTH="x",
     ),
     *_refused(
-        _STORAGE,
-        _STORAGE_HINT,
+        "the names are those of Harness' own builder, and buildx reads others",
+        _CACHE_CREDENTIALS,
         HARNESS_SELF_HOSTED_S3_ACCESS_KEY="x",
         HARNESS_SELF_HOSTED_S3_SECRET_KEY="x",
         HARNESS_SELF_HOSTED_GCP_JSON_KEY="x",
@@ -296,8 +297,10 @@ _KANIKO: Final = (
     *_noted("the plugin does not act on it either; base images come from their registry", CACHE_DIR="k"),
     *_noted(_LAYERS, CACHE_COPY_LAYERS="k", CACHE_RUN_LAYERS="k"),
     *_noted(_KANIKO_WORK, COMPRESSED_CACHING="k", USE_NEW_RUN="k", SKIP_UNUSED_STAGES="k", CLEANUP="k", FORCE="k"),
-    *_noted(
+    *_refused(
         "a mirror replaces Docker Hub, without a fallback to it",
+        "name a mirror that has all base images, or leave out the mirror",
+        "true",
         SKIP_DEFAULT_REGISTRY_FALLBACK="k",
     ),
     *_refused(

@@ -37,6 +37,9 @@ def test_a_cache_is_told_in_one_line_with_paths_made_absolute(text, said):
     ("text", "words"),
     [
         ("ref=acme.test/api:c", "which type"),
+        ("type=inline;type=local,dest=c", "several caches"),
+        ("type=registry,ref=acme.test/api:1;type=local,dest=c", "several caches"),
+        ("acme.test/api:1,acme.test/api:2", "several caches"),
         ("type=registry", "ref= is missing"),
         ("type=registry,ref=No/Such", "repository path"),
         ("type=local,src", "not KEY=VALUE"),

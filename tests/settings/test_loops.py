@@ -100,6 +100,7 @@ def test_a_slice_of_items(size, start, end, percentage, expected):
         ("repeat: {items: [a], unit: Percent}", "unit is 'Percent'", "1:22"),
         ("repeat: {items: [a], partitionSize: 0}", "partitionSize is at least 1", "1:22"),
         ("repeat: {items: [a], time: 2}", "unknown key 'time'", "1:22"),
+        ("matrix: {os: [a], include: [{os: b}]}", "include of a matrix is not supported", "1:19"),
         ("parallelism: many", "parallelism is 'many'", "1:1"),
         ("parallelism: 10001", "the most are 10000", "1:1"),
         ("{parallelism: 2, onFailure: Stop}", "onFailure is 'Stop'", "1:18"),

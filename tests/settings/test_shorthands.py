@@ -143,6 +143,11 @@ def test_a_variable_becomes_what_it_stands_for(directory, place, name):
     assert is_so(order_of(place, {**REPO, **variables}, directory))
 
 
+def test_several_mirrors_are_refused_for_what_they_are(directory):
+    with pytest.raises(SettingsError, match="several mirrors, and one is asked"):
+        order_of(in_environment, {"PLUGIN_REPO": "a.test/b", "PLUGIN_REGISTRY_MIRRORS": "m.test,n.test"}, directory)
+
+
 def test_another_mirror_of_docker_is_the_mirror(directory):
     variables = {**REPO, "DOCKER_PLUGIN_MIRROR": "m.test/hub"}
     for place in (in_environment, in_file):
