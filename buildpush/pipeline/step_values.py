@@ -155,7 +155,7 @@ class StepValues:
         """Return the state of the nearest loop that *asked* names: that of the worst step in its iterations so far."""
         place = next((place for place in question.places if place in self._loops), None)
         if place is None and self._is_outline:
-            message = f"{question.name} is known when the run is there"
+            message = f"{question.name} is known once the run gets there"
             raise LaterError(message)
         if place is None:
             message = (
@@ -178,7 +178,7 @@ class StepValues:
         if there and not any(step.runs for step in there):
             self._refuse_step(question, there[0])
         if any(outcome.status == "planned" for outcome in outcomes):
-            message = f"{question.name} is known when the run is there"
+            message = f"{question.name} is known once the run gets there"
             raise LaterError(message)
         if question.rest == ("status",) and place not in self._ended:
             return "RUNNING" if outcomes else "NOT_STARTED"
