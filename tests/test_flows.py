@@ -68,6 +68,15 @@ def test_a_build_alone_writes_the_tar_too_and_has_no_other_place(place, box):
 
 
 @sandbox
+@pytest.mark.parametrize("name", ["PLUGIN_DRY_RUN", "PLUGIN_NO_PUSH"])
+@pytest.mark.parametrize("value", ["true", "false"])
+def test_a_build_pushes_nothing_whatever_a_variable_of_the_opposite_meaning_is(place, box, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    result = buildpush.build()
+    assert (result.pushed, box.tags("docker-local/app")) == (None, [])
+
+
+@sandbox
 @pytest.mark.parametrize(
     ("variables", "written"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from buildpush.expressions import methods
@@ -54,7 +55,10 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     image = around.for_image()
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
     values = {name: evaluate_setting(step, name, written, around, image) for name, written in wanted.items()}
-    settings = validate(step, values if push else {"repo": UNNAMED} | values | {"push": "false"}, sink=sink)
+    if not push:  # whatever has set it: a variable such as PLUGIN_NO_PUSH would turn our "false" around
+        step = replace(step, settings={name: one for name, one in step.settings.items() if name != "push"})
+        values = {"repo": UNNAMED} | values | {"push": "false"}
+    settings = validate(step, values, sink=sink)
     settings = with_options(settings, step, sink)
     return _with_arguments(_with_secrets(settings, step, image), step, image, sink)
 
