@@ -13,7 +13,7 @@ _SELDOM: Final = (100_000, 50, 50)
 
 
 def _fill_closed_streams() -> None:
-    """Lead what was closed (``2>&-``) into nothing; else the next file that is opened would be taken for it."""
+    """Open ``/dev/null`` for streams that were closed (``2>&-``); else the next open file would get their number."""
     streams = ((sys.stdin, "r"), (sys.stdout, "w"), (sys.stderr, "w"))
     opened = [open(os.devnull, mode) for stream, mode in streams if stream is None]  # noqa: PTH123, SIM115
     sys.stdin, sys.stdout, sys.stderr = (stream or opened.pop(0) for stream, _ in streams)

@@ -1,6 +1,6 @@
-"""What importers and notebooks call: a step file, keywords, or both in, or an image that is there; a result out.
+"""The public functions: they take a step file, keywords, or both, or an existing image, and return a result.
 
-Each function loads what it needs: who only pushes waits neither for the settings nor for the engines.
+Each function loads only what it needs: a push waits neither for the settings nor for the engines.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
-    from buildpush.settings.contents import ContentsEntry
+    from buildpush.settings.contents import Entry
     from buildpush.settings.tree import Loaded
 
 
 class HostOptions(TypedDict, total=False):
-    """How registries are reached, and who hears about it: keywords of :func:`tag`, described at :func:`push`."""
+    """How registries are reached, and what gets the events: keywords of :func:`tag`, described at :func:`push`."""
 
     connectors: OptionalPath
     connector_ref: str | None
@@ -202,7 +202,7 @@ def build(
 
 @contextmanager
 def _copying(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunContext]]:
-    """Give what *options* say about an image, and the context in which they say it."""
+    """Yield the options of the copy that *options* hold, and the context that the others make."""
     from buildpush.pipeline.options import CopyOptions
 
     around = {name: options.get(name) for name in ("env", "cwd", "connectors", "secrets")}
@@ -236,9 +236,8 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
         cwd: directory that relative paths start from.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
 
-    Raises:
-        TimeOutError: *timeout* was reached; the message says which references stand.
-        BuildPushError: the first thing that failed; the message says which references stand.
+    Raises: TimeOutError: *timeout* was reached; the message says which references are pushed.
+        BuildPushError: the first thing that failed; the message says which references are pushed.
         KeyboardInterrupt: the cell or program was interrupted.
     """
     from buildpush.pipeline import images
@@ -377,7 +376,7 @@ def list_pipeline(
     step: str | None = None,
     templates: OptionalPath = None,
     inputs: Paths = (),
-) -> tuple[ContentsEntry, ...]:
+) -> tuple[Entry, ...]:
     """Return every stage, group and step of *file*, of any kind, and whether it is run here; no setting is read.
 
     Args:

@@ -1,4 +1,4 @@
-"""The search of a log of any size: it is read in pieces, and of a line that is too long, only the beginning."""
+"""Searches a log of any size: it is read in pieces, and only the beginning of a line that is too long."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def findings(log: BinaryIO) -> list[MatchedLine]:
 
 
 def _search(text: str, lower: str, rows: list[Advice]) -> Iterator[tuple[Advice, int, str]]:
-    """Yield each of *rows* that a line is about, with the number of lines before it, and the line."""
+    """Yield each of *rows* that explains a line, with the number of lines before it, and the line."""
     for offset, line in enumerate(lower.split("\n")):
         for row in [row for row in rows if row.fits(line)]:
             rows.remove(row)

@@ -36,7 +36,7 @@ def advice_for(lines: Iterable[str]) -> Advice | None:
 
 
 def advise(error: BuildPushError, lines: Iterable[str]) -> None:
-    """Add the row that explains an error to it, from *lines* of what failed, and its hint where it has none."""
+    """Add the row that explains an error, from *lines* of what failed, to the error, and its hint if there is none."""
     found = None if error.advice else advice_for(lines)
     if found:
         error.advice = found.anchor

@@ -57,28 +57,28 @@ class PublishedRun:
 
 
 def wrapped_build(reading: Reading) -> BuildInfo | None:
-    """Return the object that *reading*, of an answer, holds."""
+    """Return the build-info inside the wrapper of an answer."""
     return BuildInfo.parse(reading.others().get("buildInfo"))
 
 
 def published_run(reading: Reading) -> PublishedRun:
-    """Return the object that *reading*, of an answer, holds."""
+    """Return the published run that an entry of an answer describes."""
     return PublishedRun(reading.text("uri").removeprefix("/"), reading.text("started"))
 
 
 def repository_facts(key: str, reading: Reading) -> RepositoryFacts:
-    """Return the object that *reading*, of an answer, holds."""
+    """Return the facts about repository *key* in an answer."""
     kind = reading.text("rclass") or reading.text("type").lower()
     return RepositoryFacts(key, kind, reading.text("packageType").lower(), reading.text("defaultDeploymentRepo"))
 
 
 def file_facts(reading: Reading) -> FileFacts:
-    """Return the object that *reading*, of an answer, holds."""
+    """Return the checksums in an answer about one file."""
     return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
 
 
 def listed_file(directory: str, reading: Reading) -> ListedFile:
-    """Return the object that *reading*, of an answer, holds."""
+    """Return one entry of an answer that lists the files below *directory*."""
     facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
     return ListedFile(f"{directory}/{reading.text('uri').lstrip('/')}", facts)
 

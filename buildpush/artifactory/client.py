@@ -182,7 +182,7 @@ class Artifactory:
     def get_build(
         self, name: str, number: str, started: datetime | None = None, *, project: str = ""
     ) -> BuildInfo | None:
-        """Return one run of a build: the one that *started* then, else the newest; ``None`` where there is none.
+        """Return one run of a build: the one that began at *started*, or else the newest; ``None`` where there is none.
 
         Raises:
             BuildInfoError: the answer is not a build-info.
@@ -328,6 +328,6 @@ def _candidates(repository: Repository, named_key: str | None) -> list[tuple[str
 
 
 def likely_home(repository: Repository, named_key: str | None) -> Home:
-    """Return where *repository* is kept if the registry *named_key* its key, or else the path begins with it."""
+    """Return where *repository* is kept, by the key that the registry named, or else by the first part of its path."""
     key = named_key or repository.path.partition("/")[0]
     return Home(key, f"{key}/" if repository.path.startswith(f"{key}/") else "")

@@ -23,7 +23,7 @@ _DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 
 
 class Presence(Enum):
-    """What is where our file should be."""
+    """What is at the path where our file should be."""
 
     OURS = "ours"
     THEIRS = "another file"

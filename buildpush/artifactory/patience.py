@@ -1,4 +1,4 @@
-"""Asking again: what was just written may be visible late, and what was refused may have been stored all the same."""
+"""Repeated requests: what was just written may appear late, and what was refused may have been stored anyway."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ R = TypeVar("R")
 
 
 def send_until_there(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) -> R | bool:
-    """Return what *send* returns; where it fails, check whether what was sent is there, and otherwise send it again.
+    """Call *send* and return its result; if it fails, check whether the data arrived, and send it again if not.
 
     Some servers answer 400 or 409 to what they store, and an answer may be lost.
 

@@ -157,7 +157,7 @@ def with_physical(info: BuildInfo, client: Artifactory) -> BuildInfo:
 
 
 def _is_elsewhere(annotated: AnnotationResult) -> bool:
-    """Return whether nothing of what was pushed is there, nor anything else in its place."""
+    """Return whether none of our files are there, and no others in their place."""
     bare = [(file.repository, file.path) for file in annotated.bare]
     missing = [
         (seen.found.head.repository, seen.found.head.path) in bare if seen.found else seen.presence is Presence.NOTHING
@@ -293,7 +293,7 @@ def _with_checksums(file: _File, facts: dict[str, FileFacts]) -> _File:
 
 
 def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:
-    """Store the document; where the server refuses, check whether it has it all the same, else send it again.
+    """Store the document; where the server refuses, check whether it has it anyway, and send it again if not.
 
     Raises:
         RefusedError, UnreachableError: the last of three failures; what is there is not what was sent.

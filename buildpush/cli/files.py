@@ -10,7 +10,7 @@ from buildpush.foundation.files import replacement
 
 
 def check_writable(path: Path) -> None:
-    """Refuse before the run what would fail after it.
+    """Refuse a path that cannot be written to, before the run instead of after it.
 
     Raises:
         SettingsError: nothing can be written there.
@@ -38,7 +38,7 @@ def write(path: Path, text: str) -> None:
 
 
 def append(path: Path, text: str) -> None:
-    """Add *text* to what others may add to as well: in one piece.
+    """Append *text* in one piece, since other processes may append to the same file.
 
     Raises:
         BuildPushError: it cannot be written.

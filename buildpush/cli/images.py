@@ -41,7 +41,7 @@ def make_merge() -> click.Command:
 
 
 def make_tag() -> click.Command:
-    """Return the command that names."""
+    """Return the command that gives an image more tags."""
     text = "Give the image or index that REF names more tags in its repository; no blob is sent."
     return _command("tag", text, _REF, _many("tags", "NEWTAG..."))
 
@@ -51,7 +51,7 @@ def _many(name: str, metavar: str) -> click.Argument:
 
 
 def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
-    """Return the command *verb*; the first two of *params* are what the function of that name takes."""
+    """Return the command *verb*; the first two of *params* are the arguments of the function of that name."""
 
     def act(as_json: bool, digest_file: str | None, **options: Any) -> None:
         from buildpush.pipeline import images

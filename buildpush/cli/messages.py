@@ -19,7 +19,7 @@ _TERMINATED = 143
 
 
 def show_error(error: BuildPushError) -> None:
-    """Write an error as people read it: what, what to do, where to read on."""
+    """Write an error for people: what happened, what to do, and where to read more."""
     say("error", str(error))
     if error.hint:
         say("hint", error.hint)

@@ -12,7 +12,7 @@ from buildpush.foundation.errors import SettingsError
 
 if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
-    from buildpush.settings.contents import ContentsEntry
+    from buildpush.settings.contents import Entry
     from buildpush.settings.declare import Setting
     from buildpush.settings.sources import Beside
     from buildpush.settings.tree import Loaded
@@ -100,7 +100,7 @@ def _metavar(setting: Setting) -> str:
 
 
 def _help(setting: Setting) -> str:
-    """Return the sentence of a setting, and in brackets what else a person asks before using its flag."""
+    """Return the sentence of a setting, and in brackets its variable, how it may be repeated, and its default."""
     words = setting.sentence.replace("{setting}", "").replace("`", "")
     facts = [setting.spelled_variables[0].name]
     if setting.kind in {"list", "map"}:
@@ -124,7 +124,7 @@ def _default_words(setting: Setting) -> str:
 
 
 def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
-    """Return the steps and the context that a command's options name; what remains is the command's own.
+    """Return the steps and the context that a command's options name; the remaining options are the command's own.
 
     *more* is another text with expressions, which may ask for variables.
     """
@@ -146,8 +146,8 @@ def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
     return with_lookup_notes(loaded, context.variables, *places, more=more), context
 
 
-def contents(options: dict[str, Any]) -> tuple[list[ContentsEntry], list[str]]:
-    """Return what the file of a command's options holds, with notes; others than those that choose are refused."""
+def contents(options: dict[str, Any]) -> tuple[list[Entry], list[str]]:
+    """Return what a file holds, with notes; options other than those that choose or complete it are refused."""
     from buildpush.settings.contents import entries
     from buildpush.settings.selection import select
     from buildpush.settings.sources import file_tree
@@ -164,7 +164,7 @@ def contents(options: dict[str, Any]) -> tuple[list[ContentsEntry], list[str]]:
 
 
 def _beside(options: dict[str, Any]) -> Beside:
-    """Take what completes the file out of *options*."""
+    """Remove from *options* those that complete the file, and return them."""
     from buildpush.settings.sources import Beside
 
     directory = options.pop("templates")
@@ -192,7 +192,7 @@ def pair(text: str, flag: str = "--var") -> tuple[str, str]:
 
 
 def _flags(options: dict[str, Any]) -> dict[str, Any]:
-    """Take the settings that flags set out of *options*."""
+    """Remove from *options* the settings that flags set, and return them."""
     names = [name for name in options if name.startswith("setting_")]
     given = {name.removeprefix("setting_"): options.pop(name) for name in names}
     return {name: _raw(value) for name, value in given.items() if value is not None and value != ()}

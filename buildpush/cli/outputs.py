@@ -29,13 +29,13 @@ _MARKS: Final = str.maketrans({one: f"\\{one}" for one in "\\`*_{}[]<>()#+!|~-"}
 
 
 def paths_in(env: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that *env* names and that are written; the log is none."""
+    """Return the output files that *env* names; the log is not one of them."""
     named = [*files(env, "outputs").values(), *files(env, "summary").values(), *files(env, "card").values()]
     return tuple(path for path in named if str(path) not in STREAMS)
 
 
 def leave(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_free: bool) -> None:
-    """Write what *results* led to into the files that *env* names.
+    """Write the outputs of *results* to the files that *env* names.
 
     Raises:
         BuildPushError: one cannot be written.
@@ -54,7 +54,7 @@ def leave(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_fre
 
 
 def _outputs(results: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
-    """Yield the outputs by name: what the last step led to that has one, and all images."""
+    """Yield the outputs by name: each value from the last step that has it, and all images."""
     last = next((result for result in reversed(results) if result.digest), None)
     if last and last.digest:
         yield "digest", last.digest
@@ -67,7 +67,7 @@ def _outputs(results: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
 
 
 def _for_github(name: str, value: str) -> str:
-    """Return an output as GitHub reads it; a value cannot end itself and begin another one."""
+    """Return an output as GitHub reads it; a value cannot end early and begin another output."""
     if value.splitlines() in ([], [value]):
         return f"{name}={value}\n"
     end = f"end_{secrets.token_hex(16)}"
@@ -89,7 +89,7 @@ def _as_words(name: str, value: str) -> str:
 
 
 def _summary(results: Sequence[RunResult]) -> list[str]:
-    """Return a table of what the registry has now, in Markdown; nothing where it has nothing."""
+    """Return a table, in Markdown, of what was pushed; the empty text if nothing was."""
     from buildpush.images.references import Reference  # here, since only a run that pushes asks for it
 
     rows: dict[tuple[str, str], tuple[list[Reference], Mapping[str, str]]] = {}

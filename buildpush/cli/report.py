@@ -28,7 +28,7 @@ _STDOUT = "-"
 
 @contextmanager
 def document_out(wanted: bool) -> Iterator[dict[str, Any]]:
-    """Give the document of a command to fill; if it is *wanted* it is printed however the block ends."""
+    """Yield the document of a command, to be filled in; if *wanted*, it is printed however the block ends."""
     document: dict[str, Any] = {"steps": []}
     try:
         yield document
@@ -41,7 +41,7 @@ def document_out(wanted: bool) -> Iterator[dict[str, Any]]:
 
 
 def as_json(document: dict[str, Any]) -> str:
-    """Return a document as JSON; halves of characters are escaped, or no program could read it, and controls."""
+    """Return a document as JSON; controls and halves of characters are escaped, so that every program can read it."""
     return escaped(json.dumps(redacted(document), indent=2, ensure_ascii=False))
 
 
@@ -114,7 +114,7 @@ def check_stdout(*, as_json: bool, digest_file: str | None) -> None:
 
 
 def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
-    """Refuse, before anything is done, receipts that could not be written; the digest of an earlier run goes."""
+    """Refuse receipts that could not be written, before anything is done, and remove the digest of an earlier run."""
     from buildpush.cli.outputs import paths_in
 
     own = [Path(digest_file)] if digest_file and digest_file != _STDOUT else []

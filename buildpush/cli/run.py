@@ -198,7 +198,7 @@ def _explain_advice(anchor: str, *, as_json: bool) -> None:
 
 
 def _explain_expression(text: str, loaded: Loaded, context: RunContext, *, as_json: bool) -> None:
-    """Show an expression as the first step of *loaded* has it; its parts are shown also where it has no value."""
+    """Show the value of an expression in the first step of *loaded*; its parts are shown even if it has no value."""
     from buildpush.cli import report
     from buildpush.reference.expression import Part, explain
 

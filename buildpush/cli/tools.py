@@ -62,7 +62,7 @@ def _show_build(name: str, number: str, project: str, **server: str | None) -> N
 
 
 def make_sandbox() -> click.Command:
-    """Return the command that serves until it is interrupted."""
+    """Return the command that runs the sandbox until it is interrupted."""
     from buildpush.sandbox import NAMED, UPLOADS
 
     options: list[click.Parameter] = [

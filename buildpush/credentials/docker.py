@@ -78,7 +78,7 @@ class Credential:
 
     @property
     def is_api_key(self) -> bool:
-        """Whether the access token is one of the old API keys, as jfrog-client-go tells them apart."""
+        """Whether the access token is one of the old API keys, by the rule of jfrog-client-go."""
         token = self.password.reveal()
         return self.kind == "access" and token.startswith(_API_KEY_START) and len(token) >= _API_KEY_LENGTH
 
@@ -130,7 +130,7 @@ class Keychain:
         self.notes: list[str] = []
 
     def find(self, host: str) -> Credential | None:
-        """Return what to log in to *host* with, or ``None``.
+        """Return the credential for *host*, or ``None``.
 
         Raises:
             SourceError: a file or variable with credentials cannot be read.

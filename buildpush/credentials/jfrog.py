@@ -1,4 +1,4 @@
-"""Where build-info goes, as whom, and under which name and number."""
+"""The Artifactory that a build-info goes to, the credential for it, and the name and number of the build."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _JFROG: Final = ".jfrog.io"
 
 @dataclass(frozen=True, slots=True)
 class ArtifactoryTarget:
-    """An Artifactory and who we are there.
+    """An Artifactory, and our credential for it.
 
     Attributes:
         url: ends in ``/artifactory/``.
@@ -153,7 +153,7 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
 
 
 def login_of_jfrog(env: Mapping[str, str]) -> dict[str, Credential]:
-    """Return who JFrog's variables say that we are at the host of ``JF_URL``, where its registry is as well."""
+    """Return the credential in JFrog's variables for the host of ``JF_URL``, which may also be a registry."""
     bounds = _jfrog_bounds(env)
     way = next(ambient_credentials(env), None)
     if way is None or isinstance(bounds, Nearness):
@@ -179,7 +179,7 @@ def _jfrog_hint(host: str) -> str:
 def push_credential(
     host: str, credential: Credential, by: Nearness, connector: Connector | None, address: NamedHost
 ) -> BoundCredential:
-    """Return the push's credential, for the server that is its registry.
+    """Return the credential of the push, for an Artifactory that is also its registry.
 
     Args:
         host: of the registry.
@@ -227,6 +227,6 @@ def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
 
 
 def default_build_number(facts: Facts) -> tuple[str, str]:
-    """Return the run's number, and its source; moves the counter on where no CI system has one."""
+    """Return the run's number, and its source; advances the counter if no CI system gives a number."""
     source = ci(facts.env).name or ("the CI system" if ci(facts.env).number else "the counter on this machine")
     return str(facts.lookup(("pipeline", "sequenceId"))), source

@@ -152,7 +152,7 @@ def is_same_server(one: str, other: str) -> bool:
 
 
 def how_to_set(setting: Setting, by: Nearness, value: str) -> str:
-    """Return the hint how a source as near as *by* sets *setting* to *value*."""
+    """Return a hint that says how a source as near as *by* sets *setting* to *value*."""
     variable = setting.variables[0] if setting.variables else setting.key
     in_file = f"{variable}: {value} under envVariables" if setting.place == "env" else f"{setting.key}: {value}"
     ways = {

@@ -155,7 +155,7 @@ class Vault:
         return read_secret(path, f"file:{path}")
 
     def _places(self, variable: str) -> str:
-        """Return in words where a secret was searched."""
+        """Return in words where a secret was searched for."""
         files = f"{self.directory} has no file of that name" if self.directory else "--secrets gives no directory"
         listed = "the connectors file does not list it" if self.references else "no connectors file lists it"
         return f"{variable} is not set, {files}, {listed}"

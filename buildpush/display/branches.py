@@ -19,7 +19,7 @@ def branch_of(event: Event) -> tuple[str, Event]:
 
 
 class BranchTable:
-    """The branches that run at the same time, in the order in which they were heard of."""
+    """The branches that run at the same time, in the order of their first events."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -27,7 +27,7 @@ class BranchTable:
         self._begun: dict[str, float] = {}
 
     def add(self, branch: str, event: Event) -> bool:
-        """Take the state of *branch* if *event* is one, and return whether it is."""
+        """Store *event* as the state of *branch* if it is one, and return whether it is."""
         if not isinstance(event, BranchState):
             return False
         self._states[branch] = event
@@ -40,7 +40,7 @@ class BranchTable:
 
     @property
     def is_over(self) -> bool:
-        """Whether none is under way."""
+        """Whether no branch is running."""
         return not any(one.state in _UNDER_WAY for one in self._states.values())
 
     def rows(self) -> Iterator[tuple[str, str, str, str]]:

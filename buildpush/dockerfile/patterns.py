@@ -52,7 +52,7 @@ class Pattern:
 
     @cached_property
     def fits(self) -> Matcher:
-        """Tells whether a path, with ``/`` between its parts, matches the pattern.
+        """Returns whether a path, with ``/`` between its parts, matches the pattern.
 
         Raises:
             ContextError: its regular expression is malformed; like Docker, we find that out only when it is used.
@@ -243,7 +243,7 @@ def read_patterns(texts: Iterable[str]) -> Patterns:
 
 
 def _compiled(pattern: str) -> Matcher:
-    """Return a function that tells whether a path matches *pattern*.
+    """Return a function that returns whether a path matches *pattern*.
 
     Raises:
         ValueError: its regular expression is malformed.

@@ -101,7 +101,7 @@ class DockerfileAdvice:
     """The traps of a Dockerfile.
 
     Attributes:
-        refused: the rules by which the file itself wants to be refused, with ``# check=error=true``.
+        refused: the rules for which the file itself asks to be refused, with ``# check=error=true``.
     """
 
     traps: tuple[Trap, ...] = ()
@@ -109,7 +109,7 @@ class DockerfileAdvice:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckDirective:
+class Check:
     """What a ``check`` directive asks for."""
 
     everything: bool = False
@@ -117,7 +117,7 @@ class CheckDirective:
     error: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> CheckDirective | None:
+    def parse(cls, text: str) -> Check | None:
         """Return what *text* asks for, such as ``skip=RuleA,RuleB;error=true``; ``None`` where BuildKit refuses it."""
         options: dict[str, str] = {}
         for part in text.strip().split(";", 2) if text.strip() else ():
@@ -156,15 +156,13 @@ def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> Dock
     return DockerfileAdvice(traps, tuple(refused))
 
 
-def _check(file: Dockerfile, request: BuildRequest) -> CheckDirective:
+def _check(file: Dockerfile, request: BuildRequest) -> Check:
     """Return what the file's directive asks for, or the build argument that comes before it."""
     options = request.build_args.get(_ARGUMENT, (file.check or "").partition(" ")[0])
-    return (
-        CheckDirective.parse(options) or CheckDirective()
-    )  # BuildKit refuses a malformed one, and other builders ignore it
+    return Check.parse(options) or Check()  # BuildKit refuses a malformed one, and other builders ignore it
 
 
-def _traps(found: BuildWalk, check: CheckDirective, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
+def _traps(found: BuildWalk, check: Check, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
     for rule in RULES:
         if check.silences(rule.name):
             continue
@@ -179,11 +177,11 @@ def _traps(found: BuildWalk, check: CheckDirective, missing: Callable[[], frozen
             yield Trap(rule.name, line, f"{found.dockerfile.where(line)}: {rule.name}: {words}", rule.buildkit)
 
 
-def _check_above(instruction: Instruction) -> CheckDirective:
+def _check_above(instruction: Instruction) -> Check:
     """Return what a comment above the instruction asks for; the first directive counts."""
     matches = (_DIRECTIVE.match(comment) for comment in instruction.comments)
     options = next((match[1] for match in matches if match), "")
-    return CheckDirective.parse(options) or CheckDirective()
+    return Check.parse(options) or Check()
 
 
 def _steps_of(found: BuildWalk, *names: str) -> Iterator[ExpandedInstruction]:

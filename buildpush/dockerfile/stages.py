@@ -130,7 +130,7 @@ def source(
 def mounted(
     dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str] = _NONE
 ) -> StageSource:
-    """Return what ``from=NAME`` of a mount in *stage* means; as :func:`source`, but for numbers.
+    """Return what ``from=NAME`` of a mount in *stage* means; as :func:`source` does, except for numbers.
 
     Only buildah counts stages there; for BuildKit, a number is the name of an image.
 
@@ -231,7 +231,7 @@ def _circle(dockerfile: Dockerfile, path: list[int], takes: Mapping[int, Mapping
 def needed(
     dockerfile: Dockerfile, target: str | None, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
 ) -> tuple[BuildStage, ...]:
-    """Return the stages that building *target* takes, in file order.
+    """Return the stages that building *target* needs, in file order.
 
     Args:
         dockerfile: as parsed.

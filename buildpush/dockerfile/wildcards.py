@@ -15,7 +15,7 @@ from buildpush.foundation.regex import regex
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """Return a function that tells whether a path matches *pattern*.
+    """Return a function that returns whether a path matches *pattern*.
 
     Raises:
         ContextError: it is malformed.

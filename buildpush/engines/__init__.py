@@ -56,7 +56,7 @@ class Tools:
         scratch: directory for temporary directories; the system's by default.
         layers: directory of the layers that are kept between builds.
         settings: values of the settings that only one engine acts on, by name.
-        platform: of this machine; found out if not given.
+        platform: of this machine; determined if not given.
         now: seconds since 1970.
     """
 

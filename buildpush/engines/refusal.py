@@ -38,7 +38,7 @@ def refuse_unsupported(engine: Engine, request: BuildRequest, candidates: Iterab
 
 
 def refusal_of(engine: Engine, request: BuildRequest) -> str | None:
-    """Return what of *request* the engine does not support, be it an instruction or the value of a setting."""
+    """Return the part of *request* that the engine does not support: an instruction, or the value of a setting."""
     try:
         return engine.refuses(request)
     except UnsupportedError as error:

@@ -59,14 +59,14 @@ def _value(
 
 
 def _variable(name: str, meaning: str, origin: str = "") -> BuiltIn:
-    """Return the row of a name that only CI variables have, or the file, which is asked before."""
+    """Return the row of a name whose value comes from the file, or else only from CI variables."""
     variables = ", ".join(dict.fromkeys(one for those in all_variables_of(name).values() for one in those))
     reason = f"no CI variable gives it ({variables})" if variables else "nothing here gives it"
     return BuiltIn(meaning, _value(name, reason), origin)
 
 
 def _same(name: str, meaning: str) -> BuiltIn:
-    """Return the row of a name that stands for the same as another."""
+    """Return the row of a name that has the value of another name."""
     return BuiltIn(meaning, lambda facts: facts.lookup(tuple(name.split("."))), name, (name,))
 
 
@@ -180,7 +180,7 @@ def _build_type(facts: Facts) -> str:
 
 
 def _by_trigger(name: str, answer: Callable[[Facts], Value]) -> Callable[[Facts], Value]:
-    """Return what gives *answer* where a trigger started the run."""
+    """Return a lookup that gives *answer* only if a trigger started the run."""
 
     def ask(facts: Facts) -> Value:
         if facts.lookup(("pipeline", "triggerType")) == "MANUAL":

@@ -15,7 +15,7 @@ _ADDRESSES: Final = frozenset({"codebase.repoUrl", "pipeline.executionUrl"})
 
 
 def value_of(name: str, env: Env) -> str:
-    """Return the value that the first CI system which has one gives for *name*, or an empty text.
+    """Return the value of *name* from the first CI system that has one, or an empty text.
 
     What a single variable says comes before what is made of several.
     """
@@ -76,7 +76,7 @@ def ci(env: Env) -> Ci:
 
 
 def revision_of(env: Env) -> Mapping[str, str]:
-    """Return the fields of :class:`Vcs` that CI variables say; the branch of a pull request is the one it is of."""
+    """Return the fields of :class:`Vcs` that CI variables give; the branch of a pull request is its source branch."""
     names = {
         "url": ("codebase.repoUrl",),
         "revision": ("codebase.commitSha",),

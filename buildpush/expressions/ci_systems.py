@@ -26,7 +26,7 @@ _AUTHOR: Final = regex(r"([^<>]*?) ?<([^<>]*)>\Z")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What is made of variables, or is what one of them says only now and then.
+    """A value that is computed from variables, or that one of them has only sometimes.
 
     Attributes:
         variables: those that it takes.
@@ -51,8 +51,8 @@ class CiSystem:
     Attributes:
         name: as its makers write it.
         marker: variable by which it is recognised.
-        values: lookups by the name in expressions that they give the value of, such as ``codebase.branch``.
-        files: variables that name the files which it reads after a step, and what belongs into each.
+        values: for each name in expressions, the lookup that gives its value, such as ``codebase.branch``.
+        files: variables that name the files which it reads after a step, and what belongs in each.
     """
 
     name: str
@@ -81,7 +81,7 @@ def _without(prefix: str, variable: str) -> Made:
 
 
 def _under(base: str, variable: str, path: str) -> Made:
-    """Return the lookup for the address that *path* and *variable* make under that in *base*."""
+    """Return the lookup for an address: the one in *base*, with *path* and the value of *variable* after it."""
     return Made(
         (base, variable),
         lambda env: f"{_address(env[base])}{path}{env[variable]}" if env.get(base) and env.get(variable) else "",

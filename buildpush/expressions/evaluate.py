@@ -93,7 +93,7 @@ def evaluate(template: Template | str, names: Names, *, field: str = "", seen: S
     Args:
         template: text, or what :func:`parse` made of it.
         names: the object that knows the names.
-        field: what an ``<+input>`` in this template is asked under, such as ``tags``.
+        field: name under which a value for ``<+input>`` in this template is given, such as ``tags``.
         seen: called with each part of it and its value, inner ones first.
 
     Raises:
@@ -332,7 +332,7 @@ class _Evaluation:
 
 
 def _key(step: KeyAccess | MethodCall) -> Expression | None:
-    """Return what gives the next part of a path; ``None`` for a call that is no ``get``."""
+    """Return what gives the next part of a path; ``None`` for a call other than ``get``."""
     if not isinstance(step, MethodCall):
         return step.key
     return step.arguments[0] if step.method == "get" and len(step.arguments) == 1 else None

@@ -60,9 +60,8 @@ class Facts:
         inputs: values given by flag, which beat all others: by name (``pipeline.sequenceId``; ``x`` for
             ``pipeline.variables.x``), or by the setting whose ``<+input>`` asks (``tags``).
         new_id: gives a fresh id.
-        steps: answers for what became of the steps of the run, asked with what is around who asks; ``None`` for a
-            path that is about no step.
-        around: identifiers of the stage and the groups that who asks is in.
+        steps: gives the value of a path about a step of the run, as seen from *around*; ``None`` for other paths.
+        around: identifiers of the stage and the groups around the step that asks.
         person: asks a person for an input; ``None`` where no one can be asked.
         note: called once for each name that has no value and becomes the empty text.
         strict: whether a name without a value is an error: here is what goes into an image, or its name.
@@ -94,7 +93,7 @@ class Facts:
         written: Mapping[str, str] | None = None,
         around: tuple[str, ...] | None = None,
     ) -> Facts:
-        """Return the facts of the same run with *scope* and *written* laid over: ``{"matrix": {"os": "linux"}}``."""
+        """Return the facts of the same run with *scope* and *written* put first: ``{"matrix": {"os": "linux"}}``."""
         return replace(
             self,
             around=self.around if around is None else around,
@@ -126,7 +125,7 @@ class Facts:
         return {name: self._memo[name] for name in names if name in self._memo}
 
     def recalling(self, known: Mapping[str, Value]) -> Facts:
-        """Return the same with the values of an earlier run, which this one goes on with."""
+        """Return the same facts with the values of an earlier run, which this one resumes."""
         return replace(self, _memo=dict(known))
 
     def given(self, field: str) -> Value:
@@ -173,7 +172,7 @@ class Facts:
     def _by_flag(self, path: tuple[str, ...]) -> Value:
         """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing.
 
-        A variable of the type Secret gets another secret by it, named by its ID: the text itself would be readable.
+        For a variable of the type Secret, the flag gives the ID of another secret: the text itself would be readable.
         """
         given = next((self.inputs[name] for name in flags_of(path) if name in self.inputs), None)
         name = ".".join(path)
@@ -196,7 +195,7 @@ class Facts:
             raise SecretError(message, hint=hint, setting=error.setting) from None
 
     def source(self, path: tuple[str, ...]) -> str:
-        """Return in words where :meth:`lookup` has the value of *path* from; it asks in the same order."""
+        """Return in words where the value of *path* comes from, in the order of :meth:`lookup`."""
         if flag := next((name for name in flags_of(path) if name in self.inputs), None):
             return f"--var {flag}"
         if self._in_scope(path) is not None:
@@ -313,7 +312,7 @@ def _descend(value: Value, rest: tuple[str, ...]) -> Value:
 
 
 def _inside(path: tuple[str, ...], names: Iterable[str]) -> str:
-    """Return what there is under the longest known beginning of *path*."""
+    """Return the value of *path* inside the value of its longest known beginning."""
     inside = [name for name in names if name.startswith(f"{path[0]}.") and name.count(".") <= _DEEPEST_NAMED]
     if inside:
         return f"known are {', '.join(inside)}"

@@ -167,7 +167,7 @@ class _TemplateParser:
         return self.text[begin : self.position]
 
     def _backslashes(self) -> str:
-        """Outside strings backslashes mean something only right before ``<+``."""
+        """Read backslashes outside strings: they mean something only right before ``<+``."""
         count = _end(_BACKSLASHES, self.text, self.position) - self.position
         self.position += count
         if not self.text.startswith("<+", self.position):
@@ -177,7 +177,7 @@ class _TemplateParser:
         return "\\" * (count // 2) + "<+" * is_literal
 
     def _escape(self) -> str:
-        """Inside strings; an unknown escape keeps its backslash, so that one for a pattern gets there."""
+        """Read an escape inside a string; an unknown one keeps its backslash, so that patterns get theirs."""
         self.position += 1
         if self.text.startswith("<+", self.position):
             self.position += len("<+")

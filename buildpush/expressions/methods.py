@@ -173,7 +173,7 @@ def _last_index_of(text: str, arguments: Arguments) -> Value:
 
 
 def _compare(text: str, other: str) -> int:
-    """Return how far apart the first letters are that differ, or else the lengths, as Java's ``compareTo``."""
+    """Return how far apart the first letters that differ are, or else the lengths, as Java's ``compareTo``."""
     pairs = zip(text, other, strict=False)
     return next((ord(one) - ord(two) for one, two in pairs if one != two), len(text) - len(other))
 
@@ -315,7 +315,7 @@ def functor(owner: str, method: str, arguments: Arguments) -> Value:
 
     Raises:
         AbsentError: no part of the text matches the pattern.
-        ExpressionError: unknown function, text that is no JSON, or a path that leads nowhere.
+        ExpressionError: unknown function, text that is not JSON, or a path that leads nowhere.
     """
     known = FUNCTIONS.get(owner, {})
     if method not in known:

@@ -128,7 +128,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 def join(pieces: Sequence[str | Secret]) -> str | Secret:
     """Return *pieces* as one text.
 
-    With a secret inside it is hidden as a whole: it would not be known later which part of it was the secret.
+    With a secret in it, all of it is hidden: later, it would not be known which part was the secret.
     """
     texts = [piece.reveal() if isinstance(piece, Secret) else piece for piece in pieces]
     methods.check_sum(*map(len, texts))
@@ -168,7 +168,7 @@ def negate(value: Value) -> int | float:
 
 
 def is_falsy(value: Value) -> bool:
-    """Return whether ``?:`` passes *value* over: empty, false, or zero."""
+    """Return whether ``?:`` takes its other side instead of *value*: for an empty value, false, or zero."""
     return not isinstance(value, Secret) and not value
 
 

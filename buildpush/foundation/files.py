@@ -36,7 +36,7 @@ def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iter
 def unwritable(path: Path, *, makes_directories: bool = False) -> str:
     """Return why no file can be written to *path*, a link followed, or nothing.
 
-    With *makes_directories*, who writes it makes the directories that it is in.
+    With *makes_directories*, missing directories above it do not matter, since the writer makes them.
     """
     if path.is_dir():
         return "is a directory"

@@ -1,4 +1,4 @@
-"""What Ctrl-C does to the main thread, for every other one."""
+"""Interrupts for threads other than the main one, which Ctrl-C interrupts."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def interrupt(thread: int) -> None:
 
 @contextmanager
 def _untraced() -> Iterator[None]:
-    """Let neither a debugger nor coverage follow the block.
+    """Run the block without tracing, by a debugger or by coverage.
 
-    While one thread has not heard of its interrupt, no other one that is traced goes on (Python 3.11): it could not end
+    While one thread has not received its interrupt, no other traced thread continues (Python 3.11): it could not end
     what the first one waits for.
     """
     tracer = sys.gettrace()
@@ -59,7 +59,7 @@ def _untraced() -> Iterator[None]:
 
 
 def take_back() -> None:
-    """Take back an interrupt that this thread has not heard of yet: it is raised here, and ends here.
+    """Take back an interrupt that this thread has not received yet: it is raised here, and ends here.
 
     It is not replaced by nothing: the flag of Python 3.11 that one is waiting would stay up for good, which costs time,
     and a thread that is traced would never go on.

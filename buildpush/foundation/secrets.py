@@ -108,7 +108,7 @@ def _bare(form: str) -> set[str]:
 
 
 def _spellings(value: str) -> Iterator[str]:
-    """Yield the forms in which *value* may turn up; what :func:`redact` reads through is not among them."""
+    """Yield the forms in which *value* may turn up; those that :func:`redact` decodes itself are left out."""
     raw = value.encode(errors="surrogatepass")
     if "\n" in value.strip():
         yield from (line.strip() for line in value.splitlines() if len(line.strip()) >= _SHORTEST_LINE)
@@ -229,7 +229,7 @@ def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
 
 
 def _readings(text: str, way: _Decoding) -> Iterator[str]:
-    """Yield *text* without controls, then what it writes, and what that writes again, until it writes nothing else."""
+    """Yield *text* without controls, then decoded once, twice and so on, until nothing is left to decode."""
     text = way[0].sub("", text)
     yield text
     for depth in range(1, _DEEPEST + 1):
@@ -283,7 +283,7 @@ _MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
 
 
 def _whence(text: str, way: _Decoding, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
-    """Yield where *text* writes one of the *forms*, which its reading at that *depth* has."""
+    """Yield where *text* encodes one of the *forms*, which appears when it is decoded to that *depth*."""
     reading, spans = text, _spans(text)
     for step in range(depth):
         reading, spans = _read(reading, spans, _step(way, step))
@@ -291,7 +291,7 @@ def _whence(text: str, way: _Decoding, depth: int, forms: list[str]) -> Iterator
 
 
 def _places(forms: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
-    """Yield from where to where *text* has one of the *forms*, also where several overlap."""
+    """Yield the span of each of the *forms* in *text*, also where several overlap."""
     for form in forms:
         at = text.find(form)
         while at >= 0:
@@ -317,7 +317,7 @@ def _spans(text: str) -> _Spans:
 
 
 def _read(text: str, spans: _Spans, way: re.Pattern[str]) -> tuple[str, _Spans]:
-    """Return what *text* writes, and for each of its characters from where to where the first text writes it."""
+    """Return the decoded *text*, and for each of its characters the span of the original that encodes it."""
     pieces: list[str] = []
     whence: _Spans = []
     done = 0

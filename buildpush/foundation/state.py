@@ -159,7 +159,7 @@ def write_held(path: Path, text: str) -> int:
 
 
 def _settle(directory: Path) -> None:
-    """Let the names in *directory* survive a power cut; a file system that cannot promise it is not an error."""
+    """Make the names in *directory* survive a power cut; a file system that cannot promise it is not an error."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:

@@ -111,7 +111,7 @@ class Lines:
             self._rest, self._skips = "", True
 
     def flush(self) -> None:
-        """Nothing is kept but the line that is not whole yet."""
+        """Do nothing: only the incomplete line is kept, until its end arrives."""
 
     def close(self) -> None:
         """Take what is left as the last line."""

@@ -368,7 +368,7 @@ class Http:
     def check_lead(self, before: Address, there: Address, method: str = "GET") -> None:
         """Check that a server at *before* may make us send *method* to *there*.
 
-        How near a server is, is known once it was connected to: a name may belong to a host in this network.
+        How near a server is becomes known when it is connected to: a name may belong to a host in this network.
 
         Raises:
             AddressError: it may not.

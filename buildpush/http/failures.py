@@ -21,7 +21,7 @@ PROXY_LOGIN: Final = 407
 
 
 class Broken(Exception):  # noqa: N818 - never leaves this module
-    """No answer came; *final* says that asking again would not help, *reached* that bytes may have arrived.
+    """No answer came; *final* says that another try would not help, *reached* that bytes may have arrived.
 
     *plain* says that a host without TLS would have done the same.
     """

@@ -26,7 +26,7 @@ class ForwardReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Put the next bytes into *buffer*, and return how many; it raises what ``read`` raises."""
+        """Put the next bytes into *buffer*, and return their number; errors are those of ``read``."""
         block = self.read(len(buffer)) or b""
         buffer[: len(block)] = block
         return len(block)
@@ -45,7 +45,7 @@ class BlockReader(ForwardReader):
         self._position = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next *size* bytes, all that are left where it is negative."""
+        """Return the next *size* bytes, or all that are left if it is negative."""
         parts = list(self._parts(size))
         if len(parts) != 1:
             return b"".join(parts)

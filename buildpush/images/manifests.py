@@ -209,7 +209,7 @@ def pick(index: Manifest, platform: Platform, what: str, there: Sequence[Descrip
 
     Args:
         index: of several images.
-        platform: the one that is wanted.
+        platform: the one to return.
         what: what has the index, for messages.
         there: the images that *what* has, where some may be missing.
 

@@ -80,7 +80,7 @@ class Layer:
 
     Attributes:
         created_by: the instruction that made it, for progress and history.
-        media_type: type of the bytes that the source's reader gives: ``OCI_LAYER`` for a plain tar,
+        media_type: type of the bytes from the source's reader: ``OCI_LAYER`` for a plain tar,
             with ``+gzip`` or ``+zstd`` (Docker: ``.gzip``) for bytes that are compressed already.
         diff_id: digest of the plain tar.
         digest: digest of the bytes that the reader gives.
@@ -113,7 +113,7 @@ class Layer:
 
     @property
     def packed(self) -> bool:
-        """Whether the reader gives compressed bytes that decompress to what the diff ID is of."""
+        """Whether the reader gives compressed bytes whose decompressed form has the diff ID."""
         return self.media_type.endswith(("gzip", "zstd"))
 
 

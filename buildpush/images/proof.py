@@ -17,7 +17,7 @@ _MOST: Final = 1024 * 1024
 
 
 def check_diff_id(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return a reader of the same bytes, which checks a layer against its diff ID where no other code does."""
+    """Return a reader of the same bytes that checks a layer against its diff ID, unless other code does."""
     if layer.diff_id is None or not needs_own_check(layer):
         return reader
     return cast("BinaryIO", DiffIdCheckingReader(reader, layer.diff_id, what))
@@ -33,7 +33,7 @@ def needs_own_check(layer: Layer) -> bool:
 
 
 def check_size_of(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return a reader of the same bytes, which stops where a layer has more or fewer than its source promised."""
+    """Return a reader of the same bytes that stops if a layer has more or fewer than its source promised."""
     return reader if layer.size is None else cast("BinaryIO", SizeCheckingReader(reader, layer.size, what))
 
 
@@ -53,7 +53,7 @@ class SizeCheckingReader(ForwardReader):
         self._what = what
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to *size* bytes, all that are left where it is negative.
+        """Return up to *size* bytes, or all that are left if it is negative.
 
         Raises:
             DigestError: there are more or fewer than promised.
@@ -91,7 +91,7 @@ class DiffIdCheckingReader(ForwardReader):
         self._what = what
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return up to *size* bytes, all that are left where it is negative.
+        """Return up to *size* bytes, or all that are left if it is negative.
 
         Raises:
             DigestError: they are damaged, or hold something other than promised.
@@ -110,7 +110,7 @@ class DiffIdCheckingReader(ForwardReader):
             self._refuse(f"is damaged: {error}", error)
 
     def _from_head(self, block: bytes) -> bytes:
-        """Return *block*, or nothing until there are enough bytes to tell how they are compressed."""
+        """Return *block*, or nothing until there are enough bytes to see how they are compressed."""
         if self._head is None:
             return block
         head = self._head + block

@@ -109,7 +109,7 @@ class Repository:
         """Parse *text* as a repository; without a host it is on Docker Hub.
 
         Raises:
-            BadNameError: *text* breaks the grammar, or carries a tag or digest.
+            BadNameError: *text* breaks the grammar, or has a tag or digest.
         """
         if "://" in text:
             message = f"{text!r} is an address, not a repository"

@@ -124,7 +124,7 @@ class Slice(ForwardReader):
         return block
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if not self.closed and self._file >= 0:
             os.close(self._file)
         super().close()

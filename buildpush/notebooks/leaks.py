@@ -19,7 +19,7 @@ def in_cells(cells: list[NotebookNode]) -> list[int]:
 
 
 def in_json(text: str) -> list[int]:
-    """Return the same of cells as JSON; used in a kernel, which may know secrets that no other process knows."""
+    """Return the same for cells as JSON; used in a kernel, which may know secrets that no other process knows."""
     import nbformat
 
     return in_cells([nbformat.from_dict(cell) for cell in json.loads(text)])  # type: ignore[no-untyped-call]

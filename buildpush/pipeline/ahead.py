@@ -1,4 +1,4 @@
-"""What can be known of all steps is checked before the first of them does anything."""
+"""Checks before a run: what can be known of all steps is checked before the first of them does anything."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Res
 
 
 def refuse_push(loaded: Loaded) -> None:
-    """Refuse a push that was asked for just now; one that the file or a variable asks for is for a run."""
+    """Refuse a push that was asked for in this call; one that the file or a variable asks for is meant for a run."""
     for written in (step.settings.get("push") for step in loaded.steps):
         if written and written.origin.kind in {"flag", "keyword"} and str(written.value).strip().lower() in TRUE:
             message = "a build pushes nothing"
@@ -81,7 +81,7 @@ def _check_stdin(steps: Iterable[Step]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pushes:
-    """What steps push, and write into files, that may run at the same time: of two equal ones one would be lost.
+    """The pushes and files of steps that may run at the same time: of two equal ones, one would be lost.
 
     Attributes:
         cwd: directory that relative paths start from.
@@ -108,14 +108,14 @@ class Pushes:
                 raise _overwriting(step, other, ("write", settings.tar_path), "tar_path")
 
     def _other(self, step: Step, made: str, progress: StatusSoFar) -> Step | None:
-        """Return the step that makes the same as *step*, and may run at the same time; keep *step* if none does."""
+        """Return the step that makes the same as *step* and may run at the same time; add *step* if there is none."""
         seen = self._seen.setdefault(made, [])
         seen.append((step, progress))
         return next((other for other, at in seen[:-1] if progress.beside(at)), None)
 
 
 def _overwriting(step: Step, other: Step, made: tuple[str, str], setting: str) -> SettingsError:
-    """Return the error of *step*, which pushes or writes what is *made* by *other* as well."""
+    """Return the error of *step*: *other* also pushes or writes *made*."""
     names = " or ".join(_names(step)) or "<+strategy.iteration>"
     what, hint = "iterations", f"write {names} into {'repo or tags' if setting == 'tags' else setting}"
     if step.where != other.where:

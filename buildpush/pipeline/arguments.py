@@ -1,4 +1,4 @@
-"""What callers in Python give, checked: Python does not look at types, and these functions say what they take."""
+"""The arguments of public functions, checked: Python does not check types, and messages name what is accepted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _R = TypeVar("_R")
 
 
 def takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Let people see each of *options* in the signature of a function, which refuses others as Python does."""
+    """Show each of *options* in the signature of a function, which refuses others as Python does."""
 
     def take(act: Callable[_P, _R]) -> Callable[_P, _R]:
         *positional, _ = signature(act).parameters.values()
@@ -79,7 +79,7 @@ def path_of(argument: str, value: OptionalPath) -> Path | None:
     """Return *value* as a path, if it is one.
 
     Raises:
-        SettingsError: it is of another type, or no path.
+        SettingsError: it is of another type, or not a path.
     """
     if value is None:
         return None
@@ -168,7 +168,7 @@ def read_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunCont
 
 
 def all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: Choice) -> Loaded:
-    """Return the chosen steps of *file*, with notes about places to look things up in that nothing asks for."""
+    """Return the chosen steps of *file*, with notes about variables, secrets and connectors that nothing uses."""
     from buildpush.settings.lookups import with_lookup_notes
 
     loaded = read_steps(file, settings, context, choice)
@@ -176,7 +176,7 @@ def all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunConte
 
 
 def one_step(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: Choice) -> Loaded:
-    """Return the only step of *file*, or the one that is asked for, which must not stand in a loop."""
+    """Return the only step of *file*, or the one that is asked for, which must not be in a loop."""
     from buildpush.pipeline.loops import is_in_loop
 
     loaded = all_steps(file, settings, context, choice)

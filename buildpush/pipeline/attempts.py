@@ -1,4 +1,4 @@
-"""The attempts of a step: it is run, and where it fails its failure strategies say what follows."""
+"""The attempts of a step: it is run, and its failure strategies decide what follows a failure."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ _DEADLINE_REACHED: Final = _Decided("failed", "the time limit of what contains i
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """Runs steps, and does about a failure what its strategies ask for.
+    """Runs steps, and handles their failures as their failure strategies say.
 
     Attributes:
-        run: runs a step once, until a deadline.
+        run: runs a step once, up to a deadline.
         facts: of the run; they answer the conditions of retries.
         log: gets each decision.
         wait: waits some seconds.
@@ -65,7 +65,7 @@ class Attempts:
     drop: Callable[[Outcome], object] = lambda _outcome: None
 
     def __call__(self, step: Step, progress: StatusSoFar) -> Outcome:
-        """Run *step* until it succeeds, or what the strategies or deadlines around it say ends it."""
+        """Run *step* until it succeeds, or its strategies or the deadlines around it end it."""
         began = self.now()
         return replace(self._until_done(step, progress), began=began)
 
@@ -143,7 +143,7 @@ class Attempts:
         return _Decided(VERDICT_BY_ACTION[action.type], about)
 
     def _retry(self, action: FailureAction, failed: _Failed) -> _Decided:
-        """Wait and begin again; when that is used up, or its condition is false, do what is to follow."""
+        """Wait and run the step again; when no retry is left, or the condition is false, take the action after that."""
         step, error, retried = failed.step, failed.error, failed.retried
         own = step.scope.get("step")
         about = {"retryCount": retried, **(own if isinstance(own, Mapping) else {}), "exitCode": exit_code(error)}
@@ -160,7 +160,7 @@ class Attempts:
         return _Decided("failed", f"Retry ({action.where}): {why}")
 
     def _retry_group(self, action: FailureAction, failed: _Failed) -> _Decided:
-        """Let the walk run the group again; when that is used up, the step has failed."""
+        """Let the walk run the group again; when no retry is left, the step has failed."""
         retried = failed.passes[-1]
         if retried >= action.retries:
             return _Decided("failed", f"RetryStepGroup ({action.where}): {action.retries} retries have failed")
@@ -188,7 +188,7 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A step that has failed, how often it and the groups around it were run again, and until when it may be."""
+    """A failed step, how often it and the groups around it were run again, and its deadline."""
 
     step: Step
     error: Exception
@@ -202,7 +202,7 @@ def _name(step: Step) -> str:
 
 
 def _again(step: Step, retried: int) -> Step:
-    """Return *step*, whose expressions know that it is run once more."""
+    """Return *step* with the number of its retries known to its expressions."""
     own = step.scope.get("step")
     known = own if isinstance(own, dict) else {}
     return replace(step, scope={**step.scope, "step": {**known, "retryCount": retried}})

@@ -89,7 +89,7 @@ def _state(outcomes: Iterable[Outcome]) -> State:
 
 
 class Turns:
-    """Lets one step at a time ask a person; *sink* hears when one is asked."""
+    """Lets one step at a time ask a person; *sink* gets an event when one is asked."""
 
     def __init__(self, sink: Sink = ignore) -> None:
         self._lock = threading.Lock()
@@ -97,7 +97,7 @@ class Turns:
         self._sink = sink
 
     def person(self, ask: AskPerson | None) -> AskPerson | None:
-        """Return what asks as *ask* does; who waits for their turn has less time then."""
+        """Return a function that asks as *ask* does, one person at a time; waiting for a turn uses up the time."""
 
         def asked(question: str, answers: Sequence[str], limit: timedelta) -> str | None:
             end = time.monotonic() + limit.total_seconds()
@@ -108,7 +108,7 @@ class Turns:
         return asked if ask else None
 
     def input(self, ask: AskInput | None) -> AskInput | None:
-        """Return what asks as *ask* does."""
+        """Return a function that asks as *ask* does, one at a time."""
 
         def asked(field: str, limits: str) -> str | None:
             with self._turn():
@@ -118,7 +118,7 @@ class Turns:
 
     @contextmanager
     def _turn(self, end: float = float("inf")) -> Iterator[bool]:
-        """Wait for the turn of this thread until *end*, and give whether it has come."""
+        """Wait until *end* for the turn of this thread, and yield whether it came."""
         try:
             if is_ours := self._take(end):
                 self._sink(Asking(begins=True))
@@ -146,7 +146,7 @@ def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
 
     Where one raises, or this thread is interrupted, the others are interrupted; when this returns, no thread is left.
     """
-    group = _ThreadGroup(list(acts))
+    group = _Group(list(acts))
     threads = [
         threading.Thread(target=group.work, name=f"buildpush-branch-{number}", daemon=True)
         for number in range(min(most, len(acts)))
@@ -166,8 +166,8 @@ def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _ThreadGroup:
-    """Acts that wait for a thread, and the threads that are at one, each with whether it was interrupted."""
+class _Group:
+    """Functions that wait for a thread, and the threads that run one, each with whether it was interrupted."""
 
     waiting: list[Callable[[], object]]
     busy: dict[int, bool] = field(default_factory=dict)
@@ -175,7 +175,7 @@ class _ThreadGroup:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def work(self) -> None:
-        """Do one act after the other, as long as there are any."""
+        """Run one function after the other, as long as there are any."""
         goes_on = True
         while goes_on:
             try:
@@ -189,9 +189,10 @@ class _ThreadGroup:
                 self.end()
 
     def join(self, threads: Iterable[threading.Thread]) -> None:
-        """Wait until all is done, and the threads have ended.
+        """Wait until all functions and threads have ended.
 
-        An interrupted ``Thread.join`` takes a thread for ended that is not (Python 3.11, gh-89437): so it comes last.
+        An interrupted ``Thread.join`` takes a running thread for an ended one (Python 3.11, gh-89437): so it comes
+        last.
         """
         while self.waiting or self.busy:
             time.sleep(_POLL_SECONDS)
@@ -200,7 +201,7 @@ class _ThreadGroup:
                 thread.join()
 
     def end(self) -> None:
-        """Begin no other act, and interrupt those under way."""
+        """Begin no further function, and interrupt those that are running."""
         with self.lock:
             self.waiting.clear()
             others = [thread for thread, is_interrupted in self.busy.items() if not is_interrupted]
@@ -209,7 +210,7 @@ class _ThreadGroup:
                 interrupt(thread)
 
     def notes(self) -> tuple[str, ...]:
-        """Return what is to be known of the acts that were interrupted, such as the tags that are pushed."""
+        """Return the notes of the functions that were interrupted, such as the tags that are pushed."""
         return tuple(note for error in self.errors for note in getattr(error, "__notes__", ()))
 
     def _next(self) -> Callable[[], object] | None:

@@ -1,4 +1,4 @@
-"""What an engine has built, read: the layers that are of its base, and all of it once."""
+"""Reads what an engine has built: the layers of its base image, and all of it once."""
 
 from __future__ import annotations
 

@@ -27,15 +27,15 @@ class StatusSoFar:
     Attributes:
         stage_failed: whether a step of the same stage has failed.
         pipeline_failed: whether anything has failed.
-        reason: why nothing is run any more; empty as long as something may be.
-        strategies: failure strategies of all that is around, the nearest first.
-        deadlines: of all that is around and has a time-out.
+        reason: why nothing more is run; empty as long as something may be.
+        strategies: failure strategies of everything around the step, the nearest first.
+        deadlines: of everything around the step that has a time-out.
         runs: how many times the loops around it run it in all.
         place: identifiers of the stage and the groups that it is in.
         open: in a plan, conditions around it that only the run decides.
         passes: how often each group around it has been run before, the nearest last.
         before: failed attempts of steps when the groups around them were run before.
-        branches: in which of the branches that may run at the same time it is: what makes them, and the number.
+        branches: the branches that it is in: what they belong to, and the number of the branch.
     """
 
     stage_failed: bool = False
@@ -66,7 +66,7 @@ def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts) ->
         facts: answer the expressions in the condition.
 
     Raises:
-        LaterError: in a plan, what it asks is known after a step has run.
+        LaterError: in a plan, its value is known only after a step has run.
         ExpressionError: the condition has no answer; that never counts as true, nor as false.
     """
     return progress.reason or _by_status(condition, progress) or _by_expression(condition, facts)

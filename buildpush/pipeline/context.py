@@ -82,7 +82,7 @@ class Hosts:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """On Ctrl-C, break the connections first: workers that wait for a host end at once, and clean up."""
+        """On Ctrl-C, break the connections first, so that threads that wait for a host end at once and clean up."""
         try:
             with stoppable(self.http.cancel):
                 yield
@@ -109,8 +109,8 @@ class RunContext:
         notes: of the whole file; the result of each step repeats them.
         results: of the steps so far.
         kept: images that were built and not pushed, for later steps.
-        logins: who the steps so far are, for later steps.
-        values: what expressions know of the steps of the run.
+        logins: credentials of the steps so far, for later steps.
+        values: the values of steps that expressions may ask for.
         receipts: files that tell what was pushed.
         starts: gives each build a start of its own.
         known: values of built-in names that an earlier run had, if it is resumed.
@@ -151,7 +151,7 @@ class RunContext:
         secrets: str | Path | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> RunContext:
-        """Return the context of this process, but for what is given."""
+        """Return the context of this process, except for what is given."""
         return cls(
             env=dict(os.environ if env is None else env),
             cwd=Path(cwd).absolute() if cwd else _working_directory(),
@@ -267,7 +267,7 @@ class RunContext:
 
     @cached_property
     def _lasting(self) -> ExitStack:
-        """What stays until the end of the whole run."""
+        """The exit stack of the whole run."""
         return self._stack.enter_context(ExitStack())
 
     @cached_property
@@ -280,7 +280,7 @@ class RunContext:
 
     @cached_property
     def memory(self) -> Memory | None:
-        """The memory of earlier pushes, if it has a place; all goes well without it."""
+        """The memory of earlier pushes, or ``None`` if it has no place: nothing depends on it."""
         if self.dry:
             return None
         from buildpush.registry.memory import Memory
@@ -301,7 +301,7 @@ class RunContext:
     def http(self, plain: frozenset[str] = frozenset(), insecure: frozenset[str] = frozenset()) -> Http:
         """Return connections that follow the proxies and certificates of the environment; the same for the same hosts.
 
-        Hosts in *plain* are spoken to without TLS, those in *insecure* only where they speak none.
+        Hosts in *plain* are reached without TLS, those in *insecure* only if they do not offer it.
         """
         from buildpush.http.client import Http
         from buildpush.http.tls import certificates_in
@@ -341,7 +341,7 @@ class RunContext:
         return found
 
     def keychain(self, given: Mapping[str, Credential]) -> Keychain:
-        """Return the keychain that knows the *given* credentials, people's own files, and JFrog's variables."""
+        """Return the keychain with the *given* credentials, those of people's own files, and JFrog's variables."""
         from buildpush.credentials.docker import Keychain
 
         last: Mapping[str, Credential] = {}

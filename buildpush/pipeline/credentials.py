@@ -1,4 +1,4 @@
-"""Who we are at the registries of a push or a copy: connectors, flags, the variables of a step, in this order."""
+"""The credentials of a push or a copy: from connectors, flags, and the variables of a step, in this order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
 def find_credentials(
     options: CopyOptions, destinations: Sequence[str], sources: Sequence[str], context: RunContext
 ) -> tuple[dict[str, Credential], frozenset[str]]:
-    """Return who we are, by host, and the hosts that are reached without TLS, as their connectors say.
+    """Return the credentials by host, and the hosts that are reached without TLS, as their connectors say.
 
     Hosts that are left out are looked up in Docker's own files.
     """
@@ -64,7 +64,7 @@ def _unused_variables(env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _connectors(options: CopyOptions, context: RunContext) -> Connectors | None:
-    """Return the connectors, or ``None`` where none are given: reading YAML takes longer than many a push."""
+    """Return the connectors, or ``None`` if none are given: reading YAML takes longer than many a push."""
     return context.connectors if context.connectors_file or options.connector_ref else None
 
 
@@ -110,7 +110,7 @@ def _hosts(
 def _unused_credentials(
     given: Credential, hosts: Sequence[str], chosen: Mapping[str, Connector], env: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield which credential has no effect: the *given* one, which is for *hosts*, or that of a connector."""
+    """Yield which credential has no effect: the *given* one, which is for *hosts*, or one of a connector."""
     if not hosts and not (given.source == _VARIABLE and env.get(_REGISTRY)):  # which a note has reported
         yield f"username and password, from {given.source}, have no effect: no registry is asked for anything"
     beaten = [chosen[host].identifier for host in hosts if host in chosen]
@@ -119,7 +119,7 @@ def _unused_credentials(
 
 
 def _unused_lookups(options: CopyOptions, context: RunContext, *, has_entries: bool, is_chosen: bool) -> Iterator[str]:
-    """Yield which places to look things up have no effect."""
+    """Yield which variables, secrets and connectors have no effect."""
     asks = isinstance(options.password, str) and "secret" in options.password
     if has_entries and not is_chosen:
         yield f"connectors has no effect: {context.connectors_file} has none for a registry of this command"
@@ -128,7 +128,7 @@ def _unused_lookups(options: CopyOptions, context: RunContext, *, has_entries: b
 
 
 def _given(options: CopyOptions, vault: Vault) -> Credential | None:
-    """Return who we are as the flags say, else as the variables that a step would read."""
+    """Return the credential that the flags give, or else the variables that a step would read."""
     if options.username is None and options.password is None:
         name, word = map(vault.env.get, _LOGIN)
         return Credential(name, Secret(word, _VARIABLE), _VARIABLE) if name and word else None
@@ -143,7 +143,7 @@ def _given(options: CopyOptions, vault: Vault) -> Credential | None:
 
 
 def follow_flag(flag: str, text: str, vault: Vault) -> Secret:
-    """Return the secret that a flag leads to; a bare word may well be the secret itself, and is not looked up."""
+    """Return the secret that a flag refers to; a plain word may be the secret itself, and is not looked up."""
     if not is_reference(text) and not is_expression(text):
         message = "the secret is given as plain text"
         raise SecretError(message, where=flag, hint=REFERENCE_HINT)

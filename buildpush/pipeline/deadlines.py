@@ -1,4 +1,4 @@
-"""Until when a stage or group may take, and what is left of that for a step."""
+"""The deadlines of stages and groups, and the time that they leave a step."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from buildpush.settings.written import WrittenValue
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The end of the time that a stage or group has.
+    """The moment at which the time of a stage or group is over.
 
     Attributes:
         end: by the clock of the walk, in seconds.
         limit: the whole time.
-        about: whose it is, such as ``the stage 'build'``.
+        about: what it is for, such as ``the stage 'build'``.
     """
 
     end: float
@@ -50,7 +50,7 @@ def shorter(own: timedelta | None, deadline: Deadline | None, now: float) -> tim
 
 
 def limited(own: timedelta | None, deadline: Deadline | None) -> AbstractContextManager[None]:
-    """Return what ends a block of a step: after its own time, or at *deadline* where that comes first."""
+    """Return a context that ends a step after its own time, or at *deadline* if that comes first."""
     limit = shorter(own, deadline, time.monotonic())
     if deadline is None or limit == own:
         return time_limit(own)

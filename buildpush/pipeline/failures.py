@@ -1,4 +1,4 @@
-"""What becomes of a step that has failed: its error types, the strategy that names one, and what that asks for."""
+"""What follows a failed step: its error types, the strategy that names one, and the action of that."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ _BY_CLASS: Final[tuple[tuple[type[Exception], frozenset[ErrorType]], ...]] = (
 
 
 def error_types(error: BaseException) -> frozenset[ErrorType]:
-    """Return the types of *error*, by itself or by what it comes from; none for an interrupt, which nothing follows."""
+    """Return the types of *error* and of its cause; none for an interrupt, which no strategy handles."""
     for one in _causes(error):
         if isinstance(one, CancelledError):
             return frozenset()
@@ -102,7 +102,7 @@ def strategies(written: WrittenValue | None, facts: Facts) -> tuple[FailureStrat
     """Return a list of failure strategies, with the expressions evaluated that *facts* answer.
 
     Raises:
-        SettingsError: it is none, or holds an expression without an answer.
+        SettingsError: it is not one, or holds an expression without an answer.
     """
     if written is None:
         return ()
@@ -110,7 +110,7 @@ def strategies(written: WrittenValue | None, facts: Facts) -> tuple[FailureStrat
 
 
 def check_in_group(lists: Iterable[Sequence[FailureStrategy]], step: Step) -> None:
-    """Refuse strategies of *step*, which is in no group, that would run its group again.
+    """Refuse strategies that would run the group of *step* again, which is in no group.
 
     Raises:
         SourceError: there is one in *lists*.
@@ -128,7 +128,7 @@ def check_in_group(lists: Iterable[Sequence[FailureStrategy]], step: Step) -> No
 
 
 def _answered(raw: Raw, origin: Origin, facts: Facts, path: Trail = ()) -> Raw:
-    """Return *raw* with its expressions evaluated, but for conditions, which are about a failure to come."""
+    """Return *raw* with its expressions evaluated, except conditions, which are about a later failure."""
     if isinstance(raw, dict):
         return {
             key: one if key == "condition" else _answered(one, origin, facts, (*path, key)) for key, one in raw.items()

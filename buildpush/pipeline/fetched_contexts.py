@@ -1,4 +1,4 @@
-"""Contexts that are not directories: a git repository, a tar of this machine, of the web, or from standard input.
+"""Contexts that are not local directories: a git repository, or a tar on this machine, the web or standard input.
 
 Each becomes a directory that is removed after the build, so that every engine can build from it.
 
@@ -56,7 +56,7 @@ class LocalContext:
 
 
 def is_elsewhere(text: str, cwd: Path) -> bool:
-    """Return whether the context *text* is not a directory, but something that one can be made of."""
+    """Return whether the context *text* is not a directory, but can be made into one."""
     return text == STDIN or is_git(text) or is_web(text) or (cwd / text).is_file()
 
 
@@ -69,7 +69,7 @@ def printable_context(text: str) -> str:
 def fetch_context(
     text: str, context: RunContext, most: int, limit: AbstractContextManager[None]
 ) -> Iterator[LocalContext]:
-    """Make a directory of the context *text*, and remove it in the end; git logs in by its own means.
+    """Make a directory of the context *text*, and remove it at the end; git uses its own logins.
 
     Args:
         text: as the setting says it.
@@ -148,7 +148,7 @@ def _cloned(text: str, root: Path, env: Mapping[str, str]) -> LocalContext:
 
 @dataclass(frozen=True, slots=True)
 class _Remote:
-    """A repository, and how git knows who we are there: by private files, since everybody may read its arguments.
+    """A repository, and the private files that hold our login: everybody may read the arguments of git.
 
     Attributes:
         url: without the user.
@@ -162,7 +162,7 @@ class _Remote:
 
 
 def _remote(url: str) -> _Remote:
-    """Return the repository at *url* and who we are there: the user in it, maybe a token that needs no password.
+    """Return the repository at *url* with the login in it, which may be a token that needs no password.
 
     The user's own helpers are asked first, with that user name. An account of SSH's is in the address for all to see.
     """
@@ -241,7 +241,7 @@ def _unpack(file: BinaryIO | IO[bytes], what: str, directory: Path, most: int) -
 
 
 def _within(tar: tarfile.TarFile, most: int, what: str) -> Iterator[tarfile.TarInfo]:
-    """Give the members of a tar, for as long as their bytes, and at least a KiB for each, are within *most*."""
+    """Yield the members of a tar as long as their bytes, and at least a KiB for each, are within *most*."""
     left = most
     for member in tar:
         left -= max(member.size, _LEAST)
@@ -276,7 +276,7 @@ def _may_be_put(member: tarfile.TarInfo, path: Path, target: Path, directory: Pa
 
 
 def _put_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
-    """Write a file or directory, with its mode and time; owners mean nothing in a context."""
+    """Write a file or directory, with its mode and time; owners have no meaning in a context."""
     if member.isdir():
         path.mkdir(exist_ok=True)
     else:

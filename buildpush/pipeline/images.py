@@ -1,4 +1,4 @@
-"""Images that exist already: pushed, copied, merged, given more names. Nothing is built, or changed unasked."""
+"""Images that exist already: pushed, copied, merged, tagged. Nothing is built, or changed without being asked for."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _open(origin: Location, clients: Clients, options: CopyOptions) -> AbstractC
 
 
 def _merge_images(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
-    """Return one index of all images, those of an index among them."""
+    """Return one index of all images, including those of an index."""
     images: dict[Platform, tuple[Location, Image]] = {}
     for origin, target in found.items():
         parts = target.images if isinstance(target, Index) else (target,)
@@ -143,7 +143,7 @@ def _tag(text: str, old: Reference) -> Tag:
 
 
 def _check_referrers(packing: Packing, *locations: Location) -> None:
-    """Refuse to take referrers along where there can be none, or where they would be about another image."""
+    """Refuse to copy referrers where there can be none, or where they would be about another image."""
     keepers = ", ".join(f"{row.name}:" for row in TRANSPORTS.values() if row.keeps_referrers)
     for location in locations:
         if not location.transport.keeps_referrers:
@@ -156,7 +156,7 @@ def _check_referrers(packing: Packing, *locations: Location) -> None:
 
 
 def repack(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
-    """Return the image without its manifest where *packing* changes it, and say what that means."""
+    """Return the image without its manifest if *packing* changes it, and report what that means."""
     if packing.compression is None and packing.media_types is None:
         return found
     images = found.images if isinstance(found, Index) else (found,)
@@ -184,7 +184,7 @@ def _step(
     names: Sequence[Reference],
     origins: Sequence[Location] = (),
 ) -> Iterator[Clients]:
-    """Open what the locations need, and close it at the end; Ctrl-C and the time limit break the connections first."""
+    """Open the clients that the locations need, and close them at the end; Ctrl-C or the time limit ends requests."""
     limit, log = options.limit(), context.log
     context.state.sweep(log)
     repositories = tuple(dict.fromkeys(name.repository for name in names))

@@ -23,7 +23,7 @@ class KeptImages:
     """Images of one run that were built and not pushed.
 
     Attributes:
-        asked: whether a step of the run pushes what exists already; otherwise none is kept.
+        asked: whether a step of the run pushes an existing image; otherwise none is kept.
         builders: the step that builds an image, by the name of the image.
         files: where it is.
         written: the image that is meant, by a name as the step writes it, without the host of its connector.
@@ -36,7 +36,7 @@ class KeptImages:
 
     @classmethod
     def of(cls, steps: Iterable[Step]) -> KeptImages:
-        """Return what is to be kept of *steps*, nothing yet."""
+        """Return the table for *steps*, still empty."""
         return cls(any("push_only" in step.settings for step in steps))
 
     def takes(self, order: ResolvedStep) -> bool:
@@ -44,20 +44,20 @@ class KeptImages:
         return self.asked and order.request is not None and not order.push and not order.tar
 
     def foresee(self, order: ResolvedStep, step: Step) -> None:
-        """Remember that *step* makes the image of *order*, if that is kept."""
+        """Remember that *step* builds the image of *order*, if that is kept."""
         if self.takes(order):
             self.builders.update(dict.fromkeys(map(str, order.references), step.name or step.identifier))
             self.written.update(_as_written(order))
 
     def new_file(self, order: ResolvedStep, step: Step, stack: ExitStack) -> Path:
-        """Return where the image of *order* is put; *stack* removes it in the end."""
+        """Return the file for the image of *order*; *stack* removes it at the end."""
         self.foresee(order, step)
         path = stack.enter_context(temporary(what="kept-")) / "image.tar"
         self.files.update(dict.fromkeys(map(str, order.references), path))
         return path
 
     def with_builder(self, order: ResolvedStep) -> ResolvedStep:
-        """Return *order* with the step of this run that builds what it pushes, if one does."""
+        """Return *order* with the step of this run that builds the image to push, if there is one."""
         source = order.source
         if source is None or source.image is None:
             return order
@@ -69,7 +69,7 @@ class KeptImages:
 
 
 def _as_written(order: ResolvedStep) -> Iterator[tuple[str, Reference]]:
-    """Yield the names of the image of *order* that a daemon would have for its ``repo``, each with its own."""
+    """Yield the names that a daemon would have for the image of *order* by its ``repo``, each with the full name."""
     with suppress(BadNameError):
         repository = Repository.parse(str(getattr(order.settings, "repo", "")))
         for reference in order.references:

@@ -1,4 +1,4 @@
-"""An error as a caller in Python reads it: flags become keywords, and a traceback shows the hint."""
+"""Errors for callers in Python: flags become keywords, and a traceback shows the hint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _R = TypeVar("_R")
 
 
 def with_keywords(act: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Let the errors of *act* name its keywords in place of the flags of the command line."""
+    """Make the errors of *act* name its keywords instead of the flags of the command line."""
     parameters = signature(act).parameters
     keywords = {f"--{name.replace('_', '-')}": f"{name}=" for name in parameters}
     if "variables" in parameters:

@@ -1,4 +1,4 @@
-"""One table of logins for a run: what a step knows of a host, later steps know as well."""
+"""One table of logins for a run: the credential that one step has for a host is there for later steps."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logins:
-    """Who the steps of a run are so far, by host; the first step that gives a login for a host counts.
+    """The credentials of a run so far, by host; the first step that gives one for a host counts.
 
-    A credential goes to a host again that it was given for, and to no other.
+    A credential is sent only to the host that it was given for.
     """
 
     by_host: dict[str, Credential] = field(default_factory=dict)
 
     def share(self, order: ResolvedStep) -> ResolvedStep:
-        """Return *order* with earlier steps' logins for hosts that it has none for, and keep its own for later ones."""
+        """Return *order* with the credentials of earlier steps for hosts that it has none for, and keep its own."""
         others = {host: one for host, one in self.by_host.copy().items() if host not in order.credentials}
         for host, one in {**_of_artifactory(order), **order.credentials}.items():
             if host not in order.unshared:
@@ -32,7 +32,7 @@ class Logins:
 
 
 def _of_artifactory(order: ResolvedStep) -> dict[str, Credential]:
-    """Return the step's own credential for Artifactory, whose registry is at the same host, if it has one."""
+    """Return the step's own credential for Artifactory, if it has one: the registry is at the same host."""
     target = order.artifactory
     if target is None or target.credential is None or target.way is None or target.way.ambient:
         return {}
@@ -40,7 +40,7 @@ def _of_artifactory(order: ResolvedStep) -> dict[str, Credential]:
 
 
 def _asked(order: ResolvedStep) -> list[tuple[str, str]]:
-    """Return the hosts that are asked as somebody, by their names among the sources of a plan."""
+    """Return the hosts that need a credential, by their names among the sources of a plan."""
     found = [("credentials", order.references[0].repository.host)] if order.references else []
     target = order.artifactory
     return [*found, ("artifactory credentials", target.host)] if target and target.credential is None else found

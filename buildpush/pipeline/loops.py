@@ -26,12 +26,12 @@ _EVALUATED_PER_ITERATION: Final = ("when",)
 
 @dataclass(frozen=True, slots=True)
 class Iterations:
-    """What a loop makes of the element it is at.
+    """The iterations of an element.
 
     Attributes:
         elements: the copies, in their order.
         at_once: how many run at the same time; ``None`` where the loop does not say it.
-        queued: how many of them are begun whatever became of the others.
+        queued: how many of them are started even if others have failed.
     """
 
     elements: tuple[Loopable, ...]
@@ -40,7 +40,7 @@ class Iterations:
 
 
 def loop_of(element: Step | Stage | StepGroup | Pipeline) -> WrittenValue | None:
-    """Return what *element* says as its ``strategy``; a pipeline has none."""
+    """Return the ``strategy`` of *element*; a pipeline has none."""
     if isinstance(element, Pipeline):
         return None
     if isinstance(element, Step):
@@ -49,13 +49,13 @@ def loop_of(element: Step | Stage | StepGroup | Pipeline) -> WrittenValue | None
 
 
 def is_in_loop(tree: tuple[Element, ...]) -> bool:
-    """Return whether a step of *tree* that is run, or what it is in, has a ``strategy``."""
+    """Return whether a step of *tree* that is run, or something around it, has a ``strategy``."""
     around = (part for step, path in leaves(tree) if step.runs for part in (step, *path))
     return any(loop_of(part) for part in around if not isinstance(part, Parallel))
 
 
 def first_iterations(tree: tuple[Element, ...], facts: Facts) -> tuple[Element, ...]:
-    """Return *tree* with the first iteration of each loop in its place, and all its steps with what is around them.
+    """Return *tree* with the first iteration of each loop in its place, and all steps with what is around them.
 
     A loop that is not known before a run stays as it is.
     """
@@ -98,7 +98,7 @@ def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iteration
 
 
 def _now(written: WrittenValue) -> WrittenValue:
-    """Return what is evaluated before the loop begins: all but its own condition, and the names of iterations."""
+    """Return what is evaluated before the loop begins: everything except its condition and the names of iterations."""
     if not isinstance(written.value, dict):
         return written
     value = {
@@ -127,7 +127,7 @@ def _scope(element: Loopable, iteration: Iteration, number: int, total: int) -> 
 
 
 def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str) -> Loopable:
-    """Return *element* as one iteration of it: the steps inside know it by the names that Harness gives it."""
+    """Return *element* as one iteration of it; the steps inside get the names that Harness gives it."""
     if isinstance(element, Step):
         settings = {name: one for name, one in element.settings.items() if name != "strategy"}
         return replace(_inside(element, scope, suffix, ("step", element.identifier), label), settings=settings)
@@ -144,7 +144,7 @@ def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str
 
 
 def _inside(step: Step, scope: Mapping[str, Value], suffix: str, loop: tuple[str, str], label: str) -> Step:
-    """Return *step* as it is in an iteration of a *loop*, given by its type and its identifier."""
+    """Return *step* as it is in an iteration of a *loop*, which is named by its type and identifier."""
     kind, identifier = loop
     facts = {**step.facts, "strategy.currentStatus": f"<+strategy.node.{identifier}.currentStatus>"}
     for key, text in ((f"{kind}.identifier", ""), (f"{kind}.name", label)):
@@ -164,7 +164,7 @@ def _inside(step: Step, scope: Mapping[str, Value], suffix: str, loop: tuple[str
 
 
 def _inner(scope: Mapping[str, Value], outer: Mapping[str, Value]) -> dict[str, Value]:
-    """Return *scope*, which lies over *outer*: axes of a matrix and variables of the loops around stay known."""
+    """Return *scope* put over *outer*: axes of a matrix and variables of outer loops stay known."""
     joined = {key: {**_mapping(outer.get(key)), **_mapping(scope[key])} for key in ("matrix", "env") if key in scope}
     return {**outer, **scope, **joined}
 

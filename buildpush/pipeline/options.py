@@ -1,4 +1,4 @@
-"""What may be asked of a push or a copy of an image that exists already."""
+"""The options of a push or a copy of an existing image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildpush.transfer.driver import Packing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CopyOptions:
-    """What can be asked of a push or a copy; by default an image arrives unchanged.
+    """The options of a push or a copy; by default an image arrives unchanged.
 
     Attributes:
         compression: of layers that are not compressed yet; the manifest is rewritten.
@@ -45,7 +45,7 @@ class CopyOptions:
     timeout: timedelta | str | None = None
 
     def packing(self) -> Packing:
-        """Return how to pack; all that is asked of the image is checked."""
+        """Return how to pack; every option about the image is checked."""
         check_text(
             compression=self.compression,
             media_types=self.media_types,
@@ -66,7 +66,7 @@ class CopyOptions:
         return Platform.parse(self.platform) if self.platform else None
 
     def limit(self) -> timedelta | None:
-        """Return the time limit."""
+        """Return the time limit, or ``None``."""
         if self.timeout is not None and not isinstance(self.timeout, timedelta):
             from buildpush.settings.kinds import duration_of
 
@@ -81,7 +81,7 @@ class CopyOptions:
         return self.timeout
 
     def insecure_hosts(self) -> frozenset[str]:
-        """Return the hosts that are spoken to without TLS."""
+        """Return the hosts that are reached without TLS."""
         if isinstance(self.insecure, str) or not isinstance(self.insecure, Collection):
             kind = "text" if isinstance(self.insecure, str) else f"a {type(self.insecure).__name__}"
             message = f"insecure is {self.insecure!r}, which is {kind} and not a list of hosts"

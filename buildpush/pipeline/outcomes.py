@@ -1,4 +1,4 @@
-"""What became of a step, and what later steps may ask of it."""
+"""The outcome of a step, and the outputs that later steps may ask for."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one step.
+    """The outcome of one step.
 
     Attributes:
         status: ``ignored`` if it failed and a failure strategy lets the run go on; ``planned`` where nothing is run.
@@ -70,7 +70,7 @@ class Outcome:
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """What later steps may ask of it by name."""
+        """The outputs that later steps may ask for by name."""
         return self.result.outputs if self.result else {}
 
     @property

@@ -35,27 +35,27 @@ class Output:
 
 
 def parse_output(text: str) -> Location:
-    """Return where images are written to; what cannot be written is refused before anything is built."""
+    """Return the output that *text* names; one that cannot be written is refused before anything is built."""
     location = parse(text)
     check_destination(location)
     return location
 
 
 def check_room(location: Location, steps: int) -> None:
-    """Refuse several *steps* at a *location* that holds one image."""
+    """Refuse several *steps* for a *location* that holds one image."""
     if steps > 1 and not location.holds_several:
         message = f"{location} holds one image, and {steps} steps would write theirs to it"
         raise SettingsError(message, hint="choose one with --step, or write an oci: directory")
 
 
 def output_of(order: ResolvedStep) -> Output | None:
-    """Return where a step writes its image to by itself: what its settings name."""
+    """Return the output that the settings of a step name."""
     return Output(Location(order.tar_kind, str(order.tar))) if order.tar else None
 
 
 @contextmanager
 def daemon_of(clients: Clients) -> Iterator[Daemon]:
-    """Give the Docker daemon that images are put into.
+    """Yield the Docker daemon that images are put into.
 
     Raises:
         EngineMissingError: it does not answer.
@@ -76,7 +76,7 @@ def load(image: Image | Index, references: Sequence[Reference], clients: Clients
 
 
 def output_of_build(step: Step, order: ResolvedStep, location: Location | None, sink: Sink) -> Output | None:
-    """Return where the image of a build without a push is written to, if anywhere, and tell *sink* what that means."""
+    """Return where the image of a build without a push is written, if anywhere, and report what that means."""
     if order.tar and location:
         name = "oci_layout_path" if order.tar_kind == "oci" else "tar_path"
         message = f"{name} and {location} are both destinations of the image"
@@ -103,7 +103,7 @@ def with_archive(request: BuildRequest, output: Output | None, sink: Sink) -> Bu
 
 
 def _packing(step: Step, order: ResolvedStep, location: Location, sink: Sink) -> Packing:
-    """Return how to pack for *location*: as far as someone asks for it."""
+    """Return how to pack for *location*; only settings that were given count."""
     written = {name: step.settings.get(name) for name in ("compression", "media_types")}
     by_flag = {name for name, one in written.items() if one and one.origin.kind in {"flag", "keyword"}}
     packing = Packing(

@@ -1,4 +1,4 @@
-"""What a run of a step would do, as people read it before anything is done."""
+"""The plan of a step: what a run would do, for people to read before anything is done."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run of one step would do; nothing of it is done.
+    """What a run of one step would do; nothing is done.
 
     Attributes:
         commands: what the engine would run, for people: ``private`` is a placeholder for the directory of credentials
@@ -98,7 +98,7 @@ class Plan:
             yield "note", note
 
     def _image_rows(self) -> Iterator[tuple[str, str]]:
-        """Yield where the image comes from and where it goes."""
+        """Yield the rows about where the image comes from and where it goes."""
         order = self.order
         if order.request:
             yield "engine", f"{self.engine}, because {self.reason}"
@@ -114,7 +114,7 @@ class Plan:
             yield "push" if order.push and (order.request or order.source) else "image", str(reference)
 
     def _value(self, name: str, written: WrittenValue) -> str:
-        """Return the value that counts; one without effect has become ``None``, and its text is returned."""
+        """Return the value in effect; a value without effect has become ``None``, and its text is returned."""
         value = getattr(self.order.settings, name, None)
         return _format_value(written.value if value is None else value)
 
@@ -148,11 +148,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class SkippedStep:
-    """A step that a run would not run, if all before it goes well, or of which only the run knows what it does.
+    """A step that a run would skip even if all before it succeeds, or for which only the run can decide.
 
     Attributes:
         reason: why.
-        waits: whether it depends on what an earlier step gives.
+        waits: whether it depends on a value of an earlier step.
     """
 
     step: Step
@@ -182,7 +182,7 @@ class SkippedStep:
 
 
 def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep, ...]:
-    """Return what a run of *loaded* would do if every step goes well, step by step."""
+    """Return what a run of *loaded* would do if every step succeeds, step by step."""
     values = StepValues(loaded.tree)
     kept = KeptImages.of(loaded.steps)
     dry = replace(context, dry=True, kept=kept, logins=Logins(), values=values)
@@ -212,7 +212,7 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
 
 
 def plan(step: Step, context: RunContext) -> Plan:
-    """Return what a run of *step* would do; it asks no host, moves no counter and leaves no file behind."""
+    """Return what a run of *step* would do; no host is asked, no counter is advanced, and no file is left behind."""
     dry = context if context.dry else replace(context, dry=True)
     with dry:
         dry.vault.remember()
@@ -258,7 +258,7 @@ def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None, images: Ite
 
 
 def _hosts_of_add(request: BuildRequest) -> tuple[str, ...]:
-    """Return the hosts of the web that ADD names, as they are written: variables are not replaced."""
+    """Return the hosts in the addresses of ADD, as written: variables are not replaced."""
     try:
         file = outline(request.dockerfile)
         stages = [stage for stage, _ in needed_for(file, request)]

@@ -1,4 +1,4 @@
-"""The build-info of one step: on disk before the registry has the image, and until Artifactory has the build-info.
+"""The build-info of one step: on disk from before its push until Artifactory has it.
 
 A run that is killed in between leaves a file, which the next run of the same build finishes, or the command
 ``build-info publish``: from what the registry holds by then.
@@ -172,7 +172,7 @@ class Publication:
 
 
 def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:
-    """Return what gives the record of a build that began at *started*, with its duration until it is asked."""
+    """Return a function that returns the record of a build that began at *started*, with its duration so far."""
     facts = cache(partial(build_record, order, context, started))  # which asks git
 
     def record() -> BuildRecord:
@@ -183,7 +183,7 @@ def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Cal
 
 
 def build_record(order: ResolvedStep, context: RunContext, started: datetime) -> BuildRecord:
-    """Return what the receipt cannot know: name and number of the build, its revision, what ran it."""
+    """Return the record of a build: its name and number, its revision, and the program that ran it."""
     from buildpush.artifactory import BuildRecord, VcsEntry, allowed_environment
 
     env, build, git = context.env, order.build, context.facts.git
@@ -202,7 +202,7 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
 
 
 def _may_be_named(error: PushError | AuthenticationError) -> bool:
-    """Return whether a push that failed so may have named the image all the same."""
+    """Return whether the push that failed with *error* may have named the image anyway."""
     return bool(error.pushed) or isinstance(error, UnreachableError)
 
 
@@ -225,7 +225,7 @@ def finish(
     sink: Sink,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Published:
-    """Publish a build-info that was kept, completed from what the registry holds if its push was cut off."""
+    """Publish a saved build-info, completed from what the registry has if its push was interrupted."""
     from buildpush.artifactory import publish
 
     info = pending.info if pending.pushed else as_pushed(pending.info, server, registry, sink)
@@ -266,7 +266,7 @@ class _NameState:
 
 
 def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Sink) -> BuildInfo:
-    """Return the part of *info* that the registry has: names that were never given are left out."""
+    """Return the part of *info* that the registry has: names that were never written are left out."""
     roots = tuple(_roots(info))
     answers = [(root, _state_of(root, registry, str(root.digest))) for root in roots]
     # Where the registry does not say, its Artifactory may.
@@ -329,7 +329,7 @@ def _is_visible(root: _Root, server: Artifactory) -> bool:
 
 
 def _relocated(info: BuildInfo, root: _Root, key: str, server: Artifactory) -> BuildInfo:
-    """Return *info* with the repository that the registry names: before the push, that could only be guessed."""
+    """Return *info* with the repository that the registry names: before the push, it could only be guessed."""
     from buildpush.artifactory import moved_home
 
     try:

@@ -1,4 +1,4 @@
-"""Files that tell later steps what was pushed, in the forms of Harness' plugins and of GitLab.
+"""Files that say what was pushed, for later steps, in the formats of Harness' plugins and of GitLab.
 
 Sources: drone-plugin-lib and drone-kaniko (``artifact``), buildx (``--metadata-file``), kaniko
 (``--image-name-with-digest-file``, ``--image-name-tag-with-digest-file``), GitLab (``artifacts:reports:dotenv``).
@@ -34,21 +34,21 @@ class Delivery:
 
 
 class Receipts:
-    """The files of a run: where several steps name one file, it holds what all of them have pushed."""
+    """The receipt files of a run: a file that several steps name holds what all of them have pushed."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._told: dict[tuple[str, Path], dict[Reference, Delivery]] = {}
 
     def remove(self, paths: Mapping[str, Path]) -> None:
-        """Remove those of an earlier run, so that they are not taken for this one's."""
+        """Remove those of an earlier run, so that they are not taken for those of this run."""
         with self._lock:
             for name, path in paths.items():
                 if (name, path) not in self._told:
                     path.unlink(missing_ok=True)
 
     def write(self, paths: Mapping[str, Path], delivery: Delivery) -> Iterator[str]:
-        """Add *delivery* to the files in *paths*, by the names of their settings; yield what they no longer hold.
+        """Add *delivery* to the files in *paths*, by the names of their settings; yield a note for what they lose.
 
         Raises:
             BuildPushError: a file cannot be written.
@@ -109,7 +109,7 @@ def _metadata(pushed: PushedImage | PushedIndex) -> dict[str, Any]:
 
 
 def _variables(known: Mapping[Reference, Delivery]) -> Iterator[tuple[str, str]]:
-    """Yield the variables by name: what the last step has pushed, and all images; GitLab reads no quotation marks."""
+    """Yield the variables by name: what the last step has pushed, and all images; GitLab reads no quotes."""
     last = list(known.values())[-1]
     yield "DIGEST", str(last.pushed.digest)
     yield "IMAGE", str(last.pushed.references[0])

@@ -1,6 +1,6 @@
 """The record of a run: one JSON document with every step, attempt, decision and reason, written after each step.
 
-It holds no secret, and is what ``--resume`` goes on from.
+It holds no secret; ``--resume`` continues from it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Write: TypeAlias = Callable[[dict[str, Any]], object]
 
 
 class RunRecord:
-    """What becomes of a run, step by step."""
+    """The record of a run, which is written step by step."""
 
     def __init__(self, loaded: Loaded, facts: Facts, began: datetime, write: Write) -> None:
         self._facts, self._write = facts, write
@@ -54,15 +54,15 @@ class RunRecord:
             self._write(self._document("RUNNING", None))
 
     def add(self, outcome: Outcome, result: RunResult, place: Place) -> None:
-        """Keep what became of a step."""
+        """Add the outcome of a step."""
         self._add(outcome.step, outcome.state, result, place, outcome.reason)
 
     def interrupt(self, step: Step, result: RunResult, place: Place) -> None:
-        """Keep that a step was interrupted, with what it has achieved."""
+        """Record that a step was interrupted, and what it had achieved."""
         self._add(step, "ABORTED", result, place, "it was interrupted")
 
     def end(self, state: str, ended: datetime) -> None:
-        """Keep how the run has ended."""
+        """Record how the run ended."""
         with self._lock:
             self._write(self._document(state, ended))
 
@@ -92,7 +92,7 @@ class RunRecord:
 
 
 def as_text(document: Mapping[str, Any]) -> str:
-    """Return a record as it is written."""
+    """Return a record as the text that is written."""
     return json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -100,7 +100,7 @@ def settings_text(step: Step, facts: Facts) -> dict[str, str]:
     """Return the settings that say what *step* makes, evaluated, as text without secrets.
 
     Raises:
-        LaterError: in a plan, one is known after an earlier step has run.
+        LaterError: in a plan, one is known only after an earlier step has run.
         SettingsError: one cannot be evaluated.
     """
     settings = evaluate(step, facts)
@@ -116,7 +116,7 @@ def _plain(value: object) -> str | list[str] | dict[str, str]:
 
 
 def _in_brackets(value: object) -> str:
-    """Return a list or a map as a step file may have it on one line."""
+    """Return a list or a map on one line, as a step file may have it."""
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -125,13 +125,13 @@ def _in_brackets(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """The record of an earlier run, which this one goes on with.
+    """The record of an earlier run, which this one resumes.
 
     Attributes:
         path: of the record.
         facts: values that built-in names had.
         steps: its rows, by place; steps without an identifier may have one place.
-        unnamed: where the steps are written that have one place in the file as it is now.
+        unnamed: where each step without an identifier is written in the file as it is now.
     """
 
     path: Path
@@ -177,7 +177,7 @@ _HINT: Final = "run it without --resume, or set it as it was"
 
 
 def _lasts(result: Mapping[str, Any]) -> bool:
-    """Return whether what a step has made is still there: an image that was only kept for its run is not."""
+    """Return whether the image of a step still exists: one that was kept only for its run does not."""
     tar = (result.get("outputs") or {}).get("IMAGE_TAR_PATH")
     return bool(result.get("references") or result.get("build")) or bool(tar and Path(tar).exists())
 
@@ -186,7 +186,7 @@ def read_record(path: Path) -> dict[str, Any]:
     """Return the record of a run.
 
     Raises:
-        SettingsError: it cannot be read, or is none.
+        SettingsError: it cannot be read, or is not a record.
     """
     try:
         document = parse(path.read_bytes())
@@ -219,7 +219,7 @@ def _is_row(row: Any) -> bool:
 
 
 def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) -> Resumed:
-    """Return the run that is gone on with: that of *record*, or the last one of the same file in *directory*.
+    """Return the run that is resumed: that of *record*, or the last one of the same file in *directory*.
 
     Raises:
         SettingsError: there is none, it has succeeded, or it was about another file or commit.

@@ -1,4 +1,4 @@
-"""From a written step to what is to be done: expressions evaluated, a context elsewhere fetched, effects checked."""
+"""From a written step to an order: expressions are evaluated, a remote context is fetched, settings are checked."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def resolve_step(
     stack: ExitStack | None = None,
     deadline: Deadline | None = None,
 ) -> ResolvedStep:
-    """Return what is to be done for *step*.
+    """Return the order for *step*.
 
     Args:
         step: as written.
@@ -83,7 +83,7 @@ def _local(
 
 
 def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterator[str]:
-    """Yield which settings have no effect; of a build that pushes nothing, its command says the rest."""
+    """Yield which settings have no effect; for a build without a push, its command reports the rest."""
     if not isinstance(order.settings, BuildAndPush):
         return
     used = {*TAGGING, "allow_nondistributable_artifacts"} if kept else set()
@@ -94,7 +94,7 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterato
 
 
 def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[str]:
-    """Yield that a login of base images has no effect, because none lies at its host."""
+    """Yield that a login for base images has no effect, because no base image is at its host."""
     names = sorted(name for name in explicitly_set(settings) if name.startswith("base_image_") and name != _CONNECTORS)
     host = base_image_host(settings)
     found = {image.repository.host for image in pulled_images(order.request)} if order.request else set()
@@ -105,7 +105,7 @@ def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[st
 
 
 def _opens_base_images(order: ResolvedStep) -> bool:
-    """Return whether a base image lies at a host that we have a login for."""
+    """Return whether a base image is at a host that we have a login for."""
     found = pulled_images(order.request) if order.request and order.credentials else ()
     return any(image.repository.host in order.credentials for image in found)
 
@@ -122,7 +122,7 @@ def _unpublished(order: ResolvedStep, context: RunContext) -> Iterator[str]:
 
 @contextmanager
 def _readable_paths() -> Iterator[None]:
-    """Make an error of a path that cannot be accessed: it is too long, or in a directory that may not be entered."""
+    """Turn a path that cannot be accessed into an error: it is too long, or its directory may not be entered."""
     try:
         yield
     except OSError as error:

@@ -56,7 +56,7 @@ class RunResult:
         output: where the image was written to instead of a push, or ``None``.
         written: digest of the manifest that was written there; ``None`` where none is kept.
         referrers: how many referrers went with the image; ``None`` where they were not requested.
-        begun: when the step began, in seconds of a clock that all steps of a run have in common.
+        begun: when the step began, in seconds of a clock that all steps of a run share.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
         retries: how often something was tried again.
         traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.
@@ -154,7 +154,7 @@ class RunResult:
         return dict(redacted(document))
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the facts as pairs of words, in the order in which people want them."""
+        """Return the facts as pairs of words, the most important first."""
         rows = [("step", self.step)]
         if self.skipped:
             return [(name, one_line(value)) for name, value in (*rows, ("skipped", self.skipped))]
@@ -194,7 +194,7 @@ class RunResult:
 
 @dataclass(frozen=True, slots=True)
 class PipelineResult:
-    """The receipts of all steps of a file, in its order, also of those that were skipped; a loop has one for each run.
+    """The receipts of all steps of a file, in its order, including skipped ones; a loop has one for each run.
 
     It is a sequence of :class:`RunResult`; a notebook shows it as a table with a timeline.
     """
@@ -230,7 +230,7 @@ class PipelineResult:
 
 
 def _tar_path(output: str | None) -> str | None:
-    """Return the path of the archive that an image was written to; ``None`` where it was written to something else."""
+    """Return the path of the archive that an image was written to; ``None`` for another kind of output."""
     kind, _, path = (output or "").partition(":")
     return path if kind in {"docker-archive", "oci-archive"} else None
 
@@ -306,7 +306,7 @@ def _moved_words(traffic: Traffic) -> str:
 
 
 def _spent_words(traffic: Traffic) -> str:
-    """Return on what the threads of a push spent their time; several at once spend more than the clock shows."""
+    """Return what the threads of a push spent their time on; several at once spend more than the clock shows."""
     return ", ".join(f"{work} {seconds:.1f} s" for work, seconds in traffic.seconds.items()) + " (all threads)"
 
 

@@ -1,4 +1,4 @@
-"""What happens in a run: every event is passed on, and what the result of a step shows is kept."""
+"""The log of a run: every event is passed on, and what the result of a step shows is collected."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from buildpush.foundation.text import one_line, with_margin
 
 
 class RunLog:
-    """Phases with their times, and what was retried, decided and noted in the step under way; itself a sink.
+    """Phases with their times, and the retries, decisions and notes of the current step; itself a sink.
 
-    Layers travel in several threads; the sink behind is called by one at a time.
+    Layers are sent in several threads; the sink is called by one at a time.
     """
 
     def __init__(self, sink: Sink = ignore) -> None:
@@ -42,7 +42,7 @@ class RunLog:
         self.begin()
 
     def begin(self, notes: Iterable[str] = ()) -> None:
-        """Begin a step, whose result shows *notes* that were given before, and what happens from now on."""
+        """Begin a step, whose result shows *notes* that were given before it, and what happens from now on."""
         self.begun = time.monotonic()
         self.seconds: dict[str, float] = {}
         self.retries = 0
@@ -112,7 +112,7 @@ class RunLog:
             self._close(file)
 
     def facts(self) -> dict[str, Any]:
-        """Return what the result of the step shows of all this, by the names that it has there."""
+        """Return the attributes of the result that come from this log."""
         return {
             "begun": self.begun,
             "seconds": self.seconds,

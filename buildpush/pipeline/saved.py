@@ -1,4 +1,4 @@
-"""Build-info outside a run: one that was saved is published, a published one is shown."""
+"""Build-info outside a run: a saved one is published, a published one is shown."""
 
 from __future__ import annotations
 

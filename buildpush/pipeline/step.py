@@ -65,14 +65,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is wanted of the steps of a file.
+class RunOptions:
+    """The options for the steps of a file.
 
     Attributes:
         push: whether images are pushed and their build-info is published; if not, they are only built.
         output: where an image that is only built is written to, if anywhere.
         strict: whether a step that gives a note is refused.
-        resumed: the run that this one goes on with, if any.
+        resumed: the run that this one resumes, if any.
     """
 
     push: bool = True
@@ -93,16 +93,16 @@ def run_steps(
 ) -> tuple[RunResult, ...]:
     """Run every step of *loaded* in its order and return their results.
 
-    A step whose condition is not met has the result skipped, with the reason; the first failure is raised in the end.
+    A step whose condition is not met has the result skipped, with the reason; the first failure is raised at the end.
 
     Args:
         loaded: the steps.
         context: of the run; its ``results`` get each result as soon as there is one, however the run ends.
-        push: as for :class:`RunRequest`.
+        push: as for :class:`RunOptions`.
         output: where an image that is only built is written to, as for a copy.
-        strict: as for :class:`RunRequest`.
+        strict: as for :class:`RunOptions`.
         record: file that the record of the run is written to, besides the state directory.
-        resume: whether to go on with the last run of the file, or the record of the run that is gone on with.
+        resume: whether to resume the last run of the file, or the record of the run to resume.
     """
     location = parse_output(output) if output else None
     if not push:
@@ -126,7 +126,7 @@ def run_steps(
         count = check_ahead(loaded, context, push=push, earlier=earlier)
         if location:
             check_room(location, count)
-        options = RunRequest(push, location, strict, earlier)
+        options = RunOptions(push, location, strict, earlier)
         kept = begin_record(loaded, context, record) if push else None
         outcomes = _walk(context, options, kept, several=count > 1).over(loaded.tree)
         if kept:
@@ -135,7 +135,7 @@ def run_steps(
     return tuple(context.results)
 
 
-def _walk(context: RunContext, options: RunRequest, record: RunRecord | None, *, several: bool) -> Walk:
+def _walk(context: RunContext, options: RunOptions, record: RunRecord | None, *, several: bool) -> Walk:
     """Return the walk that runs steps in *context*."""
     summary = Summary(context, record, several=several)
     run = partial(run_step, context=context, options=options)
@@ -170,13 +170,13 @@ def _walk(context: RunContext, options: RunRequest, record: RunRecord | None, *,
 
 
 def _skip(step: Step, reason: str, context: RunContext) -> None:
-    """Say that *step* is not run and why."""
+    """Report that *step* is not run, and why."""
     context.log.begin(context.notes)
     context.log(Decision(f"step {step.name or step.identifier}", "skipped", reason))
 
 
 def _share_logins(step: Step, context: RunContext) -> None:
-    """Let later steps know the logins of *step*, which an earlier run has done."""
+    """Let later steps use the logins of *step*, which an earlier run has done."""
     dry = replace(context, dry=True, log=RunLog())  # its logins are those of the run
     try:
         with dry, ExitStack() as stack:
@@ -187,12 +187,12 @@ def _share_logins(step: Step, context: RunContext) -> None:
 
 
 def _drop_result(outcome: Outcome, context: RunContext) -> None:
-    """Forget the receipt of an attempt that is made again: the next one leaves its own."""
+    """Remove the receipt of an attempt that is made again: the next one leaves its own."""
     if outcome.result in context.results:
         context.results.remove(outcome.result)
 
 
-def run_step(step: Step, context: RunContext, options: RunRequest, deadline: Deadline | None = None) -> None:
+def run_step(step: Step, context: RunContext, options: RunOptions, deadline: Deadline | None = None) -> None:
     """Resolve, check, build, push, publish: one step.
 
     Its receipt goes to the results of *context* and into the record of runs: what the registry confirmed, where the
@@ -206,7 +206,7 @@ def run_step(step: Step, context: RunContext, options: RunRequest, deadline: Dea
 class _StepRun:
     """One step under way, and what it has achieved so far."""
 
-    def __init__(self, step: Step, context: RunContext, options: RunRequest, deadline: Deadline | None) -> None:
+    def __init__(self, step: Step, context: RunContext, options: RunOptions, deadline: Deadline | None) -> None:
         self.step = step
         self.name = step.name or step.identifier
         self.context = context
@@ -261,7 +261,7 @@ class _StepRun:
     # ---- resolve
 
     def _resolve(self, stack: ExitStack) -> ResolvedStep | None:
-        """Return what is to be done; ``None`` where only a build is wanted, and the step builds nothing."""
+        """Return the order; ``None`` if only a build is asked for, and the step builds nothing."""
         push = self.options.push
         with self.log.phase("resolve", self.name):
             if not (push or (self.step.kind and self.step.kind.builds)):
@@ -316,7 +316,7 @@ class _StepRun:
     def _image(
         self, order: ResolvedStep, engine: Engine | None, hosts: Hosts, *, drain: bool
     ) -> Iterator[Built | None]:
-        """Give the image that is built, or one that exists already; ``None`` for a step that only publishes."""
+        """Yield the image that is built, or an existing one; ``None`` for a step that only publishes."""
         if engine and order.request:
             with ExitStack() as stack:
                 with self.log.phase("build", engine.name), self._engine_log():
@@ -337,7 +337,7 @@ class _StepRun:
             yield None
 
     def _engine_log(self) -> AbstractContextManager[None]:
-        """Keep what the engine prints in the state directory."""
+        """Keep the output of the engine in the state directory."""
         place = "-".join(filter(None, (*self.step.around, self.step.identifier)))
         name = f"{self.started.strftime('%Y%m%dT%H%M%S.%f')}-{place}"
         try:
@@ -363,7 +363,7 @@ class _StepRun:
         self.output = f"docker-daemon:{order.references[0]}"
 
     def _keep(self, image: Built, order: ResolvedStep, hosts: Hosts) -> None:
-        """Put the image where a later step of this run finds it, whatever engine has built it."""
+        """Put the image where a later step of this run finds it, whichever engine built it."""
         names = ", ".join(map(str, order.references))
         with self.log.phase("keep", names):
             location = Location("oci-archive", str(self.context.keep(order, self.step)))
@@ -374,7 +374,7 @@ class _StepRun:
     # ---- push
 
     def _push(self, image: Built, order: ResolvedStep, hosts: Hosts, publication: Publication | None) -> None:
-        """Push; this reads the image, and so makes the layers of an engine that makes them on the way."""
+        """Push; this reads the image, which makes the layers of an engine that creates them on demand."""
 
         def base(pushed: Pushed) -> frozenset[Digest]:
             return frozenset(base_layers(image, pushed)) if order.request else frozenset()
@@ -401,13 +401,13 @@ class _StepRun:
     def _publication(
         self, order: ResolvedStep, hosts: Hosts, server: Artifactory | None
     ) -> AbstractContextManager[Publication | None]:
-        """Give the build-info that is to come of the step, if there is to be one."""
+        """Yield the publication of the step's build-info, if there is to be one."""
         if server is None or not order.build.publish:
             return nullcontext()
         return Publication(server, hosts.registry, self.context, recorder(order, self.context, self.started))
 
     def _publish_and_tell(self, order: ResolvedStep, publication: Publication | None) -> None:
-        """Publish, then write the files that tell of the push; neither keeps the other from being done."""
+        """Publish, then write the files about the push; a failure of one does not prevent the other."""
         try:
             self._publish(order, publication)
         except BaseException:
@@ -435,7 +435,7 @@ class _StepRun:
 
     @contextmanager
     def _recording(self) -> Iterator[None]:
-        """Keep the result however the block ends: an image that is pushed stays pushed after a time-out or Ctrl-C."""
+        """Record the result however the block ends: a pushed image stays pushed after a time-out or Ctrl-C."""
         try:
             yield
         except BaseException:
@@ -457,14 +457,14 @@ class _StepRun:
 
 
 def _location(source: ExistingImage) -> Location:
-    """Return where an image is that exists already; an archive says itself of which kind it is."""
+    """Return the location of an existing image; the contents of an archive say which kind it is."""
     if source.image and not source.built_by:
         return Location("docker-daemon", str(source.image), reference=source.image)
     return archive_at(source.tar or Path())
 
 
 def _packing(order: ResolvedStep) -> Packing:
-    """Return how a setting asks to pack an image; otherwise it stays as it is, its digest too."""
+    """Return how the settings ask to pack an image; otherwise it stays as it is, including its digest."""
     return Packing(
         order.compression if "compression" in order.set_names else None,
         order.media_types if "media_types" in order.set_names else None,
@@ -478,7 +478,7 @@ def _reason_not_published(order: ResolvedStep) -> str:
 
 
 def _announce(loaded: Loaded, context: RunContext, *, strict: bool) -> None:
-    """Say what of the file is not run and what has no effect, before anything happens."""
+    """Report what of the file is not run and what has no effect, before anything happens."""
     for text in (*(f"not run: {other}" for other in loaded.others), *loaded.notes):
         context.log(Note(text))
     if strict and loaded.notes:

@@ -1,4 +1,4 @@
-"""What expressions know of the steps of a run: their outputs and states, by the paths that Harness has for them.
+"""The values of steps in expressions: their outputs and states, by the paths that Harness has for them.
 
 Paths and states are those of Harness, "Built-in and custom Harness variables reference"; a state is that of a node of
 its pipelines: ``SUCCEEDED``, ``FAILED``, ``IGNORE_FAILED``, ``SKIPPED``, ``ABORTED``, ``EXPIRED`` or ``RUNNING``.
@@ -29,12 +29,12 @@ _PUBLISHED: Final = ("stepArtifacts", "publishedImageArtifacts")
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """A question about a step, group or stage.
+class _Asked:
+    """What an expression asks about a step, group or stage.
 
     Attributes:
-        name: all of it, as it is written.
-        places: where the step may stand, the nearest first.
+        name: the whole path, as written.
+        places: where the step may be, the nearest first.
         rest: what is asked about it.
     """
 
@@ -44,7 +44,7 @@ class _Question:
 
 
 class StepValues:
-    """Answers for the steps of one run; the walk adds each outcome. A question is a path, and who asks is somewhere."""
+    """The values of the steps of one run; the walk adds each outcome. A path is seen from where it is asked."""
 
     def __init__(self, tree: tuple[Element, ...] = ()) -> None:
         self._steps = {(*place_of(path), step.identifier): step for step, path in leaves(tree) if not step.rollback}
@@ -57,7 +57,7 @@ class StepValues:
 
     @classmethod
     def planned(cls, tree: tuple[Element, ...]) -> StepValues:
-        """Return the same where every step that runs is still to run."""
+        """Return the same where every step that is run has not run yet."""
         values = cls(tree)
         values._is_outline = True
         for place, step in values._steps.items():
@@ -66,17 +66,17 @@ class StepValues:
         return values
 
     def add(self, place: Place, outcome: Outcome) -> None:
-        """Keep what became of the step at *place*, in place of an earlier attempt."""
+        """Add the outcome of the step at *place*, in place of an earlier attempt."""
         with self._lock:
             self._outcomes = {**self._outcomes, place: outcome}
 
     def loop(self, place: Place, iterations: Iterable[str]) -> None:
-        """Keep that the loop at *place* begins, and what the identifiers of its iterations are."""
+        """Record that the loop at *place* begins, and the identifiers of its iterations."""
         with self._lock:
             self._loops = {**self._loops, place: tuple((*place[:-1], one) for one in iterations)}
 
     def forget(self, outcomes: Iterable[Outcome]) -> dict[Place, Outcome]:
-        """Forget *outcomes*, whose steps are run again with the groups around them, and return them by place."""
+        """Remove *outcomes*, whose steps are run again with the groups around them, and return them by place."""
         dropped = set(map(id, outcomes))
         with self._lock:
             gone = {place: one for place, one in self._outcomes.items() if id(one) in dropped}
@@ -85,12 +85,12 @@ class StepValues:
         return gone
 
     def end(self, place: Place) -> None:
-        """Keep that nothing more is run in the stage or group at *place*; the empty one is the pipeline."""
+        """Record that nothing more is run in the stage or group at *place*; the empty place is the pipeline."""
         with self._lock:
             self._ended |= {place}
 
     def each_alone(self, acts: Iterable[Callable[[], object]]) -> None:
-        """Do *acts* one after the other that a run does at the same time: none knows the steps of another."""
+        """Call *acts*, which a run calls at the same time, one after the other: none knows the steps of another."""
         around, before = self._beside, frozenset(self._outcomes)
         for act in acts:
             self._beside = around | (frozenset(self._outcomes) - before)
@@ -102,85 +102,81 @@ class StepValues:
 
         Raises:
             AbsentError: a step that was skipped, or has failed, does not have it.
-            LaterError: it is known after a step has run, in a plan.
+            LaterError: in a plan, it is known only after a step has run.
             ExpressionError: there is no such step or output, or the step is not run here.
         """
         if path[:2] == ("strategy", "node") and path[3:] == ("currentStatus",):
-            return self._of_loop(_Question(".".join(path), _around(path[2], around), path[3:]))
-        question = _question(path, around)
-        if question is None:
+            return self._of_loop(_Asked(".".join(path), _around(path[2], around), path[3:]))
+        asked = _asked(path, around)
+        if asked is None:
             return None
-        place = next((place for place in question.places if self._is_known(place)), None)
+        place = next((place for place in asked.places if self._is_known(place)), None)
         if place is None:
-            self._refuse(question)
+            self._refuse(asked)
         if outcome := self._outcomes.get(place):
             if place in self._beside:
-                message = f"{question.name} is not known: {outcome.step.about} may run at the same time as this"
+                message = f"{asked.name} is not known: {outcome.step.about} may run at the same time as this"
                 raise ExpressionError(message, hint="ask a step that has ended by then: let one run after the other")
-            return _of_step(question, outcome)
+            return _of_step(asked, outcome)
         if step := self._steps.get(place):
-            self._refuse_step(question, step)
-        return self._of_branch(question, place)
+            self._refuse_step(asked, step)
+        return self._of_branch(asked, place)
 
     def _is_known(self, place: Place) -> bool:
         return any(one[: len(place)] == place for one in (*self._steps, *self._outcomes))
 
-    def _refuse(self, question: _Question) -> NoReturn:
-        """Raise why no step is where *asked* looks: it is in what is not run here, or does not exist."""
-        for place in question.places:
+    def _refuse(self, asked: _Asked) -> NoReturn:
+        """Raise the reason why there is no step where *asked* looks: it is not run here, or does not exist."""
+        for place in asked.places:
             for end in range(len(place) - 1, 0, -1):
                 closed = self._steps.get((*place[:end], ""))
                 if closed and not closed.runs:
-                    self._refuse_step(question, closed)
-        place = question.places[-1]
+                    self._refuse_step(asked, closed)
+        place = asked.places[-1]
         what = f"step {place[-1]!r}" if place[1:] else f"stage {place[0]!r}"
-        message = f"{question.name} does not exist: there is no {what} there"
+        message = f"{asked.name} does not exist: there is no {what} there"
         known = {_path(one): one for one in (*self._outcomes, *self._steps)}
         same = [path for path, one in known.items() if one[-1] == place[-1]]
         near = did_you_mean(_path(place), same or known, cutoff=0) if known else ""
-        raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(question)))))
+        raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(asked)))))
 
-    def _refuse_step(self, question: _Question, step: Step) -> NoReturn:
-        """Raise why a step has no outcome: it is not run here, is run by a loop, or comes later."""
+    def _refuse_step(self, asked: _Asked, step: Step) -> NoReturn:
+        """Raise the reason why a step has no outcome: it is not run here, is run by a loop, or comes later."""
         if not step.runs:
-            message = f"{question.name} is not known: {step.about} is not run here"
-            raise ExpressionError(message, hint=_flag(question))
+            message = f"{asked.name} is not known: {step.about} is not run here"
+            raise ExpressionError(message, hint=_flag(asked))
         if places := [place for place, one in self._outcomes.items() if one.step.where == step.where]:
-            message = f"{question.name} is not known: {step.about} is run by a loop"
+            message = f"{asked.name} is not known: {step.about} is run by a loop"
             raise ExpressionError(message, hint=f"write one of its iterations: {', '.join(map(_path, places))}")
-        message = f"{question.name} is not known: {step.about} is not run before this"
+        message = f"{asked.name} is not known: {step.about} is not run before this"
         raise ExpressionError(message, hint="ask a step that comes before it")
 
-    def _of_loop(self, question: _Question) -> Value:
+    def _of_loop(self, asked: _Asked) -> Value:
         """Return the state of the nearest loop that *asked* names: that of the worst step in its iterations so far."""
-        place = next((place for place in question.places if place in self._loops), None)
+        place = next((place for place in asked.places if place in self._loops), None)
         if place is None and self._is_outline:
-            message = f"{question.name} is known once the run gets there"
+            message = f"{asked.name} is known when the run is there"
             raise LaterError(message)
         if place is None:
-            message = (
-                f"{question.name} does not exist: there is no loop {question.places[0][-1]!r} around this or before it"
-            )
+            message = f"{asked.name} does not exist: there is no loop {asked.places[0][-1]!r} around this or before it"
             known = [one[-1] for one in self._loops]
-            hint = (
-                did_you_mean(question.places[0][-1], known) or f"loops are {', '.join(known) or 'in none of the steps'}"
-            )
+            hint = did_you_mean(asked.places[0][-1], known) or f"loops are {', '.join(known) or 'in none of the steps'}"
             raise ExpressionError(message, hint=hint)
-        return self._of_branch(question, *self._loops[place])
+        return self._of_branch(asked, *self._loops[place])
 
-    def _of_branch(self, question: _Question, *places: Place) -> Value:
+    def _of_branch(self, asked: _Asked, *places: Place) -> Value:
         """Return the state of a stage, group or loop: that of the worst step in it so far, or that it is under way."""
-        if len(question.rest) != 1 or question.rest[0] not in _STATES:
+        if len(asked.rest) != 1 or asked.rest[0] not in _STATES:
             return None
         place = places[0]
         outcomes = [one for at, one in self._outcomes.items() if any(at[: len(place)] == place for place in places)]
         there = [step for at, step in self._steps.items() if at[: len(place)] == place]
         if there and not any(step.runs for step in there):
-            self._refuse_step(question, there[0])
+            self._refuse_step(asked, there[0])
         if any(outcome.status == "planned" for outcome in outcomes):
-            message = f"{question.name} is known once the run gets there"
+            message = f"{asked.name} is known when the run is there"
             raise LaterError(message)
-        if question.rest == ("status",) and place not in self._ended:
+        if asked.rest == ("status",) and place not in self._ended:
             return "RUNNING" if outcomes else "NOT_STARTED"
         states = {outcome.state for outcome in outcomes}
         if place not in self._ended:
@@ -209,26 +205,26 @@ def _loops_of(tree: tuple[Element, ...]) -> Iterator[Place]:
 
 
 def _around(identifier: str, around: Place) -> tuple[Place, ...]:
-    """Return where something of that identifier may stand, the nearest to *around* first; the last one is a stage."""
+    """Return where something with that identifier may be, the nearest to *around* first; the last one is a stage."""
     return tuple((*around[:end], identifier) for end in range(len(around), -1, -1))
 
 
-def _question(path: tuple[str, ...], around: Place) -> _Question | None:
-    """Return what *path* asks; ``None`` if it is about neither step, group, stage nor the run."""
+def _asked(path: tuple[str, ...], around: Place) -> _Asked | None:
+    """Return the question in *path*; ``None`` if it is not about a step, group, stage or the run."""
     name, stage = ".".join(path), around[:1]
     if path[0] == "steps" and path[1:]:
         chain, rest = _chain(path[1:])
-        return _Question(name, tuple((*around[:end], *chain) for end in range(len(around), 0, -1)), rest)
+        return _Asked(name, tuple((*around[:end], *chain) for end in range(len(around), 0, -1)), rest)
     if path[:2] == ("pipeline", "stages") and path[3:]:
         stage, path = path[2:3], ("stage", *path[3:])
     if path[0] == "execution":
         path = ("stage", "spec", *path)
     if path[:4] == _STEPS and path[4:]:
         chain, rest = _chain(path[4:])
-        return _Question(name, ((*stage, *chain),), rest)
+        return _Asked(name, ((*stage, *chain),), rest)
     place = {"stage": stage, "pipeline": ()}.get(path[0])
     is_state = place is not None and len(path) == len(("stage", "status")) and path[1] in _STATES
-    return _Question(name, (place,), path[1:]) if is_state and place is not None else None
+    return _Asked(name, (place,), path[1:]) if is_state and place is not None else None
 
 
 def _chain(path: tuple[str, ...]) -> tuple[Place, tuple[str, ...]]:
@@ -245,23 +241,23 @@ def _path(place: Place) -> str:
     return f"pipeline.stages.{place[0]}.spec.{steps}" if place[0] else steps
 
 
-def _flag(question: _Question) -> str:
-    return f"--var {question.name}=VALUE gives it"
+def _flag(asked: _Asked) -> str:
+    return f"--var {asked.name}=VALUE gives it"
 
 
 # ---- one step
 
 
-def _of_step(question: _Question, outcome: Outcome) -> Value:
-    rest = question.rest
+def _of_step(asked: _Asked, outcome: Outcome) -> Value:
+    rest = asked.rest
     if not (_is_output(rest) or rest[:1] == ("retryCount",) or (len(rest) == 1 and rest[0] in _STATES)):
-        message = f"{question.name} does not exist: a step has output.outputVariables, status and retryCount"
+        message = f"{asked.name} does not exist: a step has output.outputVariables, status and retryCount"
         raise ExpressionError(message, hint=f"outputs are {', '.join(OUTPUTS)}")
     if rest[:2] == ("output", "outputVariables") and rest[2:] and rest[2] not in OUTPUTS:
-        message = f"{question.name} does not exist: {outcome.step.about} has no output {rest[2]!r}"
+        message = f"{asked.name} does not exist: {outcome.step.about} has no output {rest[2]!r}"
         raise ExpressionError(message, hint=did_you_mean(rest[2], OUTPUTS) or f"it has {', '.join(OUTPUTS)}")
     if outcome.status == "planned":
-        message = f"{question.name} is known after {outcome.step.about} has run"
+        message = f"{asked.name} is known after {outcome.step.about} has run"
         raise LaterError(message)
     if rest[0] == "retryCount":
         return sum(failure.verdict == "again" for failure in outcome.failures)
@@ -271,8 +267,8 @@ def _of_step(question: _Question, outcome: Outcome) -> Value:
     if not rest[0].startswith("artifact_"):
         value = outcome.outputs.get(rest[2]) if rest[2:] else dict(outcome.outputs)
     if not value:
-        message = f"{question.name} has no value: {outcome.step.about} {_why_none(outcome)}"
-        raise AbsentError(message, hint=_flag(question))
+        message = f"{asked.name} has no value: {outcome.step.about} {_why_none(outcome)}"
+        raise AbsentError(message, hint=_flag(asked))
     return value
 
 

@@ -33,7 +33,7 @@ _Act = Callable[["Walk", Sequence["Outcome"]], list["Outcome"]]
 
 
 class TooManyRunsError(SettingsError):
-    """Loops inside one another make more runs than anyone means; it ends the walk."""
+    """Loops inside one another make more runs than anyone would want; it ends the walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Branch:
     """Steps that may run at the same time as those of other branches.
 
     Attributes:
-        run: runs them on a walk, and returns what became of each.
+        run: runs them on a walk, and returns their outcomes.
     """
 
     name: str
@@ -53,14 +53,14 @@ class Walk:
     """The walk over the tree of a file.
 
     Attributes:
-        run: runs one step, and does about a failure what the strategies around it ask for.
+        run: runs one step, and handles a failure as the strategies around it say.
         facts: of the run; they answer conditions.
-        skip: hears of a step that is not run, and why.
-        wait: hears of a step in a plan, of which only the run knows how it is run, and why.
+        skip: called with a step that is not run, and the reason.
+        wait: called with a step of a plan for which only the run can decide, and the reason.
         values: gets each outcome; it answers what expressions ask about steps.
         beside: runs branches at the same time, as many as the number says; without it, one runs after the other.
         done: gets each outcome with its place, and returns it with its row in the summary of the run.
-        drop: hears of an outcome that counts no more, since the group around it is run again.
+        drop: called with an outcome that no longer counts, since the group around it is run again.
         pause: waits some seconds, until a group is run again.
         clock: gives seconds, for time-outs.
     """
@@ -77,7 +77,7 @@ class Walk:
     clock: Callable[[], float] = time.monotonic
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
-        """Run the steps below *elements* that are run here, and return what became of each."""
+        """Run the steps in *elements* that are run here, and return their outcomes."""
         outcomes: list[Outcome] = []
         for element in elements:
             if _begins_again(outcomes):
@@ -102,7 +102,7 @@ class Walk:
         element: _Conditional,
         progress: StatusSoFar,
     ) -> list[Outcome]:
-        """Let *act* run *element*, if there is anything to run; a mistake in it is a step that has failed."""
+        """Let *act* run *element*, if there is anything to run; an error in it is a failed step."""
         step, path = next(((step, path) for step, path in leaves((element,)) if step.runs), (None, ()))
         if step is None:
             return []
@@ -117,7 +117,7 @@ class Walk:
             return [self._added(Outcome(step, "failed", error=error), there)]
 
     def _later(self, element: Element, reason: str, progress: StatusSoFar) -> list[Outcome]:
-        """Let the plan say that only the run knows how what is in *element* is run."""
+        """Report to the plan that only the run can decide how the steps in *element* are run."""
         found = []
         for step, path in leaves((element,)):
             if step.runs:
@@ -145,7 +145,7 @@ class Walk:
         return self._together([(_identifier(child), partial(act, number)) for number, child in enumerate(children)])
 
     def _together(self, acts: Sequence[tuple[str, _Act]], most: int | None = None) -> list[Outcome]:
-        """Do *acts*, each of which gets what the others have come to so far; return that in their order."""
+        """Call *acts* with the progress so far, at the same time, and return all outcomes in their order."""
         outcomes: list[list[Outcome]] = [[] for _ in acts]
 
         def act(place: int, walk: Walk) -> list[Outcome]:
@@ -165,7 +165,7 @@ class Walk:
     def _loop(
         self, element: Step | Stage | StepGroup, loop: WrittenValue, step: Step, progress: StatusSoFar
     ) -> list[Outcome]:
-        """Run every iteration of *element*; as those in parallel, they begin whatever became of the others."""
+        """Run every iteration of *element*; like parallel steps, they begin even if others have failed."""
         facts = self._facts(step, progress)
         if reason := self._reason_for_all(element, loop, facts, progress):
             return self._once(element, step, replace(progress, reason=reason))
@@ -195,7 +195,7 @@ class Walk:
     def _reason_for_all(
         self, element: Step | Stage | StepGroup, loop: WrittenValue, facts: Facts, progress: StatusSoFar
     ) -> str:
-        """Return why no iteration is run: what has failed before, or the condition of the loop itself."""
+        """Return why no iteration is run: an earlier failure, or the condition of the loop itself."""
         own = condition_of(element)
         by_status = replace(own, text="true") if own else Condition("stageStatus", "All")
         reason = reason_to_skip(by_status, progress, facts)
@@ -206,7 +206,7 @@ class Walk:
         return reason_to_skip(replace(read_condition(written, "stageStatus"), status="All"), progress, facts)
 
     def _once(self, element: _Conditional, step: Step, progress: StatusSoFar) -> list[Outcome]:
-        """Run *element*, the first step of which is *step*, if it is to be run."""
+        """Run *element*, whose first step is *step*, if it is to be run."""
         condition = condition_of(element)
         reason = progress.reason
         if condition:
@@ -233,7 +233,7 @@ class Walk:
     def _group(
         self, group: Pipeline | Stage | StepGroup, step: Step, reason: str, progress: StatusSoFar
     ) -> list[Outcome]:
-        """Run what is in *group*, and all of it again as often as a failure in it asks for that."""
+        """Run what is in *group*, and all of it again as often as a failure in it requires."""
         for retried in count():
             here = replace(progress, passes=(*progress.passes, retried))
             outcomes = self._children(group, step, reason, here)
@@ -269,7 +269,7 @@ class Walk:
         return Outcome(step, "skipped", reason=reason)
 
     def _inside(self, element: Pipeline | Stage | StepGroup, facts: Facts, progress: StatusSoFar) -> StatusSoFar:
-        """Return *progress* with the failure strategies and the deadline of *element*, which begins now."""
+        """Return *progress* with the failure strategies and the deadline of *element*, whose time begins now."""
         own = strategies(written_at(element.header.node, "failureStrategies"), facts)
         limit = read_limit(written_at(element.header.node, "timeout"), facts)
         deadlines = progress.deadlines
@@ -278,7 +278,7 @@ class Walk:
         return replace(progress, strategies=(own, *progress.strategies), deadlines=deadlines)
 
     def _facts(self, step: Step, progress: StatusSoFar) -> Facts:
-        """Return the facts with what the file says around *step*, for what is at the place of *progress*."""
+        """Return the facts with what the file has around *step*, for expressions at the place of *progress*."""
         return self.facts.within(step.scope, step.facts, progress.place)
 
 
@@ -295,7 +295,7 @@ def _unless_aborted(outcomes: Iterable[Outcome], progress: StatusSoFar) -> Statu
 
 
 def _begins_again(outcomes: Collection[Outcome]) -> bool:
-    """Return whether the group around is run again after *outcomes*."""
+    """Return whether the group around *outcomes* is run again."""
     return any(one.again is not None for one in outcomes) and not any(one.aborts for one in outcomes)
 
 
@@ -325,7 +325,7 @@ def condition_of(element: _Conditional) -> Condition | None:
     """Return the condition of *element*; a pipeline has none.
 
     Raises:
-        SourceError: what is written is none.
+        SourceError: what is written is not one.
     """
     if isinstance(element, Pipeline):
         return None
@@ -336,7 +336,7 @@ def condition_of(element: _Conditional) -> Condition | None:
 
 
 def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -> Outcome:
-    """Let *act* do *step*, and return what became of it; *results* get its receipt from *act*, however it ends."""
+    """Let *act* run *step*, and return the outcome; *act* adds the receipt to *results*, however it ends."""
     before = len(results)
     try:
         act(step)

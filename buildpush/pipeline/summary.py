@@ -1,4 +1,4 @@
-"""The summary of a run: a row for each step, with what became of it, also where it was skipped or has failed."""
+"""The summary of a run: a row for each step with its outcome, including skipped and failed ones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Summary:
 
     Attributes:
         record: of the run; ``None`` where none is kept.
-        several: whether there are several steps: of a single one that fails, the error says all.
+        several: whether there are several steps: if a single one fails, its error says everything.
     """
 
     context: RunContext
@@ -62,7 +62,7 @@ class Summary:
         return replace(found, failures=outcome.failures, began=outcome.began, ended=ended)
 
     def around(self, run: Callable[[], Outcome], step: Step, place: Place) -> Outcome:
-        """Return the outcome of *run*; the record keeps what a step has achieved that is interrupted."""
+        """Return the outcome of *run*; if the step is interrupted, the record keeps what it had achieved."""
         before = len(self.context.results)
         try:
             return run()
@@ -76,7 +76,7 @@ class Summary:
 
 
 class RecordFiles:
-    """Writes the record of a run into the state directory, and to a file that was asked for."""
+    """Writes the record of a run into the state directory, and to a file that the user named."""
 
     def __init__(self, context: RunContext, name: str, began: datetime, file: Path | None) -> None:
         self._context, self._file = context, file
@@ -85,7 +85,7 @@ class RecordFiles:
         self._is_begun = False
 
     def __call__(self, document: dict[str, Any]) -> None:
-        """Write *document* in place of what it was before; what is done stays done where that is not possible.
+        """Write *document* in place of the one before; if that is impossible during the run, the run continues.
 
         Raises:
             BuildPushError: the file cannot be written, before anything is done.
@@ -113,7 +113,7 @@ def begin_record(loaded: Loaded, context: RunContext, file: Path | None) -> RunR
 
 
 def find_earlier(resume: Path | bool, loaded: Loaded, context: RunContext) -> Resumed | None:
-    """Return the run that is gone on with: the last one of the file, or that of a record; ``None`` if none is."""
+    """Return the run that is resumed: the last one of the file, or that of a record; ``None`` if none is."""
     if not resume:
         return None
     path = None if isinstance(resume, bool) else context.cwd / resume

@@ -1,4 +1,4 @@
-"""What a step works with besides its registries: the engines there are, and the Artifactory of its build-info."""
+"""What a step uses besides its registries: the engines, and the Artifactory of its build-info."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
-    """Return the client of *target*; without a credential of its own, we are who pushes to its host."""
+    """Return the client of *target*; without a credential of its own, that of the push to its host is used."""
     from buildpush.artifactory import Artifactory
 
     return Artifactory(target.url, http, target.credential or keychain.find(target.host), sink=sink)
 
 
 def engines_for(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engines:
-    """Return the engines, which are made when they are asked for."""
+    """Return the engines; each is made on first use."""
     from buildpush.engines import Engines, Tools
 
     def base(reference: Reference, platform: Platform) -> Image:

@@ -100,7 +100,7 @@ class Container:
         return ran
 
     def command(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Command:
-        """Return what :meth:`run` would run; the container's name is not known before."""
+        """Return the command line of :meth:`run`; only the container's name is not known in advance."""
         return Command(tuple(self._argv("buildpush", argv, options)))
 
     def _argv(self, name: str, argv: Sequence[str], options: CommandOptions) -> list[str]:

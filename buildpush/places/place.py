@@ -1,4 +1,4 @@
-"""The interface of places: what one is asked to run, and what the command leaves."""
+"""The interface of places: a command to run, and its result."""
 
 from __future__ import annotations
 

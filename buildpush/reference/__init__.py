@@ -1,1 +1,1 @@
-"""The declarations shown: cards, explanations, the schema."""
+"""The declarations for people and editors: cards, explanations, the schema."""

@@ -1,4 +1,4 @@
-"""An expression explained: each of its parts with its value, and where every name in it has its value from."""
+"""An expression explained: each part of it with its value, and the source of the value of each name."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def explain(text: str, facts: Facts, parts: list[Part]) -> str:
         ExpressionError: it cannot be parsed or answered.
         SecretError: a secret in it leads nowhere.
     """
-    value = evaluate(text, _TracedNames(facts, parts), seen=lambda node, value: _note(node, value, parts))
+    value = evaluate(text, _Asked(facts, parts), seen=lambda node, value: _note(node, value, parts))
     return _shown(value)
 
 
-class _TracedNames(Names):
+class _Asked(Names):
     """Facts that report each name that is looked up."""
 
     def __init__(self, facts: Facts, parts: list[Part]) -> None:

@@ -1,4 +1,4 @@
-"""The names that are built into expressions, as the docs show them: by section, each with who gives its value."""
+"""The names that are built into expressions, for the docs: by section, each with the sources of its value."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, BuiltIn]]] = _by_section()
 
 
 def sources(name: str) -> str:
-    """Return who gives the value of *name*, in MyST: CI systems with their variables, then what else."""
+    """Return the sources of the value of *name*, in MyST: CI systems with their variables, then others."""
     systems: dict[tuple[str, ...], list[str]] = {}
     for system, variables in all_variables_of(name).items():
         systems.setdefault(variables, []).append(system)
@@ -35,7 +35,7 @@ def sources(name: str) -> str:
 
 
 def _last(row: BuiltIn, *, is_given: bool) -> str:
-    """Return who gives a value where no CI system does."""
+    """Return the source of a value if no CI system has it."""
     if row.origin in BUILT_IN:
         return f"as `{row.origin}`"
     if row.made_of and not is_given and row.origin in {"", "git"}:

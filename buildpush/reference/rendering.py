@@ -17,7 +17,7 @@ class Rendering(SphinxDirective):
     """What the directives share: small nodes, and the files a page depends on."""
 
     def depend(self) -> None:
-        """Have this page read again when a file changes that the cards are made from."""
+        """Have this page read again when a file that the cards are made from changes."""
         for path in (*cards.files(), *Path(__file__).parent.glob("*.py")):
             self.env.note_dependency(str(path))
 

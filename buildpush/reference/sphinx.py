@@ -77,7 +77,7 @@ class SettingRole(XRefRole):
     def process_link(
         self, env: BuildEnvironment, refnode: Element, has_explicit_title: bool, title: str, target: str
     ) -> tuple[str, str]:
-        """Remember in which step's card the reference is."""
+        """Remember the step in whose card the reference is."""
         refnode[_STEP] = env.ref_context.get(_STEP, "build")
         return super().process_link(env, refnode, has_explicit_title, title, target)
 
@@ -128,7 +128,7 @@ class SettingsDomain(Domain):
         node: pending_xref,
         contnode: Element,
     ) -> nodes.reference | None:
-        """Return the link to a card; ``None`` makes Sphinx warn."""
+        """Return the link to a card; with ``None``, Sphinx warns."""
         del env, typ
         near = f"{node.get(_STEP)}.{target}"
         place = self.settings.get(near) or self.settings.get(target)
@@ -328,7 +328,7 @@ class FlagsDirective(Rendering):
 
 
 class FactsDirective(Rendering):
-    """``{facts}``: the names that are built in, and where each has its value from; a section for each beginning."""
+    """``{facts}``: the names that are built in, and the sources of their values; a section for each beginning."""
 
     def run(self) -> list[Node]:
         """Return the sections."""
@@ -463,7 +463,7 @@ def _commands(group: click.Command, context: click.Context) -> Iterator[tuple[cl
 
 
 def write_data(app: Sphinx, exception: Exception | None) -> None:
-    """Leave the cards as JSON and the schemas beside the pages, for programs and editors."""
+    """Write the cards as JSON and the schemas beside the pages, for programs and editors."""
     if exception is not None or app.builder.format != "html":
         return
     documents = {

@@ -1,4 +1,4 @@
-"""Rows of advice shown in a terminal: what a message means, and what of a log is known."""
+"""Rows of advice shown in a terminal: the meaning of a message, and the known lines of a log."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def find(anchor: str) -> Advice:
 
 
 def finding_text(log: str, found: MatchedLine) -> str:
-    """Return what is known of one line of the log called *log*."""
+    """Return what is known about one line of the log called *log*."""
     facts = (*_facts(found.advice), f"read      buildpush explain {found.advice.anchor}")
     return "\n".join([f"{log}:{found.number}: {found.line}", *(f"  {line}" for line in facts)])
 

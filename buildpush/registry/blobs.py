@@ -104,7 +104,7 @@ class MountResult:
     """The result of a mount.
 
     Attributes:
-        done: the repository has it.
+        done: whether the repository has it.
         location: of an upload that the registry began instead.
     """
 

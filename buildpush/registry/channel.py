@@ -185,7 +185,7 @@ class Channel:
         self.learn(lambda profile: profile.after_cut(sent, fresh=fresh))
 
     def _count(self, body: _TimedBody, seconds: float) -> None:
-        """Count what one request has sent; bytes that were handed to the network before count as sent again."""
+        """Count what one request sent; bytes that were handed to the network before count as sent again."""
         end = body.first + body.size
         self._meter.count("sent", body.size)
         self._meter.count("again", max(0, min(end, self.reached) - body.first))
@@ -208,7 +208,7 @@ class Channel:
 
 
 class _TimedBody:
-    """Blocks on their way to the network: counts them, and measures the time to send them apart from that to make them.
+    """Blocks on their way to the network: counts them, and measures sending apart from making them.
 
     Args:
         first: position of their first byte in the blob.

@@ -108,17 +108,17 @@ class Registry:
             self.http.close()  # idle connections have been used before
 
     def heed(self, answer: Answer, host: str) -> None:
-        """Learn from an *answer* that began an upload how small a part may be (``OCI-Chunk-Min-Length``)."""
+        """Learn from an *answer* that began an upload the minimum size of a part (``OCI-Chunk-Min-Length``)."""
         wish = answer.headers.get("OCI-Chunk-Min-Length", "")
         if _LEAST.match(wish) and int(wish) != self.profile(host).least:
             self.learn(host, lambda profile: replace(profile, least=max(1, int(wish))))
 
     def is_hidden(self, repository: Repository) -> bool:
-        """Return whether what *repository* has is hidden from us; we may push there all the same."""
+        """Return whether the contents of *repository* are hidden from us; we may push there anyway."""
         return repository in self._hidden
 
     def hide(self, repository: Repository, reason: str) -> None:
-        """Stop asking what *repository* has, and note why: each such request would cost a new token."""
+        """Stop asking for the contents of *repository*, and note why: each such request would cost a new token."""
         with self._lock:
             self._hidden.add(repository)
         self.note_once(repository, f"{repository} does not say what it has, so all of it is sent: {reason}")
@@ -245,7 +245,7 @@ class Registry:
         self.note_once(("elsewhere", host, there), text)
 
     def check_push(self, repository: Repository) -> PushAccess:
-        """Find out, before anything is built, whether *repository* may be pushed to.
+        """Check, before anything is built, whether *repository* may be pushed to.
 
         Raises:
             AuthenticationError: the credentials are refused, or lack the permission.

@@ -1,4 +1,4 @@
-"""The layers and the configuration of an image during a push: what need not be sent, what must, and what was learnt."""
+"""The layers and the configuration of an image during a push: which are sent, which are not, and what was learnt."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class Layers:
         return done
 
     def _all(self, futures: Mapping[int, Future[FutureValue]]) -> dict[int, FutureValue]:
-        """Return all results; the first failure ends the others."""
+        """Return all results; the first failure stops the others."""
         try:
             finished = _finished(futures.values())
         except BaseException:
@@ -237,7 +237,7 @@ class Layers:
         return replace(known, sha1=stored.sha1 or known.sha1, md5=stored.md5 or known.md5)
 
     def _travel(self, work: ImageUpload, at: int, reader: BinaryIO | None, begun: str | None) -> PushedBlob:
-        """Send a layer's bytes; *reader* gives them the first time, and the image itself from then on."""
+        """Send a layer's bytes; they come from *reader* the first time, and from the image itself after that."""
         source = LayerSource(self._sources, work, at, work.kind(at, self._options.compression), reader)
         with closing(Parts(source)) as parts:
             return self._find_small(parts, work, at) or self._send_bytes(source, parts, work, at, begun)
@@ -297,7 +297,7 @@ class Layers:
 
 
 def _finished(futures: Collection[Future[FutureValue]]) -> set[Future[FutureValue]]:
-    """Wait until one has failed or all have ended, and return those that have; an interrupt of this thread ends it."""
+    """Wait until one has failed or all have ended, and return those that have; an interrupt ends the wait."""
     while True:
         done, left = wait(futures, timeout=SLICE_SECONDS, return_when=FIRST_EXCEPTION)
         if not left or any(future.cancelled() or future.exception() for future in done):
@@ -309,6 +309,6 @@ def _pushed(found: Compressed, media_type: str, fate: Fate, diff_id: Digest | No
 
 
 def _identity(layer: Layer, at: int) -> object:
-    """The key by which two layers are sent once; a layer without a known digest equals no other."""
+    """The key of a layer, so that equal layers are sent once; a layer without a known digest equals no other."""
     known = layer.digest or layer.diff_id
     return (known, layer.media_type) if known else at

@@ -1,7 +1,7 @@
 """What was pushed before: what known layers became, where blobs are, unfinished uploads, profiles of hosts.
 
-It makes pushes faster but is never required: what cannot be read or written is ignored. Nothing is believed that the
-registry does not confirm. Everything is a fact in one table, and its kind says how long it is valid. So that it does
+It makes pushes faster but is never required: what cannot be read or written is ignored. Only what the registry
+confirms is believed. Everything is a fact in one table, and its kind says how long it is valid. So that it does
 not grow for ever, once a day what is too old or too much is deleted.
 """
 

@@ -80,11 +80,11 @@ class UploadProfile:
         return replace(self, part=max(SMALLEST_PART, min(self.part, smaller)), way=way)
 
     def most(self, wanted: int) -> int:
-        """Return how many bytes a part may have, if *wanted* is preferred and nothing speaks against it."""
+        """Return how many bytes a part may have: *wanted*, or fewer if the host accepts less."""
         return max(min(self.least, LARGEST_PART), min(wanted, self.part))
 
     def size(self, most: int, known: int) -> int:
-        """Return how many bytes the next part may have, so that little is lost if the host does not like it.
+        """Return how many bytes the next part may have, so that little is lost if the host refuses it.
 
         Args:
             most: that we would send.

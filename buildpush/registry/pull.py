@@ -96,7 +96,7 @@ def _index(repository: Repository, registry: Registry, data: bytes, index: Manif
 
 
 def _manifest(reference: Reference, registry: Registry, size: int | None = None) -> tuple[bytes, Manifest]:
-    """Return the manifest that *reference* names, of *size* bytes where an index says so."""
+    """Return the manifest that *reference* names; if an index gives its size, it must have *size* bytes."""
     path, headers = f"manifests/{reference.target}", {"Accept": _ACCEPT}
     most = _allowed(size, f"the manifest of {reference}")
     answer = registry.request(reference.repository, "GET", path, actions="pull", headers=headers, most=most)

@@ -397,7 +397,7 @@ def _deliver_to_each(
 
 
 def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> None:
-    """Let an interrupt, which may be that of a time limit, say which tags were written in spite of it."""
+    """Add to an interrupt, which may be that of a time limit, which tags were written before it."""
     tags = [str(name) for name in done if name.tag]
     if tags:
         interrupt.add_note(f"{', '.join(tags)} {'is' if len(tags) == 1 else 'are'} pushed")
@@ -407,7 +407,7 @@ def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> No
 def _with_names(
     error: PushFailure, words: Sequence[str], pushed: Sequence[Reference] = (), left: Sequence[Reference] = ()
 ) -> PushFailure:
-    """Return the same error with a text that says what happened to all names, and with those that are pushed."""
+    """Return the same error with a text about what happened to all names, and with the names that are pushed."""
     names = [*(f"{name} is pushed" for name in pushed), *(f"{name} was not tried" for name in left)]
     message = "; ".join([*words, *names])
     if isinstance(error, RegistryError):

@@ -155,7 +155,7 @@ class _Upload:
         http.wait(what, f"{failure.error}{self._cost()}", self._failures.total(), failure.answer)
 
     def _turn_to(self, way: UploadMethod | None = None) -> bool:
-        """Send all of it again, in a way that requires less of the registry; return whether there is one left."""
+        """Send all of it again, in a way that requires less of the registry; return whether there was one left."""
         present = self._channel.current.way
         less: UploadMethod = "patch" if present == "parts" and not self._is_alone else "put"
         plan = self._plan.turned_to(way or less, present)
@@ -172,7 +172,7 @@ class _Upload:
         return f"; {sent:,} bytes are sent again" if self._channel.session is None and sent else ""
 
     def _find_out(self, session: UploadState) -> UploadState:
-        """Ask the registry how much of the upload it has, and continue from there."""
+        """Ask the registry how much of the upload it has, and continue from that offset."""
         answer = self._channel.ask()
         if answer.status in PASSING:
             raise RetryableError(
@@ -319,7 +319,7 @@ class _Upload:
         return RetryableError(error, answer, tries=3, other_way=True)
 
     def _resend_if_assumed(self) -> bool:
-        """Send all of it in one request where we assumed that the registry has more than it says; return whether so."""
+        """Send all of it in one request if we assumed more progress than the registry reports; return whether so."""
         if self._channel.current.doubt is not Doubt.ASSUMED:
             return False
         self._channel.learn(lambda profile: replace(profile, late=False, takes_parts=False))

@@ -1,4 +1,4 @@
-"""Misbehave on request: refuse, break, lose or falsify the next answers, so that clients can be seen to cope."""
+"""Misbehave on request: refuse, break, lose or falsify the next answers, to see how clients cope."""
 
 from __future__ import annotations
 

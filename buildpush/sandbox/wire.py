@@ -1,4 +1,4 @@
-"""A request: its caller, the address under which they know the sandbox, and its body in pieces."""
+"""A request: its caller, the address by which the caller knows the sandbox, and its body in pieces."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ visit: ContextVar[Visit] = ContextVar("visit")
 
 
 def origin(request: web.Request) -> str:
-    """Return scheme and host under which the client knows the sandbox, also behind a proxy."""
+    """Return scheme and host of the sandbox as the client knows them, also behind a proxy."""
     override = request.headers.get("X-JFrog-Override-Base-Url")
     if override:
         return override.rstrip("/")

@@ -1,6 +1,6 @@
-"""What a file asks for: the names in its expressions, and those of its inputs, wherever they stand.
+"""The names that a file asks for in its expressions and its inputs, wherever they are.
 
-Nothing is evaluated, so a name counts as asked for also where a condition or a step that is not run has it.
+Nothing is evaluated, so a name in a condition, or in a step that is not run, counts as well.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _hint(name: str, names: AbstractSet[str]) -> str:
 
 
 def asked_by(loaded: Loaded, more: str = "") -> Asked:
-    """Return what *loaded* asks for, and *more*, another text with expressions."""
+    """Return the names that *loaded* asks for, and those in *more*, another text with expressions."""
     names, whole = set(_OF_BUILDS), set[tuple[str, ...]]()
     for path, is_whole in (*_paths(more), *(found for text in _texts(loaded) for found in _paths(text))):
         for length in range(min(2, len(path)), len(path) + 1):
@@ -201,7 +201,7 @@ def _around(branch: Branch) -> Iterator[str]:
 
 
 def _of_any(value: Raw) -> Iterator[str]:
-    """Yield every name that an input in *value* may have: the last keys, and that of a setting for its variable."""
+    """Yield every name that an input in *value* may have: its last keys, and for a variable that of its setting."""
     for keys, text in _parts(value):
         if _INPUT.search(text):
             yield from (".".join(keys[begin:]) for begin in range(len(keys)))

@@ -1,4 +1,4 @@
-"""Which build-info a step publishes, where, and as whom."""
+"""The build-info that a step publishes, its Artifactory, and the credential for that."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build_info(
     pusher: Credential | None,
     ctx: ResolveContext,
 ) -> tuple[ArtifactoryTarget | None, BuildIdentity]:
-    """Return where build-info goes, ``None`` for nowhere, and of which build it is.
+    """Return where build-info goes, ``None`` for nowhere, and the identity of its build.
 
     Raises:
         SettingsError: no address or credential for it is known, or it is asked for without a push.
@@ -57,7 +57,7 @@ def build_info(
 def _derived(
     url: str, settings: BuildAndPush, repository: Repository, connector: Connector | None, ctx: ResolveContext
 ) -> NamedHost:
-    """Return the host of an address that was made of the registry's, and who named that."""
+    """Return the host of an address that was derived from the registry's, and the source of that."""
     in_repo = settings.repo.startswith(f"{repository.host}/")
     if connector and not in_repo:
         return NamedHost(host_of(url), Nearness.FILE, f"the connector {connector.identifier}")
@@ -76,7 +76,7 @@ def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
 def token_credentials(
     token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext, *, username: str = ""
 ) -> list[BoundCredential]:
-    """Return how to be someone at Artifactory: the token, of *username* where that is known; then JFrog's variables."""
+    """Yield the ways to log in to Artifactory: the token, of *username* if that is known, then JFrog's variables."""
     ambient = ctx.ambient(name, "JF_ACCESS_TOKEN")
     own = [] if token is None or ambient else [own_credential(name, token, url, ctx, username=username, kind="access")]
     return [*own, *targets.ambient_credentials(ctx.env, token=ambient)]
@@ -123,7 +123,7 @@ def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContex
 def sources_of(
     pusher: Credential | None, artifactory: ArtifactoryTarget | None, build: BuildIdentity
 ) -> dict[str, str]:
-    """Return where each of them comes from, for ``check``."""
+    """Return the sources of the credential, the Artifactory and the build's name, for ``check``."""
     sources = {"credentials": pusher.source if pusher else _DOCKERS}
     if artifactory:
         sources["artifactory"] = artifactory.url_source

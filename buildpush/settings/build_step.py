@@ -1,4 +1,4 @@
-"""The step that builds an image and pushes it: from its settings to what is to be done."""
+"""The step that builds an image and pushes it: from its settings to an order."""
 
 # Flags of other programs in this module's texts: --format
 
@@ -48,7 +48,7 @@ UNNAMED: Final = "unnamed"  # the repo of an image without a name
 
 
 def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
-    """Return what is to be done to build and push by *settings*.
+    """Return the order to build and push that *settings* give.
 
     Raises:
         SettingsError: something does not exist, does not fit, or is missing.
@@ -170,7 +170,7 @@ def _ssh(key: str, ctx: ResolveContext) -> str:
 
 
 def _ssh_key(settings: BuildAndPush, ctx: ResolveContext) -> Secret | None:
-    """Return the private key that is the default one, with the line end that programs want behind it."""
+    """Return the default private key, with the line end that programs require at its end."""
     if settings.ssh_agent_key is None:
         return None
     if any(key.partition("=")[0] == "default" for key in settings.ssh):
@@ -196,7 +196,7 @@ def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str
 
 
 def _check_env_file(settings: BuildAndPush, ctx: ResolveContext) -> None:
-    """Refuse another file of variables than the one that was read, before a value for expressions could name it."""
+    """Refuse a file of variables other than the one that was read: only then could an expression give its name."""
     written = ctx.written.get("env_file")
     if written and "<+" in str(written.value) and settings.env_file != written.origin.text:
         message = f"{written.origin.text!r} was read, and not the {settings.env_file!r} that a --var names"
@@ -209,7 +209,7 @@ def _format_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
 
 
 def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:
-    """Refuse a secret that would be stored in the image, wherever it comes from; by now, every secret was read."""
+    """Refuse a secret that would be stored in the image, whatever its source; by now, every secret was read."""
     for name, entries in (
         ("build_args", settings.build_args),
         ("labels", settings.labels),

@@ -1,4 +1,4 @@
-"""The options of ``docker buildx build``: each becomes the setting of the same meaning, or is refused.
+"""The options of ``docker buildx build``: each becomes the setting with the same meaning, or is refused.
 
 Source: docker buildx build, command line reference.
 """
@@ -87,7 +87,7 @@ _SEMICOLON: Final = (
 
 
 def with_options(settings: StepSettings, step: Step, sink: Sink) -> StepSettings:
-    """Return *settings* in which the options of buildx have become the settings that they stand for.
+    """Return *settings* in which the options of buildx have become settings.
 
     Raises:
         UnsupportedError: there is no setting for an option.
@@ -120,7 +120,7 @@ class BuildxOption:
     where: str
 
     def put_into(self, settings: BuildAndPush, sink: Sink) -> BuildAndPush:
-        """Return *settings* with what it asks for."""
+        """Return *settings* with the effect of this option."""
         if act := _SPECIAL.get(self.name):
             return act(self, settings)
         if self.name in _NOTED:
@@ -135,7 +135,7 @@ class BuildxOption:
         return self.set(settings, _SETTINGS[self.name], self.value)
 
     def set(self, settings: BuildAndPush, name: str, text: str) -> BuildAndPush:
-        """Return *settings* with *text* as the value of one of them, or as an entry more."""
+        """Return *settings* with *text* as the value of one of them, or as one more entry."""
         kind, earlier = setting_named(BuildAndPush, name).kind, getattr(settings, name)
         value: Any = text
         if kind == "map":
@@ -158,19 +158,19 @@ class BuildxOption:
         return self.value.lower() not in FALSE
 
     def refuse(self) -> NoReturn:
-        """Refuse it for its own reason."""
+        """Refuse the option, for its own reason."""
         reason, instead = _REFUSED[self.name]
         message = f"{self.name} is not supported: {reason}"
         raise UnsupportedError(message, where=self.where, hint=instead.format(option=self.name), setting=_NAME)
 
     def fail(self, reason: str, hint: str) -> NoReturn:
-        """Refuse its value."""
+        """Return the error about its value."""
         message = f"{self.name}: {reason}"
         raise SettingsError(message, where=self.where, hint=hint or None, setting=_NAME)
 
 
 def _options(words: tuple[str, ...], where: str) -> Iterator[BuildxOption]:
-    """Yield the options; the value of one follows a = or a blank, or is the next word."""
+    """Yield the options; a value follows ``=`` or a blank, or is the next word."""
     rest = iter(words)
     for word in rest:
         text = word.strip()
@@ -193,7 +193,7 @@ def _options(words: tuple[str, ...], where: str) -> Iterator[BuildxOption]:
 
 
 def _argument(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    """Set a build argument; one without a value has that of the variable of its name."""
+    """Set a build argument; one without a value has the value of the variable with its name."""
     name = "build_args" if "=" in option.value else "build_args_from_env"
     return option.set(settings, name, option.value)
 
@@ -209,7 +209,7 @@ def _cache_to(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
 
 
 def _secret(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    """Set a build secret: ``id=ID,env=VARIABLE`` or ``id=ID,src=FILE``; with the id alone, the variable of its name."""
+    """Set a build secret: ``id=ID,env=VARIABLE`` or ``id=ID,src=FILE``; with the id alone, the variable named so."""
     fields = _fields(option)
     identifier, file = fields.get("id", ""), fields.get("src") or fields.get("source")
     variable = fields.get("env") or ("" if file else identifier)
@@ -233,7 +233,7 @@ def _attestation(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
 
 
 def _output(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    """Put the image into the Docker daemon, or into an archive; no other output is one of a step."""
+    """Put the image into the Docker daemon, or into an archive; a step has no other outputs."""
     fields = _fields(option) if "=" in option.value else {}
     kind = fields.get("type", "")
     if kind not in {"docker", "oci"} or fields.keys() - {"type", "dest"} or (kind == "oci" and "dest" not in fields):

@@ -36,7 +36,7 @@ class Condition:
 
 
 def read_condition(written: WrittenValue | None, key: StatusKey) -> Condition:
-    """Return the condition that *written* says; without one, all before must have gone well.
+    """Return the condition that *written* says; without one, all steps before must have succeeded.
 
     Args:
         written: the value of ``when``.

@@ -1,4 +1,4 @@
-"""What a file holds, as a list: every stage, group and step, and whether it is run here."""
+"""The contents of a file as a list: every stage, group and step, and whether it is run here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS: Final[dict[type, EntryKind]] = {Pipeline: "pipeline", Stage: "stage", St
 
 
 @dataclass(frozen=True, slots=True)
-class ContentsEntry:
+class Entry:
     """A pipeline, stage, group or step of a file.
 
     Attributes:
@@ -38,12 +38,12 @@ class ContentsEntry:
         return f"{mark}  {'  ' * self.depth}{' '.join(one_line(word) for word in words if word)}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON types."""
+        """Return the entry as plain JSON types."""
         return {name: getattr(self, name) for name in ("kind", "identifier", "name", "type", "where", "runs", "depth")}
 
 
-def entries(elements: tuple[Element, ...], depth: int = 0) -> Iterator[ContentsEntry]:
-    """Yield all that is in *elements*, in the order of the file."""
+def entries(elements: tuple[Element, ...], depth: int = 0) -> Iterator[Entry]:
+    """Yield every entry of *elements*, in the order of the file."""
     for element in elements:
         if isinstance(element, Parallel):
             yield from entries(element.children, depth)
@@ -53,10 +53,10 @@ def entries(elements: tuple[Element, ...], depth: int = 0) -> Iterator[ContentsE
             yield from entries(children_of(element), depth + 1)
 
 
-def _entry(element: Pipeline | Stage | StepGroup | Step, depth: int) -> ContentsEntry:
+def _entry(element: Pipeline | Stage | StepGroup | Step, depth: int) -> Entry:
     runs = any(step.runs for step, _ in leaves((element,)))
     if isinstance(element, Step):
         words = f"rollback {element.type}" if element.rollback else element.type
-        return ContentsEntry("step", element.identifier, element.name, words, element.where, runs, depth)
+        return Entry("step", element.identifier, element.name, words, element.where, runs, depth)
     about, own = element.header, element.type if isinstance(element, Stage) else ""
-    return ContentsEntry(_KINDS[type(element)], about.identifier, about.name, own, about.node.where, runs, depth)
+    return Entry(_KINDS[type(element)], about.identifier, about.name, own, about.node.where, runs, depth)

@@ -1,4 +1,4 @@
-"""One declaration per setting, and every other spelling derived from it.
+"""One declaration per setting, and every other form of its name derived from it.
 
 ::
 
@@ -31,8 +31,8 @@ class Variable:
     Attributes:
         separator: is put between the entries of a list or map.
         inverted: the variable holds the opposite of the setting.
-        only_with: another variable that must be true for this one to count; it then replaces its siblings.
-        option: what its text is the value of, where the setting is a list of options.
+        only_with: another variable that must be true for this one to count; it then replaces the setting's others.
+        option: the option whose value its text is, if the setting is a list of options.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From what is written to what the model takes: lists and maps out of text, switches turned round, nothing typed."""
+"""From written values to what the model takes: text becomes lists and maps, inverted switches are turned round."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READABLE_HINT = "image history, labels and names are for everyone; hand secrets 
 
 
 def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
-    """Return what the model takes for *raw*, which may be evaluated or not; ``None`` for nothing.
+    """Return the value for the model from *raw*, which may be evaluated or not; ``None`` for nothing.
 
     Raises:
         SettingsError: a list is where text belongs, or an entry of a map does not have a ``=``.
@@ -78,7 +78,7 @@ def format_value(raw: Raw) -> str:
 
 
 def format_setting(setting: Setting, raw: Raw) -> str:
-    """Return *raw* for people; of a secret only where it is."""
+    """Return *raw* for people; for a secret, only its reference."""
     if setting.secret and isinstance(raw, str) and not is_reference(raw) and not is_expression(raw):
         return MASK
     return format_value(raw)
@@ -88,7 +88,7 @@ def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
     """Refuse a secret that is in a file, a flag or Python code as plain text.
 
     Raises:
-        SecretError: it does; the message does not hold it.
+        SecretError: there is one; the message does not hold it.
     """
     if not setting.secret or not isinstance(raw, str) or not raw:
         return

@@ -100,7 +100,7 @@ def is_drone(documents: tuple[Node, ...]) -> bool:
 
 
 def from_drone(documents: tuple[Node, ...], notes: list[str]) -> Node:
-    """Return the stages that the pipelines in *documents* are; *notes* get a sentence for each key without effect.
+    """Return the stages for the pipelines in *documents*; *notes* get a sentence for each key without effect.
 
     Raises:
         SourceError: a key, a condition or a substitution that Drone does not have, or that has no counterpart.
@@ -171,7 +171,7 @@ def _named(step: Node) -> str:
 
 
 def _step(node: Node, notes: list[str]) -> Node:
-    """Return a step as one that runs a plugin; any other is named by its image, and is not run here."""
+    """Return a step as one that runs a plugin; any other step is named by its image and is not run here."""
     image = node.at("image")
     name = _named(node)
     about = {"name": _text(node, name), "identifier": _text(node, identifier_from(name))} if name else {}
@@ -199,7 +199,7 @@ def _step(node: Node, notes: list[str]) -> Node:
 
 
 def _environment(environment: Node, spec: Node, notes: list[str]) -> Node:
-    """Return those of a step's variables that its plugin acts on, or that are build arguments or secrets."""
+    """Return the variables of a step that its plugin acts on, or that are build arguments or secrets."""
     asked = spec.at("settings") or spec
     names = {word.rpartition("=")[2] for key in _ASKING for word in _words(asked.at(key))}
     known = {*known_variables(*models()), *PLUGIN_VARIABLES, *names}
@@ -215,7 +215,7 @@ _ASKING: Final = ("build_args_from_env", "secrets_from_env")
 
 
 def _ignored(failure: Node) -> Node:
-    """Return the failure strategy that lets a run go on."""
+    """Return the failure strategy that lets a run continue."""
     errors = replace(failure, value=(_text(failure, "AllErrors"),), keys={})
     action = map_of(failure, {"type": _text(failure, "Ignore")})
     strategy = map_of(failure, {"onFailure": map_of(failure, {"errors": errors, "action": action})})
@@ -251,7 +251,7 @@ def _condition(node: Node, when: Node | None, key: str, status: str) -> Node:
 
 
 def _met(name: str, entry: Node, where: str) -> str:
-    """Return the expression that is true where one condition is met."""
+    """Return the expression that is true if one condition is met."""
     if name == "status":
         return ""
     if name not in _SUBJECTS:
@@ -265,13 +265,13 @@ def _met(name: str, entry: Node, where: str) -> str:
 
 
 def _any_of(subject: str, words: Iterable[str]) -> str:
-    """Return the expression that is true where *subject* fits one of *words*, each a text or a pattern."""
+    """Return the expression that is true if *subject* fits one of *words*, each a text or a pattern."""
     alternatives = [one for word in words for one in (word, _EVENTS.get(word, "")) if one]
     return "(" + " || ".join(_fits(subject, word) for word in alternatives) + ")"
 
 
 def _fits(subject: str, word: str) -> str:
-    """Return the expression that is true where *subject* fits *word*; patterns have ``*``, ``?`` and ``[a-z]``."""
+    """Return the expression that is true if *subject* fits *word*; patterns have ``*``, ``?`` and ``[a-z]``."""
     if not set("*?[") & set(word):
         return f"{subject} == {_quoted(word)}"
     pattern = _GLOB_PART.sub(_as_regex, word)
@@ -305,7 +305,7 @@ def _value(node: Node) -> Node:
 
 
 def _substitute(node: Node) -> Callable[[re.Match[str]], str]:
-    """Return what puts an expression in place of a substitution in *node*."""
+    """Return a function that puts an expression in place of a substitution in *node*."""
 
     def substitute(match: re.Match[str]) -> str:
         if match[0] == "$$":
@@ -317,7 +317,7 @@ def _substitute(node: Node) -> Callable[[re.Match[str]], str]:
 
 
 def _operation(text: str, whole: str, node: Node) -> str:
-    """Return what is done to a variable, as a method of the expression that it is."""
+    """Return the method of an expression that does the same as an operation on a variable."""
     if text in {"", ",,", "^^"}:
         return {"": "", ",,": ".toLowerCase()", "^^": ".toUpperCase()"}[text]
     if match := _PART.match(text):

@@ -1,4 +1,4 @@
-"""Settings written back as a step file, variables, flags or Python: only what was set, and only what reads back."""
+"""Settings written as a step file, variables, flags or Python: only those that were set and that read back."""
 
 from __future__ import annotations
 

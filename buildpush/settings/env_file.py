@@ -1,4 +1,4 @@
-"""A file of variables as Harness' plugins read it, and what it sets: the weakest of all that is around a step.
+"""A file of variables as Harness' plugins read it, and the settings in it, which override the least.
 
 Source: godotenv (``parser.go``).
 """
@@ -41,7 +41,7 @@ _WORD: Final = regex(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """What a file of variables gives to a step.
+    """The variables that a file gives to a step.
 
     Attributes:
         layer: what its variables set.
@@ -52,7 +52,7 @@ class EnvFile:
     environment: Mapping[str, WrittenValue]
 
     def notes(self, settings: Mapping[str, WrittenValue]) -> Iterator[str]:
-        """Yield which of the others have no effect on a step with *settings*, as none of these asks for them."""
+        """Yield which of the others have no effect on a step with *settings*, because none of these asks for them."""
         texts = (format_value(settings[name].value) for name in _ASKING if name in settings)
         asked = {word for text in texts for word in _WORD.findall(text)}
         for name in sorted(self.environment.keys() - asked):
@@ -64,12 +64,12 @@ NO_ENV_FILE: Final = EnvFile(SettingsLayer(), {})
 
 
 def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -> EnvFile:
-    """Return what the file that *named* leads to gives to a step of *kind*.
+    """Return the variables for a step of *kind* from the file that *named* gives.
 
-    Its variables come from whoever names it, so a password in it goes no farther than one of theirs.
+    Its variables have the nearness of what names it, and so has a password in it.
 
     Raises:
-        SourceError: it cannot be read, a line of it is none, or nothing knows a variable that begins with PLUGIN_.
+        SourceError: it cannot be read, a line is not a variable, or a variable that begins with PLUGIN_ is unknown.
         UnsupportedError: a variable is refused.
     """
     path = named.origin.text  # of a variable around the step the value is an expression that asks for it
@@ -146,7 +146,7 @@ def _unescaped(text: str) -> str:
 
 
 def _filled(text: str, where: str, earlier: Mapping[str, str]) -> str:
-    """Return *text* with the values of the variables above that it asks for."""
+    """Return *text* with the values of earlier variables that it refers to."""
 
     def fill(match: re.Match[str]) -> str:
         asked = match[1] or match[2]

@@ -1,4 +1,4 @@
-"""From what was written to typed settings: expressions are evaluated, and every error names its place."""
+"""From written to typed settings: expressions are evaluated, and every error names its place."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     Args:
         step: as written.
         facts: of the run; what the file holds around the step is added here.
-        sink: is sent a note for each setting without effect.
+        sink: gets a note for each setting without effect.
         push: whether the image may go anywhere; if not, destination and credentials are not needed.
 
     Raises:
@@ -64,7 +64,7 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
 
 
 def check_known(step: Step, facts: Facts, *, push: bool = True) -> Mapping[str, LaterError]:
-    """Check of the settings of *step* what is known before the run; return why the others are not, by name.
+    """Check the settings of *step* that are known before the run; return why the others are not, by name.
 
     Raises:
         SettingsError: as :func:`evaluate`, about what is known.
@@ -83,7 +83,7 @@ def check_known(step: Step, facts: Facts, *, push: bool = True) -> Mapping[str, 
 
 
 def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink) -> StepSettings:
-    """Return *settings* with the build arguments that are variables; those that are written come first."""
+    """Return *settings* with the build arguments that are variables; those in the file come first."""
     found: dict[str, str] = {}
     for name in getattr(settings, "build_args_from_env", ()):
         if name in step.environment:
@@ -103,7 +103,7 @@ def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink
 
 
 def _with_secrets(settings: StepSettings, step: Step, facts: Facts) -> StepSettings:
-    """Return *settings* with the build secrets that variables of the file hold; the others are in our environment."""
+    """Return *settings* with the build secrets from variables of the file; the others are in our environment."""
     names: Mapping[str, str | Secret] = getattr(settings, "env_docker_secrets", {})
     found = {key: _variable(name, step, facts) for key, name in names.items() if name in step.environment}
     return settings.changed(env_docker_secrets={**names, **found}) if found else settings
@@ -154,7 +154,7 @@ def evaluate_raw(name: str, written: WrittenValue, facts: Facts) -> Raw:
 
 @dataclass(frozen=True, slots=True)
 class _Answers:
-    """Answers the expressions in one setting's value, and names the place where that fails."""
+    """Answers the expressions in one setting's value, and names the place of an error."""
 
     name: str
     key: str
@@ -186,7 +186,7 @@ class _Answers:
             raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
 
     def _asked(self, path: Trail) -> str:
-        """Return what an input at *path* is asked as: an entry of a map by its own name."""
+        """Return the name under which the input at *path* is asked for: an entry of a map has its own name."""
         keys = [part for part in path if isinstance(part, str)]
         return self.key if "<+" in "".join(keys) else ".".join([self.key, *keys])
 

@@ -1,4 +1,4 @@
-"""``failureStrategies``: what follows which failure.
+"""``failureStrategies``: the action that follows a failure.
 
 Source: Harness, "Define a failure strategy for pipelines": error types, actions and their order.
 """
@@ -64,7 +64,7 @@ _SPECS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class FailureAction:
-    """What is done about a failure.
+    """What is done after a failure.
 
     Attributes:
         type: Harness' name of it.
@@ -104,7 +104,7 @@ def choose(lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorTyp
 
 
 def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
-    """Return what ``failureStrategies`` says, its expressions evaluated but for conditions.
+    """Return the strategies in ``failureStrategies``, with expressions evaluated except in conditions.
 
     Raises:
         SourceError: an unknown key, error type or action, or a wrong value.

@@ -33,7 +33,7 @@ ValueReader = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """A function that values of a type go through: after they were read as that type, before, or instead."""
+    """A function that checks or converts values of a type: after they were read as that type, before, or instead."""
 
     act: ValueReader
     when: Literal["after", "before", "instead"] = "after"
@@ -53,7 +53,7 @@ class BadValueError(ValueError):
         self.hint, self.kind, self.path = hint, kind, path
 
     def below(self, part: str | int) -> BadValueError:
-        """Return the same of what has it as its *part*."""
+        """Return the same error for a value that has this one as its *part*."""
         return BadValueError(str(self), self.hint, self.kind, (part, *self.path))
 
 
@@ -74,7 +74,7 @@ class Field:
         self.annotation: Any = Any
 
     def of_type(self, annotation: Any) -> Field:
-        """Return the same of values of the type *annotation*."""
+        """Return the same field with the type *annotation*."""
         field = Field(self.default, self.declared)
         field.annotation = annotation
         return field
@@ -104,14 +104,14 @@ class Model:
 
     @classmethod
     def trusted(cls, values: Mapping[str, Any]) -> Self:
-        """Return an object of values that are read already."""
+        """Return an object of values that were read before."""
         made = cls.__new__(cls)
         vars(made).update({name: field.default for name, field in cls.fields().items()}, **values)
         vars(made)["fields_set"] = frozenset(values)
         return made
 
     def changed(self, **values: Any) -> Self:
-        """Return the same with other values, which are read already."""
+        """Return the same object with other values, which are read already."""
         return type(self).trusted({name: getattr(self, name) for name in self.fields_set} | values)
 
     def __setattr__(self, name: str, value: Any) -> None:

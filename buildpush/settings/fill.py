@@ -1,6 +1,6 @@
-"""What is given for the inputs of a template or a pipeline, put where its ``<+input>`` are.
+"""Values for the inputs of a template or a pipeline, put where its ``<+input>`` are.
 
-Source: Harness, "Template inputs", "Input sets and overlays": what is given has the shape of what asks for it.
+Source: Harness, "Template inputs", "Input sets and overlays": the values have the shape of what asks for them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _filled_list(node: Node, given: Node, what: str) -> Node:
 
 
 def _place(node: Node, given: Node, place: int, what: str) -> int:
-    """Return which item of *node* the item at *place* of *given* belongs to: by its name, else by its place."""
+    """Return which item of *node* the item at *place* of *given* belongs to: by its name, or else by its position."""
     names = _names(given.items[place])
     if not names and place < len(node.items):
         return place
@@ -92,7 +92,7 @@ def _place(node: Node, given: Node, place: int, what: str) -> int:
 
 
 def _names(item: Node) -> frozenset[str]:
-    """Return what an item of a list is called by; of steps in parallel all of them."""
+    """Return the name of an item of a list; for parallel steps, all their names."""
     if parallel := item.at("parallel"):
         return frozenset(name for inner in parallel.items for name in _names(inner))
     inner = next((item.entries[key] for key in _WRAPPERS if key in item.entries), item)
@@ -100,7 +100,7 @@ def _names(item: Node) -> frozenset[str]:
 
 
 def _given(node: Node, given: Node) -> Node:
-    """Return what is *given* for the input that *node* is, if it allows it."""
+    """Return what is *given* for the input *node*, if the input allows it."""
     if given.text == INPUT:
         return replace(given, value=node.value)
     raw = given.raw()
@@ -119,7 +119,7 @@ def _holds_expression(raw: Raw) -> bool:
 
 
 class _Given(Names):
-    """Answers an input with what is given for it, and nothing else."""
+    """Answers an input with the value given for it, and nothing else."""
 
     def __init__(self, value: Raw) -> None:
         self.value = value

@@ -1,4 +1,4 @@
-"""Steps that push an existing image, or write what they build into a tar: which settings go together.
+"""Steps that push an existing image, or write the built one into a tar: which settings go together.
 
 Source: drone-docker and drone-kaniko, ``PLUGIN_PUSH_ONLY``, ``PLUGIN_SOURCE_IMAGE``, ``PLUGIN_SOURCE_TAR_PATH``,
 ``PLUGIN_TAR_PATH``.
@@ -74,7 +74,7 @@ class ExistingImage:
 def existing_image(
     settings: BuildAndPush, references: tuple[Reference, ...], cwd: Path, fail: Fail
 ) -> tuple[ExistingImage | None, tuple[str, ...]]:
-    """Return the image that is pushed in place of a built one, and notes; ``None`` where one is built.
+    """Return the image that is pushed instead of a built one, and notes; ``None`` if one is built.
 
     Raises:
         SettingsError: settings contradict each other, or the file does not exist.
@@ -101,13 +101,13 @@ def existing_image(
 def unused_settings(
     settings: BuildAndPush, written: Mapping[str, WrittenValue], *, publishes: bool, kept: Collection[str]
 ) -> Iterator[str]:
-    """Yield which settings have no effect because nothing is pushed, or no build-info published.
+    """Yield which settings have no effect because nothing is pushed, or no build-info is published.
 
     Args:
-        settings: typed, without those that a build was not given.
+        settings: typed, without those that do not apply to a build.
         written: all of them; those set by other tools' variables are left out, since they are set for many programs.
         publishes: whether build-info is published.
-        kept: those that count all the same, for what is written elsewhere.
+        kept: those that have an effect anyway, for an image that is written elsewhere.
     """
     names = explicitly_set(settings) - {"publish_build_info"}  # either value of it agrees with what happens
     names |= {name for name, one in written.items() if _is_left_out(name, one, settings)}
@@ -256,7 +256,7 @@ def receipt_paths(settings: BuildAndPush, cwd: Path, fail: Fail) -> dict[str, Pa
 
 
 def archive_notes(request: BuildRequest | None) -> Iterator[str]:
-    """Yield what to know of an archive that is written into the context that it is built from."""
+    """Yield a note about an archive that is written into the context that it is built from."""
     if request is None or request.archive is None or not request.archive.is_relative_to(request.context):
         return
     name = request.archive.relative_to(request.context)

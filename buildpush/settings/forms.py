@@ -1,6 +1,6 @@
-"""The other forms in which files write the same: the newer one of Harness (``uses``, ``with``), a template's own file.
+"""The other forms of files: the newer one of Harness (``uses``, ``with``), and a template's own file.
 
-Each is brought into the form that :mod:`buildpush.settings.tree` reads; every value keeps its place.
+Each is converted into the form that :mod:`buildpush.settings.tree` reads; every value keeps its place.
 Source of the newer form: Harness documentation, "CI Steps Reference" of Harness 3.0.
 """
 
@@ -43,7 +43,7 @@ _TEMPLATES: Final = {"Pipeline": "pipeline", "Stage": "stage", "StepGroup": "ste
 
 
 def older_form(document: Node) -> Node:
-    """Return *document* in the form that a tree is read from; one that has it already is returned as it is.
+    """Return *document* in the form that a tree is read from; one in that form is returned as it is.
 
     Raises:
         SourceError: a step of the newer form has an input that it does not know.
@@ -60,7 +60,7 @@ def older_form(document: Node) -> Node:
 
 
 def map_of(node: Node, entries: Mapping[str, Node], names: Mapping[str, str] | None = None) -> Node:
-    """Return a map in place of *node*, whose keys stand where *node* has them, be it by the other one of *names*."""
+    """Return a map in place of *node*, with the places of the keys in *node*, also if *names* renamed them."""
     written = {new: old for old, new in (names or {}).items()}
     keys = {key: node.keys.get(key, node.keys.get(written.get(key, key), node.where)) for key in entries}
     return replace(node, value=dict(entries), keys=keys)
@@ -70,7 +70,7 @@ def map_of(node: Node, entries: Mapping[str, Node], names: Mapping[str, str] | N
 
 
 def _template(document: Node) -> Node:
-    """Return what a template holds, with its name, as if it stood in a file of its own."""
+    """Return the content of a template, with its name, as if it were in a file of its own."""
     template = document.at("template")
     kind, spec = (template.at("type"), template.at("spec")) if template else (None, None)
     if template is None or kind is None or spec is None or kind.text not in _TEMPLATES:
@@ -83,7 +83,7 @@ def _template(document: Node) -> Node:
 
 
 def _holds_uses(node: Node) -> bool:
-    """Return whether a step of the newer form is in *node*; an older one, as of the type Action, has its own `uses`."""
+    """Return whether *node* has a step of the newer form; in the older one, the type Action has ``uses``, too."""
     if "type" in node.entries and "spec" in node.entries and "execution" not in node.entries["spec"].entries:
         return False
     inner = (entry for key, entry in node.entries.items() if key in _HOLD_STEPS)
@@ -100,7 +100,7 @@ def _without_braces(node: Node) -> Node:
 
 
 def _converted(node: Node) -> Node:
-    """Return what holds steps, or a list of them, in the older form."""
+    """Return a node that holds steps, or a list of them, in the older form."""
     if node.items:
         return replace(node, value=tuple(map(_converted, node.items)))
     if uses := node.at("uses") or node.at("template", "uses"):
@@ -116,14 +116,14 @@ def _converted(node: Node) -> Node:
 
 
 def _with_contents(node: Node) -> Node:
-    """Return a map with what it contains in the older form."""
+    """Return a map with its content in the older form."""
     entries = {_KEYS.get(key, key): entry for key, entry in node.entries.items()}
     entries = {key: _content(key, entry) if key in _CONTAINERS else entry for key, entry in entries.items()}
     return map_of(node, _with_variables(entries), _KEYS)
 
 
 def _content(key: str, node: Node) -> Node:
-    """Return what is at *key*: a stage or group that is called so, or what has to be recognised."""
+    """Return the content at *key*: a stage or group of that name, or something to be recognised."""
     if key == "spec" and "execution" not in node.entries:
         return node
     if key not in {"stage", "stepGroup"} or "steps" not in node.entries:
@@ -140,7 +140,7 @@ def _stage(node: Node) -> Node:
 
 
 def _step(node: Node, uses: Node) -> Node:
-    """Return a step by its template: ours with its inputs as settings, any other as one that is not run here."""
+    """Return a step by its template: ours with its inputs as settings; any other is not run here."""
     inner = node.entries.get("template", node)
     rest = {
         _KEYS.get(key, key): entry for key, entry in node.entries.items() if key not in {"uses", "with", "template"}
@@ -153,7 +153,7 @@ def _step(node: Node, uses: Node) -> Node:
 
 
 def _inputs(node: Node) -> Node:
-    """Return the inputs of a step as its settings; layers are cached unless it says no."""
+    """Return the inputs of a step as its settings; layers are cached unless the step turns that off."""
     for key in node.entries:
         if key not in _INPUTS:
             reject("input", key, _INPUTS, node.where_key(key))
@@ -177,7 +177,7 @@ def _with_condition(node: Node, entries: dict[str, Node]) -> dict[str, Node]:
 
 
 def _with_variables(entries: dict[str, Node]) -> dict[str, Node]:
-    """Return *entries* with ``inputs`` and ``env`` as the variables that they are."""
+    """Return *entries* with ``inputs`` and ``env`` as variables."""
     found: list[Node] = []
     for key in ("inputs", "env"):
         node = entries.pop(key, None)

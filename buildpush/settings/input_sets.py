@@ -18,11 +18,11 @@ _SET, _OVERLAY = "inputSet", "overlayInputSet"
 
 
 def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
-    """Return *document* with the values that *files* give to its inputs; later ones count.
+    """Return *document* with the values that *files* give to its inputs; later files take precedence.
 
     Raises:
-        SourceError: a file cannot be read or is none of an input set, is for another pipeline, or gives what the
-            pipeline does not ask for.
+        SourceError: a file cannot be read or is not an input set, is for another pipeline, or gives what the pipeline
+            does not ask for.
     """
     pipeline = document.at("pipeline")
     sets = [one for file in files for one in _sets(file, cwd)]
@@ -40,7 +40,7 @@ def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
 
 
 def _sets(file: Path, cwd: Path) -> Iterator[tuple[Node, Node | None]]:
-    """Yield the inputs of a pipeline that *file* gives, each with the pipeline that an overlay of it is for."""
+    """Yield the inputs of a pipeline in *file*, each with the pipeline that its overlay is for."""
     document = read_yaml(cwd / file, str(file))
     if (overlay := document.at(_OVERLAY)) is not None:
         for reference in _references(overlay):
@@ -64,7 +64,7 @@ def _references(overlay: Node) -> tuple[Node, ...]:
 
 
 def _beside(file: Path, cwd: Path, reference: Node) -> Node:
-    """Return the input set that an overlay names: it is in a file of the same directory."""
+    """Return the input set that an overlay names: it is in a file in the same directory."""
     known: dict[str, Node] = {}
     for path in sorted((cwd / file).parent.glob("*.y*ml")):
         if path.name == file.name or not path.is_file() or f"{_SET}:".encode() not in path.read_bytes():
@@ -89,12 +89,12 @@ def _check_pipeline(one: Node | None, pipeline: Node) -> None:
 
 
 def _laid_over(asked: Node, filled: Node, inputs: Node) -> Node:
-    """Return *filled* with *inputs* for what the pipeline *asked* for, be it given before or not."""
+    """Return *filled* with *inputs* for what the pipeline *asked* for, even if it was given before."""
     return _with_given(filled, fill(asked, inputs, "the pipeline"), asked)
 
 
 def _with_given(before: Node, now: Node, asked: Node) -> Node:
-    """Return what is given last: *now*, where it differs from what is *asked*."""
+    """Return the last value: *now* if it differs from what is *asked*, or else *before*."""
     if now == asked:
         return before
     if asked.items and len(before.items) == len(now.items) == len(asked.items):

@@ -13,7 +13,7 @@ _INPUT = "<+input>"
 
 
 def inputs_of(loaded: Loaded) -> dict[str, str]:
-    """Return for each input of the steps that are run its name and what is written there, each once, in order.
+    """Return the name of each input of the steps that are run and what is written there, each once, in order.
 
     A name is what ``--var`` takes: that of a variable, of a setting (``tags``), or of an entry (``buildArgs.A``).
     """

@@ -130,7 +130,7 @@ Result = TypeVar("Result")
 
 
 def _reading(read: Callable[[str], Result], hint: str) -> Validator:
-    """Return the validator that lets *read* turn text into a value, and leaves typed values alone."""
+    """Return the validator that reads text by *read*, and leaves typed values alone."""
 
     def validate(value: Any) -> Any:
         if not isinstance(value, str):
@@ -148,7 +148,7 @@ def _automatic(value: Any) -> Any:
 
 
 def _valid_name(check: Callable[[str], object]) -> Validator:
-    """Return the validator that asks a grammar of images/ and keeps the text."""
+    """Return the validator that checks text by a grammar of images/ and keeps it."""
 
     def validate(text: str) -> str:
         try:

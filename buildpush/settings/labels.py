@@ -1,4 +1,4 @@
-"""The labels that say when an image was made, and from what.
+"""The labels for the time and the source of an image.
 
 Sources: drone-docker (``docker.go``, labels), the OCI image specification ("Pre-Defined Annotation Keys").
 """
@@ -18,7 +18,7 @@ _PREFIX: Final = "org.opencontainers.image."
 
 
 def automatic_labels(settings: BuildAndPush, ctx: ResolveContext, created: int | None) -> dict[str, str]:
-    """Return the labels that an image gets by itself, if any; *created* comes before the time of the run."""
+    """Return the labels that an image gets by default, if any; *created* takes precedence over the time of the run."""
     if not settings.auto_label:
         return {}
     address = _fact("codebase.repoUrl", ctx)

@@ -13,7 +13,7 @@ from buildpush.settings.written import Origin, WrittenValue, subject
 
 
 class SettingsLayer:
-    """What one source sets, by Python name."""
+    """The settings of one source, by Python name."""
 
     def __init__(self) -> None:
         self.values: dict[str, tuple[Raw, Origin]] = {}
@@ -35,7 +35,7 @@ class SettingsLayer:
 
 
 def remember_passwords(setting: Setting, raw: Raw) -> None:
-    """Hide, from now on, the password of an address in *raw*: it may come back in a message, or in parts.
+    """Hide, from now on, the password of an address in *raw*: it may appear in a message, whole or in parts.
 
     The values of a map go to the build or into the image, and what they hold there is the user's own.
     """

@@ -1,4 +1,4 @@
-"""Variables, secrets and connectors that were given, and that nothing uses."""
+"""Variables, secrets and connectors that were given but that nothing uses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
 def with_lookup_notes(
     loaded: Loaded, variables: Collection[str], secrets: Path | None, connectors: Path | None, *, more: str = ""
 ) -> Loaded:
-    """Return *loaded* with a note for each place to look things up that no step uses.
+    """Return *loaded* with a note for each given variable, secret or connector that no step uses.
 
     Args:
         loaded: the steps that are run.
@@ -51,7 +51,7 @@ def _texts(step: Step) -> Iterator[str]:
 
 
 def _texts_around(loaded: Loaded) -> Iterator[str]:
-    """Yield what the conditions and loops of groups and stages hold."""
+    """Yield the texts of the conditions and loops of groups and stages."""
     headers = {id(header): header for _, path in leaves(loaded.tree) for header in _headers(path)}
     for header in headers.values():
         for node in (header.when, header.strategy, header.failure_strategies, header.timeout):

@@ -31,7 +31,7 @@ _ON_FAILURE: Final = ("RunAll", "SkipQueued")
 
 @dataclass(frozen=True, slots=True)
 class Iteration:
-    """One run of the element that a loop is at.
+    """One run of an element with a loop.
 
     Attributes:
         suffix: behind its identifier: ``_0``, and for a matrix the position on each axis, ``_0_1``.
@@ -59,7 +59,7 @@ class Loop:
 def combinations(
     axes: Mapping[str, Sequence[Value]], exclude: Iterable[Mapping[str, Value]] = ()
 ) -> tuple[Iteration, ...]:
-    """Return every combination of *axes*, the last one fastest, that agrees with no entry of *exclude* whole."""
+    """Return every combination of *axes*, the last one changing fastest, that no entry of *exclude* fits as a whole."""
     entries = tuple(exclude)
     found = []
     for places in product(*(range(len(values)) for values in axes.values())):
@@ -70,7 +70,7 @@ def combinations(
 
 
 def bounds(size: int, start: int | None, end: int | None, *, percentage: bool = False) -> tuple[int, int]:
-    """Return which items of *size* are gone through: the first, and the one behind the last.
+    """Return which items of *size* are used: the first, and the one after the last.
 
     With a *start* alone the last item is left out, as in Harness. Percentages are rounded; an end is at least 1.
     """
@@ -83,15 +83,15 @@ def bounds(size: int, start: int | None, end: int | None, *, percentage: bool = 
 
 
 def partitions(items: Sequence[Value], size: int) -> tuple[Sequence[Value], ...]:
-    """Return *items* in their order, *size* of them at a time."""
+    """Return *items* in groups of *size*, in their order."""
     return tuple(items[first : first + size] for first in range(0, len(items), size))
 
 
 def read_loop(raw: Raw, origin: Origin) -> Loop:
-    """Return what a ``strategy`` says.
+    """Return the loop of a ``strategy``.
 
     Args:
-        raw: its value; expressions are evaluated, but for ``nodeName`` and ``when``, which are read elsewhere.
+        raw: its value; expressions are evaluated, except ``nodeName`` and ``when``, which are read elsewhere.
         origin: of the value.
 
     Raises:
@@ -101,7 +101,7 @@ def read_loop(raw: Raw, origin: Origin) -> Loop:
 
 
 def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
-    """Yield what is different here, and what may not be meant, of a ``strategy`` as it is written."""
+    """Yield notes about what is different here, or may be a mistake, in a ``strategy`` as it is written."""
     if not isinstance(raw, dict):
         return
     inner = next((raw[kind] for kind in _KINDS if kind in raw), None)
@@ -113,7 +113,7 @@ def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
 
 
 def _vain_exclusions(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
-    """Yield the entries of *exclude* with a value that its axis does not have; expressions may become any."""
+    """Yield the entries of *exclude* with a value that its axis does not have; expressions may have any value."""
     exclude = entries.get("exclude")
     for place, entry in enumerate(exclude if isinstance(exclude, list) else ()):
         for axis, value in entry.items() if isinstance(entry, dict) else ():
@@ -125,7 +125,7 @@ def _vain_exclusions(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str
 
 
 def node_name(raw: Raw) -> str:
-    """Return the name that a ``strategy`` gives to its iterations; an expression, or nothing."""
+    """Return the name that a ``strategy`` gives to its iterations: an expression, or the empty text."""
     inner = next((raw[kind] for kind in _KINDS if kind in raw), None) if isinstance(raw, dict) else None
     found = inner.get("nodeName") if isinstance(inner, dict) else None
     return found if isinstance(found, str) else ""
@@ -233,7 +233,7 @@ class _LoopReader:
         return raw
 
     def items(self, raw: Raw, *path: str | int) -> Sequence[Raw]:
-        """Return a list; one that an expression gives may be JSON."""
+        """Return a list; an expression may give one as JSON."""
         if isinstance(raw, str) and raw.lstrip().startswith("["):
             try:
                 return [_json_item(one) for one in strict_json.parse(raw)]
@@ -267,7 +267,7 @@ class _LoopReader:
 
 
 def _json_item(value: Any) -> Raw:
-    """Return an item that an expression gives as JSON, with its words in JSON: ``true``, not ``True``."""
+    """Return an item of a list that an expression gives, as JSON: ``true``, not ``True``."""
     if isinstance(value, dict):
         return {str(key): _json_item(one) for key, one in value.items()}
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Every setting there is: a table, not logic.
+"""Every setting: a table, not logic.
 
 One declaration per setting: type, default, sentence, explanation, group, example, who honours it.
 YAML key, variable, flag, help, documentation and schema are derived from it (``declare.py``).
@@ -44,7 +44,7 @@ class ResourceLimits(Model):
 
 
 class Resources(Model):
-    """What a container may use at most, and what it needs at least."""
+    """The maximum and the minimum of what a container may use."""
 
     limits: ResourceLimits | None = None
     requests: ResourceLimits | None = None

@@ -1,4 +1,4 @@
-"""Which of Harness' plugins an environment is for: a step that is given by variables alone shows it by what is set."""
+"""The plugin of Harness that an environment is for: a step in variables alone shows it by those that are set."""
 
 from __future__ import annotations
 

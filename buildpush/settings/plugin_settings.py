@@ -1,4 +1,4 @@
-"""The settings that exist for Harness' plugins: most of them say other settings in the plugins' words; a table."""
+"""The settings for Harness' plugins, most of which are other names for settings: a table."""
 
 # Flags of other programs in this module's texts: any
 
@@ -14,7 +14,7 @@ Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
 
 
 class PluginSettings(ImageSettings):
-    """What the plugins of Harness call by names of their own."""
+    """Settings that the plugins of Harness have under names of their own."""
 
     env_file: FileText | None = setting(
         "A file of variables, in lines `NAME=VALUE`, that are the environment of the step.",

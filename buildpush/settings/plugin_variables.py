@@ -1,4 +1,4 @@
-"""The variables that Harness' four build plugins read, and what becomes of each here: a table, not logic.
+"""The variables that Harness' four build plugins read, and what happens to each here: a table, not logic.
 
 Sources: drone-docker, drone-buildx, drone-kaniko and drone-buildah, the flags that they declare in ``main.go``.
 """
@@ -19,13 +19,13 @@ PLUGINS: Final = {"d": "docker", "x": "buildx", "k": "kaniko", "b": "buildah"}
 
 @dataclass(frozen=True, slots=True)
 class PluginVariable:
-    """A variable of the plugins, and the one thing that becomes of it.
+    """A variable of the plugins, and what happens to it.
 
     Attributes:
         name: as the plugins spell it.
         letters: of the plugins that read it, as in :data:`PLUGINS`.
         setting: the setting that it sets.
-        fact: what it answers in the environment, where a CI system sets it: in MyST.
+        fact: the value that it gives where a CI system sets it, in MyST.
         note: why nothing can depend on it, so that it has no effect.
         refusal: why it is refused.
         instead: what to write in its place.
@@ -50,7 +50,7 @@ class PluginVariable:
 
     @property
     def verdict(self) -> str:
-        """What becomes of it, in MyST."""
+        """What happens to it, in MyST."""
         if self.setting:
             return f"sets {{setting}}`{self.setting}`"
         if self.fact:

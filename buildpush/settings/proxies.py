@@ -14,7 +14,7 @@ _NAMES: Final = ("http_proxy", "https_proxy", "no_proxy")
 
 
 def proxies_of(env: Mapping[str, str], arguments: Collection[str]) -> dict[str, str]:
-    """Return each proxy variable of *env* in lower and upper case, but for those among the build *arguments*."""
+    """Return each proxy variable of *env* in lower and upper case, except those among the build *arguments*."""
     found: dict[str, str] = {}
     for name in _NAMES:
         spellings = (name, name.upper())

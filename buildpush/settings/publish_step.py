@@ -1,4 +1,4 @@
-"""The step that publishes build-info of an image that is pushed already: its settings, and what is to be done."""
+"""The step that publishes build-info of a pushed image: its settings, and how they become an order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from buildpush.settings.step_settings import StepSettings
 
 
 class PublishBuildInfo(StepSettings):
-    """Publish build-info of an image that is pushed already: the plugin step of Harness."""
+    """Publish build-info of a pushed image: the plugin step of Harness."""
 
     docker_image: ReferenceText = setting(
         "The pushed image, with its tag; without a host it is at that of `url`.",
@@ -149,7 +149,7 @@ class PublishBuildInfo(StepSettings):
 
 
 def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> ResolvedStep:
-    """Return what is to be done to publish build-info by *settings*.
+    """Return the order to publish build-info that *settings* give.
 
     Raises:
         SettingsError: a name or directory cannot be used, or a user or password is missing.
@@ -188,7 +188,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
 
 
 def _image_at(host: str, text: str) -> Reference:
-    """Return the image that *text* names, at *host* unless it names another one: Artifactory has what is recorded."""
+    """Return the image that *text* names; without a host it is at *host*, where its Artifactory is."""
     reference = Reference.parse(text)
     return reference if names_host(text) else Reference.parse(f"{host}/{text}")
 

@@ -1,4 +1,4 @@
-"""From typed settings to what is to be done: paths absolute, names checked, credentials found."""
+"""From typed settings to an order: paths absolute, names checked, credentials found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def resolve(
     connectors: Connectors | None = None,
     step: Step | None = None,
 ) -> ResolvedStep:
-    """Return what is to be done for *settings*.
+    """Return the order that *settings* give.
 
     Args:
         settings: of one step, typed.

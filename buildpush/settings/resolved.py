@@ -1,4 +1,4 @@
-"""What is to be done for one step, with nothing left to decide, and what it takes to find that out."""
+"""An order for one step, with nothing left to decide, and what is needed to make it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from buildpush.settings.written import WrittenValue
 
 @dataclass(frozen=True, slots=True)
 class ResolvedStep:
-    """What is to be done, with nothing left to decide.
+    """An order for one step, with nothing left to decide.
 
     Attributes:
         request: to the engine; ``None`` for a step that builds nothing.
         source: the image that is pushed in place of a built one.
         tar: file, or directory of a layout, that the built image is written to.
         tar_kind: as which kind of location.
-        load: whether it is put into the Docker daemon.
+        load: whether the image is put into the Docker daemon.
         references: the names of the image.
         credentials: by registry host; hosts that are missing here are looked up in Docker's own configuration.
         unshared: hosts whose credential is of no use to other steps: it is for base images, or lies in the environment.
@@ -46,9 +46,10 @@ class ResolvedStep:
         git_directory: whose history gives the revision; ``None`` for the working directory.
         fetch_limit: bytes that a file of the web may have, where anything is built.
         receipts: files that get what was pushed, by their settings.
-        own_settings: values of the settings that one engine alone acts on.
-        notes: what of the connectors and the settings has no effect.
-        sources: where it was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so on.
+        own_settings: values of the settings that only one engine acts on.
+        notes: which connectors and settings have no effect.
+        sources: the sources of what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so
+            on.
     """
 
     settings: StepSettings
@@ -80,18 +81,18 @@ class ResolvedStep:
 
     @property
     def written(self) -> str | None:
-        """Where the built image is written to, such as ``docker-archive:PATH``."""
+        """The location that the built image is written to, such as ``docker-archive:PATH``."""
         return f"{self.tar_kind}:{self.tar}" if self.tar else None
 
     @property
     def for_engines(self) -> frozenset[str]:
-        """Those of the settings that were set that engines act on, be it one engine alone."""
+        """Those of the settings that were set that engines act on, even if only one engine does."""
         return flows.FOR_ENGINES & self.set_names
 
 
 @dataclass(frozen=True, slots=True)
 class ResolveContext:
-    """What resolving one step needs at hand."""
+    """What is needed to resolve one step."""
 
     cwd: Path
     facts: Facts
@@ -109,11 +110,11 @@ class ResolveContext:
         return self.written[name].origin.at(*path) if name in self.written else None
 
     def who(self, name: str) -> str:
-        """Return what set *name*, for people."""
+        """Return in words what set *name*."""
         return self.where(name) or "the default"
 
     def ambient(self, name: str, variable: str) -> bool:
-        """Return whether it was another tool's *variable* in the environment that set *name*."""
+        """Return whether *variable*, of another tool, set *name* through the environment."""
         origin = self.written[name].origin if name in self.written else None
         return origin is not None and origin.kind == "variable" and origin.variable == variable
 
@@ -126,9 +127,9 @@ class ResolveContext:
         return NamedHost(host_of(address), self.nearness(name), self.who(name))
 
     def secret(self, name: str, value: Secret | str) -> Secret:
-        """Return the secret that a setting holds or leads to."""
+        """Return the secret that a setting holds or refers to."""
         return value if isinstance(value, Secret) else self.vault.reference(value, self.where(name))
 
     def fail(self, message: str, name: str, hint: str | None = None) -> SettingsError:
-        """Return the error of a setting, with the place that set it."""
+        """Return the error about a setting, with the place that set it."""
         return SettingsError(message, hint=hint, setting=name, where=self.where(name))

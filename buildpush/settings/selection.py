@@ -1,4 +1,4 @@
-"""Which steps of a file are run: all that buildpush knows, or those of the stage and the step that are asked for."""
+"""Which steps of a file are run: all that buildpush supports, or only one stage or step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LISTED: Final = "buildpush check FILE --list shows which steps are run"
 
 
 def check_runs(tree: tuple[Element, ...], file: Path, reasons: Sequence[str]) -> None:
-    """Refuse a file of which nothing is run here; *reasons* say why a template is not in its place.
+    """Refuse a file in which nothing is run here; *reasons* say why templates were not replaced.
 
     Raises:
         SourceError: it has no step of a kind that buildpush runs.
@@ -64,7 +64,7 @@ def _with_stage(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Ele
 
 
 def selected_stages(tree: tuple[Element, ...], wanted: str | None) -> dict[str, str]:
-    """Return what the file answers about the stages that are run: a list of their identifiers."""
+    """Return the value of the names about the stages that are run: a list of their identifiers."""
     stages = (stage.header.identifier for stage in stages_of(tree) if wanted is None or _is_called(stage, wanted))
     quoted = ", ".join(json.dumps(identifier) for identifier in stages if identifier)
     return {"pipeline.selectedStages": f"<+[{quoted}]>"} if quoted else {}

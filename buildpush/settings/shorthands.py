@@ -27,7 +27,7 @@ def without_shorthands(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndP
 
 
 def shorthand_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    """Yield which of *settings* that stand for others, or that those come before, have no effect."""
+    """Yield which shorthands in *settings*, or which settings that they override, have no effect."""
     if settings.expand_repo and (reason := _why_not_expanded(settings)):
         yield f"{ctx.who('expand_repo')}: expand_repo has no effect: {reason}"
     if settings.path_style and not _buckets(settings):

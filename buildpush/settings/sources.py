@@ -41,7 +41,7 @@ from buildpush.settings.written import Origin, WrittenValue, written_at
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """Files that complete the one with the steps, relative to the working directory.
+    """Files that complete the file with the steps, relative to the working directory.
 
     Attributes:
         templates: directory of the templates that it names.
@@ -62,7 +62,7 @@ NOTHING_BESIDE: Final = Beside()
 
 @dataclass(frozen=True, slots=True)
 class _Outside:
-    """What is set outside the step file."""
+    """The settings from outside the step file."""
 
     env: Mapping[str, str]
     flags: Mapping[str, Any]
@@ -206,7 +206,7 @@ def _notes_of(loop: WrittenValue | None) -> Iterable[str]:
 
 
 def _with_tags_of_plugin(written: Mapping[str, WrittenValue], kind: StepKind, cwd: Path) -> Mapping[str, WrittenValue]:
-    """Return *written* with the tags in the file that the plugins read where none are set."""
+    """Return *written* with the tags in the file that the plugins read, if no tags are set."""
     path = cwd / ".tags"
     if "tags" in written or not (kind.image and kind.builds and path.is_file()):
         return written
@@ -224,7 +224,7 @@ def _step_without_file(outside: _Outside, kind: StepKind, notes: list[str]) -> S
 
 
 def _notes_of_other_kinds(env: Mapping[str, str], kind: StepKind) -> Iterator[str]:
-    """Yield which of our variables have no effect, as the file has no step that reads them."""
+    """Yield which of our variables have no effect, because the file has no step that reads them."""
     others = known_variables(*models()).keys() - known_variables(kind.model).keys()
     reader = "a step that builds" if kind.builds else "the build-info plugin"
     for name in sorted(name for name in others if name.startswith("PLUGIN_") and env.get(name)):

@@ -1,4 +1,4 @@
-"""Where an image goes and who a build is at each registry: its connectors, user and password of its settings."""
+"""The destination of an image and the credentials of a build: from connectors, and from user and password."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connecto
 def push_credential(
     settings: BuildAndPush, repository: Repository, connector: Connector | None, ctx: ResolveContext
 ) -> dict[str, Credential]:
-    """Return what the settings give, by its host: the connector's, else user and password for the host they are for."""
+    """Return the credential that the settings give, by its host: the connector's, or else user and password."""
     if connector:
         return {repository.host: connector.credential(ctx.vault)}
     pair = login_pair(settings.username, settings.password, ctx.where)
@@ -68,7 +68,7 @@ def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveCont
     """Return the host that user and password are for: that of ``registry``, else that of ``repo``.
 
     Raises:
-        SettingsError: it is named by someone farther than who gives the password.
+        SettingsError: its source is farther than that of the password.
     """
     name = "registry" if settings.registry else "repo"
     address = ctx.named(name, settings.registry or repository.host)
@@ -83,7 +83,7 @@ def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveCont
 
 
 def overridden_logins(settings: BuildAndPush, used: Mapping[str, Credential], ctx: ResolveContext) -> Iterator[str]:
-    """Yield which logins of a configuration of Docker have no effect on *used*."""
+    """Yield which logins of a Docker configuration have no effect on *used*."""
     for host, login in _of_docker_config(settings, ctx).items():
         if used[host].source != login.source:
             yield f"{login.source}: its login for {host} has no effect: {used[host].source} comes first"
@@ -114,7 +114,7 @@ def unused_credentials(
 def _of_connector(
     settings: BuildAndPush, others: Mapping[str, Credential], ctx: ResolveContext
 ) -> dict[str, Credential]:
-    """Return who the connector of the registry is at its own host, where base images may lie, be it without a push."""
+    """Return the credential of the registry's connector for its own host: base images may be there, also in a build."""
     connector = connector_of(settings, ctx)
     if connector is None or connector.host in others or connector.password is None:
         return {}
@@ -124,7 +124,7 @@ def _of_connector(
 
 
 def _of_build(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> dict[str, Credential]:
-    """Return who user and password say we are, where base images may lie; a build asks for no login, as above."""
+    """Return user and password as a credential, since base images may be at its host; a build asks for no login."""
     if settings.push or settings.connector_ref:
         return {}
     with suppress(SettingsError, SecretError):
@@ -135,7 +135,7 @@ def _of_build(settings: BuildAndPush, repository: Repository, ctx: ResolveContex
 def credentials_of(
     settings: BuildAndPush, repository: Repository, push: Mapping[str, Credential], ctx: ResolveContext
 ) -> dict[str, Credential]:
-    """Return who we are by host; two answers for one host are an error, since only one can be used."""
+    """Return the credentials by host; two for one host are an error, since only one can be used."""
     found = dict(push)
     for name, host, one in _of_base_images(settings, ctx):
         other = found.setdefault(host, one)
@@ -154,7 +154,7 @@ def with_token(
     repository: Repository,
     ctx: ResolveContext,
 ) -> dict[str, Credential]:
-    """Return what was *found*, and the token for Artifactory at its own registry, if nothing else is for that."""
+    """Return *found*, and the token for Artifactory at its own registry, unless another credential is for that."""
     is_own = settings.artifactory_token is not None and not ctx.ambient("artifactory_token", "JF_ACCESS_TOKEN")
     if artifactory is None or not is_own:
         return dict(found)
@@ -163,10 +163,10 @@ def with_token(
 
 
 def _of_base_images(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tuple[str, str, Credential]]:
-    """Yield the logins of base images: the setting that gives it, its host, and who we are there.
+    """Yield the logins for base images: the setting that gives each, its host, and the credential.
 
     Raises:
-        SettingsError: user or password is missing, or their host is named by someone farther than who gives these.
+        SettingsError: user or password is missing, or the source of their host is farther than theirs.
     """
     for name in settings.base_image_connector_refs:
         connector = ctx.connectors.find(name)
@@ -200,7 +200,7 @@ def base_image_host(settings: BuildAndPush) -> str:
 
 
 def _of_docker_config(settings: BuildAndPush, ctx: ResolveContext) -> dict[str, Credential]:
-    """Return the logins of a configuration of Docker; whatever else gives one for a host comes first."""
+    """Return the logins of a Docker configuration; any other login for a host takes precedence."""
     if settings.docker_config is None:
         return {}
     return credentials_in(ctx.secret("docker_config", settings.docker_config).reveal(), ctx.who("docker_config"))

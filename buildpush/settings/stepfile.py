@@ -1,4 +1,4 @@
-"""What a step file sets for one step: the settings of the step, its ``spec`` and its ``envVariables``."""
+"""The settings of one step in a step file: of the step, its ``spec`` and its ``envVariables``."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _EXPORTED: Final = frozenset({"contextType"})
 
 @dataclass(frozen=True, slots=True)
 class StepLayers:
-    """What one step says: by its ``envVariables``, and by the rest of it.
+    """The settings of one step: from its ``envVariables``, and from the rest of it.
 
     Attributes:
-        environment: those of the ``envVariables`` that are no settings, but what ``envDockerSecrets`` and
-            ``PLUGIN_BUILD_ARGS_FROM_ENV`` ask for.
+        environment: those of the ``envVariables`` that are not settings, for ``envDockerSecrets`` and
+            ``PLUGIN_BUILD_ARGS_FROM_ENV``.
         notes: sentences about what has no effect.
     """
 
@@ -50,7 +50,7 @@ class StepLayers:
 
 
 def step_layers(node: Node, kind: StepKind) -> StepLayers:
-    """Return what a step sets.
+    """Return the settings of a step.
 
     Raises:
         SourceError: an unknown key, or one setting set twice.
@@ -70,7 +70,7 @@ def step_layers(node: Node, kind: StepKind) -> StepLayers:
 
 
 def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
-    """Read the spec; the settings of a plugin stand one level deeper."""
+    """Read the spec; the settings of a plugin are one level deeper."""
     by_key, env = ({}, {}) if kind.image else (_settings_by_key(kind, "spec"), _settings_by_key(kind, "env"))
     container = _CONTAINER if kind.image else ()
     for key, node in spec.entries.items():

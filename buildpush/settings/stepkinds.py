@@ -18,15 +18,15 @@ SettingsType: TypeAlias = type[StepSettings]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepKind:
-    """All there is to know about a kind of step.
+    """Everything about a kind of step.
 
     Attributes:
         name: is put before the names of its settings where several kinds are shown, as in ``publish.url``.
         type: its name in a file.
-        image: of Harness' plugin, for a step that runs one; its settings then stand in ``spec.settings``.
+        image: of Harness' plugin, for a step that runs one; its settings are then in ``spec.settings``.
         model: its settings.
-        identifier: of a step that is given no name.
-        resolve: returns what is to be done for its settings, which is all that a run goes by.
+        identifier: of a step without a name.
+        resolve: returns the order for its settings, which is all that a run uses.
         builds: whether it builds an image, so that it can be run without a push.
     """
 
@@ -40,11 +40,11 @@ class StepKind:
 
     @property
     def place(self) -> Literal["spec", "settings"]:
-        """Where its own settings stand in a step."""
+        """Where its own settings are in a step."""
         return "settings" if self.image else "spec"
 
     def recognizes(self, step: Node) -> bool:
-        """Return whether *step*, as written, is of this kind; tags, digests and other homes of an image are as good."""
+        """Return whether *step*, as written, is of this kind, with any tag, digest and registry of its image."""
         kind, image = step.at("type"), step.at("spec", "image")
         home, _, last = image.text.rpartition("/") if image else ("", "", "")
         name = last.partition("@")[0].partition(":")[0]
@@ -103,5 +103,5 @@ def kinds_by_model() -> dict[SettingsType, StepKind]:
 
 
 def kind_of(settings: StepSettings) -> StepKind:
-    """Return the kind of step that *settings* are of; the first one, where several share a model."""
+    """Return the step kind of *settings*; if several share a model, the first one."""
     return kinds_by_model()[type(settings)]

@@ -1,4 +1,4 @@
-"""What pipeline, stage and groups give to a step inside: answers to expressions, variables, and a platform."""
+"""What pipeline, stage and groups give to a step inside them: values for expressions, variables, and a platform."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ _SYSTEMS: Final = {"macos": "linux"}  # a builder on a Mac makes images of Linux
 
 
 def answers(path: tuple[Branch, ...], known: dict[int, dict[str, str]]) -> dict[str, str]:
-    """Return what expressions may ask about all that a step is in, the outermost first.
+    """Return the values that expressions may ask for about everything around a step, the outermost first.
 
-    Whatever is written there answers by its path: ``stage.variables.x``, ``pipeline.stages.build.spec.platform.arch``.
+    Each value has the path of where it is written: ``stage.variables.x``, ``pipeline.stages.build.spec.platform.arch``.
 
     Args:
-        path: what the step is in.
-        known: the answers of each branch of the same tree that was asked about before.
+        path: what is around the step.
+        known: the values of each branch of the same tree that were returned before.
     """
     found: dict[str, str] = {}
     for branch in path:
@@ -74,7 +74,7 @@ def _identifier(word: str, node: Node) -> dict[str, str]:
 
 
 def _written(path: str, node: Node) -> Iterator[tuple[str, str]]:
-    """Yield every text below *node* by its path; what is listed by its identifier, variables by their name."""
+    """Yield every text below *node* by its path; items of a list by their identifier, variables by their name."""
     if isinstance(node.value, str):
         yield path, node.value
     for key, entry in node.entries.items():
@@ -128,7 +128,7 @@ def _quoted(text: str) -> str:
 
 
 def environment(path: tuple[Branch, ...]) -> dict[str, tuple[str, WrittenValue]]:
-    """Return the variables that a step gets from pipeline, stage and groups: text, and what asks for its value."""
+    """Return the variables that a step gets from pipeline, stage and groups: text, and the path of its value."""
     found: dict[str, tuple[str, WrittenValue]] = {}
     for branch in path:
         if not isinstance(branch, Parallel):
@@ -147,11 +147,11 @@ def _environment(word: str, variable: Node) -> dict[str, tuple[str, WrittenValue
 
 
 def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue]], notes: list[str]) -> SettingsLayer:
-    """Return what the variables *around* a step set of it.
+    """Return the settings from the variables *around* a step.
 
     Raises:
         UnsupportedError: Harness' plugin would act on one of them, and nothing here does.
-        SourceError: the name of one begins with ``PLUGIN_``, and nothing knows it.
+        SourceError: an unknown one whose name begins with ``PLUGIN_``.
         SecretError: one holds a secret as plain text.
     """
     known, around = known_variables(*models()), with_own_names(kind.image, around, notes)
@@ -201,7 +201,7 @@ def _machine(stage: Stage, path: tuple[Branch, ...]) -> tuple[str, Node] | None:
 
 
 def _platform(stage: Stage, key: str) -> Node | None:
-    """Return what the platform of *stage* says; one that says nothing that can be read is an error."""
+    """Return the platform of *stage*; one that cannot be read is an error."""
     entry = stage.platform.at(key) if stage.platform else None
     hint = "write platform: {os: Linux, arch: Amd64}"
     if stage.platform and stage.platform.value and not stage.platform.entries:
@@ -214,7 +214,7 @@ def _platform(stage: Stage, key: str) -> Node | None:
 
 
 def _infrastructures(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[Node, str]]:
-    """Yield the infrastructure of *stage*, or of the stage whose it uses, and how expressions ask for that stage."""
+    """Yield the infrastructure of *stage*, or of the stage whose it uses, and the path of that stage in expressions."""
     if stage.infrastructure is None:
         return
     used = stage.infrastructure.at("useFromStage")
@@ -240,5 +240,5 @@ def stages_of(elements: Iterable[Element]) -> Iterator[Stage]:
 
 
 def _lower(node: Node, asked: str) -> str:
-    """Return the word in lower case; where it is an expression, what asks for it by its path."""
+    """Return the word in lower case; for an expression, *asked*, the path to its value."""
     return f"<+{asked}.toLowerCase()>" if "<+" in node.text else node.text.lower()

@@ -1,4 +1,4 @@
-"""The tags that an image gets: those that were written, their short forms, or those that the state of git makes.
+"""The tags of an image: those that were written, their short forms, or those that the state of git gives.
 
 Sources: drone-docker (``tags.go``), drone-kaniko (``pkg/tagger``, ``labelsForTag``).
 """
@@ -39,14 +39,14 @@ def tags_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[str, ...]:
 
 
 def tags_without_git(settings: BuildAndPush) -> tuple[str, ...]:
-    """Return what tells the tags of one iteration from those of another: git gives all of them the same."""
+    """Return what distinguishes the tags of one iteration from those of another: git gives the same to all."""
     if settings.auto_tag:
         return (f"<tag of git, suffix {settings.auto_tag_suffix or 'none'}>",)
     return tuple(short for tag in settings.tags for short in (_expanded(tag) if settings.expand_tag else (tag,)))
 
 
 def tag_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    """Yield that a suffix has no effect, where it does not have one."""
+    """Yield that a suffix has no effect, if it does not."""
     if settings.auto_tag_suffix and not settings.auto_tag:
         yield f"{ctx.who('auto_tag_suffix')}: auto_tag_suffix has no effect without auto_tag"
 
@@ -85,7 +85,7 @@ def _default_branch(ctx: ResolveContext) -> str:
 
 
 def _versions(tag: str, ctx: ResolveContext) -> tuple[str, ...]:
-    """Return a version and its short forms; zeros in front are kept."""
+    """Return a version and its short forms; leading zeros are kept."""
     match = _VERSION.match(tag)
     if match is None:
         message = f"auto_tag: the tag {tag!r} of git is not a version"

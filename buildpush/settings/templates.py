@@ -31,10 +31,10 @@ _WAY: Final = "name the directory of its file with --templates"
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """What a file asks for: a template by its identifier, and one of its versions.
+    """A reference to a template: its identifier, and one of its versions.
 
     Attributes:
-        is_usual: whether it is a step that names its template directly, as those of Harness' own library are.
+        is_usual: whether it is a step that names its template directly, like those of Harness' own library.
     """
 
     text: str
@@ -79,7 +79,7 @@ class _Template:
 
 @dataclass(frozen=True, slots=True)
 class Templates:
-    """The templates in the files of a directory, read when they are asked for.
+    """The templates in the files of a directory, read on first use.
 
     Attributes:
         directory: with templates, one a file; ``None`` for none.
@@ -94,7 +94,7 @@ class Templates:
     found: list[str] = field(default_factory=list)
 
     def expand(self, document: Node) -> Node:
-        """Return *document* with the templates that are there in place of their references.
+        """Return *document* with its references replaced by the templates that exist.
 
         Raises:
             SourceError: the directory or a file of it cannot be read, a template does not fit, or contains itself.
@@ -125,7 +125,7 @@ class Templates:
         return replace(node, value={name: self._expanded(name, entry, path) for name, entry in node.entries.items()})
 
     def _find(self, reference: _Reference) -> _Template | None:
-        """Return the template that is asked for; without one, there is a note."""
+        """Return the template that *reference* names; if there is none, add a note."""
         known = [one for one in self._read(reference.identifier) if one.identifier == reference.identifier]
         fitting = [one for one in known if one.version == reference.version] if reference.version else _stable(known)
         fitting = [one for one in fitting if one.scope == reference.scope] or fitting
@@ -162,7 +162,7 @@ class Templates:
 
 
 def _template(node: Node, stem: str) -> _Template:
-    """Return the template in *node*; one of the newer form without a name is called as its file."""
+    """Return the template in *node*; one of the newer form without a name has the name of its file."""
     newer = next((key for key in _NEWER if key in node.entries), "") if "spec" not in node.entries else ""
     name, _, version = stem.partition("@")
     texts = {key: entry.text for key, entry in node.entries.items()}
@@ -186,7 +186,7 @@ def _several(reference: _Reference, fitting: list[_Template]) -> SourceError:
 
 
 def _reference(key: str, node: Node) -> _Reference | None:
-    """Return what *node* asks for: ``template: templateRef:``, ``template: uses:``, or ``uses`` of a step."""
+    """Return the reference in *node*: ``template: templateRef:``, ``template: uses:``, or ``uses`` of a step."""
     template = node.at("template")
     if template and (name := template.at("templateRef")) and name.text:
         version = template.at("versionLabel")
@@ -200,7 +200,7 @@ def _reference(key: str, node: Node) -> _Reference | None:
 
 
 def _refuse_content(node: Node, reference: _Reference) -> None:
-    """Refuse what stands in *node* beside its template: of two contents, only one would be run."""
+    """Refuse content in *node* beside its template: only one of the two would be run."""
     if "template" not in node.entries:
         return
     for key in _CONTENTS:
@@ -214,7 +214,7 @@ def _refuse_content(node: Node, reference: _Reference) -> None:
 
 
 def _older(key: str, node: Node, template: _Template, reference: _Reference) -> Node:
-    """Return what *node* is with the content of *template*; what it says beside its reference counts before it."""
+    """Return *node* with the content of *template*; entries of *node* beside the reference take precedence."""
     kind, spec = template.node.at("type"), template.node.at("spec")
     if spec is None or kind is None or kind.text != _TYPES.get(key, kind.text):
         holds = kind.text if kind and spec else "nothing"
@@ -227,7 +227,7 @@ def _older(key: str, node: Node, template: _Template, reference: _Reference) -> 
 
 
 def _merged(node: Node, over: Node) -> Node:
-    """Return a map in place of *over* with the entries of both, each with its place; those of *over* count."""
+    """Return a map in place of *over* with the entries of both, each with its place; *over* takes precedence."""
     return replace(over, value={**node.entries, **over.entries}, keys={**node.keys, **over.keys})
 
 
@@ -235,7 +235,7 @@ def _merged(node: Node, over: Node) -> Node:
 
 
 def _newer(node: Node, template: _Template) -> Node:
-    """Return what *node* is with the content of *template*, in which ``inputs`` have their values."""
+    """Return *node* with the content of *template*, in which ``inputs`` have their values."""
     given = node.at("template", "with") or node.at("with")
     values = _values(template.node.at("inputs"), given)
     content = _with_values(template.node.entries[template.newer], values)

@@ -33,16 +33,16 @@ class Step:
     """One step with its settings by Python name, not typed yet.
 
     Attributes:
-        type: ``BuildAndPushDockerRegistry``, ``Plugin``, ``Run`` and so on; of steps that stand elsewhere, as in a
+        type: ``BuildAndPushDockerRegistry``, ``Plugin``, ``Run`` and so on; for steps that are elsewhere, as in a
             template, what replaces them.
         settings: by Python name, if it is run.
         where: place of the step, such as ``step.yml:3:5``; ``flags and variables`` or ``keywords and variables``
             without a file.
-        kind: the kind of which it is; ``None`` for one that buildpush does not run.
+        kind: its step kind; ``None`` for one that buildpush does not run.
         facts: what the file holds around it, by expression path: ``pipeline.name``, ``stage.variables.x``,
             ``step.identifier``.
         environment: the variables that pipeline, stage, groups and its own ``envVariables`` give it.
-        scope: what the loops around it give it: ``{"matrix": {"os": "alpine"}}``.
+        scope: values of the loops around it: ``{"matrix": {"os": "alpine"}}``.
         around: identifiers of the stage, empty without one, and of the groups that it is in.
         runs: whether it is run here: buildpush knows its kind, and it was not left out.
         rollback: whether it undoes a stage or group.
@@ -145,7 +145,7 @@ Element: TypeAlias = Branch | Step
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A file with the settings of the steps that are run, and what else the user should know.
+    """A file with the settings of the steps that are run, and notes about it.
 
     Attributes:
         tree: the file; without one, a single step.
@@ -169,7 +169,7 @@ class Loaded:
         return tuple(step.about for step, _ in leaves(self.tree) if not step.runs)
 
     def step(self, identifier: str) -> Step:
-        """Return the step of that identifier.
+        """Return the step with that identifier.
 
         Raises:
             SourceError: it does not exist.
@@ -210,12 +210,12 @@ def _with_steps(
 
 
 def children_of(branch: Branch) -> tuple[Element, ...]:
-    """Return what is in *branch*, and what undoes it."""
+    """Return the elements in *branch*, and those of its rollback."""
     return (*branch.children, *(branch.rollback if isinstance(branch, Stage | StepGroup) else ()))
 
 
 def read_tree(document: Node) -> tuple[Element, ...]:
-    """Return what *document* holds: a pipeline, stages, steps of any kind, or a single one of these.
+    """Return the content of *document*: a pipeline, stages, steps of any kind, or a single one of these.
 
     Raises:
         SourceError: it holds something that is neither a step nor a known wrapper around steps.
@@ -291,7 +291,7 @@ def _header(kind: str, node: Node) -> Header:
 
 
 def _variables(node: Node) -> tuple[Node, ...]:
-    """Return the variables that *node* declares; one that would count for nothing is an error."""
+    """Return the variables that *node* declares; one that would have no effect is an error."""
     entry = node.at("variables")
     if entry is None or not entry.value:
         return ()
@@ -309,7 +309,7 @@ def _variables(node: Node) -> tuple[Node, ...]:
 
 
 def _refuse_twice(what: str, names: Iterable[tuple[str, str]]) -> None:
-    """Refuse two of *names*, each with its place, that are the same: only one of them would count."""
+    """Refuse equal *names*, each with its place: only one of them would count."""
     places: dict[str, str] = {}
     for name, where in names:
         if name in places:
@@ -339,7 +339,7 @@ def _elsewhere(words: str, name: str, node: Node) -> Step:
 
 
 def _undoing(step: Step, _path: tuple[Branch, ...]) -> Step:
-    """Return a step that undoes a stage: nothing here ever runs it, also where buildpush knows its kind."""
+    """Return a step of a rollback: it is never run here, even if buildpush supports its kind."""
     return replace(step, runs=False, rollback=True)
 
 

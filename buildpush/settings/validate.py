@@ -24,7 +24,7 @@ def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignor
     Args:
         step: holds where each value came from.
         values: by Python name, as in ``step.settings`` but with expressions evaluated.
-        sink: is sent a note for each hint without effect.
+        sink: gets a note for each hint without effect.
 
     Raises:
         SettingsError: a value cannot be used, or one is missing; with the place that set it.
@@ -39,7 +39,7 @@ def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignor
 
 
 def validate_known(step: Step, values: Mapping[str, Raw | None], later: Collection[str]) -> None:
-    """Check *values* as :func:`validate` does, where those of the names in *later* are still to come."""
+    """Check *values* as :func:`validate` does, although those of the names in *later* are not known yet."""
     try:
         step.model(**_decoded(step, values))
     except ValidationError as error:

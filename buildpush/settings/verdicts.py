@@ -1,4 +1,4 @@
-"""What is said of a variable that sets nothing: the same in a file, the environment and a plugin's settings."""
+"""The notes and refusals for a variable that sets nothing: the same in a file, the environment and a plugin."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
 
     Raises:
         UnsupportedError: it is refused.
-        SourceError: nothing knows it.
+        SourceError: it is unknown.
     """
     row = PLUGIN_VARIABLES.get(variable)
     if row is None:
@@ -42,7 +42,7 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
 
 
 def with_own_names(image: str, given: Mapping[str, T], notes: list[str]) -> dict[str, T]:
-    """Return the variables *given* to the plugin *image*, with our names for what only this plugin means by its own."""
+    """Return the variables *given* to the plugin *image*, with our names for those that only this plugin has."""
     found = dict(given)
     for name, ours in OWN_NAMES.get(image, {}).items():
         if ours in found and name in found:
@@ -54,7 +54,7 @@ def with_own_names(image: str, given: Mapping[str, T], notes: list[str]) -> dict
 
 
 def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, key: str = "") -> NoReturn:
-    """Refuse a variable that nothing knows, and name the one that was meant.
+    """Refuse an unknown variable, and name the one that was probably meant.
 
     Args:
         what: for people, such as ``variable``.
@@ -77,7 +77,7 @@ def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, k
 def nearest_variable(name: str, known: Iterable[str]) -> str | None:
     """Return the one of *known* that *name* was probably meant to be; each word of it must be meant as well.
 
-    What all names have in common tells nothing, so ``PLUGIN_FOO`` is near to none of them.
+    What all names have in common does not count, so ``PLUGIN_FOO`` is near to none of them.
     """
     short = {one.removeprefix(_PREFIX): one for one in sorted(set(known), key=lambda one: one.startswith(_PREFIX))}
     word = name.removeprefix(_PREFIX)

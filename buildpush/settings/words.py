@@ -1,4 +1,4 @@
-"""The word that was probably meant, and the refusal of a word that nothing knows."""
+"""The word that was probably meant, and the refusal of an unknown word."""
 
 from __future__ import annotations
 

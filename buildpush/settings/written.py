@@ -1,4 +1,4 @@
-"""What was written, before expressions are evaluated: text with its place, and what set it."""
+"""Written values, before expressions are evaluated: text with its place, and what set it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Origin:
     Attributes:
         where: ``step.yml:7:3``, ``PLUGIN_TAGS``, ``--tags``, ``tags=``, for people.
         text: the value as it was written, stars for a secret.
-        variable: the variable that set it, be it in the environment or among a file's ``envVariables``.
+        variable: the variable that set it, in the environment or among a file's ``envVariables``.
         parts: places of the values inside a list or map.
     """
 
@@ -47,7 +47,7 @@ class WrittenValue:
 
 
 def written_at(node: Node, key: str) -> WrittenValue | None:
-    """Return what a file says under *key* of the map *node*; ``None`` where it says nothing."""
+    """Return the value of *key* in the map *node*; ``None`` if there is none."""
     inner = node.at(key)
     if inner is None or not inner.value:
         return None
@@ -55,17 +55,17 @@ def written_at(node: Node, key: str) -> WrittenValue | None:
 
 
 def in_front(key: str, where: str) -> str:
-    """Return the words that name the setting *key* in a message about *where*: none where that is called the same."""
+    """Return the words that name the setting *key* in a message about *where*: none if that has the same name."""
     return "" if _is_called(where, key) else f"{key}: "
 
 
 def subject(key: str, where: str) -> str:
-    """Return what a sentence about the setting *key* begins with, after the place *where*."""
+    """Return the beginning of a sentence about the setting *key*, after the place *where*."""
     return "it" if _is_called(where, key) else key
 
 
 def _is_called(where: str, key: str) -> bool:
-    """Return whether a flag, keyword or variable is called as a setting is: ``--build-arg``, ``PLUGIN_BUILD_ARGS``."""
+    """Return whether the name of a flag, keyword or variable is that of a setting: ``--build-arg`` is one."""
     word = where.removeprefix("--").removeprefix("PLUGIN_").removesuffix("=")
     one, other = (text.replace("-", "").replace("_", "").lower().removesuffix("s") for text in (word, key))
     return one == other

@@ -59,7 +59,7 @@ class Export:
                 yield Digest(f"sha256:{match[0]}"), member.size, reader
 
     def layers(self, wanted: Mapping[Digest, int]) -> Generator[tuple[int, BinaryIO], None, None]:
-        """Yield the wanted layers in the export's own order; then read on until every awaited document was found."""
+        """Yield the wanted layers in the order of the export; then read on until every awaited document was found."""
         left = dict(wanted)
         with closing(self.files()) as files:
             while left or self.awaited:
@@ -196,7 +196,7 @@ class ContainerdImage:
         return self._part(images)
 
     def _part(self, images: Sequence[Image]) -> Image | Index:
-        """Return what the daemon has of an index, which is a different index then."""
+        """Return what the daemon has of an index, which is then a different index."""
         there = tuple(image for image in images if image.platform.runs)
         if not there:
             message = f"the Docker daemon has no image of the index {self._export.name}"

@@ -316,7 +316,7 @@ class _OciDriver:
         return self.reader(clients.cwd / source.path).referrers(target)
 
     def check(self, destination: Location) -> None:
-        """Refuse nothing."""
+        """Accept every destination."""
 
     def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Digest:
         if left := left_out(target):

@@ -66,7 +66,7 @@ class Buildx:
 
     @cached_property
     def _in_use(self) -> tuple[BuildxProgram, Builder]:
-        """Buildx and the selected builder; found out once, since each question takes a tenth of a second.
+        """Buildx and the selected builder; determined once, since each question takes a tenth of a second.
 
         Raises:
             EngineMissingError: there is none, or it does not answer.

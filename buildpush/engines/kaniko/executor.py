@@ -64,7 +64,7 @@ def _is_elsewhere(env: Mapping[str, str]) -> bool:
 def executor_in(
     program: str, image: str, place: Place, request: BuildRequest, out: Path, *, network: str | None = None
 ) -> Executor:
-    """Return the seat in a container of *image*, which *program* starts in *network*."""
+    """Return the executor in a container of *image*, which *program* starts in *network*."""
     container = Container(
         image,
         place,

@@ -36,7 +36,7 @@ class Tree(Protocol):
         ...
 
     def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return identities of those *entries* below *path* that have several names: equal for one file."""
+        """Return an identity for each of *entries* below *path* that has several names; one file has one identity."""
         ...
 
     def below(self, path: str, target: str = "") -> Iterable[Entry]:

@@ -162,7 +162,7 @@ class Context:
         return self._entry(path, path, found)
 
     def hard_links(self, _path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return an identity for the paths of files with several names: equal where they are one file."""
+        """Return an identity for each path of a file with several names; one file has one identity."""
         seen = ((entry.path, entry.content) for entry in entries)
         files = [(path, content) for path, content in seen if type(content) is OnDisk and content.names > 1]
         inodes = {content.inode for _, content in files}

@@ -107,7 +107,7 @@ def _is_set(instruction: Instruction, flag: str) -> bool:
 
 
 def _as_said(word: str) -> str:
-    """Return a word of COPY in the form of the history: of a heredoc only the name."""
+    """Return a word of COPY as the history has it: only the name of a heredoc."""
     found = read_heredoc_start(word)
     return f"<<{found.name}" if found else word
 

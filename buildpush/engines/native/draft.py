@@ -150,7 +150,7 @@ class Draft:
         self.note(created_by, layer=True)
 
     def finish(self, labels: Mapping[str, str], known: DiffIdCache) -> Image:
-        """Return the image, with *labels* added to its own, and what is *known* about its layers."""
+        """Return the image with *labels* added to its own, and with the layers that *known* has facts about."""
         config = {key: value for key, value in self.config.items() if value not in (None, [], {}, "")}
         config |= {"Labels": dict(config.get("Labels") or {}) | dict(labels)} if labels else {}
         layers = tuple(

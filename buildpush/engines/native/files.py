@@ -31,7 +31,7 @@ class Files:
 
     Args:
         entries: taken over, not copied.
-        links: an identity for the paths of files with several names, equal where they are one file; taken over too.
+        links: an identity for each path of a file with several names; one file has one identity; taken over too.
     """
 
     def __init__(self, entries: dict[str, Entry] | None = None, links: dict[str, object] | None = None) -> None:
@@ -188,7 +188,7 @@ class Files:
         return self.get(path) or ROOT
 
     def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return identities of those *entries* below *path* that have several names: equal for one file."""
+        """Return an identity for each of *entries* below *path* that has several names; one file has one identity."""
         inside = f"{path}/" if path else ""
         links = [self.links.get(name) for name in in_order(name for name in self.entries if name.startswith(inside))]
         return {entry.path: link for entry, link in zip(entries, links, strict=True) if link} if self.links else {}

@@ -258,7 +258,7 @@ def health_check(state: StageState, instruction: Instruction) -> None:
 
 
 def _shown_check(check: Mapping[str, Any]) -> str:
-    """Return it as Go prints such a record with ``%+v``."""
+    """Return *check* as Go prints such a record with ``%+v``."""
     times = [f"{key}:{format_duration(check.get(key, 0))}" for key in _TIMES.values()]
     return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
 
