@@ -1,4 +1,4 @@
-"""``python -m benchmarks [start] [small] [docs] [push] [engines]``: print figures; nothing is asserted."""
+"""``python -m benchmarks [start] [small] [docs] [steps] [push] [engines]``: print figures; nothing is asserted."""
 
 from __future__ import annotations
 
@@ -9,10 +9,15 @@ import signal
 import sys
 from pathlib import Path
 
-from benchmarks import docs, small, startup
+from benchmarks import docs, small, startup, steps
 from benchmarks.pushing import before, registries, table
 
-USUAL = ("start", "small", "docs")  # a few minutes; the tables of the push and of the engines take half an hour each
+USUAL = (
+    "start",
+    "small",
+    "docs",
+    "steps",
+)  # a few minutes; the tables of the push and of the engines take half an hour each
 PARTS = (*USUAL, "push", "engines")
 
 
@@ -31,6 +36,8 @@ def main() -> None:
         small.measure(wanted.rounds or 5, wanted.size or 100)
     if "docs" in parts:
         docs.measure()
+    if "steps" in parts:
+        steps.measure(wanted.rounds or 5)
     for part, rows in (("push", table.ROWS), ("engines", table.ENGINES)):
         if part in parts:
             usual = before.ROWS if wanted.before else rows
@@ -44,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     words = f"{', '.join(PARTS)}; if none is named, {', '.join(USUAL)}"
     parser.add_argument("parts", nargs="*", metavar="PART", help=words)
-    parser.add_argument("--rounds", type=int, help="turns; 15 starts, 5 small pushes and 3 large ones if not given")
+    parser.add_argument(
+        "--rounds", type=int, help="turns; 15 starts, 5 small pushes and checks, and 3 large pushes if not given"
+    )
     parser.add_argument(
         "--size", type=int, metavar="MB", help="of the image; 100 for small, 1000 for push if not given"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from buildpush.dockerfile.durations import read_duration, read_integer
@@ -100,6 +101,11 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
     Raises:
         DockerfileError: it is too large, holds a NUL, or breaks the grammar; ``where`` is file and line.
     """
+    return _parsed(content, path)
+
+
+@lru_cache(maxsize=8)  # whoever needs a name in it reads the file again, several times for each step
+def _parsed(content: bytes, path: str) -> Dockerfile:
     if len(content) > LARGEST:
         message = f"the Dockerfile is larger than {LARGEST} bytes"
         raise DockerfileError(message, where=path)

@@ -11,8 +11,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from functools import cache
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from buildpush.foundation.records import dataclass
 from buildpush.settings.fields import REQUIRED, Field, Model
@@ -78,6 +80,8 @@ class Setting:
         instead: what to do while nothing acts on it.
         ambient: variables of other tools, used when nothing else sets it.
         adds_up: whether several of its variables make one list, in place of contradicting each other.
+        spelled_variables: its variables, the derived one first.
+        variables: names of its variables, the derived one first, those of other tools last.
     """
 
     name: str
@@ -99,6 +103,13 @@ class Setting:
     aliases: tuple[Variable, ...]
     ambient: tuple[str, ...]
     adds_up: bool
+    spelled_variables: tuple[Variable, ...] = field(init=False, repr=False, compare=False)
+    variables: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = () if self.file_only else (Variable(variable_name(self.name), self.separator), *self.aliases)
+        object.__setattr__(self, "spelled_variables", own)
+        object.__setattr__(self, "variables", (*(variable.name for variable in own), *self.ambient))
 
     @property
     def secret(self) -> bool:
@@ -124,18 +135,6 @@ class Setting:
             "env": f"spec.envVariables.{variable_name(self.name)}",
             "settings": f"spec.settings.{self.key}",
         }[self.place]
-
-    @property
-    def spelled_variables(self) -> tuple[Variable, ...]:
-        """Its variables, the derived one first."""
-        if self.file_only:
-            return ()
-        return (Variable(variable_name(self.name), self.separator), *self.aliases)
-
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Names of its variables, the derived one first, those of other tools last."""
-        return tuple(variable.name for variable in self.spelled_variables) + self.ambient
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -179,14 +178,23 @@ class Settings(Model):
     """Typed settings; immutable, and their text shows no secret."""
 
 
-_SETTINGS: Final[dict[type[Settings], tuple[Setting, ...]]] = {}
+_Ask = TypeVar("_Ask", bound=Callable[..., Any])
 
 
+def once_per_model(ask: _Ask) -> _Ask:
+    """Return *ask* with its answers remembered; they must not be changed, and what asks are classes of settings."""
+    return cast("_Ask", cache(ask))
+
+
+@once_per_model
 def settings_of(model: type[Settings]) -> tuple[Setting, ...]:
     """Return the settings of a step kind, in the order of their declaration."""
-    if model not in _SETTINGS:
-        _SETTINGS[model] = tuple(_setting(name, field) for name, field in model.fields().items())
-    return _SETTINGS[model]
+    return tuple(_setting(name, field) for name, field in model.fields().items())
+
+
+@once_per_model
+def _by_name(model: type[Settings]) -> Mapping[str, Setting]:
+    return {setting.name: setting for setting in settings_of(model)}
 
 
 def setting_named(model: type[Settings], name: str) -> Setting:
@@ -195,13 +203,13 @@ def setting_named(model: type[Settings], name: str) -> Setting:
     Raises:
         KeyError: it does not exist.
     """
-    return {setting.name: setting for setting in settings_of(model)}[name]
+    return _by_name(model)[name]
 
 
 def explicitly_set(settings: Settings) -> frozenset[str]:
     """Return the names of the settings that were set to something else than their default."""
-    defaults = {setting.name: setting.default for setting in settings_of(type(settings))}
-    return frozenset(name for name in settings.fields_set if getattr(settings, name) != defaults[name])
+    known = _by_name(type(settings))
+    return frozenset(name for name in settings.fields_set if getattr(settings, name) != known[name].default)
 
 
 def camel_case(name: str) -> str:

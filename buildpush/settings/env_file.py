@@ -17,12 +17,12 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import MASK, Secret
-from buildpush.settings.declare import Setting, settings_of
+from buildpush.settings.declare import Setting
 from buildpush.settings.decode import format_setting, format_value
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.stepkinds import StepKind, models
-from buildpush.settings.variables import known_variables, variables_for
+from buildpush.settings.variables import known_variables, settings_by
 from buildpush.settings.verdicts import note_of, with_own_names
 from buildpush.settings.written import Origin, OriginKind, WrittenValue
 
@@ -88,9 +88,8 @@ def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -
         else:
             others[name] = WrittenValue(text, Origin(of, where, MASK, name))
     layer, texts = SettingsLayer(), {name: text for name, (text, _) in found.items()}
-    for setting in settings_of(kind.model):
-        for name, raw in variables_for(setting, texts, notes, ambient=True):
-            layer.add(setting, *_value(setting, raw, Origin(of, found[name][1], "", name)))
+    for setting, name, raw in settings_by(kind.model, texts, notes, ambient=True):
+        layer.add(setting, *_value(setting, raw, Origin(of, found[name][1], "", name)))
     return EnvFile(layer, others)
 
 

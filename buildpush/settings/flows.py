@@ -243,15 +243,15 @@ def receipt_paths(settings: BuildAndPush, cwd: Path, fail: Fail) -> dict[str, Pa
         SettingsError: one cannot be written.
     """
     found: dict[str, Path] = {}
-    for name in RECEIPTS if settings.push else ():
-        text = getattr(settings, name)
-        path = Path(os.path.realpath(cwd / (text or "")))
+    written = {name: text for name in RECEIPTS if (text := getattr(settings, name))} if settings.push else {}
+    for name, text in written.items():
+        path = Path(os.path.realpath(cwd / text))
         is_dockerfile = path == Path(os.path.realpath(cwd / settings.dockerfile))
-        state = ("is the Dockerfile" if is_dockerfile else unwritable(path, makes_directories=True)) if text else ""
+        state = "is the Dockerfile" if is_dockerfile else unwritable(path, makes_directories=True)
         if state or path in found.values():
             message = f"the file {text!r} {state or 'is written by another setting too'}"
             raise fail(message, name, relative_hint(cwd))
-        found |= {name: path} if text else {}
+        found[name] = path
     return found
 
 

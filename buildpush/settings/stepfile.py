@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import field
+from functools import cache
 from typing import Final
 
 from buildpush.foundation.documents import Node
@@ -14,7 +15,7 @@ from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.stepkinds import StepKind
-from buildpush.settings.variables import known_variables, variables_for
+from buildpush.settings.variables import known_variables, settings_by
 from buildpush.settings.verdicts import note_of, reject_variable, with_own_names
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin, WrittenValue
@@ -112,7 +113,8 @@ def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: Settin
         _add(settings, by_key[name], value, node.where_key(name))
 
 
-def _settings_by_key(kind: StepKind, place: str) -> dict[str, Setting]:
+@cache
+def _settings_by_key(kind: StepKind, place: str) -> Mapping[str, Setting]:
     return {setting.key: setting for setting in settings_of(kind.model) if setting.place == place}
 
 
@@ -140,10 +142,9 @@ def _plugin_variables(node: Node, kind: StepKind, layers: StepLayers) -> None:
         else:
             reject_variable("key", name, [*known, *PLUGIN_VARIABLES], node.where_key(key), key=key)
     values = {name: node.entries[key].raw() for name, key in names.items()}
-    for setting in settings_of(kind.model):
-        for variable, raw in variables_for(setting, values, layers.notes):
-            place, parts = node.where_key(names[variable]), dict(node.entries[names[variable]].places())
-            layers.settings.add(setting, raw, Origin("file", place, format_setting(setting, raw), variable, parts))
+    for setting, variable, raw in settings_by(kind.model, values, layers.notes):
+        place, parts = node.where_key(names[variable]), dict(node.entries[names[variable]].places())
+        layers.settings.add(setting, raw, Origin("file", place, format_setting(setting, raw), variable, parts))
 
 
 def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozenset[str]) -> None:
@@ -162,10 +163,9 @@ def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozen
     for name in asked & node.entries.keys():
         text = node.entries[name].text
         layers.environment[name] = WrittenValue(text, Origin("file", node.where_key(name), text, name))
-    for setting in settings_of(kind.model):
-        for variable, raw in variables_for(setting, texts, layers.notes, ambient=True):
-            where = node.where_key(entries[variable][0])
-            layers.variables.add(setting, raw, Origin("file", where, format_setting(setting, raw), variable))
+    for setting, variable, raw in settings_by(kind.model, texts, layers.notes, ambient=True):
+        where = node.where_key(entries[variable][0])
+        layers.variables.add(setting, raw, Origin("file", where, format_setting(setting, raw), variable))
 
 
 def _add(layer: SettingsLayer, setting: Setting, node: Node, where: str) -> None:

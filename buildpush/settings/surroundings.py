@@ -24,7 +24,7 @@ from buildpush.settings.tree import (
     StepGroup,
     identifier_from,
 )
-from buildpush.settings.variables import known_variables, variables_for
+from buildpush.settings.variables import known_variables, settings_by
 from buildpush.settings.verdicts import note_of, with_own_names
 from buildpush.settings.written import Origin, WrittenValue
 
@@ -159,12 +159,11 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
         if name not in known and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
             notes.append(note_of("variable", name, text, written.origin.where, known))
     layer, texts = SettingsLayer(), {name: text for name, (text, _) in around.items()}
-    for setting in settings_of(kind.model):
-        for name, raw in variables_for(setting, texts, notes, ambient=True):
-            place = around[name][1].origin.where
-            origin = Origin("file", place, format_setting(setting, raw), name)
-            check_secret(setting, raw, origin)
-            layer.add(setting, raw, origin)
+    for setting, name, raw in settings_by(kind.model, texts, notes, ambient=True):
+        place = around[name][1].origin.where
+        origin = Origin("file", place, format_setting(setting, raw), name)
+        check_secret(setting, raw, origin)
+        layer.add(setting, raw, origin)
     for setting_name, (found, origin) in layer.values.items():  # by name, so that --var may give another value
         if isinstance(found, str):
             layer.values[setting_name] = (around[origin.variable][1].value, origin)

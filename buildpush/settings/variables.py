@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TypeVar
 
 from buildpush.credentials.vault import is_expression, is_reference
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.secrets import MASK, Secret
-from buildpush.settings.declare import Setting, Variable, settings_of
+from buildpush.settings.declare import Setting, Variable, once_per_model, settings_of
 from buildpush.settings.decode import format_value, split
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import SettingsLayer, remember_passwords
@@ -19,24 +20,51 @@ from buildpush.settings.written import Origin
 AnyRaw = TypeVar("AnyRaw", bound=Raw)
 
 
-def known_variables(*models: type[StepSettings]) -> dict[str, Setting]:
+@once_per_model
+def known_variables(*models: type[StepSettings]) -> Mapping[str, Setting]:
     """Return every variable that sets a setting of *models*, and the setting."""
     known: dict[str, Setting] = {}
     for model in models:
         for setting in settings_of(model):
             known |= dict.fromkeys(setting.variables, setting)
             known |= {gate.only_with: setting for gate in setting.spelled_variables if gate.only_with}
-    return known
+    return MappingProxyType(known)
 
 
-def variables_for(
-    setting: Setting, texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool = False
-) -> list[tuple[str, AnyRaw | list[Raw]]]:
-    """Return the variables among *texts* that set *setting*, with their value; an empty one sets nothing.
+def settings_by(
+    model: type[StepSettings], texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool = False
+) -> Iterator[tuple[Setting, str, AnyRaw | list[Raw]]]:
+    """Yield each setting of *model* that a variable among *texts* sets, with that variable and its value.
 
     Raises:
         SourceError: a variable counts only together with another one that is not set.
     """
+    for setting in _settings_among(model, texts):
+        for name, raw in _variables_for(setting, texts, notes, ambient=ambient):
+            yield setting, name, raw
+
+
+def _settings_among(model: type[StepSettings], names: Iterable[str]) -> list[Setting]:
+    """Return the settings of *model* that one of the variables *names* may set, in the order of their declaration."""
+    places, settings = _places(model), settings_of(model)
+    return [settings[place] for place in sorted({place for name in names for place in places.get(name, ())})]
+
+
+@once_per_model
+def _places(model: type[StepSettings]) -> Mapping[str, tuple[int, ...]]:
+    """Return, by variable, the numbers of the settings of *model* that it may set."""
+    found: dict[str, tuple[int, ...]] = {}
+    for place, setting in enumerate(settings_of(model)):
+        gates = (variable.only_with for variable in setting.spelled_variables if variable.only_with)
+        for name in dict.fromkeys((*setting.variables, *gates)):
+            found[name] = (*found.get(name, ()), place)
+    return found
+
+
+def _variables_for(
+    setting: Setting, texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool
+) -> list[tuple[str, AnyRaw | list[Raw]]]:
+    """Return the variables among *texts* that set *setting*, with their value; an empty one sets nothing."""
     found = [(variable, texts[variable.name]) for variable in setting.spelled_variables if texts.get(variable.name)]
     gated = [pair for pair in found if pair[0].only_with]
     notes += _idle_gates(setting, texts)
@@ -69,16 +97,15 @@ def _sum(found: list[tuple[Variable, AnyRaw]]) -> tuple[str, AnyRaw | list[Raw]]
 def variable_layer(model: type[StepSettings], env: Mapping[str, str], notes: list[str]) -> SettingsLayer:
     """Return what our variables in the environment set for a kind of step."""
     layer = SettingsLayer()
-    for setting in settings_of(model):
-        for name, text in variables_for(setting, env, notes):
-            layer.add(setting, *_value(setting, name, text))
+    for setting, name, text in settings_by(model, env, notes):
+        layer.add(setting, *_value(setting, name, text))
     return layer
 
 
 def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> SettingsLayer:
     """Return what other tools' variables set; the first of several counts."""
     layer = SettingsLayer()
-    for setting in settings_of(model):
+    for setting in _settings_among(model, env):
         for name in reversed(setting.ambient):
             if env.get(name):
                 remember_passwords(setting, env[name])
