@@ -201,10 +201,11 @@ def _explain_expression(text: str, loaded: Loaded, context: RunContext, *, as_js
     """Show the value of an expression in the first step of *loaded*; its parts are shown even if it has no value."""
     from buildpush.cli import report
     from buildpush.reference.expression import Part, explain
+    from buildpush.settings.step_facts import facts_of
 
     parts: list[Part] = []
     step = next(iter(loaded.steps), None)
-    facts = context.facts.within(step.scope, step.facts, step.around) if step else context.facts
+    facts = facts_of(step, context.facts) if step else context.facts
     try:
         value = explain(text, facts, parts)
     finally:

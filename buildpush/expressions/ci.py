@@ -45,6 +45,13 @@ def _lookups(name: str) -> Iterator[ValueSource]:
     return (system.values[name] for system in CI_SYSTEMS if name in system.values)
 
 
+def variables_of_codebase() -> frozenset[str]:
+    """Return the variables by which Harness and Drone say something about the codebase."""
+    drone = next(system for system in CI_SYSTEMS if system.name == "Drone")
+    named = (_variables(lookup) for name, lookup in drone.values.items() if name.startswith("codebase."))
+    return frozenset(chain.from_iterable(named)) | {"DRONE_REMOTE_URL", "DRONE_REPO_BRANCH"}
+
+
 def files(env: Env, kind: FileKind) -> Mapping[str, Path]:
     """Return the files of that *kind* which *env* names, each once, by the variables that name them."""
     named = [name for system in CI_SYSTEMS for name, one in system.files.items() if one == kind and env.get(name)]

@@ -85,6 +85,8 @@ class Facts:
     _memo: dict[str, Value] = field(default_factory=dict, repr=False)
     _results: dict[str, Value] = field(default_factory=dict, repr=False)
     _pending: tuple[str, ...] = ()
+    _outside: Mapping[str, str] | None = None
+    _of_variables: dict[str, Value] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def within(
@@ -101,6 +103,16 @@ class Facts:
             written={**self.written, **(written or {})},
             _results={},  # a variable may be made of what has changed now
         )
+
+    def with_variables(self, variables: Mapping[str, str]) -> Facts:
+        """Return the facts for a step that has *variables* of its own: they come before those of the environment."""
+        return replace(self, env={**self.env, **variables}, _outside=self.env, _of_variables={}, _results={})
+
+    def without_variables(self) -> Facts:
+        """Return the facts as they are outside of the step that has variables of its own."""
+        if self._outside is None:
+            return self
+        return replace(self, env=self._outside, _outside=None, _results={})
 
     def for_image(self) -> Facts:
         """Return the facts for what goes into an image, or its name: a name without a value is an error there."""
@@ -157,10 +169,12 @@ class Facts:
         return self._elsewhere(path)
 
     def _once(self, name: str) -> Value:
+        is_own = self._outside is not None and name.startswith("codebase.")
+        memo = self._of_variables if is_own else self._memo
         with self._lock:  # steps that run at the same time have the same number
-            if name not in self._memo:
-                self._memo[name] = self._answer(name)
-            return self._memo[name]
+            if name not in memo:
+                memo[name] = self._answer(name)
+            return memo[name]
 
     def _answer(self, name: str) -> Value:
         try:

@@ -16,7 +16,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from buildpush.expressions.ci import revision_of
 from buildpush.expressions.facts import Git, vcs
 from buildpush.foundation.errors import (
     AuthenticationError,
@@ -187,7 +186,7 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
     from buildpush.artifactory import BuildRecord, VcsEntry, allowed_environment
 
     env, build, git = context.env, order.build, context.facts.git
-    source = vcs(Git(git.place, order.git_directory) if order.git_directory else git, revision_of(env))
+    source = vcs(Git(git.place, order.git_directory) if order.git_directory else git, order.revision)
     return BuildRecord(
         name=build.name,
         number=build.number,

@@ -17,6 +17,7 @@ from buildpush.reference.cards import HONOURED, Card, cards
 from buildpush.settings.declare import setting_named
 from buildpush.settings.decode import decode
 from buildpush.settings.evaluate import evaluate_setting
+from buildpush.settings.step_facts import facts_of
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Loaded, Step
@@ -155,7 +156,7 @@ def _evaluated_value(card: Card, step: Step, written: WrittenValue, facts: Facts
     if facts is None or card.secret:
         return written.value, ""
     try:
-        return evaluate_setting(step, _short(card), written, facts.within(step.scope, step.facts, step.around)), ""
+        return evaluate_setting(step, _short(card), written, facts_of(step, facts)), ""
     except SettingsError as error:
         return "", str(error)
 

@@ -21,6 +21,7 @@ from buildpush.settings.declare import Setting
 from buildpush.settings.decode import format_setting, format_value
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
+from buildpush.settings.step_facts import OF_STEPS
 from buildpush.settings.stepkinds import StepKind, models
 from buildpush.settings.variables import known_variables, settings_by
 from buildpush.settings.verdicts import note_of, with_own_names
@@ -55,7 +56,7 @@ class EnvFile:
         """Yield which of the others have no effect on a step with *settings*, because none of these asks for them."""
         texts = (format_value(settings[name].value) for name in _ASKING if name in settings)
         asked = {word for text in texts for word in _WORD.findall(text)}
-        for name in sorted(self.environment.keys() - asked):
+        for name in sorted(self.environment.keys() - asked - OF_STEPS):
             where = self.environment[name].origin.where
             yield f"{where}: {name} has no effect: it sets nothing, and no build secret or build argument asks for it"
 
@@ -83,7 +84,7 @@ def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -
     for name, (text, where) in found.items():
         if name in known:
             notes += [] if name in own else [f"{where}: {name} has no effect: a step that builds does not read it"]
-        elif name in PLUGIN_VARIABLES or name.startswith("PLUGIN_"):
+        elif name not in OF_STEPS and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
             notes.append(note_of("variable", name, text, where, known))
         else:
             others[name] = WrittenValue(text, Origin(of, where, MASK, name))

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from buildpush.expressions import methods
-from buildpush.expressions.evaluate import LaterError, Value
-from buildpush.expressions.evaluate import evaluate as answer
+from buildpush.expressions.evaluate import LaterError
 from buildpush.expressions.facts import Facts
-from buildpush.foundation.documents import Raw, Trail
-from buildpush.foundation.errors import ExpressionError, SecretError, SettingsError
+from buildpush.foundation.documents import Raw
+from buildpush.foundation.errors import SecretError
 from buildpush.foundation.events import Note, Sink, ignore
-from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
+from buildpush.settings.answers import Answers
 from buildpush.settings.build_step import UNNAMED
 from buildpush.settings.buildx_options import with_options
 from buildpush.settings.declare import setting_named, settings_of
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import BuildAndPush
+from buildpush.settings.step_facts import facts_of
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate, validate_known
-from buildpush.settings.written import Origin, WrittenValue, in_front
+from buildpush.settings.written import WrittenValue
 
 # These are kept as written: they are evaluated while the step runs.
 _EVALUATED_DURING_RUN: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
@@ -51,7 +50,7 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
     Raises:
         SettingsError: an expression cannot be evaluated, or a value cannot be used; with the place that set it.
     """
-    around = facts.within(step.scope, step.facts, step.around)
+    around = facts_of(step, facts)
     image = around.for_image()
     wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
     values = {name: evaluate_setting(step, name, written, around, image) for name, written in wanted.items()}
@@ -69,7 +68,7 @@ def check_known(step: Step, facts: Facts, *, push: bool = True) -> Mapping[str, 
     Raises:
         SettingsError: as :func:`evaluate`, about what is known.
     """
-    around = facts.within(step.scope, step.facts, step.around)
+    around = facts_of(step, facts, known=True)
     values: dict[str, Raw] = {} if push else {"repo": UNNAMED}
     later: dict[str, LaterError] = {}
     for name, written in step.settings.items():
@@ -88,7 +87,7 @@ def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink
     for name in getattr(settings, "build_args_from_env", ()):
         if name in step.environment:
             written = step.environment[name]
-            value = _Answers("build_args_from_env", name, written.origin, facts).of(written.value)
+            value = Answers("build_args_from_env", name, written.origin, facts).of(written.value)
         else:
             value = facts.env.get(name, "")
         where = (step.settings.get("build_args_from_env") or step.settings["buildx_options"]).origin.where
@@ -111,7 +110,7 @@ def _with_secrets(settings: StepSettings, step: Step, facts: Facts) -> StepSetti
 
 def _variable(name: str | Secret, step: Step, facts: Facts) -> Secret:
     written = step.environment[str(name)]
-    value = _Answers("env_docker_secrets", str(name), written.origin, facts).of(written.value)
+    value = Answers("env_docker_secrets", str(name), written.origin, facts).of(written.value)
     if isinstance(value, Secret):
         return value
     if isinstance(value, str) and value:
@@ -138,7 +137,7 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
     setting = setting_named(step.model, name)
     if setting.group in _OF_IMAGES or name in _NAMES_OF_IMAGES:
         facts = image or facts.for_image()
-    value = _Answers(name, setting.key, written.origin, facts).of(written.value)
+    value = Answers(name, setting.key, written.origin, facts).of(written.value)
     remember_passwords(setting, value)
     return value
 
@@ -149,54 +148,4 @@ def evaluate_raw(name: str, written: WrittenValue, facts: Facts) -> Raw:
     Raises:
         SettingsError: an expression cannot be evaluated; with the place that set it.
     """
-    return _Answers(name, name, written.origin, facts).of(written.value)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """Answers the expressions in one setting's value, and names the place of an error."""
-
-    name: str
-    key: str
-    origin: Origin
-    facts: Facts
-
-    def of(self, raw: Raw, path: Trail = ()) -> Raw:
-        if isinstance(raw, dict):
-            return {self._key(key, path): self.of(value, (*path, key)) for key, value in raw.items()}
-        if isinstance(raw, list):
-            return [self.of(value, (*path, position)) for position, value in enumerate(raw)]
-        return raw if isinstance(raw, Secret) else self._text(raw, path)
-
-    def _key(self, key: str, path: Trail) -> str:
-        name = self._text(key, (*path, key))
-        if isinstance(name, str):
-            return name
-        message = f"{in_front(self.key, self.origin.where)}a name is a text, and this expression gives something else"
-        raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
-
-    def _text(self, text: str, path: Trail) -> Raw:
-        if "<+" not in text:
-            return text
-        try:
-            return _raw(answer(text, self.facts, field=self._asked(path)))
-        except (ExpressionError, SecretError) as error:
-            where = self.origin.at(*path)
-            message = f"{in_front(self.key, where)}{error.args[0]}"
-            raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
-
-    def _asked(self, path: Trail) -> str:
-        """Return the name under which the input at *path* is asked for: an entry of a map has its own name."""
-        keys = [part for part in path if isinstance(part, str)]
-        return self.key if "<+" in "".join(keys) else ".".join([self.key, *keys])
-
-
-def _raw(value: Value) -> Raw:
-    """Return *value* as text, lists and dicts of text."""
-    if isinstance(value, str | Secret):
-        return value
-    if isinstance(value, Mapping):
-        return {key: _raw(entry) for key, entry in value.items()}
-    if isinstance(value, Sequence):
-        return [_raw(entry) for entry in value]
-    return methods.as_text(value)
+    return Answers(name, name, written.origin, facts).of(written.value)

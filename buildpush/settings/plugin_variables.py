@@ -25,12 +25,12 @@ class PluginVariable:
         name: as the plugins spell it.
         letters: of the plugins that read it, as in :data:`PLUGINS`.
         setting: the setting that it sets.
-        fact: the value that it gives where a CI system sets it, in MyST.
+        fact: the value that it gives, in MyST.
         note: why nothing can depend on it, so that it has no effect.
         refusal: why it is refused.
         instead: what to write in its place.
         usual: the value by which it asks for what happens anyway, and is not refused.
-        in_file: why it counts in the environment alone, where that is not a matter of CI systems.
+        in_file: why it counts in the environment alone.
     """
 
     name: str
@@ -54,7 +54,7 @@ class PluginVariable:
         if self.setting:
             return f"sets {{setting}}`{self.setting}`"
         if self.fact:
-            return f"read in the environment, as {self.fact}"
+            return f"read {'in the environment, ' if self.in_file else ''}as {self.fact}"
         return f"no effect: {self.note}" if self.note else f"refused: {self.refusal}; {self.instead}"
 
 
@@ -74,8 +74,8 @@ def _refused(refusal: str, instead: str, usual: str = "false", **letters: str) -
     )
 
 
-def _facts(letters: str, **facts: str) -> tuple[PluginVariable, ...]:
-    return tuple(PluginVariable(name, letters, fact=fact) for name, fact in facts.items())
+def _facts(letters: str, in_file: str = "", **facts: str) -> tuple[PluginVariable, ...]:
+    return tuple(PluginVariable(name, letters, fact=fact, in_file=in_file) for name, fact in facts.items())
 
 
 _SOURCE: Final = (
@@ -181,11 +181,13 @@ _MODE: Final = (
     ),
 )
 
+_OF_THE_RUN: Final = "it gets what the whole run has led to, and who starts the run names the file in the environment"
+
 _OUTPUTS: Final = (
-    *_facts("dx", DRONE_CARD_PATH="the file that gets the card of what was pushed"),
+    *_facts("dx", _OF_THE_RUN, DRONE_CARD_PATH="the file that gets the card of what was pushed"),
     *_sets("artifact_file", ARTIFACT_FILE="dxk"),
     *_noted("every registry is of Docker's kind here, and the artifact file says that", REGISTRY_TYPE="dx"),
-    *_facts("k", DRONE_OUTPUT="the file that gets outputs such as `digest` and `image`"),
+    *_facts("k", _OF_THE_RUN, DRONE_OUTPUT="the file that gets outputs such as `digest` and `image`"),
     *_sets("metadata_file", METADATA_FILE="x"),
     *_refused(
         "how many layers came from a cache is not counted here",

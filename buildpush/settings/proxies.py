@@ -13,12 +13,18 @@ from buildpush.foundation.secrets import remember_user_info
 _NAMES: Final = ("http_proxy", "https_proxy", "no_proxy")
 
 
+def _spellings(name: str) -> tuple[str, str, str]:
+    return name, name.upper(), f"HARNESS_{name.upper()}"
+
+
+PROXIES: Final = frozenset(spelling for name in _NAMES for spelling in _spellings(name))
+
+
 def proxies_of(env: Mapping[str, str], arguments: Collection[str]) -> dict[str, str]:
     """Return each proxy variable of *env* in lower and upper case, except those among the build *arguments*."""
     found: dict[str, str] = {}
     for name in _NAMES:
-        spellings = (name, name.upper())
-        value = next((env[key] for key in (*spellings, f"HARNESS_{name.upper()}") if env.get(key)), "")
+        value = next((env[key] for key in _spellings(name) if env.get(key)), "")
         remember_user_info(value)
-        found |= {key: value for key in spellings if value and key not in arguments}
+        found |= {key: value for key in (name, name.upper()) if value and key not in arguments}
     return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from buildpush.credentials.connectors import Connectors
 from buildpush.credentials.vault import Vault
+from buildpush.expressions.ci import revision_of
 from buildpush.expressions.facts import Facts
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
+from buildpush.settings.step_facts import facts_of
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import kind_of
 from buildpush.settings.tree import Step
@@ -36,6 +39,7 @@ def resolve(
         SettingsError: something does not exist, does not fit, or is missing.
         SecretError: a secret reference leads nowhere.
     """
-    around = facts.within(step.scope, step.facts, step.around) if step else facts
+    around = facts_of(step, facts) if step else facts
     ctx = ResolveContext(cwd, around, vault, connectors or Connectors(), step.settings if step else {})
-    return kind_of(settings).resolve(settings, ctx)
+    order = kind_of(settings).resolve(settings, ctx)
+    return replace(order, revision=revision_of(around.env))

@@ -44,6 +44,7 @@ class ResolvedStep:
         plain_http: hosts that are reached without TLS, by their connectors.
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
         git_directory: whose history gives the revision; ``None`` for the working directory.
+        revision: what CI variables, in the file or the environment, say of the revision: fields of ``Vcs``.
         fetch_limit: bytes that a file of the web may have, where anything is built.
         receipts: files that get what was pushed, by their settings.
         own_settings: values of the settings that only one engine acts on.
@@ -73,6 +74,7 @@ class ResolvedStep:
     plain_http: frozenset[str] = frozenset()
     insecure: frozenset[str] = frozenset()
     git_directory: Path | None = None
+    revision: Mapping[str, str] = field(default_factory=dict)
     fetch_limit: int = 0
     receipts: Mapping[str, Path] = field(default_factory=dict)
     own_settings: Mapping[str, Any] = field(default_factory=dict)

@@ -250,7 +250,7 @@ def _merged(
         stronger.append(platform)
     written = merge([*stronger, *weaker], names)
     notes += more.notes(written)
-    return written, more.environment
+    return written, {name: one for name, one in more.environment.items() if not outside.env.get(name)}
 
 
 def _env_file(kind: StepKind, written: Mapping[str, WrittenValue], cwd: Path, notes: list[str]) -> EnvFile:

@@ -14,6 +14,7 @@ from buildpush.settings.declare import Setting, settings_of, variable_name
 from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
+from buildpush.settings.step_facts import OF_STEPS
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.variables import known_variables, settings_by
 from buildpush.settings.verdicts import note_of, reject_variable, with_own_names
@@ -154,13 +155,13 @@ def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozen
     known = known_variables(kind.model)
     entries = with_own_names(kind.image, {name: (name, entry) for name, entry in node.entries.items()}, layers.notes)
     for name, (_, entry) in entries.items():
-        if name not in known and name not in asked:
+        if name not in known and name not in asked | OF_STEPS:
             layers.notes.append(_without_effect(kind, name, entry, node.where_key(name), known))
         elif not isinstance(entry.value, str | None):
             message = f"{name} is a variable, so its value is text"
             raise SourceError(message, where=entry.where, hint="separate several entries by commas")
     texts = {name: entry.text for name, (_, entry) in entries.items() if name in known}
-    for name in asked & node.entries.keys():
+    for name in (asked | OF_STEPS) & node.entries.keys():
         text = node.entries[name].text
         layers.environment[name] = WrittenValue(text, Origin("file", node.where_key(name), text, name))
     for setting, variable, raw in settings_by(kind.model, texts, layers.notes, ambient=True):

@@ -12,6 +12,7 @@ from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import check_secret, format_setting, format_value
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
+from buildpush.settings.step_facts import OF_STEPS
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import StepKind, models
 from buildpush.settings.tree import (
@@ -156,7 +157,7 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
     """
     known, around = known_variables(*models()), with_own_names(kind.image, around, notes)
     for name, (text, written) in around.items() if kind.builds else ():
-        if name not in known and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
+        if name not in {*known, *OF_STEPS} and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
             notes.append(note_of("variable", name, text, written.origin.where, known))
     layer, texts = SettingsLayer(), {name: text for name, (text, _) in around.items()}
     for setting, name, raw in settings_by(kind.model, texts, notes, ambient=True):

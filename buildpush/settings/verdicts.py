@@ -17,7 +17,6 @@ _FAR: Final = "buildpush explain lists the settings, and the page flags every va
 _NEAR: Final = 0.6
 # Without the prefix a name says less of what is meant: only the same word counts, or nearly the same.
 _NEAR_WITHOUT_PREFIX: Final = 0.85
-_OF_CI: Final = "a CI system sets it in the environment, and it counts only there"
 _USUAL: Final = "it asks for what happens anyway"
 
 
@@ -38,7 +37,7 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
     row = PLUGIN_VARIABLES.get(variable)
     if row is None:
         reject_variable(what, variable, [*known, *PLUGIN_VARIABLES], where)
-    return f"{where}: {variable} has no effect here: {_reason(row, text, where) or row.in_file or _OF_CI}"
+    return f"{where}: {variable} has no effect here: {_reason(row, text, where) or row.in_file}"
 
 
 def with_own_names(image: str, given: Mapping[str, T], notes: list[str]) -> dict[str, T]:

@@ -1,0 +1,70 @@
+"""The answers to the expressions in a value, wherever in it they are; an error names their place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from buildpush.expressions import methods
+from buildpush.expressions.evaluate import Value
+from buildpush.expressions.evaluate import evaluate as answer
+from buildpush.expressions.facts import Facts
+from buildpush.foundation.documents import Raw, Trail
+from buildpush.foundation.errors import ExpressionError, SecretError, SettingsError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import Secret
+from buildpush.settings.written import Origin, in_front
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers the expressions in one setting's value, and names the place of an error."""
+
+    name: str
+    key: str
+    origin: Origin
+    facts: Facts
+
+    def of(self, raw: Raw, path: Trail = ()) -> Raw:
+        """Return *raw* with its expressions answered.
+
+        Raises:
+            SettingsError: one has no answer; with its place.
+        """
+        if isinstance(raw, dict):
+            return {self._key(key, path): self.of(value, (*path, key)) for key, value in raw.items()}
+        if isinstance(raw, list):
+            return [self.of(value, (*path, position)) for position, value in enumerate(raw)]
+        return raw if isinstance(raw, Secret) else self._text(raw, path)
+
+    def _key(self, key: str, path: Trail) -> str:
+        name = self._text(key, (*path, key))
+        if isinstance(name, str):
+            return name
+        message = f"{in_front(self.key, self.origin.where)}a name is a text, and this expression gives something else"
+        raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
+
+    def _text(self, text: str, path: Trail) -> Raw:
+        if "<+" not in text:
+            return text
+        try:
+            return _raw(answer(text, self.facts, field=self._asked(path)))
+        except (ExpressionError, SecretError) as error:
+            where = self.origin.at(*path)
+            message = f"{in_front(self.key, where)}{error.args[0]}"
+            raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
+
+    def _asked(self, path: Trail) -> str:
+        """Return the name under which the input at *path* is asked for: an entry of a map has its own name."""
+        keys = [part for part in path if isinstance(part, str)]
+        return self.key if "<+" in "".join(keys) else ".".join([self.key, *keys])
+
+
+def _raw(value: Value) -> Raw:
+    """Return *value* as text, lists and dicts of text."""
+    if isinstance(value, str | Secret):
+        return value
+    if isinstance(value, Mapping):
+        return {key: _raw(entry) for key, entry in value.items()}
+    if isinstance(value, Sequence):
+        return [_raw(entry) for entry in value]
+    return methods.as_text(value)
