@@ -266,3 +266,68 @@ def test_a_stage_that_takes_too_long_ends_the_step_under_way(site, capsys):
     assert site.run() == 124
     assert "the stage 'slow' took longer than its timeout of 0:00:10" in capsys.readouterr().err
     assert site.tags == []
+
+
+INPUTS = "when: <+input>\nstrategy: <+input>\nfailureStrategies: <+input>"
+GIVEN = {
+    "JSON": (
+        '{"stageStatus": "All", "condition": "<+matrix.os> != \'b\'"}',
+        '{"matrix": {"os": ["a", "b", "c"]}}',
+        '[{"onFailure": {"errors": ["AllErrors"], "action": {"type": "Ignore"}}}]',
+    ),
+    "YAML": (
+        "{stageStatus: All, condition: <+matrix.os> != 'b'}",
+        "matrix: {os: [a, b, c]}",
+        "- onFailure: {errors: [AllErrors], action: {type: Ignore}}",
+    ),
+}
+
+
+@pytest.mark.parametrize("form", GIVEN)
+def test_an_input_that_is_all_of_a_condition_a_loop_or_a_strategy_is_given_as_json_or_yaml(site, form, capsys):
+    when, loop, strategies = GIVEN[form]
+    site.write(site.step("push", INPUTS, tag="<+matrix.os>").replace("tags:", "target: gone, tags:"))
+    words = ("--var", f"when={when}", "--var", f"strategy={loop}", "--var", f"failureStrategies={strategies}")
+    assert site.run("--json", *words) == 0
+    steps = json.loads(capsys.readouterr().out)["steps"]
+    assert [(step["step"], bool(step["ignored"]), bool(step["skipped"])) for step in steps] == [
+        ("push_0", True, False),
+        ("push_1", False, True),
+        ("push_2", True, False),
+    ]
+
+
+def test_an_input_of_a_stage_may_be_all_of_its_loop_and_empty(site):
+    inner = "".join(f"            {line}\n" for line in site.step("push", tag="<+matrix.os ?? 'x'>").splitlines())
+    head = "- stage:\n    identifier: s\n    strategy: <+input>\n    spec:\n      execution:\n        steps:\n"
+    site.write(head, inner)
+    assert site.run("--var", "strategy={matrix: {os: [a, b]}}") == 0
+    assert site.tags == ["a", "b"]
+    assert site.run("--var", "strategy=") == 0
+    assert site.tags == ["a", "b", "x"]
+
+
+@pytest.mark.parametrize("command", ["run", "check"])
+def test_an_input_that_is_no_loop_is_refused_before_anything_is_done(site, capsys, command):
+    site.write(site.step("a"), site.step("push", "strategy: <+input>"))
+    assert run_command([command, "p.yml"]) == 2
+    assert "hint: give --var strategy=VALUE" in capsys.readouterr().err
+    assert run_command([command, "p.yml", "--var", "strategy=matrix: {a: ["]) == 2
+    shown = capsys.readouterr().err
+    assert "p.yml:11:5: strategy: what is given for it is neither JSON nor YAML" in shown
+    assert site.tags == []
+
+
+def test_the_parts_of_a_condition_and_a_strategy_may_be_inputs(site):
+    parts = (
+        "when: {stageStatus: <+input>, condition: <+input>}\n"
+        "failureStrategies: [{onFailure: {errors: <+input>, action: {type: <+input>}}}]"
+    )
+    site.write(site.step("a", parts).replace("tags:", "dockerfile: gone, tags:"))
+    given = {
+        "when.stageStatus": "All",
+        "condition": "true",
+        "failureStrategies.onFailure.errors": "[AllErrors]",
+        "failureStrategies.onFailure.action.type": "Ignore",
+    }
+    assert site.run(*(word for name, value in given.items() for word in ("--var", f"{name}={value}"))) == 0

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from typing import Final, Literal, TypeAlias, get_args
 
 from buildpush.advice.table import advice_named
 from buildpush.expressions.facts import Facts
-from buildpush.foundation.documents import Raw, Trail
 from buildpush.foundation.errors import (
     AuthenticationError,
     BuildPushError,
@@ -22,10 +20,10 @@ from buildpush.foundation.errors import (
     TimeOutError,
     UnreachableError,
 )
-from buildpush.settings.evaluate import evaluate_raw
+from buildpush.settings.evaluate import evaluate_raw, written_out
 from buildpush.settings.failures import ErrorType, FailureAction, FailureStrategy, read_strategies
 from buildpush.settings.tree import Step
-from buildpush.settings.written import Origin, WrittenValue
+from buildpush.settings.written import WrittenValue
 
 Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again", "group again"]
 AskPerson: TypeAlias = Callable[[str, Sequence[str], timedelta], str | None]
@@ -50,6 +48,7 @@ VERDICT_BY_ACTION: Final[Mapping[str, Verdict]] = {
     "ProceedWithDefaultValues": "failed",
 }
 ROLLBACKS: Final = frozenset({"StageRollback", "StepGroupRollback", "PipelineRollback"})
+_ABOUT_FAILURES: Final = ("condition",)  # keys of what is evaluated when a step has failed
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _SERVER: Final = 500  # and all above are the server's own
@@ -106,7 +105,8 @@ def strategies(written: WrittenValue | None, facts: Facts) -> tuple[FailureStrat
     """
     if written is None:
         return ()
-    return read_strategies(_answered(written.value, written.origin, facts), written.origin)
+    whole = written_out("failureStrategies", written, facts)
+    return read_strategies(evaluate_raw("failureStrategies", whole, facts, kept=_ABOUT_FAILURES), whole.origin)
 
 
 def check_in_group(lists: Iterable[Sequence[FailureStrategy]], step: Step) -> None:
@@ -125,18 +125,6 @@ def check_in_group(lists: Iterable[Sequence[FailureStrategy]], step: Step) -> No
                 hint = "write Retry, or put the step into a stepGroup"
                 raise SourceError(message, where=action.where, setting="failure_strategies", hint=hint)
             action = action.then
-
-
-def _answered(raw: Raw, origin: Origin, facts: Facts, path: Trail = ()) -> Raw:
-    """Return *raw* with its expressions evaluated, except conditions, which are about a later failure."""
-    if isinstance(raw, dict):
-        return {
-            key: one if key == "condition" else _answered(one, origin, facts, (*path, key)) for key, one in raw.items()
-        }
-    if isinstance(raw, list):
-        return [_answered(one, origin, facts, (*path, place)) for place, one in enumerate(raw)]
-    place = replace(origin, where=origin.at(*path), parts={})
-    return evaluate_raw("failureStrategies", WrittenValue(raw, place), facts)
 
 
 def exit_code(error: BaseException) -> int:

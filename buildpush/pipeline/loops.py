@@ -12,7 +12,7 @@ from buildpush.expressions.tree import Value
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.step_values import place_of
-from buildpush.settings.evaluate import evaluate_raw
+from buildpush.settings.evaluate import evaluate_raw, written_out
 from buildpush.settings.loops import Iteration, node_name, read_loop
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
 from buildpush.settings.written import Origin, WrittenValue, written_at
@@ -86,6 +86,7 @@ def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iteration
     Raises:
         SettingsError: it is not a loop, or holds an expression without an answer.
     """
+    written = written_out("strategy", written, facts)
     loop = read_loop(evaluate_raw("strategy", _now(written), facts), written.origin)
     name = node_name(written.value)
     copies = []

@@ -23,6 +23,7 @@ from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import Place, StepValues, place_of
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
+from buildpush.settings.evaluate import evaluate_raw, written_out
 from buildpush.settings.loops import MOST
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
 from buildpush.settings.written import WrittenValue, written_at
@@ -94,7 +95,8 @@ class Walk:
         loop = loop_of(element)
         if loop is None or isinstance(element, Pipeline):
             return self._once(element, step, progress)
-        return self._loop(element, loop, step, progress)
+        loop = written_out("strategy", loop, self._facts(step, progress))
+        return self._loop(element, loop, step, progress) if loop.value else self._once(element, step, progress)
 
     def _safely(
         self,
@@ -196,7 +198,7 @@ class Walk:
         self, element: Step | Stage | StepGroup, loop: WrittenValue, facts: Facts, progress: StatusSoFar
     ) -> str:
         """Return why no iteration is run: an earlier failure, or the condition of the loop itself."""
-        own = condition_of(element)
+        own = condition_of(element, facts)
         by_status = replace(own, text="true") if own else Condition("stageStatus", "All")
         reason = reason_to_skip(by_status, progress, facts)
         text = loop.value.get("when") if isinstance(loop.value, dict) else None
@@ -207,7 +209,7 @@ class Walk:
 
     def _once(self, element: _Conditional, step: Step, progress: StatusSoFar) -> list[Outcome]:
         """Run *element*, whose first step is *step*, if it is to be run."""
-        condition = condition_of(element)
+        condition = condition_of(element, self._facts(step, progress))
         reason = progress.reason
         if condition:
             reason, progress = self._reason(condition, step, progress)
@@ -321,18 +323,20 @@ def _about(branch: Pipeline | Stage | StepGroup) -> str:
     return f"the {what} {name!r}" if name else f"its {what}"
 
 
-def condition_of(element: _Conditional) -> Condition | None:
-    """Return the condition of *element*; a pipeline has none.
+def condition_of(element: _Conditional, facts: Facts) -> Condition | None:
+    """Return the condition of *element*; a pipeline has none. *facts* answer an expression that stands for all of it.
 
     Raises:
-        SourceError: what is written is not one.
+        SettingsError: what is written is not one.
     """
     if isinstance(element, Pipeline):
         return None
-    if isinstance(element, Step):
-        return read_condition(element.settings.get("when"), "stageStatus")
+    written = element.settings.get("when") if isinstance(element, Step) else written_at(element.header.node, "when")
     key: StatusKey = "pipelineStatus" if isinstance(element, Stage) else "stageStatus"
-    return read_condition(written_at(element.header.node, "when"), key)
+    if written is None:
+        return Condition(key)
+    whole = written_out("when", written, facts)
+    return read_condition(replace(whole, value=evaluate_raw("when", whole, facts, kept=("condition",))), key)
 
 
 def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -> Outcome:

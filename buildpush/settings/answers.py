@@ -17,12 +17,17 @@ from buildpush.settings.written import Origin, in_front
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers the expressions in one setting's value, and names the place of an error."""
+    """Answers the expressions in one setting's value, and names the place of an error.
+
+    Attributes:
+        kept: keys of maps, the values of which stay as they are written.
+    """
 
     name: str
     key: str
     origin: Origin
     facts: Facts
+    kept: frozenset[str] = frozenset()
 
     def of(self, raw: Raw, path: Trail = ()) -> Raw:
         """Return *raw* with its expressions answered.
@@ -31,7 +36,10 @@ class Answers:
             SettingsError: one has no answer; with its place.
         """
         if isinstance(raw, dict):
-            return {self._key(key, path): self.of(value, (*path, key)) for key, value in raw.items()}
+            return {
+                self._key(key, path): value if key in self.kept else self.of(value, (*path, key))
+                for key, value in raw.items()
+            }
         if isinstance(raw, list):
             return [self.of(value, (*path, position)) for position, value in enumerate(raw)]
         return raw if isinstance(raw, Secret) else self._text(raw, path)

@@ -178,7 +178,7 @@ def _of_settings(step: Step) -> Iterator[str]:
     for name, written in step.settings.items():
         for inner, text in _parts(written.value, (keys.get(name, name),)):
             if _INPUT.search(text):
-                yield ".".join(inner)
+                yield from (".".join(inner), *(["condition"] if inner[-1] == "condition" else []))
 
 
 def _around(branch: Branch) -> Iterator[str]:
@@ -190,14 +190,14 @@ def _around(branch: Branch) -> Iterator[str]:
         if name and any(_INPUT.search(text) for _, text in _parts(variable.raw())):
             yield name.text
     for key, node in (
-        ("condition", header.when),
+        ("when", header.when),
         ("strategy", header.strategy),
         ("failureStrategies", header.failure_strategies),
         ("timeout", header.timeout),
     ):
         for inner, text in _parts(node.raw(), (key,)) if node else ():
             if _INPUT.search(text):
-                yield from (key, ".".join(inner))
+                yield from (key, ".".join(inner), *(["condition"] if inner[-1] == "condition" else []))
 
 
 def _of_any(value: Raw) -> Iterator[str]:

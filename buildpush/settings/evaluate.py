@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
 from buildpush.expressions.evaluate import LaterError
 from buildpush.expressions.facts import Facts
-from buildpush.foundation.documents import Raw
-from buildpush.foundation.errors import SecretError
+from buildpush.foundation.documents import Raw, parse_yaml
+from buildpush.foundation.errors import SecretError, SettingsError, SourceError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.answers import Answers
@@ -23,7 +23,7 @@ from buildpush.settings.step_facts import facts_of
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate, validate_known
-from buildpush.settings.written import WrittenValue
+from buildpush.settings.written import WrittenValue, in_front
 
 # These are kept as written: they are evaluated while the step runs.
 _EVALUATED_DURING_RUN: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
@@ -142,10 +142,30 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
     return value
 
 
-def evaluate_raw(name: str, written: WrittenValue, facts: Facts) -> Raw:
+def evaluate_raw(name: str, written: WrittenValue, facts: Facts, kept: Collection[str] = ()) -> Raw:
     """Return *written* with its expressions evaluated, for what is not a setting of a model; *name* is for messages.
+
+    What is at one of the keys *kept* stays as it is written.
 
     Raises:
         SettingsError: an expression cannot be evaluated; with the place that set it.
     """
-    return Answers(name, name, written.origin, facts).of(written.value)
+    return Answers(name, name, written.origin, facts, frozenset(kept)).of(written.value)
+
+
+def written_out(name: str, written: WrittenValue, facts: Facts) -> WrittenValue:
+    """Return *written* as the list or map that it is: where an expression stands for all of it, JSON or YAML.
+
+    Raises:
+        SettingsError: the expression cannot be evaluated, or gives neither.
+    """
+    if not isinstance(written.value, str) or "<+" not in written.value:
+        return written
+    value, origin = evaluate_raw(name, written, facts), written.origin
+    if isinstance(value, str) and value.strip():
+        try:
+            value = parse_yaml(value, name).raw()
+        except SettingsError as error:
+            message = f"{in_front(name, origin.where)}what is given for it is neither JSON nor YAML: {error}"
+            raise SourceError(message, where=origin.where, setting=name, hint="write it as JSON") from None
+    return replace(written, value=value)

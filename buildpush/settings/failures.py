@@ -1,15 +1,17 @@
-"""``failureStrategies``: the action that follows a failure.
+"""``failureStrategies``, and ``on-failure`` of the newer form: the action that follows a failure.
 
-Source: Harness, "Define a failure strategy for pipelines": error types, actions and their order.
+Sources: Harness, "Define a failure strategy for pipelines": error types, actions and their order; Harness 3.0,
+"On failure"; drone/go-convert, convert/v0tov1: which name of the newer form is which of the older one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import field
 from datetime import timedelta
 from typing import Final, Literal, NoReturn, TypeAlias, get_args
 
-from buildpush.foundation.documents import Raw
+from buildpush.foundation.documents import Raw, Trail, parse_yaml
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
@@ -54,12 +56,73 @@ ActionType: TypeAlias = Literal[
 DAY: Final = timedelta(days=1)
 _ERRORS: Final[tuple[ErrorType, ...]] = get_args(ErrorType)
 _ACTIONS: Final[tuple[ActionType, ...]] = get_args(ActionType)
+_ENDS: Final = frozenset({"Ignore", "MarkAsSuccess", "MarkAsFailure", "Abort"})
 _NUMBER: Final = regex(r"[0-9]{1,4}\Z")
-_SPECS: Final = {
-    "Retry": ("retryCount", "retryIntervals", "onRetryFailure", "condition"),
-    "RetryStepGroup": ("retryCount", "retryIntervals"),
-    "ManualIntervention": ("timeout", "onTimeout"),
-}
+NEWER: Final = "on-failure"  # the key of strategies that are written in the newer form
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a form of files spells strategies.
+
+    Attributes:
+        errors: types by their names, as are *actions*.
+        count: the key of how often something is run again, as *intervals* is that of the pauses.
+        then: the key of what follows when that is used up.
+        after: the key of what follows when no one has answered.
+    """
+
+    errors: Mapping[str, ErrorType] = field(default_factory=lambda: {name: name for name in _ERRORS})
+    actions: Mapping[str, ActionType] = field(default_factory=lambda: {name: name for name in _ACTIONS})
+    count: str = "retryCount"
+    intervals: str = "retryIntervals"
+    then: str = "onRetryFailure"
+    after: str = "onTimeout"
+
+    def keys(self, kind: ActionType) -> tuple[str, ...]:
+        """Return the keys that an action of *kind* takes."""
+        more = ("condition",) if self is _OLDER else ()
+        return {
+            "Retry": (self.count, self.intervals, self.then, *more),
+            "RetryStepGroup": (self.count, self.intervals),
+            "ManualIntervention": ("timeout", self.after),
+        }.get(kind, ())
+
+
+_OLDER: Final = _Words()
+_NEWER: Final = _Words(
+    errors={
+        "all": "AllErrors",
+        "unknown": "Unknown",
+        "authentication": "Authentication",
+        "authorization": "Authorization",
+        "connectivity": "Connectivity",
+        "timeout": "Timeout",
+        "verification": "Verification",
+        "delegate-provisioning": "DelegateProvisioning",
+        "delegate-restart": "DelegateRestart",
+        "policy-evaluation": "PolicyEvaluationFailure",
+        "input-timeout": "InputTimeoutError",
+        "approval-rejection": "ApprovalRejection",
+        "user-mark-fail": "UserMarkedFailure",
+    },
+    actions={
+        "ignore": "Ignore",
+        "success": "MarkAsSuccess",
+        "fail": "MarkAsFailure",
+        "abort": "Abort",
+        "retry": "Retry",
+        "manual-intervention": "ManualIntervention",
+        "stage-rollback": "StageRollback",
+        "pipeline-rollback": "PipelineRollback",
+        "proceed-with-default": "ProceedWithDefaultValues",
+        "retry-step-group": "RetryStepGroup",
+    },
+    count="attempts",
+    intervals="interval",
+    then="failure-action",
+    after="timeout-action",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +169,22 @@ def choose(lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorTyp
 def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
     """Return the strategies in ``failureStrategies``, with expressions evaluated except in conditions.
 
+    What is at the key :data:`NEWER` is in the newer form.
+
     Raises:
         SourceError: an unknown key, error type or action, or a wrong value.
     """
-    return _StrategyReader(origin).strategies(raw)
+    if isinstance(raw, dict) and raw.keys() == {NEWER}:
+        return _StrategyReader(origin, _NEWER).newer_strategies(raw[NEWER])
+    return _StrategyReader(origin, _OLDER).strategies(raw)
 
 
 class _StrategyReader:
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: Origin, words: _Words) -> None:
         self.origin = origin
+        self.words = words
+
+    # ---- the older form
 
     def strategies(self, raw: Raw) -> tuple[FailureStrategy, ...]:
         if not raw:
@@ -127,52 +197,99 @@ class _StrategyReader:
         inner = self.map(
             self.map(raw, ("onFailure",), place).get("onFailure"), ("errors", "action"), place, "onFailure"
         )
-        errors = inner.get("errors")
-        if not isinstance(errors, list) or not errors:
-            self.fail("errors is a list of error types", "write errors: [AllErrors]", place, "onFailure", "errors")
-        types = frozenset(
-            self.error(error, place, "onFailure", "errors", position) for position, error in enumerate(errors)
-        )
+        types = self.errors(inner.get("errors"), place, "onFailure", "errors")
         return FailureStrategy(types, self.action(inner.get("action"), place, "onFailure", "action"))
-
-    def error(self, raw: Raw, *path: str | int) -> ErrorType:
-        found = next((known for known in _ERRORS if raw == known), None)
-        if found is None:
-            self.unknown("error type", raw, _ERRORS, *path)
-        return found
 
     def action(self, raw: Raw | None, *path: str | int, nested: bool = False) -> FailureAction:
         entries = self.map(raw, ("type", "spec"), *path)
-        kind = next((known for known in _ACTIONS if entries.get("type") == known), None)
-        if kind is None:
-            self.unknown("action", entries.get("type") or "", _ACTIONS, *path, "type")
-        where = self.origin.at(*path, "type")
+        kind = self.kind(entries.get("type") or "", *path, "type")
+        return self.built(kind, entries.get("spec"), (*path, "type"), (*path, "spec"), nested=nested)
+
+    # ---- the newer form
+
+    def newer_strategies(self, raw: Raw) -> tuple[FailureStrategy, ...]:
+        entries = raw if isinstance(raw, list) else [raw] if raw else []
+        paths = [(NEWER, place) if isinstance(raw, list) else (NEWER,) for place, _ in enumerate(entries)]
+        return tuple(self.newer_strategy(entry, *path) for entry, path in zip(entries, paths, strict=True))
+
+    def newer_strategy(self, raw: Raw, *path: str | int) -> FailureStrategy:
+        inner = self.map(raw, ("errors", "action", "exitcode"), *path)
+        if inner.get("exitcode"):
+            hint = "name types under errors: 124 is timeout, and 5 authentication"
+            self.fail("exitcode of on-failure is not supported", hint, *path, "exitcode")
+        errors = self.items(inner.get("errors") or "all", *path, "errors")
+        types = self.errors([errors] if isinstance(errors, str) else errors, *path, "errors")
+        return FailureStrategy(types, self.newer_action(inner.get("action") or "", *path, "action"))
+
+    def newer_action(self, raw: Raw, *path: str | int, nested: bool = False) -> FailureAction:
+        """Read an action that is its name alone, its name with a spec below it, or ``type`` and ``spec``."""
+        if isinstance(raw, str):
+            return self.built(self.kind(raw, *path), None, path, path, nested=nested)
+        entries = self.map(raw, (*self.words.actions, "type", "spec", "fail-all"), *path)
+        if entries.get("fail-all", "false") not in {"", "false"}:
+            hint = "write abort, after which nothing more is run"
+            self.fail("fail-all is not supported: what it ends is not documented", hint, *path, "fail-all")
+        if "type" in entries:
+            kind = self.kind(entries["type"], *path, "type")
+            return self.built(kind, entries.get("spec"), (*path, "type"), (*path, "spec"), nested=nested)
+        names = [name for name in entries if name in self.words.actions]
+        if len(names) != 1:
+            self.fail(f"action is one action, and this has {' and '.join(names) or 'none'}", "keep one", *path)
+        where = (*path, names[0])
+        return self.built(self.words.actions[names[0]], entries[names[0]], where, where, nested=nested)
+
+    # ---- both
+
+    def errors(self, raw: Raw | None, *path: str | int) -> frozenset[ErrorType]:
+        known, raw = self.words.errors, self.items(raw, *path)
+        if not isinstance(raw, list) or not raw:
+            every = next(name for name, kind in known.items() if kind == "AllErrors")
+            self.fail("errors is a list of error types", f"write errors: [{every}]", *path)
+        for place, name in enumerate(raw):
+            if not isinstance(name, str) or name not in known:
+                self.unknown("error type", name, tuple(known), *path, place)
+        return frozenset(known[str(name)] for name in raw)
+
+    def kind(self, raw: Raw, *path: str | int) -> ActionType:
+        if not isinstance(raw, str) or raw not in self.words.actions:
+            self.unknown("action", raw, tuple(self.words.actions), *path)
+        return self.words.actions[str(raw)]
+
+    def built(self, kind: ActionType, raw: Raw | None, place: Trail, inside: Trail, *, nested: bool) -> FailureAction:
+        """Return the action of *kind*, which is written at *place*, with the spec *raw*, which is at *inside*."""
+        where, words = self.origin.at(*place), self.words
         if nested and kind == "Retry":
-            self.fail("a retry cannot follow a retry", "write Ignore, MarkAsSuccess, MarkAsFailure or Abort", *path)
-        spec = self.map(entries.get("spec") or {}, _SPECS.get(kind, ()), *path, "spec")
-        inside = (*path, "spec")
+            names = ", ".join(name for name, one in words.actions.items() if one in _ENDS)
+            self.fail("a retry cannot follow a retry", f"write one of {names}", *place)
+        keys = words.keys(kind)
+        spec = self.map(raw if raw and raw != "true" else {}, keys, *inside)
         if kind in {"Retry", "RetryStepGroup"}:
             return FailureAction(
                 kind,
-                retries=self.number(spec.get("retryCount"), *inside, "retryCount"),
-                intervals=self.intervals(spec.get("retryIntervals"), *inside, "retryIntervals"),
+                retries=self.number(spec.get(words.count), *inside, words.count),
+                intervals=self.intervals(spec.get(words.intervals), *inside, words.intervals),
                 condition=str(spec.get("condition") or ""),
-                then=self.follower(spec, "onRetryFailure", *inside),
+                then=self.follower(spec, words.then, *inside),
                 where=where,
             )
         if kind == "ManualIntervention":
             timeout = spec.get("timeout")
             if timeout is None and not nested:
-                self.fail("ManualIntervention does not have a timeout", "write timeout: 1h below its spec", *path)
+                self.fail(f"{self.name(kind)} does not have a timeout", "write timeout: 1h below it", *place)
             limit = DAY if timeout is None else self.duration(timeout, *inside, "timeout")
-            return FailureAction(kind, timeout=limit, then=self.follower(spec, "onTimeout", *inside), where=where)
+            return FailureAction(kind, timeout=limit, then=self.follower(spec, words.after, *inside), where=where)
         return FailureAction(kind, where=where)
 
     def follower(self, spec: dict[str, Raw], key: str, *path: str | int) -> FailureAction | None:
         if not spec.get(key):
             return None
+        if self.words is _NEWER:
+            return self.newer_action(spec[key], *path, key, nested=True)
         inner = self.map(spec[key], ("action",), *path, key)
         return self.action(inner.get("action"), *path, key, "action", nested=True)
+
+    def name(self, kind: ActionType) -> str:
+        return next(name for name, one in self.words.actions.items() if one == kind)
 
     # ---- values
 
@@ -185,6 +302,15 @@ class _StrategyReader:
                 reject("key", key, keys, self.origin.at(*path, key))
         return raw
 
+    def items(self, raw: Raw | None, *path: str | int) -> Raw | None:
+        """Return *raw*; a list that an expression gives may be JSON or YAML."""
+        if not isinstance(raw, str) or not raw.lstrip().startswith("["):
+            return raw
+        try:
+            return parse_yaml(raw, str(path[-1])).raw()
+        except SourceError as error:
+            self.fail(f"{path[-1]} is not a list: {error}", "write it as JSON", *path)
+
     def number(self, raw: Raw | None, *path: str | int) -> int:
         if not isinstance(raw, str) or not _NUMBER.match(raw):
             is_too_large = isinstance(raw, str) and raw.isdecimal()
@@ -195,6 +321,9 @@ class _StrategyReader:
     def intervals(self, raw: Raw | None, *path: str | int) -> tuple[timedelta, ...]:
         if raw is None or raw == "":
             return ()
+        raw = self.items(raw, *path)
+        if isinstance(raw, str) and self.words is _NEWER:
+            return (self.duration(raw, *path),)
         if not isinstance(raw, list):
             self.fail(f"{path[-1]} takes a list", "write [10s, 1m]", *path)
         return tuple(self.duration(one, *path, place) for place, one in enumerate(raw))

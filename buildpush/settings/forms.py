@@ -1,17 +1,22 @@
 """The other forms of files: the newer one of Harness (``uses``, ``with``), and a template's own file.
 
 Each is converted into the form that :mod:`buildpush.settings.tree` reads; every value keeps its place.
-Source of the newer form: Harness documentation, "CI Steps Reference" of Harness 3.0.
+Sources of the newer form: Harness documentation, "CI Steps Reference" and "Stages & Stage Groups" of Harness 3.0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from buildpush.foundation.documents import Node
+from buildpush.foundation.errors import SourceError
 from buildpush.foundation.regex import regex
+from buildpush.settings.conditions import StatusKey
+from buildpush.settings.failures import NEWER
+from buildpush.settings.loops import INCLUDE
 from buildpush.settings.stepkinds import BUILD
 from buildpush.settings.words import reject
 
@@ -37,8 +42,19 @@ _CONTAINERS: Final = frozenset(
 )
 _HOLD_STEPS: Final = _CONTAINERS | {"group", "template"}
 _KEYS: Final = {"id": "identifier", "group": "stepGroup"}
+_CONTROL: Final = {"if": "when", NEWER: "failureStrategies"}
+_OF_LOOPS: Final = {
+    "max-parallel": "maxConcurrency",
+    "node-name": "nodeName",
+    "for": "repeat",
+    "iterations": "times",
+}
+_STATUSES: Final = {"always": "All", "failure": "Failure", "success": "Success"}
+_FUNCTION: Final = regex(r"(?s)\s*(<\+)?\s*(always|failure|success)\(\)(?:\s*&&\s*(?=\S)|(?=[\s>]*\Z))(.*)\Z")
 _OF_MACHINES: Final = ("platform", "runtime", "clone", "cache", "volumes")
 _BRACES: Final = regex(r"\$\{\{\s*(.*?)\s*\}\}")
+_OLDER_NAMES: Final = {"inputs.": "pipeline.variables.", "for.": "strategy."}
+_NAMES: Final = regex(r"(?<![\w.])(?:inputs|for)\.")
 _TEMPLATES: Final = {"Pipeline": "pipeline", "Stage": "stage", "StepGroup": "stepGroup", "Step": "step"}
 
 
@@ -93,10 +109,14 @@ def _holds_uses(node: Node) -> bool:
 def _without_braces(node: Node) -> Node:
     """Return *node* with the newer spelling of expressions as the older one: ``${{ x }}`` as ``<+x>``."""
     if isinstance(node.value, str):
-        return replace(node, value=_BRACES.sub(r"<+\1>", node.value).replace("<+inputs.", "<+pipeline.variables."))
+        return replace(node, value=_BRACES.sub(lambda found: f"<+{_with_older_names(found[1])}>", node.value))
     if node.items:
         return replace(node, value=tuple(map(_without_braces, node.items)))
     return replace(node, value={key: _without_braces(entry) for key, entry in node.entries.items()} or node.value)
+
+
+def _with_older_names(expression: str) -> str:
+    return _NAMES.sub(lambda found: _OLDER_NAMES[found[0]], expression)
 
 
 def _converted(node: Node) -> Node:
@@ -129,14 +149,14 @@ def _content(key: str, node: Node) -> Node:
     if key not in {"stage", "stepGroup"} or "steps" not in node.entries:
         return _converted(node)
     node = _with_contents(node)
-    return _stage(node) if key == "stage" else map_of(node, _with_condition(node, dict(node.entries)))
+    return _stage(node) if key == "stage" else map_of(node, _with_control(node, dict(node.entries)), _CONTROL)
 
 
 def _stage(node: Node) -> Node:
     steps = map_of(node, {"steps": node.entries["steps"]})
     spec = {"execution": steps} | {key: node.entries[key] for key in _OF_MACHINES if key in node.entries}
     rest = {key: entry for key, entry in node.entries.items() if key not in {"steps", *_OF_MACHINES}}
-    return map_of(node, _with_condition(node, rest) | {"spec": map_of(node, spec)})
+    return map_of(node, _with_control(node, rest, "pipelineStatus") | {"spec": map_of(node, spec)}, _CONTROL)
 
 
 def _step(node: Node, uses: Node) -> Node:
@@ -145,11 +165,11 @@ def _step(node: Node, uses: Node) -> Node:
     rest = {
         _KEYS.get(key, key): entry for key, entry in node.entries.items() if key not in {"uses", "with", "template"}
     }
-    rest = _with_condition(node, rest)
+    rest = _with_control(node, rest)
     is_ours = OF_OURS.match(uses.text)
     kind = replace(uses, value=BUILD.type if is_ours else uses.text)
     spec = {"spec": _inputs(inner.at("with") or map_of(inner, {}))} if is_ours else {}
-    return map_of(node, {"step": map_of(node, {"type": kind, **rest, **spec}, _KEYS)})
+    return map_of(node, {"step": map_of(node, {"type": kind, **rest, **spec}, _KEYS | _CONTROL)})
 
 
 def _inputs(node: Node) -> Node:
@@ -166,14 +186,45 @@ def _other(node: Node, key: str) -> Node:
     return map_of(node, {"step": map_of(node, {"type": replace(node, value=key), **about}, _KEYS)})
 
 
-def _with_condition(node: Node, entries: dict[str, Node]) -> dict[str, Node]:
-    """Return *entries* with ``if`` as the older ``when``."""
-    condition = entries.pop("if", None)
-    return (
-        entries
-        if condition is None
-        else entries | {"when": map_of(node, {"condition": condition}, {"if": "condition"})}
-    )
+def _with_control(node: Node, entries: dict[str, Node], status: StatusKey = "stageStatus") -> dict[str, Node]:
+    """Return *entries* with ``if``, ``strategy`` and ``on-failure`` as what they are in the older form."""
+    read: Mapping[str, Callable[[Node], Node]]
+    read = {"if": partial(_condition, status=status), "strategy": _loop, NEWER: partial(_failures, node)}
+    return {_CONTROL.get(key, key): read[key](entry) if key in read else entry for key, entry in entries.items()}
+
+
+def _condition(node: Node, status: StatusKey) -> Node:
+    """Return what an ``if`` says: the function that it begins with is the status, and the rest a condition."""
+    found = _FUNCTION.match(node.text)
+    if found is None:
+        return map_of(node, {"condition": node})
+    before, name, after = found.groups(default="")
+    rest = {"condition": replace(node, value=before + after)} if after.strip("> ") else {}
+    return map_of(node, {status: replace(node, value=_STATUSES[name]), **rest})
+
+
+def _failures(around: Node, node: Node) -> Node:
+    return replace(node, value={NEWER: node}, keys={NEWER: around.where_key(NEWER)})
+
+
+def _loop(node: Node) -> Node:
+    """Return a ``strategy``, whose matrix has its ``include`` beside it."""
+    if "while" in node.entries:
+        message = "while of a strategy is not supported: how often it runs would not be known before"
+        raise SourceError(message, where=node.where_key("while"), hint="write for, with iterations")
+    entries = {_OF_LOOPS.get(key, key): entry for key, entry in node.entries.items()}
+    for key in ("matrix", "for"):
+        if (kind := node.at(key)) and kind.entries:
+            inner = {_OF_LOOPS.get(name, name): entry for name, entry in kind.entries.items()}
+            if include := inner.pop(INCLUDE, None) if key == "matrix" else None:
+                entries[INCLUDE] = include
+            if "nodeName" in entries:
+                inner["nodeName"] = entries.pop("nodeName")
+            entries[_OF_LOOPS.get(key, key)] = map_of(kind, inner, _OF_LOOPS)
+    if fast := entries.pop("fail-fast", None):
+        word = "SkipQueued" if fast.text.lower() == "true" else "RunAll"
+        entries["onFailure"] = replace(fast, value=word)
+    return map_of(node, entries, _OF_LOOPS | {"fail-fast": "onFailure"}) if entries else node
 
 
 def _with_variables(entries: dict[str, Node]) -> dict[str, Node]:

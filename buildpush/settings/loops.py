@@ -6,7 +6,9 @@ Source: Harness, "Use looping strategies": matrix, repeat, parallelism.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import product
 from typing import Any, Final, NoReturn
 
@@ -23,6 +25,7 @@ MOST: Final = 10_000  # iterations of one loop
 _NUMBER: Final = regex(r"[0-9]{1,9}\Z")
 _KEYS_OF_EVERY_KIND: Final = ("maxConcurrency", "when", "onFailure")
 _KINDS: Final = ("matrix", "repeat", "parallelism")
+INCLUDE: Final = "include"  # of a matrix in the newer form: there beside the matrix, whose axes may have any name
 _ABOUT_MATRIX: Final = ("exclude", "maxConcurrency", "nodeName")
 _REPEAT: Final = ("times", "items", "partitionSize", "start", "end", "unit", "maxConcurrency", "nodeName")
 _UNITS: Final = ("Count", "Percentage")
@@ -57,16 +60,50 @@ class Loop:
 
 
 def combinations(
-    axes: Mapping[str, Sequence[Value]], exclude: Iterable[Mapping[str, Value]] = ()
+    axes: Mapping[str, Sequence[Value]],
+    exclude: Iterable[Mapping[str, Value]] = (),
+    include: Iterable[Mapping[str, Value]] = (),
 ) -> tuple[Iteration, ...]:
-    """Return every combination of *axes*, the last one changing fastest, that no entry of *exclude* fits as a whole."""
+    """Return every combination of *axes*, the last one changing fastest, that no entry of *exclude* fits as a whole.
+
+    An entry of *include* adds its other keys to each of them whose values on the axes it does not change; if there is
+    none, it is a combination of its own, after the others.  Source: GitHub, "Workflow syntax", ``matrix.include``.
+    """
     entries = tuple(exclude)
-    found = []
-    for places in product(*(range(len(values)) for values in axes.values())):
+    found: list[Iteration] = []
+    for places in product(*(range(len(values)) for values in axes.values())) if axes else ():
         one = {axis: values[place] for (axis, values), place in zip(axes.items(), places, strict=True)}
         if not any(all(one[axis] == value for axis, value in entry.items()) for entry in entries):
             found.append(Iteration("".join(f"_{place}" for place in places), {"matrix": one}))
-    return tuple(found)
+    return _including(found, axes, tuple(include))
+
+
+def _including(
+    found: Sequence[Iteration], axes: Mapping[str, Sequence[Value]], include: Sequence[Mapping[str, Value]]
+) -> tuple[Iteration, ...]:
+    """Return *found* with what the entries of *include* add; the suffix of a new one is a number behind all others."""
+    original = [_matrix_of(one) for one in found]
+    grown = [dict(one) for one in original]
+    added: list[Mapping[str, Value]] = []
+    for entry in include:
+        fitting = [
+            place
+            for place, one in enumerate(original)
+            if all(axis not in one or one[axis] == value for axis, value in entry.items())
+        ]
+        for place in fitting:
+            grown[place] |= entry
+        added += [] if fitting else [entry]
+    first = math.prod(map(len, axes.values())) if axes else 0
+    return (
+        *(Iteration(one.suffix, {"matrix": values}) for one, values in zip(found, grown, strict=True)),
+        *(Iteration(f"_{place}", {"matrix": entry}) for place, entry in enumerate(added, first)),
+    )
+
+
+def _matrix_of(iteration: Iteration) -> Mapping[str, Value]:
+    values = iteration.values["matrix"]
+    return values if isinstance(values, Mapping) else {}
 
 
 def bounds(size: int, start: int | None, end: int | None, *, percentage: bool = False) -> tuple[int, int]:
@@ -140,15 +177,17 @@ class _LoopReader:
             self.fail("strategy is a map", "write matrix, repeat or parallelism below it")
         kinds = [kind for kind in _KINDS if kind in raw]
         for key in raw:
-            if key not in {*_KINDS, *_KEYS_OF_EVERY_KIND}:
+            if key not in {*_KINDS, *_KEYS_OF_EVERY_KIND, INCLUDE}:
                 reject("key", key, [*_KINDS, *_KEYS_OF_EVERY_KIND], self.origin.at(key))
         if len(kinds) != 1:
             said = f"{' and '.join(kinds)}" if kinds else "none of them"
             self.fail(f"strategy takes one of {', '.join(_KINDS)}, and has {said}", "keep one of them")
         (kind,) = kinds
         inner = raw[kind]
-        read = {"matrix": self.matrix, "repeat": self.repeat, "parallelism": self.parallelism}[kind]
-        iterations = read(inner)
+        matrix = partial(self.matrix, include=raw.get(INCLUDE) or "")
+        readers: Mapping[str, Callable[[Raw], tuple[Iteration, ...]]]
+        readers = {"matrix": matrix, "repeat": self.repeat, "parallelism": self.parallelism}
+        iterations = readers[kind](inner)
         self.count(len(iterations), kind)
         limit = inner.get("maxConcurrency") if isinstance(inner, dict) else None
         at_once = self.limit(raw.get("maxConcurrency"), "maxConcurrency") or self.limit(limit, kind, "maxConcurrency")
@@ -160,21 +199,29 @@ class _LoopReader:
         if number > MOST:
             self.fail(f"{kind} has {number} iterations, and the most are {MOST}", "write a smaller number", kind)
 
-    def matrix(self, raw: Raw) -> tuple[Iteration, ...]:
+    def matrix(self, raw: Raw, include: Raw = "") -> tuple[Iteration, ...]:
         entries = self.map(raw, "matrix")
-        include = entries.get("include")
-        if isinstance(include, list) and any(isinstance(one, dict) for one in include):
+        old = entries.get("include")
+        if isinstance(old, list) and any(isinstance(one, dict) for one in old):
             hint = "write all values on the axes, and name under exclude what is not to be run"
-            self.fail("include of a matrix is not supported", hint, "matrix", "include")
+            message = "include of a matrix is of the newer form, and Harness takes it for an axis here"
+            self.fail(message, hint, "matrix", "include")
         axes = {key: self.items(value, "matrix", key) for key, value in entries.items() if key not in _ABOUT_MATRIX}
         size = 1
         for values in axes.values():
             size *= len(values)
-        self.count(size if axes else 0, "matrix")
+        more = [self.included(one, place) for place, one in enumerate(self.items(include or [], INCLUDE))]
+        self.count(size if axes else len(more), "matrix")
         exclude = [
             self.entry(one, axes, place) for place, one in enumerate(self.list(entries.get("exclude") or [], "exclude"))
         ]
-        return combinations(axes, exclude)
+        return combinations(axes, exclude, more)
+
+    def included(self, raw: Raw, place: int) -> Mapping[str, Raw]:
+        entries = self.map(raw, INCLUDE, place)
+        if not entries:
+            self.fail("an entry of include is empty", "name an axis and its value", INCLUDE, place)
+        return entries
 
     def entry(self, raw: Raw, axes: Mapping[str, Any], place: int) -> Mapping[str, Raw]:
         entries = self.map(raw, "matrix", "exclude", place)

@@ -97,6 +97,102 @@ def test_a_retry_of_the_group_has_a_count_and_intervals():
         read(entry("{type: RetryStepGroup, spec: {retryCount: 1, onRetryFailure: {action: {type: Ignore}}}}"))
 
 
+# The newer form
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("all", "AllErrors"),
+        ("unknown", "Unknown"),
+        ("authentication", "Authentication"),
+        ("authorization", "Authorization"),
+        ("connectivity", "Connectivity"),
+        ("timeout", "Timeout"),
+        ("verification", "Verification"),
+        ("delegate-provisioning", "DelegateProvisioning"),
+        ("delegate-restart", "DelegateRestart"),
+        ("policy-evaluation", "PolicyEvaluationFailure"),
+        ("input-timeout", "InputTimeoutError"),
+        ("approval-rejection", "ApprovalRejection"),
+        ("user-mark-fail", "UserMarkedFailure"),
+    ],
+)
+@pytest.mark.parametrize("written", ["[{}]", "{}"])
+def test_an_error_type_has_its_name_in_the_newer_form(name, kind, written):
+    (found,) = read(f"on-failure: {{errors: {written.format(name)}, action: ignore}}")
+    assert found.errors == {kind}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("ignore", "Ignore"),
+        ("success", "MarkAsSuccess"),
+        ("fail", "MarkAsFailure"),
+        ("abort", "Abort"),
+        ("stage-rollback", "StageRollback"),
+        ("pipeline-rollback", "PipelineRollback"),
+        ("proceed-with-default", "ProceedWithDefaultValues"),
+    ],
+)
+@pytest.mark.parametrize(
+    "written", ["{}", "{{{}: {{}}}}", "{{{}: true}}", "{{type: {}}}", "{{{}: {{}}, fail-all: false}}"]
+)
+def test_an_action_has_its_name_in_the_newer_form(name, kind, written):
+    (found,) = read(f"on-failure: [{{action: {written.format(name)}}}]")
+    assert (found.errors, found.action.type) == ({"AllErrors"}, kind)
+
+
+def test_a_retry_of_the_newer_form_is_read_whole():
+    text = "on-failure: {errors: [timeout], action: {retry: {attempts: 3, interval: [10s, 1m], failure-action: fail}}}"
+    (found,) = read(text)
+    assert (found.action.type, found.action.retries, found.action.then.type) == ("Retry", 3, "MarkAsFailure")
+    assert [found.action.wait(attempt).total_seconds() for attempt in (1, 2, 3)] == [10, 60, 60]
+
+
+@pytest.mark.parametrize("interval", ["10s", "'[10s]'"])
+def test_an_interval_of_the_newer_form_may_be_one(interval):
+    (found,) = read(f"on-failure: {{action: {{retry-step-group: {{attempts: 2, interval: {interval}}}}}}}")
+    assert (found.action.type, found.action.wait(2).total_seconds()) == ("RetryStepGroup", 10)
+
+
+def test_an_intervention_of_the_newer_form_is_read_whole():
+    asked = "{manual-intervention: {timeout: 1h, timeout-action: {retry-step-group: {attempts: 1}}}}"
+    (found,) = read(f"on-failure: {{action: {asked}}}")
+    assert (found.action.timeout, found.action.then.type) == (timedelta(hours=1), "RetryStepGroup")
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("{errors: [Timeout], action: ignore}", "'Timeout' is not the name of an error type", "'timeout'"),
+        ("{errors: all, action: Abort}", "'Abort' is not the name of an action", "'abort'"),
+        ("{errors: all}", "'' is not the name of an action", "known are ignore, success"),
+        ("{action: {ignore: {}, abort: {}}}", "this has ignore and abort", "keep one"),
+        ("{action: {fail-all: false}}", "this has none", "keep one"),
+        ("{action: {abort: {}, fail-all: true}}", "fail-all is not supported", "write abort"),
+        ("{exitcode: '1', action: ignore}", "exitcode of on-failure is not supported", "124 is timeout"),
+        ("{action: retry}", "attempts is 'missing'", "such as 3"),
+        ("{action: {retry: {retryCount: 1}}}", "unknown key 'retryCount'", "attempts"),
+        ("{action: {retry: {attempts: 1, interval: 5s}}}", "shorter than 10 seconds", "10s"),
+        ("{action: manual-intervention}", "manual-intervention does not have a timeout", "timeout: 1h"),
+        (
+            "{action: {retry: {attempts: 1, failure-action: {retry: {attempts: 1}}}}}",
+            "a retry cannot follow",
+            "write one of ignore, success, fail, abort",
+        ),
+        ("{errors: '[', action: ignore}", "errors is not a list", "JSON"),
+        ("a", "on-failure is a map of errors", "indentation"),
+    ],
+)
+def test_what_is_no_strategy_of_the_newer_form_is_refused_in_its_words(text, message, hint):
+    with pytest.raises(SourceError, match=message) as caught:
+        read(f"on-failure: {text}")
+    assert hint in caught.value.hint
+    assert caught.value.where.startswith("p.yml:1:")
+
+
 def entries(*pairs):
     return tuple(FailureStrategy(frozenset(errors), FailureAction(kind)) for kind, errors in pairs)
 

@@ -100,7 +100,10 @@ def test_a_slice_of_items(size, start, end, percentage, expected):
         ("repeat: {items: [a], unit: Percent}", "unit is 'Percent'", "1:22"),
         ("repeat: {items: [a], partitionSize: 0}", "partitionSize is at least 1", "1:22"),
         ("repeat: {items: [a], time: 2}", "unknown key 'time'", "1:22"),
-        ("matrix: {os: [a], include: [{os: b}]}", "include of a matrix is not supported", "1:19"),
+        ("matrix: {os: [a], include: [{os: b}]}", "include of a matrix is of the newer form", "1:19"),
+        ("{matrix: {os: [a]}, include: {os: b}}", "include takes a list", "1:21"),
+        ("{matrix: {os: [a]}, include: [b]}", "include takes a map", "1:31"),
+        ("{matrix: {os: [a]}, include: [{}]}", "an entry of include is empty", "1:31"),
         ("parallelism: many", "parallelism is 'many'", "1:1"),
         ("parallelism: 10001", "the most are 10000", "1:1"),
         ("{parallelism: 2, onFailure: Stop}", "onFailure is 'Stop'", "1:18"),
@@ -111,6 +114,38 @@ def test_what_is_no_loop_is_refused_with_its_place(text, message, where):
         loop(text)
     assert caught.value.where == f"p.yml:{where}"
     assert caught.value.hint
+
+
+# From the page of GitHub on include, with what it says each entry does
+FRUITS = "fruit: [apple, pear], animal: [cat, dog]"
+FRUITS_INCLUDED = """\
+[{color: green}, {color: pink, animal: cat}, {fruit: apple, shape: circle}, {fruit: banana},
+{fruit: banana, animal: cat}]"""
+
+
+@pytest.mark.parametrize(
+    ("axes", "include", "expected"),
+    [
+        (
+            FRUITS,
+            FRUITS_INCLUDED,
+            {
+                "_0_0": matrix(fruit="apple", animal="cat", color="pink", shape="circle"),
+                "_0_1": matrix(fruit="apple", animal="dog", color="green", shape="circle"),
+                "_1_0": matrix(fruit="pear", animal="cat", color="pink"),
+                "_1_1": matrix(fruit="pear", animal="dog", color="green"),
+                "_4": matrix(fruit="banana"),
+                "_5": matrix(fruit="banana", animal="cat"),
+            },
+        ),
+        ("os: [a, b], exclude: [{os: a}]", "[{os: c}]", {"_1": matrix(os="b"), "_2": matrix(os="c")}),
+        ("exclude: []", "[{os: a}, {os: b}]", {"_0": matrix(os="a"), "_1": matrix(os="b")}),
+        ("os: [a]", '\'[{"os": "b"}]\'', {"_0": matrix(os="a"), "_1": matrix(os="b")}),
+        ("os: [a]", "[]", {"_0": matrix(os="a")}),
+    ],
+)
+def test_an_entry_of_include_adds_to_the_combinations_that_it_agrees_with_or_is_one_more(axes, include, expected):
+    assert values(f"{{matrix: {{{axes}}}, include: {include}}}") == expected
 
 
 def test_how_many_begin_at_once():
