@@ -6,8 +6,9 @@ Each function loads only what it needs: a push waits neither for the settings no
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
 
     from buildpush.foundation.events import Sink
     from buildpush.foundation.secrets import Secret
+    from buildpush.pipeline.open_run import OpenRun
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
     from buildpush.settings.contents import Entry
-    from buildpush.settings.tree import Loaded
+    from buildpush.settings.tree import Element, Loaded
 
 
 class HostOptions(TypedDict, total=False):
@@ -341,14 +343,27 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
         KeyboardInterrupt: the cell or program was interrupted; the run has cleaned up after itself.
     """
     from buildpush.pipeline.results import PipelineResult
-    from buildpush.pipeline.step import run_steps
 
     with _context(options.get("sink"), **_around(options)) as context:
-        loaded = all_steps(file, {}, context, choice_of(options))
-        resume = options.get("resume", False)
-        strict, record = options.get("strict", False), path_of("record", options.get("record"))
-        resume = resume if isinstance(resume, bool) else path_of("resume", resume) or False
-        return PipelineResult(run_steps(loaded, context, strict=strict, record=record, resume=resume))
+        return PipelineResult(_run_steps(all_steps(file, {}, context, choice_of(options)), options, context))
+
+
+@takes(RunOptions)
+def open_run(file: OptionalPath, **options: Unpack[RunOptions]) -> OpenRun:
+    """Begin the run of *file*, which continues with each call of its ``step``: so a notebook has a cell for each.
+
+    All of the file is checked, and nothing is run yet.
+    Arguments and errors are those of :func:`run_pipeline`.
+
+    Raises:
+        SettingsError: a run of *file* was begun before, and is not closed.
+    """
+    from buildpush.pipeline.open_run import OpenRun
+
+    context = context_of(**_around(options))
+    loaded = all_steps(file, {}, context, choice_of(options))
+    run = with_keywords(partial(_run_steps, loaded, options), like=run_pipeline)
+    return OpenRun(loaded, context, run, partial(_display, options.get("sink"), context.env))
 
 
 @takes(PipelineOptions)
@@ -399,6 +414,21 @@ def list_pipeline(
     return tuple(entries(select(file_tree(path, path_of("cwd", cwd) or Path(), beside, []), path, stage, step)))
 
 
+def _run_steps(
+    loaded: Loaded,
+    options: RunOptions,
+    context: RunContext,
+    before: Callable[[Element], object] = lambda _element: None,
+) -> tuple[RunResult, ...]:
+    """Run all steps of a file as *options* say; *before* hears of each element before anything is decided about it."""
+    from buildpush.pipeline.step import run_steps
+
+    resume = options.get("resume", False)
+    strict, record = options.get("strict", False), path_of("record", options.get("record"))
+    resume = resume if isinstance(resume, bool) else path_of("resume", resume) or False
+    return run_steps(loaded, context, strict=strict, record=record, resume=resume, before=before)
+
+
 def _around(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of *options* that make the context."""
     return {name: options.get(name) for name in ("connectors", "secrets", "variables", "env", "cwd")}
@@ -407,13 +437,20 @@ def _around(options: Mapping[str, Any]) -> dict[str, Any]:
 @contextmanager
 def _context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
     """Give the context of a call; without a *sink*, the cell of a notebook shows what happens."""
+    context = context_of(**around)
+    with _display(sink, context.env) as shown:
+        yield context.with_sink(shown)
+
+
+@contextmanager
+def _display(sink: Sink | None, env: Mapping[str, str]) -> Iterator[Sink]:
+    """Give *sink*; without one, what shows events in the cell of a notebook."""
     from buildpush.display.notebook import open_display
     from buildpush.foundation.events import ignore
 
-    context = context_of(**around)
-    display = None if sink else open_display(sys.stdout, context.env)
+    display = None if sink else open_display(sys.stdout, env)
     try:
-        yield context.with_sink(sink or display or ignore)
+        yield sink or display or ignore
     finally:
         if display:
             display.close()

@@ -52,6 +52,18 @@ def _common() -> list[click.Parameter]:
     """Return the parameters of every command that reads a step."""
     return [
         click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
+        *choosing(),
+        click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
+        click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
+        click.Option(
+            ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable for expressions; may be repeated."
+        ),
+    ]
+
+
+def choosing() -> list[click.Parameter]:
+    """Return the parameters that choose what of a file is run, and complete it."""
+    return [
         click.Option(["--stage"], metavar="ID", help="Only the steps of the stage with this identifier."),
         click.Option(["--step"], metavar="ID", help="Only the step with this identifier."),
         click.Option(["--templates"], metavar="DIRECTORY", help="Directory with the files of templates."),
@@ -60,11 +72,6 @@ def _common() -> list[click.Parameter]:
             metavar="FILE",
             multiple=True,
             help="An input set or an overlay; the last of several takes precedence.",
-        ),
-        click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
-        click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
-        click.Option(
-            ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable for expressions; may be repeated."
         ),
     ]
 
@@ -137,7 +144,7 @@ def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
         secrets=options.pop("secrets") or None,
         variables=dict(pair(text) for text in options.pop("var")),
     )
-    file, step, stage, beside = options.pop("file"), options.pop("step"), options.pop("stage"), _beside(options)
+    file, step, stage, beside = options.pop("file"), options.pop("step"), options.pop("stage"), beside_of(options)
     flags = _flags(options)
     loaded = read(
         file, env=context.env, flags=flags, keywords={}, cwd=context.cwd, step=step, stage=stage, beside=beside
@@ -153,7 +160,7 @@ def contents(options: dict[str, Any]) -> tuple[list[Entry], list[str]]:
     from buildpush.settings.sources import file_tree
 
     file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
-    beside, notes = _beside(options), list[str]()
+    beside, notes = beside_of(options), list[str]()
     is_vain = bool(_flags(options)) or any(options.values())
     if file is None or is_vain:
         message = "--list is given with a setting or an option of a run" if file else "--list is given without a file"
@@ -163,7 +170,7 @@ def contents(options: dict[str, Any]) -> tuple[list[Entry], list[str]]:
     return list(entries(select(file_tree(file, Path(), beside, notes), file, stage, step))), notes
 
 
-def _beside(options: dict[str, Any]) -> Beside:
+def beside_of(options: dict[str, Any]) -> Beside:
     """Remove from *options* those that complete the file, and return them."""
     from buildpush.settings.sources import Beside
 

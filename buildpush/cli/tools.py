@@ -12,7 +12,7 @@ import click
 
 from buildpush.cli import COMMANDS
 from buildpush.cli.messages import say, tell
-from buildpush.cli.options import pair
+from buildpush.cli.options import beside_of, choosing, pair
 from buildpush.cli.report import as_json, with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -189,19 +189,24 @@ def make_notebook() -> click.Command:
     words = "The notebook to write; default: beside FILE, with its name."
     output = click.Option(["--output"], type=click.Path(path_type=Path), help=words)
     text = f"{COMMANDS['notebook'][0]}\n\nExecute it with papermill or `buildpush tutorial`; the copy is the record."
-    return click.Command("notebook", callback=_notebook, params=[file, output], help=text)
+    return click.Command("notebook", callback=_notebook, params=[file, *choosing(), output], help=text)
 
 
-def _notebook(file: Path, output: Path | None) -> None:
-    from buildpush.notebooks.runbook import write_runbook
+def _notebook(file: Path, output: Path | None, **options: Any) -> None:
+    from buildpush.notebooks.runbook import Runbook, write_runbook
     from buildpush.pipeline.context import RunContext
+    from buildpush.pipeline.sections import sections_of
     from buildpush.settings.inputs import inputs_of
     from buildpush.settings.sources import read
 
-    context = RunContext.default()
-    loaded = read(file, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None)
+    chosen = {name: options[name] for name in ("stage", "step")}
+    files = {"templates": options["templates"] or "", "inputs": options["inputs"]}
+    beside, context = beside_of(options), RunContext.default()
+    loaded = read(file, env=context.env, flags={}, keywords={}, cwd=context.cwd, beside=beside, **chosen)
+    sections = {section.name: [step.about for step in section.steps] for section in sections_of(loaded.tree)}
+    choice = {name: value for name, value in chosen.items() if value is not None}
     target = output or file.with_suffix(".ipynb")
-    write_runbook(file, inputs_of(loaded), [step.about for step in loaded.steps], target)
+    write_runbook(Runbook(file, sections, inputs_of(loaded), **files, chosen=choice), target)
     click.echo(f"notebook  {target}")
     for other in loaded.others:
         tell(f"not run: {one_line(other)}")

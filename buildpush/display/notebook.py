@@ -110,6 +110,18 @@ def _share(event: Progress) -> str:
 
 def open_display(stream: TextIO, _env: Mapping[str, str]) -> Notebook | None:
     """Return the display of the running notebook, or ``None`` where there is none."""
+    display = _display()
+    return Notebook(stream, lambda text: display(_Html(text), display_id=True)) if display else None
+
+
+def show(value: object) -> None:
+    """Show *value* below the cell that is executed; nothing where there is no notebook."""
+    if display := _display():
+        display(value)
+
+
+def _display() -> Callable[..., Any] | None:
+    """Return IPython's ``display``, or ``None`` where no notebook is running."""
     import sys
 
     ipython = sys.modules.get("IPython")
@@ -118,5 +130,4 @@ def open_display(stream: TextIO, _env: Mapping[str, str]) -> Notebook | None:
         return None
     from IPython import display
 
-    show: Callable[..., Any] = display.display
-    return Notebook(stream, lambda text: show(_Html(text), display_id=True))
+    return display.display

@@ -1,16 +1,18 @@
 """A pipeline file as a notebook: its inputs are parameters, and the executed copy is the record.
 
-All steps are run by one cell, as one run: they share its number, and later ones push what earlier ones have built.
+Each step has a cell, and all are one run: they share its number, and later ones push what earlier ones have built.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import field
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.files import replacement, unwritable
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 
 _KERNEL = {
@@ -21,17 +23,34 @@ _PARAMETERS = {
     "file": "the pipeline file",
     "connectors": "file of connectors",
     "secrets": "directory with a file per secret",
+    "templates": "directory with the files of templates",
+    "inputs": "input sets and overlays; the last one takes precedence",
 }
 
 
-def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[str], target: Path) -> None:
-    """Write the notebook that runs *file* to *target*.
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """What a notebook runs.
 
-    Args:
+    Attributes:
         file: the pipeline file; the notebook reads it again when it is executed.
-        inputs: name of each input, and what is written in its place.
-        steps: those that are run, in their order, each as ``Plugin 'x' (step.yml:3:5)``.
-        target: the notebook; an executed one, which is a record, is not replaced.
+        sections: name of each cell that runs something, and the steps in it, such as ``Plugin 'x' (step.yml:3:5)``.
+        asked: name of each input, and what is written in its place.
+        templates: directory of templates, if any.
+        inputs: input sets and overlays.
+        chosen: the only stage or step that is run, by the names of the keywords.
+    """
+
+    file: Path
+    sections: Mapping[str, Sequence[str]]
+    asked: Mapping[str, str]
+    templates: str = ""
+    inputs: Sequence[str] = ()
+    chosen: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_runbook(runbook: Runbook, target: Path) -> None:
+    """Write the notebook that runs *runbook* to *target*; an executed one, which is a record, is not replaced.
 
     Raises:
         SettingsError: a library is missing, or the notebook cannot be written.
@@ -43,11 +62,11 @@ def write_runbook(file: Path, inputs: Mapping[str, str], steps: Sequence[str], t
         message = f"to write notebooks, the library {error.name} is missing"
         raise SettingsError(message, hint="install it with: pip install 'buildpush[notebooks]'") from error
 
-    _check_target(target, file)
+    _check_target(target, runbook.file)
     makers = {"text": v4.new_markdown_cell, "code": v4.new_code_cell}
     cells = [
         makers[kind](source, id=name, metadata={"tags": ["parameters"]} if name == "parameters" else {})  # type: ignore[no-untyped-call]
-        for kind, name, source in _cells(file, inputs, steps)
+        for kind, name, source in _cells(runbook)
     ]
     notebook = v4.new_notebook(cells=cells, metadata=_KERNEL)  # type: ignore[no-untyped-call]
     try:
@@ -73,25 +92,27 @@ def _check_target(target: Path, file: Path) -> None:
         raise SettingsError(message, hint="name another file with --output")
 
 
-def _cells(file: Path, inputs: Mapping[str, str], steps: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+def _cells(runbook: Runbook) -> Iterator[tuple[str, str, str]]:
     """Yield kind, identifier and source of each cell."""
-    names = _python_names(inputs)
-    yield (
-        "text",
-        "title",
-        f"# {_text(file.stem)}\n\nOne cell runs all steps of the file, as one run; the executed copy is the record.",
-    )
-    yield "code", "parameters", "\n".join(_parameters(file, inputs, names))
-    given = "".join(f"    {name!r}: {python},\n" for name, python in names.items())
-    yield "code", "inputs", _INPUTS.format(given=given)
+    names = _python_names(runbook.asked)
+    yield "text", "title", f"# {_text(runbook.file.stem)}\n\n{_ABOUT}"
+    yield "code", "parameters", "\n".join(_parameters(runbook, names))
+    yield "code", "inputs", _inputs(runbook, names)
     yield "text", "plan-text", "## What is run\n\nNothing is run yet, and a mistake in any step shows here."
     yield "code", "plan", 'for plan in buildpush.check_pipeline(file, **how):\n    print(plan, end="\\n\\n")'
-    yield "text", "run-text", "\n".join(["## The run", "", *(f"- {_text(step)}" for step in steps)])
-    yield "code", "run", "result = buildpush.run_pipeline(file, **how)\nresult"
+    yield "text", "run-text", f"## The run begins\n\n{_ORDER}"
+    yield "code", "run", "run = buildpush.open_run(file, **how)"
+    for number, (name, steps) in enumerate(runbook.sections.items(), 1):
+        yield "text", f"step-{number}-text", "\n".join([f"## {_text(name)}", "", *(f"- {_text(one)}" for one in steps)])
+        yield "code", f"step-{number}", f"run.step({name!r})"
+    yield "text", "result-text", "## The whole run"
+    yield "code", "result", "result = run.result()\nresult"
     yield "text", "receipts-text", "## What the registry confirmed"
     yield "code", "receipts", _RECEIPTS
 
 
+_ABOUT = "Each step has a cell, and all cells are one run; the executed copy is the record."
+_ORDER = "Each cell below runs its step, in this order and once; one that makes the run fail ends it."
 _RECEIPTS = """\
 for step in result:
     print(step, end="\\n\\n")"""
@@ -105,7 +126,9 @@ assert not numbers, f"{{numbers}} were read as numbers, in which 1.10 is 1.1: gi
 how = {{
     "connectors": connectors or None,
     "secrets": secrets or None,
-    "variables": {{
+    "templates": templates or None,
+    "inputs": inputs,
+{chosen}    "variables": {{
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in given.items()
         if value != ""
@@ -113,22 +136,29 @@ how = {{
 }}"""
 
 
-def _parameters(file: Path, inputs: Mapping[str, str], names: Mapping[str, str]) -> Iterator[str]:
+def _inputs(runbook: Runbook, names: Mapping[str, str]) -> str:
+    """Return the cell that makes keywords of the parameters."""
+    given = "".join(f"    {name!r}: {python},\n" for name, python in names.items())
+    chosen = "".join(f"    {name!r}: {value!r},\n" for name, value in runbook.chosen.items())
+    return _INPUTS.format(given=given, chosen=chosen)
+
+
+def _parameters(runbook: Runbook, names: Mapping[str, str]) -> Iterator[str]:
+    values = {"file": str(runbook.file), "templates": runbook.templates, "inputs": list(runbook.inputs)}
     for name, words in _PARAMETERS.items():
-        yield f"{name}: str = {str(file) if name == 'file' else ''!r}  # {words}"
-    for name, written in inputs.items():
+        value = values.get(name, "")
+        yield f"{name}: {type(value).__name__} = {value!r}  # {words}"
+    for name, written in runbook.asked.items():
         yield f'{names[name]}: str = ""  # {one_line(f"{name}: {written}")}'
 
 
-def _python_names(inputs: Mapping[str, str]) -> dict[str, str]:
+def _python_names(asked: Iterable[str]) -> dict[str, str]:
     """Return a Python name for each input, all of them different."""
-    taken = dict.fromkeys((*_PARAMETERS, "buildpush", "given", "how", "numbers", "plan", "result", "step"))
-    names = {}
-    for name in inputs:
+    names: dict[str, str] = {}
+    for name in asked:
         python = "input_" + re.sub(r"\W", "_", name, flags=re.ASCII)
-        while python in taken:
+        while python in names.values():
             python += "_"
-        taken[python] = None
         names[name] = python
     return names
 

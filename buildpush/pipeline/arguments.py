@@ -50,7 +50,7 @@ def takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
             _check_keywords(act.__name__, given, shown.parameters)
             for name, value in shown.bind(*arguments, **given).arguments.items():
                 if name in texts:
-                    _check_text(name, *value if isinstance(value, tuple) else (value,))
+                    check_text(name, *value if isinstance(value, tuple) else (value,))
             return act(*arguments, **given)
 
         checked.__signature__ = shown  # type: ignore[attr-defined]
@@ -68,7 +68,8 @@ def _check_keywords(call: str, given: Iterable[str], known: Iterable[str]) -> No
             raise TypeError(message)
 
 
-def _check_text(name: str, *values: object) -> None:
+def check_text(name: str, *values: object) -> None:
+    """Refuse what is given as *name* and is not text."""
     for value in values:
         if not isinstance(value, str):
             message = f"{name} is of the type {type(value).__name__}, and takes text"
@@ -98,7 +99,7 @@ def _texts(argument: str, values: Mapping[str, str] | None) -> Mapping[str, str]
         message = f"{argument} is of the type {type(values).__name__}, and takes names with their texts"
         raise SettingsError(message, hint=f'write {argument}={{"NAME": "text"}}')
     for name, value in (values or {}).items():
-        _check_text(f"{argument}[{name!r}]", name, value)
+        check_text(f"{argument}[{name!r}]", name, value)
     return values
 
 
@@ -138,7 +139,7 @@ class Choice:
         from buildpush.settings.sources import Beside
 
         for name, value in (("step", self.step), ("stage", self.stage)):
-            _check_text(name, *(() if value is None else (value,)))
+            check_text(name, *(() if value is None else (value,)))
         several = isinstance(self.inputs, Sequence) and not isinstance(self.inputs, str)
         paths: Sequence[Any] = self.inputs if several else [self.inputs]  # type: ignore[assignment]  # as Python sees it
         inputs = [path_of("inputs", one) for one in paths]

@@ -20,9 +20,9 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
-def with_keywords(act: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Make the errors of *act* name its keywords instead of the flags of the command line."""
-    parameters = signature(act).parameters
+def with_keywords(act: Callable[_P, _R], like: Callable[..., object] | None = None) -> Callable[_P, _R]:
+    """Make the errors of *act* name its keywords, or those of *like*, instead of the flags of the command line."""
+    parameters = signature(like or act).parameters
     keywords = {f"--{name.replace('_', '-')}": f"{name}=" for name in parameters}
     if "variables" in parameters:
         keywords["--var"] = "variables="
@@ -46,7 +46,9 @@ def _translate(error: BuildPushError, keywords: Mapping[str, str]) -> None:
     error.where = error.where and translated(error.where)
     if error.hint:
         error.hint = translated(error.hint)
-        error.add_note(f"hint: {error.hint}")
+        note = f"hint: {error.hint}"
+        if note not in getattr(error, "__notes__", ()):
+            error.add_note(note)
 
 
 def _keyword(match: Match[str], keywords: Mapping[str, str]) -> str:

@@ -10,7 +10,7 @@ A build is the same sequence with the push turned off.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -53,7 +53,7 @@ from buildpush.registry.push import push
 from buildpush.registry.receipt import receipt
 from buildpush.settings.flows import ExistingImage
 from buildpush.settings.resolved import ResolvedStep
-from buildpush.settings.tree import Loaded, Step
+from buildpush.settings.tree import Element, Loaded, Step
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import write
 from buildpush.transfer.driver import Packing, WriteOptions
@@ -90,6 +90,7 @@ def run_steps(
     strict: bool = False,
     record: Path | None = None,
     resume: Path | bool = False,
+    before: Callable[[Element], object] = lambda _element: None,
 ) -> tuple[RunResult, ...]:
     """Run every step of *loaded* in its order and return their results.
 
@@ -103,6 +104,7 @@ def run_steps(
         strict: as for :class:`RunOptions`.
         record: file that the record of the run is written to, besides the state directory.
         resume: whether to resume the last run of the file, or the record of the run to resume.
+        before: as for :class:`Walk`.
     """
     location = parse_output(output) if output else None
     if not push:
@@ -128,7 +130,8 @@ def run_steps(
             check_room(location, count)
         options = RunOptions(push, location, strict, earlier)
         kept = begin_record(loaded, context, record) if push else None
-        outcomes = _walk(context, options, kept, several=count > 1).over(loaded.tree)
+        walk = replace(_walk(context, options, kept, several=count > 1), before=before)
+        outcomes = walk.over(loaded.tree)
         if kept:
             kept.end("FAILED" if any(one.status == "failed" for one in outcomes) else "SUCCEEDED", context.now())
         raise_failure(outcomes, context.results, context.log)

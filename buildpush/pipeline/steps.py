@@ -64,6 +64,7 @@ class Walk:
         drop: called with an outcome that no longer counts, since the group around it is run again.
         pause: waits some seconds, until a group is run again.
         clock: gives seconds, for time-outs.
+        before: hears of each element before anything is decided about it, and may wait.
     """
 
     run: Callable[[Step, StatusSoFar], Outcome]
@@ -76,6 +77,7 @@ class Walk:
     drop: Callable[[Outcome], object] = lambda _outcome: None
     pause: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    before: Callable[[Element], object] = lambda _element: None
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
         """Run the steps in *elements* that are run here, and return their outcomes."""
@@ -83,6 +85,7 @@ class Walk:
         for element in elements:
             if _begins_again(outcomes):
                 break
+            self.before(element)
             outcomes += self._element(element, _after(outcomes, progress))
         return outcomes
 

@@ -151,7 +151,16 @@ COMMANDS = {
             "step": (["doctor", "two.yml"], ["doctor", "two.yml", "--step=b"]),
         },
     ),
-    "notebook": (["notebook", "one.yml"], {"output": ["--output=out/one.ipynb"]}),
+    "notebook": (
+        ["notebook", "one.yml"],
+        {
+            "output": ["--output=out/one.ipynb"],
+            "templates": READING["templates"],
+            "inputs": READING["inputs"],
+            "stage": (["notebook", "stages.yml"], ["notebook", "stages.yml", "--stage=b"]),
+            "step": (["notebook", "two.yml"], ["notebook", "two.yml", "--step=b"]),
+        },
+    ),
     "schema": (["schema"], {}),
     "clean": (["clean"], {"everything": ["--all"]}),
     "sandbox": (
