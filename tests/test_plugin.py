@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 
@@ -125,6 +126,55 @@ def test_a_plugin_makes_tags_and_labels_of_what_drone_says(plugin, box, app, lik
     labels = config["config"]["Labels"]
     assert labels["org.opencontainers.image.revision"] == "0" * 40
     assert labels["org.opencontainers.image.source"] == "https://git.test/shop.git"
+
+
+@pytest.fixture
+def strange(plugin, box, monkeypatch):
+    """Return the login of the sandbox in the plugins' own names, in place of ours."""
+    for name in ("REGISTRY", "USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"PLUGIN_{name}")
+    return {"DOCKER_REGISTRY": box.host, "DOCKER_USERNAME": box.username, "DOCKER_PASSWORD": box.password.reveal()}
+
+
+@sandbox
+@pytest.mark.parametrize("like", ["docker", "buildx", "buildah-docker"])
+def test_a_plugin_pushes_by_the_login_in_its_own_names(plugin, box, app, strange, like):
+    code, _, err = plugin("--like", like, PLUGIN_REPO="docker-local/app", PLUGIN_TAGS="1", **strange)
+    assert (code, box.tags("docker-local/app")) == (0, ["1"]), err
+    assert "has no effect" not in err
+
+
+@sandbox
+def test_a_refused_login_is_named_as_the_plugin_has_it(plugin, app, strange):
+    code, _, err = plugin("--like", "docker", PLUGIN_REPO=app, PLUGIN_TAGS="1", **{**strange, "DOCKER_PASSWORD": "x"})
+    assert code == 5
+    assert "from DOCKER_PASSWORD" in err
+
+
+@sandbox
+def test_kaniko_opens_base_images_by_its_own_names(plugin, place, box, app, strange):
+    assert plugin("--like", "docker", PLUGIN_REPO=app, PLUGIN_TAGS="1", **strange)[0] == 0
+    (place / "Dockerfile").write_text(f"FROM {app}:1\n")
+    code, _, err = plugin("--like", "kaniko", PLUGIN_NO_PUSH="true")
+    assert (code, "has no effect" in err) == (0, False), err
+    code, _, err = plugin("--like", "kaniko", DOCKER_PASSWORD="wrong")
+    assert (code, "from DOCKER_PASSWORD" in err) == (5, True), err
+
+
+@sandbox
+def test_the_names_of_a_plugin_mean_nothing_while_it_is_not_known(plugin, app, strange):
+    code, _, err = plugin(PLUGIN_REPO=app, PLUGIN_TAGS="1", **strange)
+    assert code != 0
+    assert "DOCKER_PASSWORD has no effect" in err
+    assert "--like of buildpush plugin" in err
+
+
+@sandbox
+def test_a_configuration_of_docker_is_a_login_in_the_plugins_own_name(plugin, box, app, strange):
+    login = base64.b64encode(f"{box.username}:{box.password.reveal()}".encode()).decode()
+    config = json.dumps({"auths": {box.host: {"auth": login}}})
+    code, _, err = plugin("--like", "docker", PLUGIN_REPO=app, PLUGIN_TAGS="1", DOCKER_PLUGIN_CONFIG=config)
+    assert (code, box.tags("docker-local/app")) == (0, ["1"]), err
 
 
 @pytest.mark.programs

@@ -186,7 +186,9 @@ def load_plugin(like: str | None) -> tuple[Loaded, RunContext]:
 
     context = RunContext.default()
     kind = plugin_for(context.env, like)
-    return read(None, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None, kind=kind), context
+    named = like is not None
+    loaded = read(None, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None, kind=kind, is_plugin=named)
+    return loaded, context
 
 
 def pair(text: str, flag: str = "--var") -> tuple[str, str]:

@@ -20,11 +20,12 @@ from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting
 from buildpush.settings.decode import format_setting, format_value
 from buildpush.settings.layers import SettingsLayer
+from buildpush.settings.own_names import with_own_names
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.step_facts import OF_STEPS
 from buildpush.settings.stepkinds import StepKind, models
 from buildpush.settings.variables import known_variables, settings_by
-from buildpush.settings.verdicts import note_of, with_own_names
+from buildpush.settings.verdicts import note_of
 from buildpush.settings.written import Origin, OriginKind, WrittenValue
 
 SETTING: Final = "env_file"
@@ -77,7 +78,7 @@ def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -
     if "<+" in path:
         message = "the file of variables is read before expressions have a value"
         raise SourceError(message, where=named.origin.where, setting=SETTING, hint="write its path without one")
-    found = with_own_names(kind.image, variables_in(read_text(cwd / path, path), path, notes), notes)
+    found, spelled = with_own_names(kind.image, variables_in(read_text(cwd / path, path), path, notes), notes)
     own, known = known_variables(kind.model), known_variables(*models())
     others: dict[str, WrittenValue] = {}
     of: OriginKind = "variable" if named.origin.kind in {"flag", "keyword"} else named.origin.kind
@@ -90,7 +91,7 @@ def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -
             others[name] = WrittenValue(text, Origin(of, where, MASK, name))
     layer, texts = SettingsLayer(), {name: text for name, (text, _) in found.items()}
     for setting, name, raw in settings_by(kind.model, texts, notes, ambient=True):
-        layer.add(setting, *_value(setting, raw, Origin(of, found[name][1], "", name)))
+        layer.add(setting, *_value(setting, raw, Origin(of, found[name][1], "", spelled[name])))
     return EnvFile(layer, others)
 
 

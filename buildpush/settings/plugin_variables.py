@@ -4,7 +4,7 @@ Sources: drone-docker, drone-buildx, drone-kaniko and drone-buildah, the flags t
 """
 
 # ruff: noqa: S106 - names of variables and letters of plugins, no passwords
-# Flags of other programs in this module's texts: --buildkitd-config
+# Flags of other programs in this module's texts: --buildkitd-config --like
 
 from __future__ import annotations
 
@@ -117,16 +117,18 @@ _TAGS: Final = (
     *_sets("auto_label", AUTO_LABEL="dxb"),
 )
 
+_WHOSE: Final = "and only the image of a Plugin step, or --like of buildpush plugin, says which plugin is meant"
 _TRAP: Final = (
     "it is the login of the push with the plugins docker, buildx and buildah, and that of base images with kaniko, "
-    "and only the image of a Plugin step says which"
+    + _WHOSE
 )
 _TRAP_HINT: Final = "write PLUGIN_{name} for the push, PLUGIN_BASE_IMAGE_{name} for base images"
 
 _OF_PUSHES: Final = {f"DOCKER_{name}": f"PLUGIN_{name}" for name in ("REGISTRY", "USERNAME", "PASSWORD")}
 # What names mean of which it is told only by the plugin that reads them: the image, and our name for each.
 OWN_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
-    **dict.fromkeys(("plugins/docker", "plugins/buildx", "plugins/buildah-docker"), _OF_PUSHES),
+    **{f"plugins/{name}": {**_OF_PUSHES, "ACCESS_TOKEN": "PLUGIN_PASSWORD"} for name in ("docker", "buildx")},
+    "plugins/buildah-docker": _OF_PUSHES,
     "plugins/kaniko": {name: ours.replace("PLUGIN_", "PLUGIN_BASE_IMAGE_") for name, ours in _OF_PUSHES.items()},
 }
 
@@ -143,7 +145,7 @@ _TARGET: Final = (
     PluginVariable(
         "ACCESS_TOKEN",
         "dx",
-        refusal="it is a token of Google's registry, and its name does not say whose",
+        refusal=f"it is a token of Google's registry with the plugins docker and buildx, {_WHOSE}",
         instead="write PLUGIN_USERNAME: oauth2accesstoken, and the token as PLUGIN_PASSWORD",
     ),
     PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for a mail address any more"),

@@ -26,6 +26,7 @@ from buildpush.settings.input_sets import with_input_sets
 from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.loops import loop_notes
+from buildpush.settings.own_names import with_own_names, with_user_of_token
 from buildpush.settings.selection import check_runs, select, selected_stages
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
@@ -62,13 +63,18 @@ NOTHING_BESIDE: Final = Beside()
 
 @dataclass(frozen=True, slots=True)
 class _Outside:
-    """The settings from outside the step file."""
+    """The settings from outside the step file.
+
+    Attributes:
+        spelled: names of variables as a plugin has them, by ours.
+    """
 
     env: Mapping[str, str]
     flags: Mapping[str, Any]
     keywords: Mapping[str, Any]
     project: Node | None
     cwd: Path
+    spelled: Mapping[str, str]
 
 
 def read(
@@ -82,6 +88,7 @@ def read(
     stage: str | None = None,
     beside: Beside = NOTHING_BESIDE,
     kind: StepKind = BUILD,
+    is_plugin: bool = False,
 ) -> Loaded:
     """Return the steps to run with their settings as written, each with what set it.
 
@@ -95,6 +102,7 @@ def read(
         stage: identifier or name of the only stage to run.
         beside: templates and input sets.
         kind: of the step that is made where there is no file.
+        is_plugin: whether variables mean what they mean to the plugin of that kind alone.
 
     Raises:
         SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
@@ -110,8 +118,10 @@ def read(
     if file is None and beside.flag:
         message = "it completes a file, but no file is given"
         raise SourceError(message, where=beside.flag, hint="name the file with the steps")
-    outside = _Outside(env, flags, keywords, project, cwd)
-    notes = [*notes_of_environment(env, known_variables(*models()))]
+    notes: list[str] = []
+    env, spelled = with_own_names(kind.image, env, notes) if is_plugin else (env, {})
+    outside = _Outside(env, flags, keywords, project, cwd, spelled)
+    notes += notes_of_environment(env, known_variables(*models()))
     tree: tuple[Element, ...]
     if file is None:
         tree = (_step_without_file(outside, kind, notes),)
@@ -239,7 +249,7 @@ def _merged(
     stronger = [
         python_layer(model, outside.flags, "flag"),
         python_layer(model, outside.keywords, "keyword"),
-        variable_layer(model, outside.env, notes),
+        variable_layer(model, outside.env, notes, outside.spelled),
         *file,
     ]
     weaker = [_project_layer(model, outside.project), ambient_layer(model, outside.env)]
@@ -248,7 +258,7 @@ def _merged(
     stronger.append(more.layer)
     if not any("push_only" in layer.values for layer in stronger[3:]):  # what is there already has its platform
         stronger.append(platform)
-    written = merge([*stronger, *weaker], names)
+    written = with_user_of_token(merge([*stronger, *weaker], names), notes)
     notes += more.notes(written)
     return written, {name: one for name, one in more.environment.items() if not outside.env.get(name)}
 

@@ -13,11 +13,12 @@ from buildpush.foundation.records import dataclass
 from buildpush.settings.declare import Setting, settings_of, variable_name
 from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
+from buildpush.settings.own_names import with_own_names
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.step_facts import OF_STEPS
 from buildpush.settings.stepkinds import StepKind
 from buildpush.settings.variables import known_variables, settings_by
-from buildpush.settings.verdicts import note_of, reject_variable, with_own_names
+from buildpush.settings.verdicts import note_of, reject_variable
 from buildpush.settings.words import reject
 from buildpush.settings.written import Origin, WrittenValue
 
@@ -153,20 +154,21 @@ def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozen
         return
     _expect_map(node, "envVariables")
     known = known_variables(kind.model)
-    entries = with_own_names(kind.image, {name: (name, entry) for name, entry in node.entries.items()}, layers.notes)
-    for name, (_, entry) in entries.items():
+    entries, spelled = with_own_names(kind.image, node.entries, layers.notes)
+    for name, entry in entries.items():
         if name not in known and name not in asked | OF_STEPS:
             layers.notes.append(_without_effect(kind, name, entry, node.where_key(name), known))
         elif not isinstance(entry.value, str | None):
             message = f"{name} is a variable, so its value is text"
             raise SourceError(message, where=entry.where, hint="separate several entries by commas")
-    texts = {name: entry.text for name, (_, entry) in entries.items() if name in known}
+    texts = {name: entry.text for name, entry in entries.items() if name in known}
     for name in (asked | OF_STEPS) & node.entries.keys():
         text = node.entries[name].text
         layers.environment[name] = WrittenValue(text, Origin("file", node.where_key(name), text, name))
     for setting, variable, raw in settings_by(kind.model, texts, layers.notes, ambient=True):
-        where = node.where_key(entries[variable][0])
-        layers.variables.add(setting, raw, Origin("file", where, format_setting(setting, raw), variable))
+        name = spelled[variable]
+        origin = Origin("file", node.where_key(name), format_setting(setting, raw), name)
+        layers.variables.add(setting, raw, origin)
 
 
 def _add(layer: SettingsLayer, setting: Setting, node: Node, where: str) -> None:

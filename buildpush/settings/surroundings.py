@@ -11,6 +11,7 @@ from buildpush.foundation.regex import regex
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import check_secret, format_setting, format_value
 from buildpush.settings.layers import SettingsLayer
+from buildpush.settings.own_names import with_own_names
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.step_facts import OF_STEPS
 from buildpush.settings.step_settings import StepSettings
@@ -26,7 +27,7 @@ from buildpush.settings.tree import (
     identifier_from,
 )
 from buildpush.settings.variables import known_variables, settings_by
-from buildpush.settings.verdicts import note_of, with_own_names
+from buildpush.settings.verdicts import note_of
 from buildpush.settings.written import Origin, WrittenValue
 
 _WORDS: Final = {Pipeline: "pipeline", Stage: "stage", StepGroup: "stepGroup"}
@@ -155,19 +156,21 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
         SourceError: an unknown one whose name begins with ``PLUGIN_``.
         SecretError: one holds a secret as plain text.
     """
-    known, around = known_variables(*models()), with_own_names(kind.image, around, notes)
+    known = known_variables(*models())
+    around, spelled = with_own_names(kind.image, around, notes)
     for name, (text, written) in around.items() if kind.builds else ():
         if name not in {*known, *OF_STEPS} and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
             notes.append(note_of("variable", name, text, written.origin.where, known))
     layer, texts = SettingsLayer(), {name: text for name, (text, _) in around.items()}
     for setting, name, raw in settings_by(kind.model, texts, notes, ambient=True):
         place = around[name][1].origin.where
-        origin = Origin("file", place, format_setting(setting, raw), name)
+        origin = Origin("file", place, format_setting(setting, raw), spelled[name])
         check_secret(setting, raw, origin)
         layer.add(setting, raw, origin)
+    asked = {spelled[name]: written.value for name, (_, written) in around.items()}
     for setting_name, (found, origin) in layer.values.items():  # by name, so that --var may give another value
         if isinstance(found, str):
-            layer.values[setting_name] = (around[origin.variable][1].value, origin)
+            layer.values[setting_name] = (asked[origin.variable], origin)
     return layer
 
 

@@ -94,11 +94,13 @@ def _sum(found: list[tuple[Variable, AnyRaw]]) -> tuple[str, AnyRaw | list[Raw]]
     return first.name, entries
 
 
-def variable_layer(model: type[StepSettings], env: Mapping[str, str], notes: list[str]) -> SettingsLayer:
-    """Return what our variables in the environment set for a kind of step."""
+def variable_layer(
+    model: type[StepSettings], env: Mapping[str, str], notes: list[str], spelled: Mapping[str, str]
+) -> SettingsLayer:
+    """Return what our variables in the environment set for a kind of step; some are *spelled* as a plugin has them."""
     layer = SettingsLayer()
     for setting, name, text in settings_by(model, env, notes):
-        layer.add(setting, *_value(setting, name, text))
+        layer.add(setting, *_value(setting, spelled.get(name, name), text))
     return layer
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn
 
 from buildpush.foundation.errors import SourceError, UnsupportedError
 from buildpush.settings.kinds import FALSE, TRUE
-from buildpush.settings.plugin_variables import OWN_NAMES, PLUGIN_VARIABLES, PluginVariable
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES, PluginVariable
 from buildpush.settings.words import nearest
 
-T = TypeVar("T")
 _PREFIX: Final = "PLUGIN_"
 _PLAIN: Final = "the variables of a step begin with PLUGIN_ or DRONE_"
 _FAR: Final = "buildpush explain lists the settings, and the page flags every variable of the plugins"
@@ -38,18 +37,6 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
     if row is None:
         reject_variable(what, variable, [*known, *PLUGIN_VARIABLES], where)
     return f"{where}: {variable} has no effect here: {_reason(row, text, where) or row.in_file}"
-
-
-def with_own_names(image: str, given: Mapping[str, T], notes: list[str]) -> dict[str, T]:
-    """Return the variables *given* to the plugin *image*, with our names for those that only this plugin has."""
-    found = dict(given)
-    for name, ours in OWN_NAMES.get(image, {}).items():
-        if ours in found and name in found:
-            notes.append(f"{name} has no effect: {ours} comes first")
-            del found[name]
-        elif name in found:
-            found[ours] = found.pop(name)
-    return found
 
 
 def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, key: str = "") -> NoReturn:

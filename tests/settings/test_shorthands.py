@@ -429,6 +429,46 @@ def test_our_name_of_a_login_comes_before_that_of_the_plugin(directory):
     assert "DOCKER_USERNAME has no effect: PLUGIN_USERNAME comes first" in loaded.notes
 
 
+TOKEN = {"ACCESS_TOKEN": "file:Dockerfile"}
+
+
+@pytest.mark.parametrize("around", ["step", "stage", "file"])
+@pytest.mark.parametrize("image", ["plugins/docker", "plugins/buildx"])
+def test_a_token_of_a_plugin_is_that_of_its_own_user(directory, image, around):
+    spec = {"settings": {"repo": "h.test/a/b"}}
+    if around == "file":
+        (directory / "build.env").write_text("ACCESS_TOKEN=file:Dockerfile\n")
+        spec["settings"]["env_file"] = "build.env"
+    elif around == "step":
+        spec["envVariables"] = TOKEN
+    loaded = in_plugin(image, spec, directory, TOKEN if around == "stage" else {})
+    login = order_of(lambda *_: ({}, loaded), {}, directory).credentials["h.test"]
+    assert (login.username, login.password.reveal()) == ("oauth2accesstoken", "FROM scratch")
+
+
+@pytest.mark.parametrize("around", ["step", "stage"])
+def test_a_password_of_a_plugin_comes_before_its_token(directory, around):
+    settings = {"repo": "h.test/a/b", "username": "ci", "password": "file:.dockerignore"}
+    (directory / ".dockerignore").write_text("a-word")
+    spec = {"settings": settings, **({"envVariables": TOKEN} if around == "step" else {})}
+    loaded = in_plugin("plugins/docker", spec, directory, TOKEN if around == "stage" else {})
+    login = order_of(lambda *_: ({}, loaded), {}, directory).credentials["h.test"]
+    assert (login.username, login.password.reveal()) == ("ci", "a-word")
+
+
+def test_a_user_beside_a_token_of_a_plugin_is_said_to_have_no_effect(directory):
+    spec = {"settings": {"repo": "h.test/a/b", "username": "ci"}, "envVariables": TOKEN}
+    loaded = in_plugin("plugins/docker", spec, directory)
+    assert order_of(lambda *_: ({}, loaded), {}, directory).credentials["h.test"].username == "oauth2accesstoken"
+    assert any("username has no effect: ACCESS_TOKEN is a token of oauth2accesstoken" in note for note in loaded.notes)
+
+
+@pytest.mark.parametrize("image", ["plugins/kaniko", "plugins/buildah-docker"])
+def test_a_token_that_the_plugin_does_not_read_is_refused(directory, image):
+    with pytest.raises(UnsupportedError, match="ACCESS_TOKEN is not supported"):
+        in_plugin(image, {"settings": {"repo": "h.test/a/b"}, "envVariables": TOKEN}, directory)
+
+
 def test_a_password_of_a_plugin_is_no_plain_text_of_a_file(directory):
     spec = {"settings": {"repo": "h.test/a/b"}, "envVariables": {"DOCKER_PASSWORD": "a-planted-word"}}
     with pytest.raises(SecretError, match="given as plain text") as caught:
