@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
 import buildpush
@@ -64,6 +67,19 @@ def test_what_was_built_is_pushed_by_later_steps_under_their_names(place, box):
     assert box.digest("docker-local/other", "three") == str(same.digest)
 
 
+@pytest.mark.engines
+def test_what_the_daemon_has_built_is_pushed_by_later_steps_too(need, place, box):
+    need("docker")
+    file = place(text=FILE.replace("PLUGIN_ENGINE: native", "PLUGIN_ENGINE: docker"))
+    try:
+        built, same, other = buildpush.run_pipeline(file, env={**os.environ})
+        assert built.output == f"docker-daemon:{box.host}/docker-local/app:one"
+        assert box.digest("docker-local/other", "three") == str(same.digest) == str(other.digest)
+    finally:
+        name = f"{box.host}/docker-local/app:one"
+        subprocess.run(["docker", "rmi", "--force", name], check=False, capture_output=True)
+
+
 @sandbox
 def test_the_plan_names_the_step_that_builds_it(place):
     _, same, _ = map(str, buildpush.check_pipeline(place()))
@@ -94,3 +110,95 @@ def test_a_source_is_named_as_the_step_that_builds_it_writes_its_repo(place, box
 
     _, same, other = buildpush.run_pipeline(path)
     assert box.digest("docker-local/other", "three") == str(other.digest) == str(same.digest)
+
+
+NOWHERE = "the image is kept nowhere: nothing is pushed"
+
+
+@pytest.fixture
+def dry(place, tmp_path, monkeypatch, box):
+    """Return a function that runs one step without a push, and gives its plan and its result."""
+    monkeypatch.setenv("PLUGIN_REPO", f"{box.host}/docker-local/app")
+    monkeypatch.setenv("PLUGIN_TAGS", "one,two")
+    monkeypatch.setenv("PLUGIN_NO_PUSH", "true")
+
+    def run(**variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(f"PLUGIN_{name}", value)
+        env = {**os.environ}  # of which the guard has the place of the daemon
+        return buildpush.check(env=env), buildpush.run(env=env)
+
+    yield run
+    names = [f"{box.host}/docker-local/app:{tag}" for tag in ("one", "two")]
+    if os.environ.get("PLUGIN_ENGINE") in {"docker", "buildx"}:
+        subprocess.run(["docker", "rmi", "--force", *names], check=False, capture_output=True)
+
+
+def in_daemon(box):
+    names = [f"{box.host}/docker-local/app:{tag}" for tag in ("one", "two")]
+    words = ["docker", "image", "inspect", "--format", "{{.Id}}", *names]
+    return subprocess.run(words, check=False, capture_output=True, text=True).stdout.split()
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", ["docker", "buildx"])
+def test_the_daemon_that_builds_an_image_has_it_under_all_its_names_without_a_push(need, dry, box, engine):
+    need(engine)
+    plan, result = dry(ENGINE=engine)
+    assert "load        into the Docker daemon" in str(plan)
+    assert plan.as_json()["load"] is True
+    assert not [note for note in (*plan.notes, *result.notes) if "tags" in note or "nowhere" in note]
+    assert result.output == f"docker-daemon:{box.host}/docker-local/app:one"
+    assert len(in_daemon(box)) == 2
+    assert box.tags("docker-local/app") == []
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"LOAD": "false"}, "load is off; to keep it, set tar_path, oci_layout_path or load"),
+        (
+            {"PLATFORMS": "linux/amd64,linux/arm64"},
+            "the Docker daemon gets images of one platform only; to keep it, set oci_layout_path",
+        ),
+    ],
+)
+def test_an_image_that_the_daemon_does_not_get_is_built_and_a_note_says_why(need, dry, box, settings, reason):
+    need("docker")
+    plan, result = dry(ENGINE="docker", **settings)
+    assert [note for note in plan.notes if NOWHERE in note and reason in note and "no effect: " in note]
+    assert plan.notes == result.notes
+    assert (result.output, in_daemon(box)) == (None, [])
+
+
+@pytest.mark.engines
+def test_an_image_that_goes_to_a_file_is_not_left_in_the_daemon(need, dry, box):
+    need("docker")
+    plan, result = dry(ENGINE="docker", TAR_PATH="made.tar")
+    assert "into the Docker daemon" not in str(plan)
+    assert str(result.output).startswith("docker-archive:")
+    assert in_daemon(box) == []
+
+
+@sandbox
+@pytest.mark.parametrize("engine", ["native", "auto"])
+def test_an_engine_without_a_daemon_says_that_the_image_is_kept_nowhere_and_how_to_keep_it(dry, engine):
+    plan, result = dry(ENGINE=engine)
+    (note,) = [note for note in plan.notes if NOWHERE in note]
+    assert "to keep it, set tar_path, oci_layout_path or load" in note
+    assert note.endswith("no effect: tags")
+    assert note in result.notes
+
+
+@sandbox
+@pytest.mark.parametrize("setting", ["TAR_PATH", "OCI_LAYOUT_PATH"])
+def test_an_image_that_goes_to_a_file_is_not_said_to_be_kept_nowhere(dry, setting):
+    plan, result = dry(ENGINE="native", **{setting: "made"})
+    assert not [note for note in (*plan.notes, *result.notes) if NOWHERE in note]
+
+
+@sandbox
+def test_an_image_that_a_later_step_pushes_is_not_said_to_be_kept_nowhere(place):
+    plan, *_ = buildpush.check_pipeline(place())
+    assert not [note for note in plan.notes if NOWHERE in note]

@@ -101,6 +101,10 @@ class Buildah:
         build = _BuildahBuild(self._tools, request, OUT)
         return tuple(command for each in platforms_of(request) for command in build.commands(*each))
 
+    def builds_in_daemon(self) -> bool:
+        """Return no."""
+        return False
+
     def unsupported_features(self) -> frozenset[str]:
         """Return what the installed version does not support."""
         found = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)

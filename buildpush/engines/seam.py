@@ -59,6 +59,10 @@ class Engine(Protocol):
         """
         ...
 
+    def builds_in_daemon(self) -> bool:
+        """Return whether it builds in the Docker daemon, where Harness' plugins leave an image that is not pushed."""
+        ...
+
     def unsupported_features(self) -> frozenset[str]:
         """Return what it does not support that a Dockerfile may need, as in :mod:`buildpush.dockerfile.rules`."""
         ...

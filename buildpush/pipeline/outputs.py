@@ -1,4 +1,7 @@
-"""Where a built image is written in addition to a push, or instead, and how it is packed there."""
+"""Where a built image is written in addition to a push, or instead, and how it is packed there.
+
+Source: drone-docker and drone-buildx, ``PLUGIN_DRY_RUN``: what they build stays in the daemon that has built it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.foundation.errors import EngineMissingError, SettingsError
-from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.events import Decision, Note, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Image, Index
 from buildpush.images.references import Reference
-from buildpush.settings.flows import archive_notes, unused_names
+from buildpush.settings.flows import TAGGING, archive_notes, unused_names
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Step
 from buildpush.transfer import Location
@@ -23,7 +26,12 @@ from buildpush.transfer.driver import Clients, Packing
 from buildpush.transfer.parse import parse
 
 if TYPE_CHECKING:
+    from buildpush.engines.seam import Engine
+    from buildpush.pipeline.kept import KeptImages
     from buildpush.transfer.daemon import Daemon
+
+# Settings of a push that an image which is kept has as well.
+OF_KEPT: Final = TAGGING | {"allow_nondistributable_artifacts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,39 @@ def load(image: Image | Index, references: Sequence[Reference], clients: Clients
     single = single_image(image, Location("docker-daemon", str(references[0])), sink)
     with daemon_of(clients) as daemon:
         daemon.load(single, *references)
+
+
+def leave(order: ResolvedStep, engine: Engine, kept: KeptImages, sink: Sink) -> ResolvedStep:
+    """Return *order*, with its image loaded into the Docker daemon if nothing is pushed and *engine* builds there.
+
+    Where the image then stays nowhere, *sink* gets a note that says how to keep it.
+    """
+    if order.push or order.tar or order.load or order.request is None:
+        return order
+    reason, ways = _not_left(order, engine)
+    if not reason:
+        sink(Decision("image", "loaded into the Docker daemon", "nothing is pushed, and the daemon builds it"))
+        return replace(order, load=True)
+    if not kept.takes(order):
+        idle = sorted(order.set_names & OF_KEPT)
+        vain = f"; these have no effect: {', '.join(idle)}" if idle else ""
+        sink(Note(f"the image is kept nowhere: nothing is pushed, and {reason}; to keep it, set {ways}{vain}"))
+    return order
+
+
+def _not_left(order: ResolvedStep, engine: Engine) -> tuple[str, str]:
+    """Return why the image of *order* is not left in the Docker daemon, if so, and the settings that keep it."""
+    if len(order.platforms) > 1:
+        ways = "oci_layout_path, or tar_path with tar_format: oci"
+        return "the Docker daemon gets images of one platform only", ways
+    ways = "tar_path, oci_layout_path or load"
+    if not order.references:
+        return "it has no name", "tar_path, oci_layout_path, or repo and load"
+    if "load" in order.settings.fields_set:
+        return "load is off", ways
+    if not engine.builds_in_daemon():
+        return f"the engine {engine.name} does not build in the Docker daemon", ways
+    return "", ways
 
 
 def output_of_build(step: Step, order: ResolvedStep, location: Location | None, sink: Sink) -> Output | None:

@@ -29,6 +29,7 @@ from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.outputs import leave
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
@@ -110,6 +111,8 @@ class Plan:
             yield "from", str(order.source)
         if order.written:
             yield "write", order.written
+        if order.load:
+            yield "load", "into the Docker daemon"
         for reference in order.references:
             yield "push" if order.push and (order.request or order.source) else "image", str(reference)
 
@@ -135,6 +138,7 @@ class Plan:
             "engine": {"name": self.engine, "reason": self.reason, "commands": list(self.commands)},
             "from": str(order.source) if order.source else None,
             "write": order.written,
+            "load": order.load,
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
             "hosts": [asdict(host) for host in self.hosts],
@@ -226,6 +230,7 @@ def plan(step: Step, context: RunContext) -> Plan:
             chosen = choose(order.engine, order.for_engines, order.request, engines_for(order, dry, hosts), log)
             note_traps(chosen, order.request, log)
             commands = tuple(map(str, chosen.commands(order.request)))
+            order = leave(order, chosen, dry.kept, log)
             reason = next(decision.reason for decision in reversed(log.decisions) if decision.what == "engine")
         found = hosts.keychain.find(order.references[0].repository.host)
         images = chosen.images(order.request) if chosen and order.request else ()

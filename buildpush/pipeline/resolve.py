@@ -16,9 +16,10 @@ from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.fetched_contexts import fetch_context, is_elsewhere, printable_context
+from buildpush.pipeline.outputs import OF_KEPT
 from buildpush.settings.declare import explicitly_set
 from buildpush.settings.evaluate import evaluate
-from buildpush.settings.flows import TAGGING, unused_settings
+from buildpush.settings.flows import unused_settings
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
@@ -54,8 +55,7 @@ def resolve_step(
             settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
         )
     order = context.kept.with_builder(order)
-    kept = order.tar is not None or order.load or context.kept.takes(order) or not push
-    for note in (*order.notes, *_idle(order, step, push=push, kept=kept), *_unpublished(order, context)):
+    for note in (*order.notes, *_idle(order, step, push=push), *_unpublished(order, context)):
         context.log(Note(note))
     order = context.logins.share(order)
     return replace(order, git_directory=history) if history else order
@@ -82,12 +82,11 @@ def _local(
     return settings.changed(**paths), found.history
 
 
-def _idle(order: ResolvedStep, step: Step, *, push: bool, kept: bool) -> Iterator[str]:
-    """Yield which settings have no effect; for a build without a push, its command reports the rest."""
+def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
+    """Yield which settings have no effect; the rest is said once it is known where an image stays without a push."""
     if not isinstance(order.settings, BuildAndPush):
         return
-    used = {*TAGGING, "allow_nondistributable_artifacts"} if kept else set()
-    used |= set() if push else {"compression", "media_types"}
+    used = set(OF_KEPT) if push else {*OF_KEPT, "compression", "media_types"}
     used |= {"connector_ref", "registry", "username", "password"} if _opens_base_images(order) else set()
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
     yield from _idle_base_login(order, order.settings)

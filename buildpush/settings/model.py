@@ -135,7 +135,9 @@ class BuildAndPush(PluginSettings):
 
     push: Switch = setting(
         "Whether the built image is pushed.",
-        "With `false`, nothing leaves this machine and no build-info is published.",
+        "With `false`, nothing leaves this machine and no build-info is published. "
+        "An image that the Docker daemon builds then stays there, as with {setting}`load`, unless that is `false`, "
+        "the image goes to a file, or has several platforms; a note says where it is kept nowhere.",
         default=True,
         group="Push",
         example=False,

@@ -134,7 +134,8 @@ class PluginSettings(ImageSettings):
     )
     load: Switch = setting(
         "Whether the built image is also put into the Docker daemon, under the names that it is pushed by.",
-        "With {setting}`push` at `false` it goes only there. It is the image of one platform.",
+        "With {setting}`push` at `false` it goes only there, and does so by itself with an engine that builds in the "
+        "daemon, unless this is `false`. It is the image of one platform.",
         default=False,
         group="Push",
         example=True,

@@ -105,6 +105,12 @@ def test_without_a_builder_it_is_missing(tmp_path, inspect, words):
     assert reason.partition("\n")[2]
 
 
+@pytest.mark.parametrize("driver", ["docker", "remote", "docker-container"])
+def test_only_the_driver_docker_builds_in_the_daemon(tmp_path, driver):
+    engine = Buildx(Tools({}, recorded(Ran(0, REMOTE.replace("remote", driver))), layers=tmp_path))
+    assert engine.builds_in_daemon() is (driver == "docker")
+
+
 def test_without_buildx_it_is_missing(tmp_path, directory):
     engine = Buildx(Tools({}, Recorded([Ran(1)]), layers=tmp_path))
     assert "is not on this machine" in engine.missing()

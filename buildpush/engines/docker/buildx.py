@@ -100,6 +100,10 @@ class Buildx:
             return self._docker.commands(request)
         return (program.command(request, base_credentials(request, self._tools.find), layout_output(request, OUT)),)
 
+    def builds_in_daemon(self) -> bool:
+        """Return whether the selected builder is the Docker daemon itself."""
+        return self._in_use[1].driver == _DOCKER
+
     def unsupported_features(self) -> frozenset[str]:
         """Return nothing: BuildKit supports everything."""
         return frozenset()

@@ -97,6 +97,10 @@ class Docker:
             words = DockerBuild(self._tools, client, request, credentials, OUT).output_flags()
         return (program.command(request, credentials, words),)
 
+    def builds_in_daemon(self) -> bool:
+        """Return yes."""
+        return True
+
     def unsupported_features(self) -> frozenset[str]:
         """Return what the classic builder does not support where there is no buildx; tried with Docker 26.1."""
         return frozenset() if BuildxProgram.find(self._tools) else frozenset({HEREDOCS, MOUNTS, RUN_INTO_VOLUMES})

@@ -137,6 +137,10 @@ class Kaniko:
         build = _KanikoBuild(self._tools, request, OUT.absolute())
         return tuple(build.command(*each) for each in platforms_of(request))
 
+    def builds_in_daemon(self) -> bool:
+        """Return no."""
+        return False
+
     def unsupported_features(self) -> frozenset[str]:
         """Return what kaniko ignores: some mounts, files below a VOLUME, and heredocs in old versions.
 

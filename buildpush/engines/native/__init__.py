@@ -74,6 +74,10 @@ class Native:
         """Return nothing: no program is run."""
         return ()
 
+    def builds_in_daemon(self) -> bool:
+        """Return no."""
+        return False
+
     def unsupported_features(self) -> frozenset[str]:
         """Return nothing: it refuses what it does not support."""
         return frozenset()
