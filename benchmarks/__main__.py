@@ -12,12 +12,8 @@ from pathlib import Path
 from benchmarks import docs, small, startup, steps
 from benchmarks.pushing import before, registries, table
 
-USUAL = (
-    "start",
-    "small",
-    "docs",
-    "steps",
-)  # a few minutes; the tables of the push and of the engines take half an hour each
+# A few minutes; the tables of the push and of the engines take half an hour each.
+USUAL = ("start", "small", "docs", "steps")
 PARTS = (*USUAL, "push", "engines")
 
 
