@@ -274,8 +274,8 @@ def _fits(subject: str, word: str) -> str:
     """Return the expression that is true if *subject* fits *word*; patterns have ``*``, ``?`` and ``[a-z]``."""
     if not set("*?[") & set(word):
         return f"{subject} == {_quoted(word)}"
-    pattern = _GLOB_PART.sub(_as_regex, word)
-    return f"{subject} =~ {_quoted(f'^{pattern}$'.replace(chr(92), chr(92) * 2))}"
+    pattern = f"^{_GLOB_PART.sub(_as_regex, word)}$"
+    return f"{subject} =~ {_quoted(pattern)}"
 
 
 def _as_regex(match: re.Match[str]) -> str:
@@ -337,11 +337,13 @@ def _operation(text: str, whole: str, node: Node) -> str:
 def _pattern(text: str, end: str = "") -> str:
     escaped = re.escape(re.sub(r"\\(.)", r"\1", text))
     escaped = f"^{escaped}" if end.startswith("#") else f"{escaped}$" if end else escaped
-    return _quoted(escaped.replace("\\", "\\\\"))
+    return _quoted(escaped)
 
 
 def _quoted(text: str) -> str:
-    return f"'{text}'" if '"' in text else f'"{text}"'
+    """Return *text* as a string of expressions, in which it stays what it is."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("<+", "\\<+")
+    return f'"{escaped}"'
 
 
 def _text(node: Node, text: str) -> Node:

@@ -1,6 +1,7 @@
 """Input sets: files with values for the inputs of a pipeline, alone or as overlays of several.
 
-Source: Harness, "Input sets and overlays": of several that give a value, the last one counts.
+Source: Harness, "Input sets and overlays": of several that give a value, the last one counts; for those of the newer
+form, the schemas ``inputSet`` and ``overlayInputSet`` in ``v1`` of harness/harness-schema.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from buildpush.foundation.documents import Node, read_yaml
 from buildpush.foundation.errors import SourceError
@@ -15,6 +17,9 @@ from buildpush.settings.fill import fill
 from buildpush.settings.words import reject
 
 _SET, _OVERLAY = "inputSet", "overlayInputSet"
+# What they are called in the newer form, with and without hyphens.
+_NEWER_SET: Final = frozenset({"input-set", "inputSet"})
+_NEWER_OVERLAY: Final = frozenset({"overlay-input-set", "overlayInputSet"})
 
 
 def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
@@ -33,6 +38,9 @@ def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
         raise SourceError(message, where=document.where, hint="give the values by --var NAME=VALUE")
     filled = pipeline
     for one, meant in sets:
+        if _is_newer(one, _NEWER_SET):
+            filled = _with_inputs(filled, one)
+            continue
         for identifier in (meant, one.at("identifier")):
             _check_pipeline(identifier, pipeline)
         filled = _laid_over(pipeline, filled, one)
@@ -40,8 +48,19 @@ def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
 
 
 def _sets(file: Path, cwd: Path) -> Iterator[tuple[Node, Node | None]]:
-    """Yield the inputs of a pipeline in *file*, each with the pipeline that its overlay is for."""
+    """Yield the inputs of a pipeline in *file*, each with the pipeline that its overlay is for.
+
+    An input set of the newer form is yielded whole.
+    """
     document = read_yaml(cwd / file, str(file))
+    if _is_newer(document, _NEWER_OVERLAY):
+        message = "it is an overlay of the newer form, which names input sets that are not in its file"
+        raise SourceError(
+            message, where=str(file), hint="give its input sets themselves, each by --inputs, in its order"
+        )
+    if _is_newer(document, _NEWER_SET):
+        yield document, None
+        return
     if (overlay := document.at(_OVERLAY)) is not None:
         for reference in _references(overlay):
             yield _beside(file, cwd, reference), overlay.at("pipelineIdentifier")
@@ -79,6 +98,33 @@ def _beside(file: Path, cwd: Path, reference: Node) -> Node:
         message = f"the input set {reference.text!r} is not in the directory of this overlay"
         raise SourceError(message, where=reference.where, hint="put its file beside that of the overlay")
     return known[reference.text]
+
+
+def _is_newer(document: Node, kinds: frozenset[str]) -> bool:
+    kind = document.at("kind")
+    return kind is not None and kind.text in kinds
+
+
+def _with_inputs(pipeline: Node, document: Node) -> Node:
+    """Return *pipeline* with the values of an input set of the newer form as the defaults of its ``inputs``."""
+    given, inputs = document.at("spec"), pipeline.at("inputs")
+    if given is None or not given.entries:
+        message = "this input set does not have values"
+        raise SourceError(message, where=document.where, hint="write spec, a map of inputs and their values")
+    asked = dict(inputs.entries if inputs else {})
+    for name, value in given.entries.items():
+        if name not in asked:
+            reject("input", name, asked, given.where_key(name))
+        if not isinstance(value.value, str):
+            message = f"the value of the input {name!r} is not text"
+            raise SourceError(message, where=value.where, hint="write a text, a number, true or false")
+        entry = asked[name]
+        declared = replace(
+            entry, value={**entry.entries, "default": value}, keys={**entry.keys, "default": value.where}
+        )
+        asked[name] = declared if entry.entries else value
+    changed = replace(inputs or given, value=asked)
+    return replace(pipeline, value={**pipeline.entries, "inputs": changed})
 
 
 def _check_pipeline(one: Node | None, pipeline: Node) -> None:

@@ -35,12 +35,14 @@ class _Reference:
 
     Attributes:
         is_usual: whether it is a step that names its template directly, like those of Harness' own library.
+        is_newer: whether it is written as ``uses``, with the version behind the name.
     """
 
     text: str
     version: str
     where: str
     is_usual: bool = False
+    is_newer: bool = False
 
     @property
     def identifier(self) -> str:
@@ -176,12 +178,15 @@ def _stable(known: list[_Template]) -> list[_Template]:
 
 
 def _several(reference: _Reference, fitting: list[_Template]) -> SourceError:
-    places = " and ".join(one.node.where for one in fitting)
     if len({one.version for one in fitting}) == 1:
+        places = " and ".join(one.node.where for one in fitting)
         message = f"{reference} is there more than once: in {places}"
         return SourceError(message, where=reference.where, hint="keep one of them in the directory")
-    message = f"{reference} has several versions, and no file says which is the stable one: in {places}"
-    hint = "write versionLabel, or stableTemplate: true into the file of the stable one"
+    versions = " and ".join(f"{one.version or 'one without a version'} ({one.node.where})" for one in fitting)
+    message = f"{reference} has several versions, and no file says which is the stable one: {versions}"
+    version = next(one.version for one in fitting if one.version)
+    choice = f"@{version} behind its name" if reference.is_newer else f'versionLabel: "{version}" beside templateRef'
+    hint = f"choose one, as by {choice}, or write stableTemplate: true into the file of the stable one"
     return SourceError(message, where=reference.where, hint=hint)
 
 
@@ -195,7 +200,7 @@ def _reference(key: str, node: Node) -> _Reference | None:
     uses = node.at("template", "uses") or (node.at("uses") if is_step else None)
     if uses and uses.text and not OF_OURS.match(uses.text):
         text, _, version_text = uses.text.partition("@")
-        return _Reference(text, version_text, uses.where, is_usual="template" not in node.entries)
+        return _Reference(text, version_text, uses.where, is_usual="template" not in node.entries, is_newer=True)
     return None
 
 

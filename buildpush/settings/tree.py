@@ -218,10 +218,17 @@ def read_tree(document: Node) -> tuple[Element, ...]:
     """Return the content of *document*: a pipeline, stages, steps of any kind, or a single one of these.
 
     Raises:
-        SourceError: it holds something that is neither a step nor a known wrapper around steps.
+        SourceError: it holds something that is neither a step nor a known wrapper around steps, or a step twice.
     """
+    elements = _elements(document)
+    _refuse_steps_twice(elements)
+    _refuse_twice("stage", [(one.header.identifier, one.header.node.where) for one in _stages(elements)])
+    return elements
+
+
+def _elements(document: Node) -> tuple[Element, ...]:
     if isinstance(document.value, tuple):
-        return tuple(chain.from_iterable(map(read_tree, document.items)))
+        return tuple(chain.from_iterable(map(_elements, document.items)))
     if not isinstance(document.value, Mapping):
         message = "a step is expected here"
         raise SourceError(message, where=document.where, hint=f"a step is a map; begin it with type: {BUILD.type}")
@@ -240,25 +247,31 @@ def _unwrapped(wrapper: str, node: Node) -> tuple[Element, ...]:
     for key in node.entries:
         if key != wrapper:
             reject("key", key, [wrapper], node.where_key(key))
-    children = read_tree(inner)
+    children = _elements(inner)
     return (Parallel(children),) if wrapper == "parallel" else children
 
 
 def _branch(kind: str, node: Node) -> Element:
     header, steps = _header(kind, node), node.at(*_CHILDREN[kind])
-    children = read_tree(steps) if steps is not None and steps.value is not None else (_closed(kind, node),)
+    children = _elements(steps) if steps is not None and steps.value is not None else (_closed(kind, node),)
     if kind == "pipeline":
         _refuse_twice("stage", [(one.header.identifier, one.header.node.where) for one in _stages(children)])
         organization, project = _text(node, "orgIdentifier"), _text(node, "projectIdentifier")
         return Pipeline(header, children, organization, project, node.at("tags"))
     undo = node.at(*_ROLLBACK[kind])
-    rollback = with_steps(read_tree(undo) if undo is not None and undo.value else (), _undoing)
+    rollback = with_steps(_elements(undo) if undo is not None and undo.value else (), _undoing)
     if kind == "stepGroup":
         return StepGroup(header, children, rollback)
-    written = [step for step, _ in leaves(children) if step.node and step.node.at("identifier") and not step.rollback]
-    _refuse_twice("step", [(step.identifier, step.where) for step in written if step.identifier])
+    _refuse_steps_twice(children)
     platform, infrastructure = node.at("spec", "platform"), node.at("spec", "infrastructure")
     return Stage(header, children, rollback, _text(node, "type"), platform, infrastructure)
+
+
+def _refuse_steps_twice(elements: tuple[Element, ...]) -> None:
+    """Refuse two steps with the same written identifier among *elements*, but for those of stages."""
+    found = [step for step, path in leaves(elements) if not any(isinstance(one, Stage) for one in path)]
+    written = [step for step in found if step.node and step.node.at("identifier") and not step.rollback]
+    _refuse_twice("step", [(step.identifier, step.where) for step in written if step.identifier])
 
 
 def _stages(elements: tuple[Element, ...]) -> Iterator[Stage]:

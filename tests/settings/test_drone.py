@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 import buildpush
+from buildpush.expressions.evaluate import evaluate
 from buildpush.foundation.errors import SettingsError, SourceError
 from buildpush.pipeline.plan import SkippedStep
 
@@ -91,6 +95,38 @@ def test_a_substitution_is_what_drone_makes_of_it(file, written, tag):
 def test_a_step_is_run_where_its_conditions_are_met(file, condition, runs):
     (plan,) = plans(file(more=f"when: {condition}"))
     assert isinstance(plan, SkippedStep) != runs
+
+
+# What a branch, a secret or a part of a tag may be called in a file; * ? and [ make a pattern of it.
+TEXTS = st.text(st.characters(exclude_categories=["C", "Z"], exclude_characters="*?["), min_size=1, max_size=12)
+TRICKY = st.lists(
+    st.sampled_from(["'", '"', "\\", "<+", ">", "${", "n", "<+codebase.branch>", "`", "\\\\"]), min_size=1
+)
+
+
+class Branch:
+    """The only name that a condition about a branch asks for."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def lookup(self, path):
+        assert path == ("codebase", "branch")
+        return self.name
+
+
+@given(st.one_of(TEXTS, TRICKY.map("".join)), st.booleans())
+def test_a_condition_is_met_by_its_own_text_alone_whatever_characters_it_has(tmp_path_factory, branch, as_pattern):
+    word = f"{branch}*" if as_pattern else branch
+    step = {"name": "push", "image": "plugins/docker", "settings": {"repo": "host.test/a", "tags": ["1"]}}
+    document = {"kind": "pipeline", "name": "default", "steps": [{**step, "when": {"branch": [word]}}]}
+    path = tmp_path_factory.getbasetemp() / "drone.yml"
+    YAML(typ="safe", pure=True).dump(document, path)
+    (loaded,) = buildpush.load(path, env={}).steps
+    (condition,) = (text for name, text in loaded.settings["when"].value.items() if name == "condition")
+    for name in (branch, f"{branch}x", f"x{branch}", f"{branch}'", f'{branch}"'):
+        met = name.startswith(branch) and "/" not in name.removeprefix(branch) if as_pattern else name == branch
+        assert evaluate(condition, Branch(name)) is met
 
 
 @pytest.mark.parametrize(("branch", "runs"), [("feature/*", True), ("main", False)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import buildpush
@@ -121,3 +123,58 @@ def test_an_input_set_in_place_of_the_pipeline_is_recognised(write):
     write("one")
     with pytest.raises(SourceError, match="this is an input set"):
         buildpush.load("one.yml")
+
+
+NEWER = """\
+pipeline:
+  name: Mill
+  inputs:
+    grain: {type: string, default: fine}
+    tag: {type: string, required: true}
+  stages:
+    - name: saw
+      steps:
+        - name: Planks
+          uses: buildAndPushToDocker
+          with: {connector: jfrog, repo: "host.test/${{ inputs.grain }}", tags: ["${{ inputs.tag }}"], caching: false}
+"""
+
+
+def newer_reference(**options):
+    (plan,) = buildpush.check_pipeline("p.yml", env={"PLUGIN_ENGINE": "native"}, **options)
+    return str(plan.order.references[0])
+
+
+@pytest.fixture
+def newer(write, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n", encoding="utf-8")
+    text = NEWER.replace("connector: jfrog, ", "")
+    (tmp_path / "p.yml").write_text(text, encoding="utf-8")
+    write("one", text="version: 1\nkind: input-set\nspec: {grain: oak, tag: 1.10}\n")
+    write("two", text="version: 1\nkind: inputSet\nspec: {tag: 2}\n")
+    return write
+
+
+def test_an_input_set_of_the_newer_form_gives_inputs_and_the_last_one_counts(newer):
+    assert newer_reference(inputs="one.yml") == "host.test/oak:1.10"
+    assert newer_reference(inputs=["one.yml", "two.yml"]) == "host.test/oak:2"
+    assert newer_reference(inputs="two.yml", variables={"grain": "rough"}) == "host.test/rough:2"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("kind: input-set\nspec: {grian: oak}\n", r"one\.yml:2:8: unknown input 'grian'\nhint: did you mean 'grain'"),
+        ("kind: input-set\nspec: {tag: [1]}\n", r"one\.yml:2:13: the value of the input 'tag' is not text"),
+        ("kind: input-set\nversion: 1\n", "this input set does not have values"),
+        (
+            "kind: overlay-input-set\nspec: {input_sets: [a]}\n",
+            "overlay of the newer form.*\nhint: give its input sets",
+        ),
+    ],
+)
+def test_what_an_input_set_of_the_newer_form_cannot_give_is_refused(newer, text, says):
+    newer("one", text=text)
+    with pytest.raises(SourceError) as caught:
+        newer_reference(inputs="one.yml")
+    assert re.search(says, f"{caught.value}\nhint: {caught.value.hint}")

@@ -64,8 +64,9 @@ def test_without_a_version_the_only_one_is_taken(house):
 def test_of_several_versions_none_is_guessed(house):
     house("one.yaml", version="1")
     house("two.yaml", version="2")
-    with pytest.raises(SourceError, match="several versions") as caught:
+    with pytest.raises(SourceError, match=r"several versions.*: 1 \(t/one\.yaml:\S+\) and 2 \(") as caught:
         loaded(version="")
+    assert 'versionLabel: "1" beside templateRef' in caught.value.hint
     assert "stableTemplate: true" in caught.value.hint
 
 
@@ -183,3 +184,13 @@ def test_an_input_that_a_newer_template_requires_is_asked_for(house):
     house.write("p.yml", text.format("imag: x"))
     with pytest.raises(SourceError, match="unknown input 'imag'"):
         buildpush.load("p.yml", templates="t")
+
+
+def test_of_several_versions_of_the_newer_form_one_is_chosen_behind_the_name(house):
+    for version in ("1", "2"):
+        step = "{uses: buildAndPushToDocker@1, with: {repo: host.test/a, tags: ['1']}}"
+        house.write(f"t/ship@{version}.yaml", f"template:\n  step: {step}\n")
+    house.write("p.yml", "steps:\n  - {name: a, id: a, template: {uses: ship}}\n")
+    with pytest.raises(SourceError, match="several versions") as caught:
+        buildpush.load("p.yml", templates="t")
+    assert "choose one, as by @1 behind its name" in caught.value.hint

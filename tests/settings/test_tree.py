@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -199,3 +200,28 @@ def test_a_choice_that_fits_nothing_or_too_much_is_refused(tmp_path, chosen, mes
 def test_a_stage_needs_a_file(tmp_path):
     with pytest.raises(SourceError, match="the stage 'oak' is to be taken from a file"):
         read(None, env={}, flags={}, keywords={}, cwd=tmp_path, step=None, stage="oak")
+
+
+STEP_A = "step: {type: Run, identifier: a, spec: {command: make}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (f"- {STEP_A}\n- {STEP_A}\n", "step"),
+        (f"steps:\n- {STEP_A}\n- parallel:\n  - {STEP_A}\n", "step"),
+        (f"steps:\n- stepGroup: {{identifier: g, steps: [{{{STEP_A}}}]}}\n- {STEP_A}\n", "step"),
+        (f"stepGroup:\n  identifier: g\n  steps:\n  - {STEP_A}\n  - {STEP_A}\n", "step"),
+        ("- stage: {identifier: a, spec: {}}\n- stage: {identifier: a, spec: {}}\n", "stage"),
+    ],
+)
+def test_what_no_stage_or_pipeline_is_around_has_each_identifier_once(text, what):
+    with pytest.raises(SourceError, match=rf"p\.yml:\d+:\d+: the {what} 'a' is here a second time") as caught:
+        tree_of(text)
+    assert re.match(r"the first is in p\.yml:\d+:\d+; give one another name", caught.value.hint)
+
+
+def test_one_identifier_may_stand_in_two_stages_of_a_list():
+    tree_of(
+        "".join(f"- stage: {{identifier: {one}, spec: {{execution: {{steps: [{{{STEP_A}}}]}}}}}}\n" for one in "xy")
+    )
