@@ -298,3 +298,18 @@ def test_a_group_that_is_run_again_is_run_again_by_the_call_of_the_step_that_fai
         run.step("build.group.one")
     assert [one.step for one in caught.value.results][2:4] == ["Zero", "One"]
     assert pushes(served).count("zero") == 2
+
+
+@pytest.mark.sandbox
+def test_a_run_that_is_resumed_does_not_push_again_what_was_pushed(opened, served, place):
+    write(place, "no-such-key")
+    run = opened()
+    run.step("services")
+    with pytest.raises(BuildPushError, match="no-such-key"):
+        run.step("build.group.one")
+    run.close()
+    write(place)
+    run = opened(resume=True)
+    assert all(one.earlier for one in run.step("services"))
+    assert run.step("build.group.one")[0].digest
+    assert sorted(pushes(served)) == ["always", "auth", "one", "web"]

@@ -73,7 +73,7 @@ def cells_of(notebook):
 def test_inputs_are_parameters_and_each_step_has_a_cell(place, capsys):
     notebook = written(place)
     names = [parameter.name for parameter in parameters_of(notebook)]
-    places = ["file", "connectors", "secrets", "templates", "inputs"]
+    places = ["file", "connectors", "secrets", "templates", "inputs", "resume"]
     assert names == [*places, "input_branch", "input_buildArgs_GRAIN", "input_tags"]
     cells = cells_of(notebook)
     assert [cell.source for name, cell in cells.items() if "step" in name and cell.cell_type == "code"] == [
@@ -238,3 +238,8 @@ def test_a_failure_that_ends_the_run_stops_at_the_cell_of_its_step_which_shows_t
     assert hint in shown(cells["step-1"])
     assert "skipped: " in shown(cells["step-1"])
     assert cells["step-2"].execution_count is None
+
+    text = text.replace("no-such-key", "docker-local")
+    (place / "pipeline.yml").write_text(text, encoding="utf-8")
+    notebooks.execute(written(place), PARAMETERS | {"resume": True}, place / "resumed.ipynb", env=os.environ)
+    assert "docker-local/web:7" in shown(cells_of(place / "resumed.ipynb")["step-1"])

@@ -25,6 +25,7 @@ _PARAMETERS = {
     "secrets": "directory with a file per secret",
     "templates": "directory with the files of templates",
     "inputs": "input sets and overlays; the last one takes precedence",
+    "resume": "whether to run again only what did not succeed in the last run of the file",
 }
 
 
@@ -101,7 +102,7 @@ def _cells(runbook: Runbook) -> Iterator[tuple[str, str, str]]:
     yield "text", "plan-text", "## What is run\n\nNothing is run yet, and a mistake in any step shows here."
     yield "code", "plan", 'for plan in buildpush.check_pipeline(file, **how):\n    print(plan, end="\\n\\n")'
     yield "text", "run-text", f"## The run begins\n\n{_ORDER}"
-    yield "code", "run", "run = buildpush.open_run(file, **how)"
+    yield "code", "run", "run = buildpush.open_run(file, resume=resume, **how)"
     for number, (name, steps) in enumerate(runbook.sections.items(), 1):
         yield "text", f"step-{number}-text", "\n".join([f"## {_text(name)}", "", *(f"- {_text(one)}" for one in steps)])
         yield "code", f"step-{number}", f"run.step({name!r})"
@@ -144,7 +145,8 @@ def _inputs(runbook: Runbook, names: Mapping[str, str]) -> str:
 
 
 def _parameters(runbook: Runbook, names: Mapping[str, str]) -> Iterator[str]:
-    values = {"file": str(runbook.file), "templates": runbook.templates, "inputs": list(runbook.inputs)}
+    values: dict[str, object] = {"file": str(runbook.file), "resume": False}
+    values |= {"templates": runbook.templates, "inputs": list(runbook.inputs)}
     for name, words in _PARAMETERS.items():
         value = values.get(name, "")
         yield f"{name}: {type(value).__name__} = {value!r}  # {words}"
