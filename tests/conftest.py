@@ -194,3 +194,24 @@ def need():
                 pytest.skip(f"needs {program}: {reason}")
 
     return need
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory, need):
+    """Return a directory with certificates for 127.0.0.1, one good and one old, signed by an authority of our own."""
+    directory = tmp_path_factory.mktemp("tls")
+    need("openssl")
+
+    def run(*words):
+        subprocess.run(["openssl", *words], cwd=directory, check=True, capture_output=True)
+
+    def sign(name, days):
+        run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", "/CN=x")
+        (directory / "names").write_text("subjectAltName=IP:127.0.0.1\n")
+        signer = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", days, "-extfile", "names"]
+        run("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *signer)
+
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=ours")
+    sign("good", "30")
+    sign("old", "-1")
+    return directory

@@ -24,6 +24,7 @@ from buildpush.foundation.events import Asking, BranchState, FromBranch, Note
 from buildpush.foundation.interrupts import interrupt
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
+from buildpush.http import client
 from buildpush.pipeline import branches
 from buildpush.pipeline.branches import Turns, run_together
 from buildpush.pipeline.context import RunContext
@@ -297,6 +298,21 @@ def test_a_failure_lets_the_others_finish_and_ends_the_stage_afterwards(site, ca
     assert site.run() == 2
     assert site.tags == ["better", "good"]
     assert "[bad] failed in " in capsys.readouterr().err
+
+
+@pytest.mark.programs
+def test_branches_leave_a_host_alone_that_asked_one_of_them_to_wait(site, monkeypatch):
+    waits, usual = [], client.Http
+
+    def http(**more):
+        waits.append([])
+        return usual(sleep=waits[-1].append, **more)
+
+    monkeypatch.setattr(client, "Http", http)
+    site.write(site.step("s", "strategy: {matrix: {n: ['1', '2', '3'], maxConcurrency: 3}}", tag="<+matrix.n>"))
+    site.box.add_fault("GET", "^/v2/$", status=429, headers={"Retry-After": "55"}, times=1)
+    assert site.run() == 0
+    assert len([one for one in waits if any(seconds > 20 for seconds in one)]) == 3
 
 
 @pytest.mark.programs

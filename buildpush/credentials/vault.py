@@ -28,6 +28,7 @@ _IDENTIFIER: Final = regex(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
 _EXPRESSION: Final = regex(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
 _REFERENCE: Final = regex(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
 REFERENCE_HINT: Final = 'write where it is: env:NAME, file:PATH, secret:ID or <+secrets.getValue("ID")>'
+_CERTIFICATE: Final = "-----BEGIN CERTIFICATE-----"
 _VARIABLE: Final = regex(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -239,6 +240,11 @@ def _check_identifier(identifier: str) -> None:
 def is_reference(text: str) -> bool:
     """Return whether *text* says where a secret is, instead of being one."""
     return bool(_REFERENCE.match(text))
+
+
+def is_certificate(text: str) -> bool:
+    """Return whether *text* is certificates, which are no secret."""
+    return text.strip().startswith(_CERTIFICATE) and "PRIVATE KEY-----" not in text
 
 
 def is_expression(text: str) -> bool:

@@ -34,7 +34,7 @@ from buildpush.http.messages import (
     leads_on,
 )
 from buildpush.http.proxies import Proxies, proxy_headers
-from buildpush.http.retry import LONGEST_RESTART, RULES, Retries, Timeouts, retry_after
+from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, retry_after
 from buildpush.http.tls import tls_context
 from buildpush.http.urls import Address, Zone, check_lead, is_loopback, origin, zone_of
 
@@ -55,10 +55,12 @@ class Http:
         proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
         insecure_hosts: reached with TLS and any certificate, or without TLS where they do not offer it.
         plain_hosts: reached without TLS, because their address begins with ``http``.
+        authorities: by host, PEM text of certificates that are trusted there as well.
         retries: how often and how long to try.
         sink: gets an event for every wait.
         sleep: waits seconds; one that :meth:`cancel` ends early if not given.
         timeouts: time limits.
+        pauses: of hosts, shared with other connections; its own if not given.
     """
 
     def __init__(
@@ -68,15 +70,18 @@ class Http:
         proxies: Mapping[str, str] | None = None,
         insecure_hosts: frozenset[str] = frozenset(),
         plain_hosts: frozenset[str] = frozenset(),
+        authorities: Mapping[str, str] | None = None,
         retries: Retries | None = None,
         sink: Sink = ignore,
         sleep: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         timeouts: Timeouts | None = None,
+        pauses: Pauses | None = None,
     ) -> None:
         self.plain_hosts = frozenset(map(str.lower, plain_hosts))
         self.insecure_hosts = frozenset(map(str.lower, insecure_hosts)) - self.plain_hosts
         self._ca_files = tuple(ca_files)
+        self._authorities = {host.lower(): text for host, text in (authorities or {}).items()}
         self._proxies = Proxies(proxies or {})
         self._retries = retries or Retries()
         self._sink = sink
@@ -84,8 +89,9 @@ class Http:
         self._sleep = sleep or self._cancelled.wait
         self._clock = clock
         self._timeouts = timeouts or Timeouts()
+        self._pauses = pauses or Pauses(clock)
         self._lock = threading.Lock()
-        self._managers: dict[tuple[str, str | None, bool], urllib3.PoolManager] = {}
+        self._managers: dict[tuple[str, str | None, bool, str], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
         self._hosts_that_answered: set[str] = set()  # something that was allowed
         self._talked: set[str] = set()  # anything at all
@@ -94,7 +100,6 @@ class Http:
         self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were asked
         self._settling = threading.Lock()
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
-        self._paused_until: dict[str, float] = {}
         self._silences: dict[str, tuple[int, float]] = {}  # by host: which thread reported its silence, and until when
 
     def __enter__(self) -> Self:
@@ -210,9 +215,7 @@ class Http:
         self._sink(Retry(one_line(what), one_line(reason), seconds, attempt))
         rule = RULES.get(answer.status) if answer else None
         if answer and rule and rule.whole_host:
-            with self._lock:
-                host = origin(answer.url)
-                self._paused_until[host] = max(self._paused_until.get(host, 0.0), self._clock() + seconds)
+            self._pauses.begin(origin(answer.url), seconds)
         self._sleep(seconds)
         self.stop_if_cancelled()
 
@@ -272,8 +275,7 @@ class Http:
 
     def _wait_for(self, host: str) -> None:
         self.stop_if_cancelled()
-        with self._lock:
-            seconds = self._paused_until.get(host, 0.0) - self._clock()
+        seconds = self._pauses.seconds(host)
         if seconds > 0:
             self._sleep(seconds)
             self.stop_if_cancelled()
@@ -414,7 +416,7 @@ class Http:
     def _manager(self, address: Address) -> urllib3.PoolManager:
         host = f"{address.host}:{address.port}"
         blind = self.trusts_blindly(host)
-        key = (address.scheme, self._proxies.find(str(address)), blind)
+        key = (address.scheme, self._proxies.find(str(address)), blind, self.authority_of(host))
         with self._lock:
             if blind:
                 self._trusted.add(host.lower())
@@ -427,6 +429,11 @@ class Http:
         host = host.lower()
         return bool({host, host.rpartition(":")[0]} & (self.insecure_hosts | self.plain_hosts))
 
+    def authority_of(self, host: str) -> str:
+        """Return the certificates that are trusted at *host*, with or without its port, as PEM text; empty for none."""
+        host = host.lower()
+        return self._authorities.get(host) or self._authorities.get(host.rpartition(":")[0], "")
+
     @property
     def never_trusted(self) -> tuple[str, ...]:
         """Hosts that were declared insecure and never asked, sorted."""
@@ -437,7 +444,7 @@ class Http:
         """Return the address of the proxy through which *url* is reached, user and password included, if any."""
         return self._proxies.find(url)
 
-    def _new_manager(self, scheme: str, proxy: str | None, insecure: bool) -> urllib3.PoolManager:
+    def _new_manager(self, scheme: str, proxy: str | None, insecure: bool, authority: str) -> urllib3.PoolManager:
         import urllib3
 
         from buildpush.http.wires import pools
@@ -447,7 +454,7 @@ class Http:
             "timeout": urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.silence),
         }
         if scheme == "https":
-            more["ssl_context"] = tls_context(self._ca_files, insecure)
+            more["ssl_context"] = tls_context(self._ca_files, insecure, authority)
         if proxy is None:
             manager = urllib3.PoolManager(**more)
         else:
@@ -465,8 +472,9 @@ class Http:
 
 
 def scheme_for(host: str, http: Http) -> str:
-    """Return ``http`` for this machine and for hosts declared insecure, else ``https``."""
-    return "http" if http.trusts_blindly(host) or is_loopback(host) else "https"
+    """Return ``http`` for hosts declared insecure, and for this machine if it has no authority; else ``https``."""
+    is_plain = http.trusts_blindly(host) or (is_loopback(host) and not http.authority_of(host))
+    return "http" if is_plain else "https"
 
 
 def _final(request: HttpRequest, broken: Broken) -> BuildPushError:

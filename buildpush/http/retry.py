@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -58,6 +60,25 @@ RULES: Final[Mapping[int, RetryRule]] = {
 }
 # For this long after it went down, a host gets more retries than others: so many requests do not add up to an hour.
 LONGEST_RESTART: Final = 60.0
+
+
+class Pauses:
+    """Until when each host is to be left alone, as it has asked; shared by all connections of a run."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._until: dict[str, float] = {}
+
+    def begin(self, host: str, seconds: float) -> None:
+        """Leave *host* alone for *seconds*, or for as long as it had asked before."""
+        with self._lock:
+            self._until[host] = max(self._until.get(host, 0.0), self._clock() + seconds)
+
+    def seconds(self, host: str) -> float:
+        """Return how much longer *host* is left alone; 0 or less for not at all."""
+        with self._lock:
+            return self._until.get(host, 0.0) - self._clock()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -24,8 +24,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
-    """Return the context that trusts the system's certificates and *ca_files*; no server is checked if *insecure*.
+def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -> ssl.SSLContext:
+    """Return the context that trusts the system's certificates, *ca_files* and those in the PEM text *authority*.
+
+    No server is checked if *insecure*.
 
     Raises:
         SettingsError: a file of certificates cannot be read.
@@ -52,7 +54,20 @@ def tls_context(ca_files: Sequence[Path], insecure: bool) -> ssl.SSLContext:
                 "SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and HARNESS_CA_PATH name files of PEM certificates"
             )
             raise SettingsError(message, hint=hint) from error
+    if authority:
+        context.load_verify_locations(cadata=authority)
     return context
+
+
+def authority_fault(text: str) -> str:
+    """Return why the PEM *text* names no authority that can be trusted; empty if it does."""
+    if "PRIVATE KEY-----" in text:
+        return "holds a private key"
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
+    except (ssl.SSLError, ValueError, TypeError):  # of text that is not ASCII, or empty
+        return "holds no certificate that can be read"
+    return ""
 
 
 def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None]) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from buildpush.expressions.evaluate import Value
     from buildpush.expressions.facts import AskInput, Facts
     from buildpush.http.client import Http
+    from buildpush.http.retry import Pauses
     from buildpush.pipeline.failures import AskPerson
     from buildpush.pipeline.results import RunResult
     from buildpush.pipeline.step_values import StepValues
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 
 # What a run opens or finds out once, also where several threads ask for it.
-_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting")
+_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses")
 
 
 class Starts:
@@ -271,6 +272,13 @@ class RunContext:
         return self._stack.enter_context(ExitStack())
 
     @cached_property
+    def _pauses(self) -> Pauses:
+        """How long hosts are left alone, by all steps: they may run at the same time, each with its connections."""
+        from buildpush.http.retry import Pauses
+
+        return Pauses()
+
+    @cached_property
     def _https(self) -> dict[object, Http]:
         return {}
 
@@ -298,15 +306,21 @@ class RunContext:
         self.log(Note(text))
         return None
 
-    def http(self, plain: frozenset[str] = frozenset(), insecure: frozenset[str] = frozenset()) -> Http:
+    def http(
+        self,
+        plain: frozenset[str] = frozenset(),
+        insecure: frozenset[str] = frozenset(),
+        authorities: Mapping[str, str] | None = None,
+    ) -> Http:
         """Return connections that follow the proxies and certificates of the environment; the same for the same hosts.
 
-        Hosts in *plain* are reached without TLS, those in *insecure* only if they do not offer it.
+        Hosts in *plain* are reached without TLS, those in *insecure* only if they do not offer it; *authorities* are
+        certificates to trust, by host.
         """
         from buildpush.http.client import Http
         from buildpush.http.tls import certificates_in
 
-        key = plain, insecure
+        key = plain, insecure, frozenset((authorities or {}).items())
         if key not in self._https:
             self._https[key] = self._stack.enter_context(
                 Http(
@@ -314,26 +328,33 @@ class RunContext:
                     proxies=self.env,
                     insecure_hosts=insecure,
                     plain_hosts=plain,
+                    authorities=authorities,
                     sink=self.log,
+                    pauses=self._pauses,
                 )
             )
         found = self._https[key]
         found.resume()  # an earlier step may have been interrupted
         return found
 
+    def hosts_of(self, order: ResolvedStep) -> Hosts:
+        """Return what speaks to the hosts of a step."""
+        return self.hosts(order.credentials, order.plain_http, order.insecure, order.authorities)
+
     def hosts(
         self,
         credentials: Mapping[str, Credential],
         plain: frozenset[str] = frozenset(),
         insecure: frozenset[str] = frozenset(),
+        authorities: Mapping[str, str] | None = None,
     ) -> Hosts:
         """Return what speaks to hosts as *credentials* say, by host; the same for the same ones: we log in once."""
         from buildpush.registry.client import Registry
         from buildpush.transfer.driver import Clients
 
-        key = frozenset(credentials.items()), plain, insecure
+        key = frozenset(credentials.items()), plain, insecure, frozenset((authorities or {}).items())
         if key not in self._hosts:
-            http, keychain = self.http(plain, insecure), self.keychain(credentials)
+            http, keychain = self.http(plain, insecure, authorities), self.keychain(credentials)
             registry = Registry(http, keychain, sink=self.log, memory=self.memory)
             self._hosts[key] = Hosts(http, keychain, registry, Clients(registry, self._daemon, self.cwd))
         found = self._hosts[key]

@@ -119,7 +119,7 @@ def _steps(loaded: Loaded, context: RunContext) -> Iterator[Check]:
     yield from (Check("settings", "note", note) for note in notes)
     seen: set[object] = set()
     for plan in plans:
-        hosts = context.hosts(plan.order.credentials, plan.order.plain_http, plan.order.insecure)
+        hosts = context.hosts_of(plan.order)
         with hosts.interruptible():
             for key, what, ask in _questions(plan, context, hosts):
                 if key not in seen:

@@ -223,7 +223,7 @@ def plan(step: Step, context: RunContext) -> Plan:
         log = dry.log
         log.begin()
         order = resolve_step(step, dry)
-        hosts = dry.hosts(order.credentials, order.plain_http, order.insecure)
+        hosts = dry.hosts_of(order)
         chosen, reason = None, "nothing is built"
         commands: tuple[str, ...] = ()
         if order.request:

@@ -234,7 +234,7 @@ class _StepRun:
         self._refuse_notes()
         order, output = self._with_output(order)
         with self._recording(), limited(order.settings.timeout, self.deadline):
-            hosts = self.context.hosts(order.credentials, order.plain_http, order.insecure)
+            hosts = self.context.hosts_of(order)
             with hosts.interruptible():
                 self._carry_out(order, output, hosts)
             hosts.note_never_trusted(self.log)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import PurePath
 from typing import Any, Final
 
-from buildpush.credentials.vault import REFERENCE_HINT, is_expression, is_reference
+from buildpush.credentials.vault import REFERENCE_HINT, is_certificate, is_expression, is_reference
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.secrets import MASK, Secret
@@ -92,7 +92,7 @@ def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
     """
     if not setting.secret or not isinstance(raw, str) or not raw:
         return
-    if is_reference(raw) or is_expression(raw):
+    if is_reference(raw) or is_expression(raw) or is_certificate(raw):
         return
     message = f"{in_front(setting.key, origin.where)}the secret is given as plain text"
     raise SecretError(message, where=origin.where, setting=setting.name, hint=REFERENCE_HINT)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
 
-from buildpush.credentials.vault import REFERENCE_HINT, is_reference
+from buildpush.credentials.vault import REFERENCE_HINT, is_certificate, is_reference
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.foundation.errors import BadNameError
 from buildpush.foundation.limits import LONGEST
@@ -275,6 +275,10 @@ def _secret(value: Any) -> Secret | str:
     raise BadValueError(message, REFERENCE_HINT, "plain_secret")
 
 
+def _certificate(value: Any) -> Secret | str:
+    return value if isinstance(value, str) and is_certificate(value) else _secret(value)
+
+
 def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
@@ -313,6 +317,7 @@ ByteCount = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a numbe
 Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), ValueKind("cores")]
 WholeNumber = Annotated[int, ValueKind("number")]
 SecretText = Annotated[Secret | str, Validator(_secret, "instead"), ValueKind("secret")]
+CertificateText = Annotated[Secret | str, Validator(_certificate, "instead"), ValueKind("secret")]
 Structure = Annotated[Any, ValueKind("structure")]
 Enforce = Annotated[Any, Validator(_unless_empty, "before"), ValueKind("structure")]
 When = Annotated[Any, Validator(_unless_default, "before"), ValueKind("structure")]

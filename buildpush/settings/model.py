@@ -417,11 +417,11 @@ class BuildAndPush(PluginSettings):
         honoured_by="engine",
     )
     reports: Structure = setting(
-        "Test reports to collect after the step.",
+        "Test reports to collect after the step; it makes none, so this has no effect here, as in Harness.",
         group="Run",
         example={"type": "JUnit", "spec": {"paths": ["*.xml"]}},
         honoured_by="",
-        instead="leave it out: the step makes no reports",
+        hint=True,
     )
     env_variables: Structure = setting(
         "Settings written as variables in a step file.",

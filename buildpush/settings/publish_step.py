@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
 from buildpush.credentials.pairing import BoundCredential, login_pair
+from buildpush.credentials.vault import LARGEST, is_certificate
 from buildpush.expressions.ci import ci
+from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Reference, names_host
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
 from buildpush.settings.declare import explicitly_set, setting, setting_named
@@ -17,8 +20,8 @@ from buildpush.settings.fields import REQUIRED
 from buildpush.settings.flows import relative_hint
 from buildpush.settings.kinds import (
     AddressText,
+    CertificateText,
     FileText,
-    LineText,
     ReferenceText,
     SecretText,
     Switch,
@@ -26,6 +29,10 @@ from buildpush.settings.kinds import (
 )
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_settings import StepSettings
+
+_CONTENTS: Final = "pem_file_contents"
+_FILE: Final = "pem_file_path"
+_TRUST: Final = ("insecure", _CONTENTS, _FILE)
 
 
 class PublishBuildInfo(StepSettings):
@@ -111,31 +118,29 @@ class PublishBuildInfo(StepSettings):
         place="settings",
     )
     insecure: Switch = setting(
-        "Whether a server with an unknown certificate is trusted.",
-        "Harness' plugin declares it and does not use it; here a private authority is named by `SSL_CERT_FILE`.",
+        "Whether the host of `url` may show any certificate, or have no TLS; it is tried with TLS first.",
+        "Harness' plugin declares it and does not use it.",
         default=False,
         group="Build-info",
         example=True,
-        honoured_by="",
-        instead="leave it out, and name a private authority by SSL_CERT_FILE",
+        honoured_by="publish",
         place="settings",
     )
-    pem_file_contents: LineText | None = setting(
-        "Text of a certificate to trust.",
-        "Harness' plugin declares it and does not use it; here a private authority is named by `SSL_CERT_FILE`.",
+    pem_file_contents: CertificateText | None = setting(
+        "Certificates of an authority that is trusted at the host of `url`, or where they are.",
+        "They are trusted besides those of the system and of `SSL_CERT_FILE`, and at no other host. "
+        "Harness' plugin declares it and does not use it.",
         group="Build-info",
-        example="-----BEGIN CERTIFICATE-----",
-        honoured_by="",
-        instead="leave it out, and name a private authority by SSL_CERT_FILE",
+        example="env:ACME_CA",
+        honoured_by="publish",
         place="settings",
     )
     pem_file_path: FileText | None = setting(
-        "File of a certificate to trust.",
-        "Harness' plugin declares it and does not use it; here a private authority is named by `SSL_CERT_FILE`.",
+        "File of such certificates as `pem_file_contents` has.",
+        "Harness' plugin declares it and does not use it; the plugin that uploads files writes the contents to it.",
         group="Build-info",
         example="certificates/acme.pem",
-        honoured_by="",
-        instead="leave it out, and name a private authority by SSL_CERT_FILE",
+        honoured_by="publish",
         place="settings",
     )
     log_level: Text | None = setting(
@@ -162,7 +167,8 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
     host = reference.repository.host
     image_host = ctx.named("docker_image", host)
     credentials = artifactory.for_registry(host, image_host)
-    vain = tuple(_logins_in_vain(settings, artifactory, ctx))
+    vain = (*_logins_in_vain(settings, artifactory, ctx), *_trust_in_vain(settings, url, ctx))
+    has_tls = not url.startswith("http://")
     build = BuildIdentity(
         name=settings.build_name,
         number=settings.build_number,
@@ -179,7 +185,9 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         push=False,
         credentials=credentials,
         unshared=frozenset({host} if artifactory.way and artifactory.way.ambient else ()),
-        plain_http=frozenset({artifactory.host} if url.startswith("http://") else ()),
+        plain_http=frozenset(() if has_tls else {artifactory.host}),
+        insecure=frozenset({artifactory.host} if settings.insecure and has_tls else ()),
+        authorities={artifactory.host: text} if (text := _authority(settings, ctx)) else {},
         set_names=explicitly_set(settings),
         git_directory=_git_directory(settings, ctx),
         notes=(*artifactory.notes, *vain),
@@ -200,6 +208,52 @@ def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, 
         yield f"{ctx.who('access_token')}: access_token has no effect: {used.source} comes first"
     if settings.password is not None and settings.api_key is not None:
         yield f"{ctx.who('api_key')}: api_key has no effect: password comes first"
+
+
+def _trust_in_vain(settings: PublishBuildInfo, url: str, ctx: ResolveContext) -> Iterator[str]:
+    """Yield which of the settings about TLS have no effect."""
+    given = [name for name in _TRUST if getattr(settings, name)]
+    if url.startswith("http://"):
+        yield from (f"{ctx.who(name)}: {name} has no effect: url has no TLS" for name in given)
+    elif settings.insecure:
+        yield from (f"{ctx.who(name)}: {name} has no effect: insecure trusts any certificate" for name in given[1:])
+    elif len(given) > 1:
+        yield f"{ctx.who(_FILE)}: {_FILE} has no effect: {_CONTENTS} comes first, and is written to no file here"
+
+
+def _authority(settings: PublishBuildInfo, ctx: ResolveContext) -> str:
+    """Return the certificates that are to be trusted, as PEM text; empty where none are named.
+
+    Raises:
+        SettingsError: they cannot be read.
+        SecretError: the reference leads nowhere.
+    """
+    if settings.pem_file_contents is not None:
+        name, text = _CONTENTS, _contents(settings.pem_file_contents, ctx)
+    elif settings.pem_file_path is not None:
+        name, text = _FILE, _file(settings.pem_file_path, ctx)
+    else:
+        return ""
+    from buildpush.http.tls import authority_fault
+
+    if fault := authority_fault(text):
+        message = f"{name} {fault}"
+        raise ctx.fail(message, name, "give the PEM text of the authority's certificate, and nothing else")
+    return text
+
+
+def _contents(value: Secret | str, ctx: ResolveContext) -> str:
+    if isinstance(value, str) and is_certificate(value):
+        return value
+    return ctx.secret(_CONTENTS, value).reveal()
+
+
+def _file(text: str, ctx: ResolveContext) -> str:
+    try:
+        return (ctx.cwd / text).read_bytes()[:LARGEST].decode("ascii", "replace")
+    except OSError as error:
+        message = f"{_FILE} {text!r} cannot be read: {error.strerror}"
+        raise ctx.fail(message, _FILE, relative_hint(ctx.cwd)) from error
 
 
 def _git_directory(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:

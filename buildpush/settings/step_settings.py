@@ -89,9 +89,11 @@ class StepSettings(Settings):
     )
     enforce: Enforce = setting(
         "Policy sets that Harness checks the step against.",
+        "They are kept and evaluated by Harness, and one may forbid the step: so a step that has any is refused here.",
         group="Step",
         example={"policySets": ["account.images"]},
         honoured_by="",
-        instead="leave it out: policies are checked by Harness only",
+        instead="Harness keeps and evaluates policy sets, and one may forbid the step; "
+        "to run it without them, leave policySets empty",
         place="step",
     )

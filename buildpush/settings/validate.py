@@ -98,5 +98,5 @@ def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:
         if setting.hint:
             sink(Note(f"{where}: {subject(setting.key, where)} has no effect here"))
             continue
-        message = f"{subject(setting.key, where)} is not supported yet"
+        message = f"{subject(setting.key, where)} is not supported here"
         raise UnsupportedError(message, where=where, setting=setting.name, hint=setting.instead)

@@ -124,9 +124,9 @@ def _watch(stage, monkeypatch):
         stage.doors.append(f"at most {limit}")
         return usual_limit(limit, *args, **more)
 
-    def manager(self, scheme, proxy, insecure):
-        stage.doors.append(f"{scheme}, insecure {insecure}")
-        return usual_manager(self, scheme, proxy, insecure)
+    def manager(self, scheme, proxy, insecure, authority):
+        stage.doors.append(f"{scheme}, insecure {insecure}, trusting {authority}")
+        return usual_manager(self, scheme, proxy, insecure, authority)
 
     def build(self, request):
         stage.doors.append(repr(replace(request, references=(), archive=None)))  # engines leave these alone

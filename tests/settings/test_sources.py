@@ -720,21 +720,28 @@ def test_other_wrong_settings_are_named_as_well(load):
     "line",
     [
         "registryRef: x",
-        "reports: {type: JUnit}",
     ],
 )
 def test_what_nothing_honours_yet_is_refused_when_set(load, line):
-    with pytest.raises(UnsupportedError, match="is not supported yet") as caught:
+    with pytest.raises(UnsupportedError, match="is not supported here") as caught:
         settings_of(load(spec(line)))
     assert caught.value.where == "step.yml:6:3"
     assert caught.value.setting
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("line", ["enforce: {a: b}"])
-def test_control_flow_of_a_step_is_refused_for_now(load, line):
-    with pytest.raises(UnsupportedError):
-        settings_of(load(f"{STEP}{line}\n"))
+def test_policy_sets_are_refused_for_only_harness_can_evaluate_them(load):
+    with pytest.raises(UnsupportedError) as caught:
+        settings_of(load(f"{STEP}enforce: {{policySets: [account.images]}}\n"))
+    assert "leave policySets empty" in caught.value.hint
+    assert settings_of(load(f"{STEP}enforce: {{policySets: []}}\n")).enforce is None
+
+
+def test_reports_of_a_build_are_a_note(load):
+    heard = []
+    (step,) = load(spec("reports: {type: JUnit}")).steps
+    validate(step, {name: one.value for name, one in step.settings.items()}, sink=heard.append)
+    assert [note.text for note in heard] == ["step.yml:6:3: reports has no effect here"]
 
 
 def test_a_setting_that_says_what_holds_anyway_is_no_reason_to_refuse(load):

@@ -1,0 +1,210 @@
+"""Which certificates the build-info step trusts: those of its settings, at the host of its url alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+import buildpush
+from buildpush.artifactory import publishing
+from buildpush.cli import run_command
+from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError, UnreachableError
+from buildpush.http import client
+from tests.test_http import Client, serving_tls
+
+pytestmark = pytest.mark.programs  # openssl makes the certificates
+
+STEP = """\
+- step:
+    type: Plugin
+    identifier: info
+    spec:
+      image: plugins/artifactory-publish-docker-buildinfo
+      settings:
+        url: {url}/artifactory/
+        docker_image: {image}
+        build_name: site
+        build_number: "7"
+        access_token: env:TOKEN
+{more}
+"""
+
+
+class _Front(BaseHTTPRequestHandler):
+    """Sends on, to a sandbox, what came by TLS."""
+
+    protocol_version = "HTTP/1.1"
+
+    def answer(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        inner = http.client.HTTPConnection(self.server.box.host)
+        inner.request(self.command, self.path, body, {**self.headers, "X-Forwarded-Proto": "https"})
+        found = inner.getresponse()
+        content = found.read()
+        self.send_response(found.status)
+        lengths = {"content-length", "transfer-encoding"}
+        for name, value in found.getheaders():
+            if name.lower() not in lengths or self.command == "HEAD":
+                self.send_header(name, value)
+        if self.command != "HEAD":
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        inner.close()
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+for _method in ("GET", "HEAD", "POST", "PUT"):
+    setattr(_Front, f"do_{_method}", _Front.answer)
+
+
+@contextmanager
+def front(box, directory):
+    """Give the address of a TLS server in front of the sandbox, with a certificate of an authority of its own."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Front) as server:
+        server.box, server.daemon_threads, server.handle_error = box, True, lambda *_: None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(directory / "good.pem", directory / "good.key")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"https://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def say(box, tmp_path, monkeypatch, certificates):
+    """Return what runs the build-info step with further settings; an image is there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOKEN", box.token.reveal())
+    monkeypatch.setitem(publishing.publish.__kwdefaults__, "sleep", lambda _: None)
+    monkeypatch.setattr(client, "Http", partial(client.Http, sleep=lambda _: None))
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
+    login = {"USERNAME": box.username, "PASSWORD": box.password.reveal(), "REGISTRY": box.host, "ENGINE": "native"}
+    env = {f"PLUGIN_{name}": value for name, value in login.items()} | {"PLUGIN_TAGS": "1"}
+    buildpush.run(env=env | {"PLUGIN_REPO": f"{box.host}/docker-local/site"}, cwd=tmp_path)
+    with front(box, certificates) as one:
+
+        def call(more="", image="docker-local/site:1", url=one, do=buildpush.run_pipeline):
+            (tmp_path / "p.yml").write_text(STEP.format(url=url, image=image, more=more))
+            return do("p.yml")[0]
+
+        yield call
+
+
+def written(more, **variables):
+    """Return *more* as settings of the step."""
+    return "\n".join(f"        {line}" for line in more.format(**variables).splitlines())
+
+
+def test_a_private_authority_is_not_trusted_by_itself(say, box):
+    with pytest.raises(BuildPushError, match="certificate"):
+        say()
+    assert box.builds() == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "insecure: true",
+        "pem_file_path: ca.pem",
+        "pem_file_contents: file:ca.pem",
+        "pem_file_contents: env:CA",
+        'pem_file_contents: <+secrets.getValue("ca")>',
+        "pem_file_contents: |\n{indented}",
+    ],
+)
+def test_a_certificate_is_trusted_where_a_setting_says_so(say, box, tmp_path, monkeypatch, more):
+    text = (tmp_path / "ca.pem").read_text()
+    for name in ("CA", "BUILDPUSH_SECRET_CA"):
+        monkeypatch.setenv(name, text)
+    indented = "".join(f"  {line}\n" for line in text.splitlines())
+    published = say(written(more, indented=indented))
+    (build,) = box.builds()
+    assert published.digest.removeprefix("sha256:") in json.dumps(build)
+
+
+def test_a_certificate_of_a_variable_is_trusted_as_well(say, box, tmp_path, monkeypatch):
+    monkeypatch.setenv("PLUGIN_PEM_FILE_CONTENTS", (tmp_path / "ca.pem").read_text())
+    say()
+    assert len(box.builds()) == 1
+
+
+@pytest.mark.parametrize("more", ["insecure: true", "pem_file_path: ca.pem"])
+def test_it_is_trusted_at_the_host_of_the_url_alone(say, more):
+    order = say(
+        written(more), url="https://a.test", image="b.test/docker-local/site:1", do=buildpush.check_pipeline
+    ).order
+    assert {*order.insecure, *order.authorities} == {"a.test"}
+
+
+def test_a_certificate_is_trusted_at_no_other_host(certificates):
+    authorities = {"127.0.0.2": (certificates / "ca.pem").read_text()}
+    with (
+        serving_tls(certificates, "good") as url,
+        Client(authorities=authorities) as http,
+        pytest.raises(UnreachableError, match="certificate"),
+    ):
+        http.request("GET", url)
+    authorities = {"127.0.0.1": authorities["127.0.0.2"]}
+    with serving_tls(certificates, "good") as url, Client(authorities=authorities) as http:
+        assert http.request("GET", url).ok
+
+
+@pytest.mark.parametrize(
+    ("more", "url", "note"),
+    [
+        ("insecure: true", "http://a.test", "insecure has no effect: url has no TLS"),
+        ("pem_file_path: ca.pem", "http://a.test", "pem_file_path has no effect: url has no TLS"),
+        ("insecure: true\npem_file_path: ca.pem", "https://a.test", "pem_file_path has no effect: insecure trusts"),
+        ("pem_file_contents: file:ca.pem\npem_file_path: b.pem", "https://a.test", "pem_file_contents comes first"),
+    ],
+)
+def test_what_has_no_effect_has_a_note(say, more, url, note):
+    plan = say(written(more), url=url, do=buildpush.check_pipeline)
+    assert [text for text in plan.notes if note in text]
+    assert plan.order.insecure == ({"a.test"} if "insecure" in more and url.startswith("https") else set())
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("pem_file_path: none.pem", "pem_file_path 'none.pem' cannot be read: No such file"),
+        ("pem_file_path: .", "cannot be read: Is a directory"),
+        ("pem_file_path: Dockerfile", "pem_file_path holds no certificate that can be read"),
+        ("pem_file_path: both.pem", "pem_file_path holds a private key"),
+        ("pem_file_contents: env:WORD", "pem_file_contents holds no certificate that can be read"),
+        ("pem_file_contents: env:NOWHERE", "the variable NOWHERE is not set"),
+        ("pem_file_contents: |\n  -----BEGIN CERTIFICATE-----\n  broken", "holds no certificate that can be read"),
+    ],
+)
+def test_what_is_no_authority_is_refused_before_anything_is_asked(
+    say, box, tmp_path, certificates, more, words, monkeypatch
+):
+    monkeypatch.setenv("WORD", "a plain word")
+    key = (certificates / "ca.key").read_text()
+    (tmp_path / "both.pem").write_text((certificates / "ca.pem").read_text() + key)
+    asked = len(box.requests)
+    with pytest.raises(SettingsError) as caught:
+        say(written(more))
+    assert words in str(caught.value)
+    assert caught.value.where == "p.yml:12:9"
+    assert len(box.requests) == asked
+
+
+def test_a_private_key_in_the_file_is_a_secret_in_plain_text(say, tmp_path, certificates, capsys):
+    lines = ((certificates / "ca.pem").read_text() + (certificates / "ca.key").read_text()).splitlines()
+    with pytest.raises(SecretError, match="plain text") as caught:
+        say(written("pem_file_contents: |\n" + "\n".join(f"  {line}" for line in lines)))
+    assert lines[-2] not in str(caught.value)
+    assert run_command(["check", "p.yml"]) == 2
+    assert lines[-2] not in "".join(capsys.readouterr())
