@@ -320,3 +320,109 @@ def test_a_group_in_parallel_iterations_is_run_again_in_its_own_one(group, box):
     assert sorted(pushes(box)) == ["app"] * 3 + ["child"] * 3
     assert len(results) == 4
     assert sorted(len(one.failures) for one in results) == [0, 0, 0, 1]
+
+
+# Build, push, and a step that fails, as Harness has them: a connector, and a token for Artifactory
+
+CONNECTOR = """\
+connectors:
+  - connector:
+      identifier: jfrog
+      type: DockerRegistry
+      spec:
+        dockerRegistryUrl: http://{host}
+        auth: {{type: UsernamePassword, spec: {{username: {user}, passwordRef: "env:WORD"}}}}
+"""
+SEED = """\
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: one
+    spec: {{connectorRef: jfrog, repo: docker-local/one, tags: ["1", "2"], envVariables: {{{files}}}}}
+- step:
+    type: BuildAndPushDockerRegistry
+    identifier: two
+    spec: {{connectorRef: jfrog, repo: {key}/two, tags: ["1"], envVariables: {{{files}}}}}
+- step:
+    type: Plugin
+    identifier: info
+    spec:
+      image: plugins/artifactory-publish-docker-buildinfo
+      settings:
+        url: http://{host}/artifactory/
+        docker_image: docker-local/one:1
+        build_name: site
+        build_number: "7"
+        access_token: env:TOKEN
+"""
+FILES = {
+    "artifact_file": "a.json",
+    "metadata_file": "m.json",
+    "dotenv_file": "b.env",
+    "image_name_with_digest_file": "i.txt",
+    "image_name_tag_with_digest_file": "t.txt",
+}
+
+
+@pytest.fixture
+def seed(place, box, monkeypatch):
+    """Return what writes the steps, and runs them."""
+    for name in ("USERNAME", "PASSWORD", "REGISTRY", "INSECURE"):
+        monkeypatch.delenv(f"PLUGIN_{name}")
+    monkeypatch.setenv("WORD", box.password.reveal())
+    monkeypatch.setenv("TOKEN", box.token.reveal())
+    (place / "c.yml").write_text(CONNECTOR.format(host=box.host, user=box.username), encoding="utf-8")
+
+    def run(key="docker-local", resume=False):
+        files = ", ".join(f"PLUGIN_{name.upper()}: {value}" for name, value in ({"engine": "native"} | FILES).items())
+        (place / "p.yml").write_text(SEED.format(host=box.host, key=key, files=files), encoding="utf-8")
+        return buildpush.run_pipeline("p.yml", connectors="c.yml", resume=resume)
+
+    return run
+
+
+def test_a_resumed_build_info_step_knows_the_image_of_the_run_before_with_its_layers(seed, box):
+    box.add_fault("PUT", "^/artifactory/api/build", status=403, times=20)
+    with pytest.raises(BuildPushError, match="403"):
+        seed()
+    assert box.builds() == []
+    box.clear_faults()
+    before = pushes(box)
+    one, _, info = seed(resume=True)
+    assert pushes(box) == before
+    (build,) = box.builds()
+    (module,) = build["modules"]
+    found = {artifact["sha256"] for artifact in module["artifacts"]}
+    layers = {str(layer.digest).removeprefix("sha256:") for image in info.images for layer in image.layers}
+    assert layers
+    assert {*layers, one.digest.removeprefix("sha256:")} < found
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_the_files_of_a_resumed_run_hold_what_the_run_before_has_pushed_as_well(seed, place, fresh):
+    """Also where the run is resumed in a directory that has the record alone, as a job on another machine does."""
+    with pytest.raises(BuildPushError):
+        seed(key="no-such-key")
+    failed = {path: (place / path).read_text() for path in FILES.values() if (place / path).exists()}
+    if fresh:
+        for path in failed:
+            (place / path).unlink()
+    one, two, _ = seed(resume=True)
+    images = json.loads((place / "a.json").read_text())["data"]["images"]
+    assert [image["digest"] for image in images] == [one.digest, one.digest, two.digest]
+    assert (place / "t.txt").read_text().splitlines() == [
+        f"{reference}@{step.digest}" for step in (one, two) for reference in step.references
+    ]
+    assert len((place / "i.txt").read_text().splitlines()) == 2
+    assert f"BUILDPUSH_IMAGES={','.join([*one.references, *two.references])}" in (place / "b.env").read_text()
+    assert json.loads((place / "m.json").read_text())["containerimage.digest"] == two.digest
+
+
+def test_the_files_of_a_step_are_the_same_when_it_is_resumed(seed, place):
+    with pytest.raises(BuildPushError):
+        seed(key="no-such-key")
+    failed = {path: (place / path).read_text() for path in FILES.values()}
+    for path in failed:
+        (place / path).unlink()
+    with pytest.raises(BuildPushError):
+        seed(key="no-such-key", resume=True)
+    assert {path: (place / path).read_text() for path in FILES.values()} == failed

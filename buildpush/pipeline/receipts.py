@@ -27,10 +27,39 @@ _OF_ONE: Final = frozenset({"metadata_file"})  # what holds one push, as the pro
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What a step has pushed, and the address of the build-info about it, if there is one."""
+    """What a step has pushed.
 
-    pushed: PushedImage | PushedIndex
+    Attributes:
+        manifest: as :func:`manifest_json` gives it.
+        build_info: address of the build-info about it; empty for none.
+    """
+
+    references: tuple[Reference, ...]
+    manifest: Mapping[str, Any]
     build_info: str = ""
+
+    @classmethod
+    def of_record(cls, result: Mapping[str, Any]) -> Delivery | None:
+        """Return what a step of an earlier run has pushed, as its record has it; ``None`` for nothing."""
+        from buildpush.images.references import Reference
+
+        names, manifest = result.get("references"), result.get("manifest")
+        if not names or not manifest:
+            return None
+        url = str((result.get("outputs") or {}).get("build_info_url") or "")
+        return cls(tuple(Reference.parse(str(name)) for name in names), manifest, url)
+
+    @property
+    def digest(self) -> str:
+        """Digest of the manifest."""
+        return str(self.manifest.get("digest"))
+
+
+def manifest_json(pushed: PushedImage | PushedIndex) -> dict[str, Any]:
+    """Return the manifest or index that was pushed, as plain JSON types."""
+    config = str(pushed.config.digest) if isinstance(pushed, PushedImage) else None
+    size = len(pushed.manifest)
+    return {"digest": str(pushed.digest), "mediaType": pushed.media_type, "size": size, "config": config}
 
 
 class Receipts:
@@ -56,12 +85,12 @@ class Receipts:
         with self._lock:
             for name, path in paths.items():
                 known = self._told.setdefault((name, path), {})
-                for reference in delivery.pushed.references:
+                for reference in delivery.references:
                     known.pop(reference, None)  # a step that is run again comes last again
                 if known and name in _OF_ONE:
                     yield f"{path} holds one push: that of this step has replaced that of an earlier one"
                     known.clear()
-                known.update(dict.fromkeys(delivery.pushed.references, delivery))
+                known.update(dict.fromkeys(delivery.references, delivery))
                 _write(name, path, known)
 
 
@@ -79,12 +108,12 @@ def _text(name: str, known: Mapping[Reference, Delivery]) -> str:
     if name == "artifact_file":
         return json.dumps(_artifact(known)) + "\n"
     if name == "metadata_file":
-        return json.dumps(_metadata(next(iter(known.values())).pushed), indent=2) + "\n"
+        return json.dumps(_metadata(next(iter(known.values()))), indent=2) + "\n"
     if name == "dotenv_file":
         return _lines(f"BUILDPUSH_{variable}={one_line(redacted(text))}" for variable, text in _variables(known))
     if name == "image_name_with_digest_file":
-        return _lines(f"{reference.repository}@{one.pushed.digest}" for reference, one in known.items())
-    return _lines(f"{reference}@{one.pushed.digest}" for reference, one in known.items())
+        return _lines(f"{reference.repository}@{one.digest}" for reference, one in known.items())
+    return _lines(f"{reference}@{one.digest}" for reference, one in known.items())
 
 
 def _lines(texts: Iterable[str]) -> str:
@@ -92,27 +121,27 @@ def _lines(texts: Iterable[str]) -> str:
 
 
 def _artifact(known: Mapping[Reference, Delivery]) -> dict[str, Any]:
-    images = [{"image": str(reference), "digest": str(one.pushed.digest)} for reference, one in known.items()]
+    images = [{"image": str(reference), "digest": one.digest} for reference, one in known.items()]
     address = f"https://{next(iter(known)).repository.host}"
     return {"kind": "docker/v1", "data": {"registryType": "Docker", "registryUrl": address, "images": images}}
 
 
-def _metadata(pushed: PushedImage | PushedIndex) -> dict[str, Any]:
-    config = {"containerimage.config.digest": str(pushed.config.digest)} if isinstance(pushed, PushedImage) else {}
-    descriptor = {"mediaType": pushed.media_type, "digest": str(pushed.digest), "size": len(pushed.manifest)}
+def _metadata(one: Delivery) -> dict[str, Any]:
+    config = {"containerimage.config.digest": one.manifest["config"]} if one.manifest.get("config") else {}
+    descriptor = {name: one.manifest.get(name) for name in ("mediaType", "digest", "size")}
     return {
         **config,
         "containerimage.descriptor": descriptor,
-        "containerimage.digest": str(pushed.digest),
-        "image.name": ",".join(map(str, pushed.references)),
+        "containerimage.digest": one.digest,
+        "image.name": ",".join(map(str, one.references)),
     }
 
 
 def _variables(known: Mapping[Reference, Delivery]) -> Iterator[tuple[str, str]]:
     """Yield the variables by name: what the last step has pushed, and all images; GitLab reads no quotes."""
     last = list(known.values())[-1]
-    yield "DIGEST", str(last.pushed.digest)
-    yield "IMAGE", str(last.pushed.references[0])
+    yield "DIGEST", last.digest
+    yield "IMAGE", str(last.references[0])
     yield "IMAGES", ",".join(map(str, known))
     if last.build_info:
         yield "BUILD_INFO_URL", last.build_info

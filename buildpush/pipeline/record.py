@@ -210,7 +210,7 @@ def _is_row(row: Any) -> bool:
     if not isinstance(row, dict) or not isinstance(row.get("place"), list):
         return False
     result, settings = row.get("result"), row.get("settings")
-    parts = {"references": list, "outputs": dict, "build": dict}
+    parts = {"references": list, "manifest": dict, "outputs": dict, "build": dict}
     return (
         isinstance(result, dict)
         and isinstance(settings, dict | None)

@@ -14,6 +14,7 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest
+from buildpush.pipeline.receipts import manifest_json
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Published
@@ -140,6 +141,7 @@ class RunResult:
             "ended": time_text(self.ended),
             "digest": self.digest,
             "references": list(self.references),
+            "manifest": manifest_json(self.pushed) if self.pushed else None,
             "images": [_image_json(image) for image in self.images],
             "build": build and {"name": build.name, "number": build.number, "url": build.url},
             "output": self.output,

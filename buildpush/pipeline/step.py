@@ -39,11 +39,11 @@ from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
-from buildpush.pipeline.receipts import Delivery
+from buildpush.pipeline.recall import recall
+from buildpush.pipeline.receipts import Delivery, manifest_json
 from buildpush.pipeline.record import Resumed, RunRecord
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, attempt, raise_failure
 from buildpush.pipeline.summary import Summary, begin_record, find_earlier
@@ -156,7 +156,7 @@ def _walk(context: RunContext, options: RunOptions, record: RunRecord | None, *,
         place = (*step.around, step.identifier)
         is_first = not any(progress.passes)  # a group that is run again is run as a whole
         if options.resumed and is_first and (result := options.resumed.result(step, place, context.facts)):
-            _share_logins(step, context)
+            recall(step, result, context)
             return Outcome(step, "succeeded", result)
         return summary.around(partial(attempts, step, progress), step, place)
 
@@ -176,17 +176,6 @@ def _skip(step: Step, reason: str, context: RunContext) -> None:
     """Report that *step* is not run, and why."""
     context.log.begin(context.notes)
     context.log(Decision(f"step {step.name or step.identifier}", "skipped", reason))
-
-
-def _share_logins(step: Step, context: RunContext) -> None:
-    """Let later steps use the logins of *step*, which an earlier run has done."""
-    dry = replace(context, dry=True, log=RunLog())  # its logins are those of the run
-    try:
-        with dry, ExitStack() as stack:
-            resolve_step(step, dry, stack=stack)
-    except BuildPushError as error:
-        name = step.name or step.identifier
-        context.log(Note(f"the step {name} is not run again, and later steps do not have its logins: {error}"))
 
 
 def _drop_result(outcome: Outcome, context: RunContext) -> None:
@@ -425,7 +414,8 @@ class _StepRun:
 
     def _write_receipts(self, order: ResolvedStep) -> None:
         if self.pushed and order.push:
-            delivery = Delivery(self.pushed, self.published.url if self.published else "")
+            url = self.published.url if self.published else ""
+            delivery = Delivery(self.pushed.references, manifest_json(self.pushed), url)
             for note in self.context.receipts.write(order.receipts, delivery):
                 self.log(Note(note))
 

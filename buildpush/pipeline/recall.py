@@ -1,0 +1,33 @@
+"""What a step that an earlier run has done, and that is not run again, leaves to the later ones."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import replace
+
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.events import Note
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.receipts import Delivery
+from buildpush.pipeline.resolve import resolve_step
+from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.runlog import RunLog
+from buildpush.settings.tree import Step
+
+
+def recall(step: Step, result: RunResult, context: RunContext) -> None:
+    """Let later steps use the logins of *step*, and let its files hold what it has pushed, as *result* has it."""
+    name = step.name or step.identifier
+    dry = replace(context, dry=True, log=RunLog())  # its logins are those of the run
+    try:
+        with dry, ExitStack() as stack:
+            order = resolve_step(step, dry, stack=stack)
+    except BuildPushError as error:
+        context.log(Note(f"the step {name} is not run again, and later steps do not have its logins: {error}"))
+        return
+    try:
+        if order.push and (delivery := Delivery.of_record(result.earlier or {})):
+            for note in context.receipts.write(order.receipts, delivery):
+                context.log(Note(note))
+    except BuildPushError as error:
+        context.log(Note(f"the step {name} is not run again, and its files do not have what it has pushed: {error}"))
