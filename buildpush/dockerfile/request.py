@@ -50,9 +50,11 @@ class BuildRequest:
         cache_from: where layers of earlier builds are looked for.
         cache_to: where layers are left for later builds.
         cache_repository: both at once, in a repository.
+        cache_hours: how old a layer may be that is used from there; 0 for the engine's own limit.
         caching: both at once, in a local directory.
         mirror: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from; empty for Docker Hub itself.
         squash: whether all that the Dockerfile adds becomes one layer.
+        ignore_paths: directories of the container that become no part of the image.
         optimize: whether cheaper snapshots of the file system are enough.
         container: what the engine's own container may do and use, if it starts one.
         archive: absolute path of the file that the image will be written to.
@@ -78,9 +80,11 @@ class BuildRequest:
     cache_from: tuple[CacheSpec, ...] = ()
     cache_to: tuple[CacheSpec, ...] = ()
     cache_repository: Repository | None = None
+    cache_hours: int = 0
     caching: bool = False
     mirror: str = ""
     squash: bool = False
+    ignore_paths: tuple[str, ...] = ()
     optimize: bool = False
     container: StepContainer = StepContainer()
     archive: Path | None = None

@@ -30,11 +30,6 @@ Pull = Callable[["Reference", "Platform"], "Image"]
 Fetch = Callable[[str, Path], int]
 
 
-def no_credential(_host: str) -> Credential | None:
-    """Return ``None``: there is no credential for any host."""
-    return None
-
-
 def offline(*_what: object) -> NoReturn:
     """Refuse to pull or fetch: there are no connections."""
     message = "this build has no connections"
@@ -62,7 +57,7 @@ class Tools:
 
     env: Mapping[str, str]
     place: Place
-    find: Find = no_credential
+    find: Find = lambda _host: None
     sink: Sink = ignore
     pull: Pull = offline
     fetch: Fetch = offline
@@ -103,6 +98,10 @@ class EngineRow:
         return cast("type[Engine]", getattr(import_module(f"{__name__}.{module}"), name))
 
 
+_OF_KANIKO: Final = (
+    *("cache_copy_layers", "cache_run_layers", "compressed_caching", "image_download_retry", "image_fs_extract_retry"),
+    *("skip_push_permission_check", "skip_unused_stages", "snapshot_mode", "use_new_run"),
+)
 _ROWS: Final = (
     EngineRow(
         "native",
@@ -118,8 +117,10 @@ _ROWS: Final = (
         "kaniko.kaniko:Kaniko",
         preferred_with="KUBERNETES_SERVICE_HOST",
         settings={
-            "kaniko_image": "the engine {engine} needs no image of kaniko",
+            **dict.fromkeys(_OF_KANIKO, "the engine {engine} works in its own way, and the image is the same"),
+            "ignore_var_run": "for the engine {engine}, /var/run is a directory as any other",
             "verbosity": "the engine {engine} prints what it always prints",
+            "kaniko_image": "the engine {engine} needs no image of kaniko",
         },
     ),
 )

@@ -137,9 +137,11 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
         cache_from=tuple(CacheSpec.parse(text).at(ctx.cwd) for text in settings.cache_from),
         cache_to=(CacheSpec.parse(settings.cache_to).at(ctx.cwd),) if settings.cache_to else (),
         cache_repository=cache_repository_of(settings, ctx),
+        cache_hours=settings.cache_ttl,
         caching=settings.caching,
         mirror=settings.mirror or "",
         squash=settings.squash,
+        ignore_paths=settings.ignore_paths,
         optimize=settings.optimize,
         container=_container(settings),
     )

@@ -37,7 +37,7 @@ _SOURCES: Final = ("source_image", "source_tar_path")
 FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
 _OF_BUILDS: Final = FOR_ENGINES | {
     *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),
-    *("load", "tar_format", "context_sub_path", "reproducible", "snapshot_mode", "enable_cache", "path_style"),
+    *("load", "tar_format", "context_sub_path", "reproducible", "enable_cache", "path_style"),
 }
 RECEIPTS: Final = (
     *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),

@@ -283,6 +283,20 @@ def _once(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
+def _not_negative(number: int) -> int:
+    if number < 0:
+        message = f"{number} is less than 0"
+        raise BadValueError(message, "write 0 or more")
+    return number
+
+
+def _rooted(text: str) -> str:
+    if not text.startswith("/"):
+        message = f"{text!r} does not begin at the root of the file system"
+        raise BadValueError(message, "write the whole path, such as /var/cache/apk")
+    return text
+
+
 def _some(values: tuple[str, ...]) -> tuple[str, ...]:
     if not values:
         message = "the list is empty"
@@ -316,6 +330,7 @@ Duration = Annotated[timedelta, _reading(duration_of, "write it as 10m, 1h 30m o
 ByteCount = Annotated[int, _reading(bytes_of, "write it as 500Mi, 2Gi or a number of bytes"), ValueKind("size")]
 Cores = Annotated[float, _reading(cores_of, "write it as 2, 0.5 or 400m"), ValueKind("cores")]
 WholeNumber = Annotated[int, ValueKind("number")]
+Count = Annotated[WholeNumber, Validator(_not_negative)]
 SecretText = Annotated[Secret | str, Validator(_secret, "instead"), ValueKind("secret")]
 CertificateText = Annotated[Secret | str, Validator(_certificate, "instead"), ValueKind("secret")]
 Structure = Annotated[Any, ValueKind("structure")]
@@ -353,6 +368,7 @@ CacheText = Annotated[Text, _valid_name(CacheSpec.parse)]
 Texts = tuple[Text, ...]
 ArgumentNames = Annotated[tuple[ArgumentName, ...], Validator(_once)]
 Caches = tuple[CacheText, ...]
+RootedPaths = Annotated[tuple[Annotated[Text, Validator(_rooted)], ...], Validator(_once)]
 HostAddresses = Annotated[tuple[HostAddress, ...], Validator(_once)]
 SshKeys = Annotated[tuple[SshKey, ...], Validator(_once)]
 BuildContexts = Mapping[

@@ -4,16 +4,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from buildpush.settings.declare import Variable, setting
-from buildpush.settings.image_settings import ImageSettings
+from buildpush.settings.kaniko_settings import KanikoSettings
 from buildpush.settings.kinds import FileText, RegistryText, SecretText, Switch, Text, Texts
 
-Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
 
-
-class PluginSettings(ImageSettings):
+class PluginSettings(KanikoSettings):
     """Settings that the plugins of Harness have under names of their own."""
 
     env_file: FileText | None = setting(
@@ -105,14 +101,6 @@ class PluginSettings(ImageSettings):
         honoured_by="engine",
         place="env",
     )
-    snapshot_mode: Literal["full", "redo"] | None = setting(
-        "How kaniko looks for changed files: `redo` is {setting}`optimize`, `full` is its opposite.",
-        "kaniko's third mode, `time`, overlooks files whose time does not change, so it is not used.",
-        group="Build",
-        example="redo",
-        honoured_by="run",
-        place="env",
-    )
     enable_cache: Switch | None = setting(
         "Whether layers are kept in a repository for later builds.",
         "It is {setting}`remote_cache_repo`, else the one called `cache` below {setting}`repo`. "
@@ -155,12 +143,4 @@ class PluginSettings(ImageSettings):
         place="env",
         adds_up=True,
         aliases=(Variable("PLUGIN_BUILDX_OPTIONS_SEMICOLON", ";"), Variable("PLUGIN_SECRET", option="--secret")),
-    )
-    verbosity: Verbosity | None = setting(
-        "How much kaniko prints.",
-        "It makes no difference to the image. What an engine prints is in its log in the state directory.",
-        group="Run",
-        example="debug",
-        honoured_by="run",
-        place="env",
     )

@@ -283,8 +283,6 @@ _BUILDX: Final = (
 
 _TRUST: Final = "trust is not configured by host here"
 _TRUST_HINT: Final = "name the authority's file by SSL_CERT_FILE; PLUGIN_INSECURE is for the registry of the push"
-_SNAPSHOTS: Final = "which files of a container belong into a layer is not chosen here"
-_KANIKO_WORK: Final = "it is about how kaniko works, and the image is the same"
 _LAYERS: Final = "which layers are kept in a cache is the engine's own choice, and the image is the same"
 _RETRIES: Final = "what fails on the way is tried again by itself, with growing pauses"
 
@@ -292,15 +290,15 @@ _KANIKO: Final = (
     *_sets("snapshot_mode", SNAPSHOT_MODE="k"),
     *_sets("enable_cache", ENABLE_CACHE="k"),
     *_sets("remote_cache_repo", CACHE_REPO="k"),
-    *_refused(
-        "layers of a cache do not expire here",
-        "build without it once: PLUGIN_NO_CACHE, or name another PLUGIN_CACHE_REPO",
-        "0",
-        CACHE_TTL="k",
-    ),
+    *_sets("cache_ttl", CACHE_TTL="k"),
     *_noted("the plugin does not act on it either; base images come from their registry", CACHE_DIR="k"),
-    *_noted(_LAYERS, CACHE_COPY_LAYERS="k", CACHE_RUN_LAYERS="k"),
-    *_noted(_KANIKO_WORK, COMPRESSED_CACHING="k", USE_NEW_RUN="k", SKIP_UNUSED_STAGES="k", CLEANUP="k", FORCE="k"),
+    *_sets("cache_copy_layers", CACHE_COPY_LAYERS="k"),
+    *_sets("cache_run_layers", CACHE_RUN_LAYERS="k"),
+    *_sets("compressed_caching", COMPRESSED_CACHING="k"),
+    *_sets("use_new_run", USE_NEW_RUN="k"),
+    *_sets("skip_unused_stages", SKIP_UNUSED_STAGES="k"),
+    *_noted("the container that kaniko builds in is removed with all that is in it", CLEANUP="k"),
+    *_noted("kaniko always builds in a container here", FORCE="k"),
     *_refused(
         "a mirror replaces Docker Hub, without a fallback to it",
         "name a mirror that has all base images, or leave out the mirror",
@@ -321,19 +319,14 @@ _KANIKO: Final = (
         "log in by user and password or token",
         REGISTRY_CLIENT_CERT="k",
     ),
-    *_noted(_RETRIES, PUSH_RETRY="k", IMAGE_DOWNLOAD_RETRY="k", IMAGE_FS_EXTRACT_RETRY="k"),
-    *_noted("permissions are checked before each build, without pushing anything", SKIP_PUSH_PERMISSION_CHECK="k"),
+    *_noted(_RETRIES, PUSH_RETRY="k"),
+    *_sets("image_download_retry", IMAGE_DOWNLOAD_RETRY="k"),
+    *_sets("image_fs_extract_retry", IMAGE_FS_EXTRACT_RETRY="k"),
+    *_sets("skip_push_permission_check", SKIP_PUSH_PERMISSION_CHECK="k"),
     *_sets("squash", SINGLE_SNAPSHOT="k"),
     *_sets("reproducible", REPRODUCIBLE="k"),
-    *_refused(
-        _SNAPSHOTS, "remove it in the same RUN, or copy what is wanted into a last stage", "true", IGNORE_VAR_RUN="k"
-    ),
-    *_refused(
-        _SNAPSHOTS,
-        "remove the path in the same RUN, or copy what is wanted into a last stage",
-        IGNORE_PATH="k",
-        IGNORE_PATHS="k",
-    ),
+    *_sets("ignore_var_run", IGNORE_VAR_RUN="k"),
+    *_sets("ignore_paths", IGNORE_PATH="k", IGNORE_PATHS="k"),
     *_sets("context_sub_path", CONTEXT_SUB_PATH="k"),
     *_sets("verbosity", VERBOSITY="k"),
     *_noted("the lines of kaniko are shown and kept in a form of our own", LOG_FORMAT="k", LOG_TIMESTAMP="k"),

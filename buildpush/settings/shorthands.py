@@ -9,9 +9,12 @@ from pathlib import PurePath
 from buildpush.credentials.pairing import registry_host
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.images.references import names_host
+from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
 
+# What is about layers in a repository.
+_OF_LAYERS = frozenset({"cache_copy_layers", "cache_run_layers", "cache_ttl", "skip_push_permission_check"})
 _STYLE = "use_path_style"
 
 
@@ -21,7 +24,7 @@ def without_shorthands(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndP
     Raises:
         SettingsError: one cannot be replaced.
     """
-    for become in (_repository, _context, _snapshots, _cache_repository, _path_style):
+    for become in (_repository, _context, _snapshots, _cache_repository, _layers, _path_style):
         settings = become(settings, ctx)
     return settings
 
@@ -36,6 +39,9 @@ def shorthand_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str
         yield f"{ctx.who('reproducible')}: reproducible has no effect: SOURCE_DATE_EPOCH says the time"
     if settings.snapshot_mode and "optimize" in ctx.written:
         yield f"{ctx.who('optimize')}: optimize has no effect: snapshot_mode says how kaniko looks for changed files"
+    for name in _OF_LAYERS & explicitly_set(settings):
+        if not _keeps_layers(settings):
+            yield f"{ctx.who(name)}: {name} has no effect: no layers are kept in a repository"
     if settings.enable_cache is False and "remote_cache_repo" in ctx.written:
         yield f"{ctx.who('remote_cache_repo')}: remote_cache_repo has no effect: enable_cache is off"
 
@@ -65,7 +71,7 @@ def _context(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
 
 
 def _snapshots(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
-    return settings.changed(optimize=settings.snapshot_mode == "redo") if settings.snapshot_mode else settings
+    return settings.changed(optimize=False) if settings.snapshot_mode else settings
 
 
 def _cache_repository(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
@@ -77,6 +83,16 @@ def _cache_repository(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPu
         message = "enable_cache keeps layers below repo, which is not given"
         raise ctx.fail(message, "enable_cache", "set repo, or name another repository by remote_cache_repo")
     return settings.changed(remote_cache_repo=f"{settings.repo}/cache")
+
+
+def _layers(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
+    if _keeps_layers(settings):
+        return settings
+    return settings.changed(**{name: setting_named(BuildAndPush, name).default for name in _OF_LAYERS})
+
+
+def _keeps_layers(settings: BuildAndPush) -> bool:
+    return bool(settings.remote_cache_repo if settings.enable_cache is None else settings.enable_cache)
 
 
 def _path_style(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:

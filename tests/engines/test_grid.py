@@ -286,6 +286,8 @@ CASES = {
     "resources": Case(command="--memory"),
     "run_as_user": Case(command="--user"),
     "privileged": Case(command="--privileged"),
+    "cache_ttl": Case(command="--cache-ttl"),
+    "ignore_paths": Case(command="--ignore-path"),
 }
 
 
@@ -350,7 +352,8 @@ def test_what_an_engine_cannot_honour_is_refused_with_those_that_can(directory, 
     (directory.root.parent / "assets").mkdir()
     directory.write("secrets/npmrc", "x")
     env = {"PIP_TOKEN": "x", "SSH_KEY": "x", "HOME": str(directory.root)}
-    order = {"repo": "a.test/b/c", "engine": engine, setting: example(setting)}
+    beside = {"remote_cache_repo": "a.test/b/cache"} if setting == "cache_ttl" else {}
+    order = {"repo": "a.test/b/c", "engine": engine, setting: example(setting), **beside}
     with pytest.raises(UnsupportedError) as caught:
         buildpush.build(cwd=directory.root, env=env, **order)
     able = [name for name, other in CLASSES.items() if setting in other.flags]

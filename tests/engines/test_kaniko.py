@@ -12,8 +12,9 @@ import buildpush
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import StepContainer
 from buildpush.engines import Tools
-from buildpush.engines.choice import HINTS
-from buildpush.engines.kaniko.kaniko import Kaniko
+from buildpush.engines.choice import HINTS, refuse_unsupported_settings
+from buildpush.engines.kaniko.kaniko import OWN, Kaniko
+from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildError, DockerfileError, EngineMissingError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Log, Note
 from buildpush.foundation.secrets import Secret
@@ -25,8 +26,8 @@ from buildpush.transfer.docker_archive import write_docker_archive
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
 
 
-def kaniko(place, image=IMAGE, env=None, **more):
-    return Kaniko(Tools(env or {}, place, settings={"kaniko_image": image}, **more))
+def kaniko(place, image=IMAGE, env=None, own=None, **more):
+    return Kaniko(Tools(env or {}, place, settings={"kaniko_image": image, **(own or {})}, **more))
 
 
 FAILS = Ran(1, '{"level":"info","msg":"RUN x"}\nof the command\n{"level":"fatal","msg":"exit status 1","time":"t"}\n')
@@ -40,10 +41,10 @@ def program_answers(ran: Ran) -> Recorded:
 def told(directory):
     """Return the function that asks for a build that fails, and gives the call that started the container."""
 
-    def told(text="FROM scratch\n", find=lambda _host: None, env=None, **changes):
+    def told(text="FROM scratch\n", find=lambda _host: None, env=None, own=None, **changes):
         directory.dockerfile(text)
         place = program_answers(FAILS)
-        engine = kaniko(place, env={"HOME": "/h", **(env or {})}, find=find, sink=directory.events.append)
+        engine = kaniko(place, env={"HOME": "/h", **(env or {})}, own=own, find=find, sink=directory.events.append)
         with pytest.raises(BuildError, match="exit status 1"), engine.build(directory.request(**changes)):
             pass
         return next(call for call in place.calls if "run" in call.argv)
@@ -86,6 +87,11 @@ ANOTHER = {
     "resources": ({"container": StepContainer(memory=500, cores=0.4)}, "--memory 500 --cpus 0.4"),
     "run_as_user": ({"container": StepContainer(user=0)}, "--user 0"),
     "optimize": ({"optimize": True}, "--snapshot-mode=redo"),
+    "ignore_paths": ({"ignore_paths": ("/a", "/b")}, "--ignore-path /a --ignore-path /b"),
+    "cache_ttl": (
+        {"cache_repository": Repository("r.test", "layers"), "cache_hours": 6},
+        "--cache-repo r.test/layers --cache-ttl=6h",
+    ),
     "squash": ({"squash": True}, "--single-snapshot"),
     "target": ({"target": "s"}, "--target s"),
     "mirror": ({"mirror": "r.test/hub"}, "--registry-mirror r.test/hub --skip-default-registry-fallback"),
@@ -99,6 +105,40 @@ def test_every_setting_that_kaniko_spells_is_told_to_it(told, setting):
     text = "FROM scratch AS s\n"
     assert words in " ".join(told(text, **changes).argv)
     assert words not in " ".join(told(text).argv)
+
+
+ALONE = {
+    "snapshot_mode": ("time", "--snapshot-mode=time"),
+    "use_new_run": (True, "--use-new-run=true"),
+    "skip_unused_stages": (False, "--skip-unused-stages=false"),
+    "ignore_var_run": (False, "--ignore-var-run=false"),
+    "cache_copy_layers": (True, "--cache-copy-layers=true"),
+    "cache_run_layers": (False, "--cache-run-layers=false"),
+    "compressed_caching": (False, "--compressed-caching=false"),
+    "image_download_retry": (3, "--image-download-retry=3"),
+    "image_fs_extract_retry": (2, "--image-fs-extract-retry=2"),
+    "skip_push_permission_check": (True, "--skip-push-permission-check=true"),
+    "verbosity": ("debug", "--verbosity=debug"),
+}
+
+
+@pytest.mark.parametrize("setting", ALONE)
+def test_a_setting_of_kaniko_alone_is_its_flag(told, setting):
+    value, flag = ALONE[setting]
+    assert flag in told(own={setting: value}).argv
+    assert flag not in told(own={setting: None}).argv
+
+
+def test_no_setting_of_kaniko_alone_is_left_out():
+    assert ALONE.keys() == set(OWN)
+
+
+@pytest.mark.parametrize("setting", ALONE)
+def test_another_engine_says_what_it_does_without_a_setting_of_kaniko(setting):
+    events = []
+    refuse_unsupported_settings(Native(Tools({}, Recorded())), {setting}, events.append)
+    assert [event.text.partition(": ")[2] for event in events] == [f"{setting} is for the engine kaniko"]
+    assert "engine native" in events[0].text
 
 
 def test_arguments_of_the_platform_are_told_unless_the_user_gives_them(told):

@@ -50,6 +50,10 @@ BESIDE = {
     "context_sub_path": {"dockerfile": "Dockerfile"},
     "expand_repo": {"repo": "docker-local/a", "registry": "127.0.0.1:1", "username": "usual", "password": "env:TOKEN"},
     "path_style": {"cache_to": "type=s3,bucket=layers,region=here"},
+    **{
+        name: {"remote_cache_repo": "127.0.0.1:1/docker-local/cache"}
+        for name in ("cache_copy_layers", "cache_run_layers", "skip_push_permission_check")
+    },
     "auto_tag_suffix": {"auto_tag": "true"},
     "expand_tag": {"tags": ["1.4.2"]},
     "label_schema": {"auto_label": "true"},

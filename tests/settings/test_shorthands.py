@@ -77,7 +77,13 @@ BECOMES = {
     "REPRODUCIBLE": ({"PLUGIN_REPRODUCIBLE": "true"}, lambda order: order.request.created == 0),
     "SQUASH": ({"PLUGIN_SQUASH": "true"}, lambda order: order.request.squash and "squash" in order.for_engines),
     "SINGLE_SNAPSHOT": ({"PLUGIN_SINGLE_SNAPSHOT": "true"}, lambda order: order.request.squash),
-    "SNAPSHOT_MODE redo": ({"PLUGIN_SNAPSHOT_MODE": "redo"}, lambda order: order.request.optimize),
+    **{
+        f"SNAPSHOT_MODE {mode}": (
+            {"PLUGIN_SNAPSHOT_MODE": mode},
+            lambda order, mode=mode: order.own_settings["snapshot_mode"] == mode,
+        )
+        for mode in ("redo", "time")
+    },
     "SNAPSHOT_MODE full": (
         {"PLUGIN_SNAPSHOT_MODE": "full", "PLUGIN_OPTIMIZE": "true"},
         lambda order: not order.request.optimize,
@@ -132,6 +138,32 @@ BECOMES = {
         {"PLUGIN_SSH_AGENT_KEY": "file:Dockerfile"},
         lambda order: order.request.ssh_key.reveal() == "FROM scratch\n" and "ssh_agent_key" in order.for_engines,
     ),
+    "CACHE_TTL": (
+        {"PLUGIN_CACHE_TTL": "6", "PLUGIN_ENABLE_CACHE": "true"},
+        lambda order: order.request.cache_hours == 6 and "cache_ttl" in order.for_engines,
+    ),
+    "CACHE_TTL without a cache": ({"PLUGIN_CACHE_TTL": "6"}, lambda order: "cache_ttl" not in order.for_engines),
+    "IGNORE_PATH and IGNORE_PATHS": (
+        {"PLUGIN_IGNORE_PATH": "/a", "PLUGIN_IGNORE_PATHS": "/b,/c"},
+        lambda order: sorted(order.request.ignore_paths) == ["/a", "/b", "/c"],
+    ),
+    **{
+        f"{name}={text}": (
+            {f"PLUGIN_{name}": text, "PLUGIN_ENABLE_CACHE": "true"},
+            lambda order, name=name, value=value: order.own_settings[name.lower()] == value,
+        )
+        for name, text, value in (
+            ("CACHE_COPY_LAYERS", "true", True),
+            ("CACHE_RUN_LAYERS", "false", False),
+            ("COMPRESSED_CACHING", "false", False),
+            ("IGNORE_VAR_RUN", "false", False),
+            ("IMAGE_DOWNLOAD_RETRY", "3", 3),
+            ("IMAGE_FS_EXTRACT_RETRY", "2", 2),
+            ("SKIP_PUSH_PERMISSION_CHECK", "true", True),
+            ("SKIP_UNUSED_STAGES", "true", True),
+            ("USE_NEW_RUN", "true", True),
+        )
+    },
     "VERBOSITY": ({"PLUGIN_VERBOSITY": "debug"}, lambda order: order.own_settings["verbosity"] == "debug"),
 }
 
@@ -168,6 +200,11 @@ def test_the_time_of_the_environment_comes_before_the_beginning_of_1970(director
         ({"PLUGIN_EXPAND_REPO": "true", "PLUGIN_REGISTRY": "h.test"}, "expand_repo has no effect: repo names its host"),
         ({"PLUGIN_PATH_STYLE": "true"}, "path_style has no effect: neither cache_from nor cache_to"),
         ({"PLUGIN_SNAPSHOT_MODE": "full", "PLUGIN_OPTIMIZE": "true"}, "optimize has no effect: snapshot_mode"),
+        ({"PLUGIN_CACHE_TTL": "6"}, "cache_ttl has no effect: no layers are kept in a repository"),
+        (
+            {"PLUGIN_CACHE_COPY_LAYERS": "true", "PLUGIN_ENABLE_CACHE": "false"},
+            "cache_copy_layers has no effect",
+        ),
         ({"PLUGIN_ENABLE_CACHE": "no", "PLUGIN_CACHE_REPO": "h.test/c"}, "remote_cache_repo has no effect: enable_cac"),
     ],
 )
@@ -175,15 +212,25 @@ def test_what_becomes_nothing_is_noted(directory, variables, note):
     assert any(note in one for one in order_of(in_file, {**REPO, **variables}, directory).notes)
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("CACHE_TTL", "-1", "-1 is less than 0"),
+        ("IMAGE_DOWNLOAD_RETRY", "often", "not a whole number"),
+        ("IGNORE_PATHS", "var/cache", "does not begin at the root"),
+        ("SNAPSHOT_MODE", "fast", "not one of full, redo, time"),
+        ("USE_NEW_RUN", "perhaps", "neither true nor false"),
+    ],
+)
+def test_a_value_that_kaniko_could_not_use_is_refused(directory, name, text, message):
+    with pytest.raises(SettingsError, match=message):
+        order_of(in_environment, {**REPO, f"PLUGIN_{name}": text}, directory)
+
+
 @pytest.mark.parametrize("path", ["../other", "/etc", "a/../../b"])
 def test_a_directory_in_the_context_lies_in_it(directory, path):
     with pytest.raises(SettingsError, match="leads out of the context"):
         order_of(in_file, {**REPO, "PLUGIN_CONTEXT_SUB_PATH": path}, directory)
-
-
-def test_a_way_to_look_for_files_that_overlooks_some_is_refused(directory):
-    with pytest.raises(SettingsError, match="'time' is not one of full, redo"):
-        order_of(in_file, {**REPO, "PLUGIN_SNAPSHOT_MODE": "time"}, directory)
 
 
 def test_a_key_in_the_environment_is_the_key_itself(directory):

@@ -25,7 +25,7 @@ from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.dockerfile.stages import needed_for
-from buildpush.engines import Tools
+from buildpush.engines import ENGINES, Tools
 from buildpush.engines.bases import base_credentials, caches, platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.kaniko import executor
@@ -62,6 +62,8 @@ _DOCKER_FLAGS: Final = (
     "FF_KANIKO_RUN_HONOR_GROUP",
     "FF_KANIKO_UNTAR_SKIP_ROOT",
 )
+# The settings that are called as its flags, and that no other engine has.
+OWN: Final = tuple(sorted(ENGINES["kaniko"].settings.keys() - {"kaniko_image"}))
 _DEFAULTS: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
 _IGNORED_FLAGS: Final = MappingProxyType(
     {
@@ -92,7 +94,9 @@ class Kaniko:
             "pull_image": "itself",
             "optimize": "--snapshot-mode=redo",
             "squash": "--single-snapshot",
+            "ignore_paths": "--ignore-path",
             "remote_cache_repo": "--cache-repo",
+            "cache_ttl": "--cache-ttl",
             "mirror": "--registry-mirror, --skip-default-registry-fallback",
             "base_image_connector_refs": "config.json, private",
             "run_as_user": "--user",
@@ -234,21 +238,26 @@ class _KanikoBuild:
             yield from ("--target", request.target)
         if request.cache_repository:
             yield from ("--cache=true", "--cache-repo", str(request.cache_repository))
+            if request.cache_hours:
+                yield f"--cache-ttl={request.cache_hours}h"
         if request.mirror:
             yield from ("--registry-mirror", request.mirror, "--skip-default-registry-fallback")
+        for path in request.ignore_paths:
+            yield from ("--ignore-path", path)
         yield from self._switches()
         for host in sorted(filter(is_loopback, self._hosts)):
             yield from ("--insecure-registry", host)
 
     def _switches(self) -> Iterator[str]:
-        verbosity = self.tools.settings.get("verbosity")
         switches = {
             "--snapshot-mode=redo": self.request.optimize,
             "--single-snapshot": self.request.squash,
             "--reproducible": self.request.created is not None,
-            f"--verbosity={verbosity}": verbosity,
         }
-        return (flag for flag, is_on in switches.items() if is_on)
+        yield from (flag for flag, is_on in switches.items() if is_on)
+        for name in OWN:
+            if (value := self.tools.settings.get(name)) is not None:
+                yield f"--{name.replace('_', '-')}={str(value).lower()}"
 
     def _private(self) -> Iterator[tuple[str, FileContent]]:
         if self.credentials:

@@ -1,0 +1,122 @@
+"""The settings that kaniko alone acts on, under the names of its plugin; a table, not logic."""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+from typing import Literal
+
+from buildpush.settings.declare import setting
+from buildpush.settings.image_settings import ImageSettings
+from buildpush.settings.kinds import Count, RootedPaths, Switch
+
+Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
+
+
+class KanikoSettings(ImageSettings):
+    """How kaniko works."""
+
+    snapshot_mode: Literal["full", "redo", "time"] | None = setting(
+        "How kaniko looks for changed files: `redo` is {setting}`optimize`, `full` is its opposite.",
+        "With `time` kaniko overlooks files whose time does not change. Other engines find all that change.",
+        group="Build",
+        example="redo",
+        honoured_by="run",
+        place="env",
+    )
+    use_new_run: Switch | None = setting(
+        "Whether kaniko finds what RUN changes by its newer way, without a snapshot of the file system.",
+        "kaniko calls it experimental.",
+        group="Build",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    skip_unused_stages: Switch | None = setting(
+        "Whether kaniko builds only the stages that {setting}`target` needs.",
+        "Other engines always do; without it, the version of kaniko decides.",
+        group="Build",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    ignore_paths: RootedPaths = setting(
+        "Files and directories of kaniko's container that become no part of the image.",
+        "Other engines leave out nothing of what a Dockerfile makes.",
+        default=(),
+        group="Build",
+        example=("/var/cache/apk",),
+        honoured_by="engine",
+        place="env",
+        adds_up=True,
+        aliases=("PLUGIN_IGNORE_PATH",),
+    )
+    ignore_var_run: Switch | None = setting(
+        "Whether kaniko leaves `/var/run` out of the image, as it does by itself.",
+        "For other engines it is a directory as any other.",
+        group="Build",
+        example=False,
+        honoured_by="run",
+        place="env",
+    )
+    cache_ttl: Count = setting(
+        "Hours after which kaniko does not use a layer of {setting}`remote_cache_repo` any more.",
+        "With 0, two weeks. Layers in the caches of other engines do not expire.",
+        default=0,
+        group="Cache",
+        example=6,
+        honoured_by="engine",
+        place="env",
+    )
+    cache_copy_layers: Switch | None = setting(
+        "Whether kaniko also keeps what COPY makes in {setting}`remote_cache_repo`.",
+        group="Cache",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    cache_run_layers: Switch | None = setting(
+        "Whether kaniko keeps what RUN makes in {setting}`remote_cache_repo`, as it does by itself.",
+        group="Cache",
+        example=False,
+        honoured_by="run",
+        place="env",
+    )
+    compressed_caching: Switch | None = setting(
+        "Whether kaniko compresses layers before it keeps them, as it does by itself.",
+        "With `false` it needs less memory, and more time.",
+        group="Cache",
+        example=False,
+        honoured_by="run",
+        place="env",
+    )
+    image_download_retry: Count | None = setting(
+        "How often kaniko tries again to download a base image.",
+        group="Build",
+        example=3,
+        honoured_by="run",
+        place="env",
+    )
+    image_fs_extract_retry: Count | None = setting(
+        "How often kaniko tries again to unpack a base image.",
+        group="Build",
+        example=3,
+        honoured_by="run",
+        place="env",
+    )
+    skip_push_permission_check: Switch | None = setting(
+        "Whether kaniko does not try, before it builds, to push to {setting}`remote_cache_repo`.",
+        "The right to push the image is asked for all the same: that writes nothing.",
+        group="Cache",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
+    verbosity: Verbosity | None = setting(
+        "How much kaniko prints.",
+        "It makes no difference to the image. What an engine prints is in its log in the state directory.",
+        group="Run",
+        example="debug",
+        honoured_by="run",
+        place="env",
+    )
