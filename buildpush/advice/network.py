@@ -22,8 +22,8 @@ NETWORK: Final = (
         "or a proxy replaces it with its own",
         fix="trust the authority: docker has it below /etc/docker/certs.d/HOST, the plugins by HARNESS_CA_PATH, kaniko "
         "by PLUGIN_REGISTRY_CERTIFICATE=HOST=PATH, a buildx builder in the ca entry of its own configuration, and "
-        "buildpush itself by SSL_CERT_FILE; to skip the check, kaniko has PLUGIN_SKIP_TLS_VERIFY and, for base "
-        "images, PLUGIN_SKIP_TLS_VERIFY_PULL",
+        "buildpush itself by SSL_CERT_FILE; to skip the check, set PLUGIN_INSECURE for the registry of the push, and "
+        "PLUGIN_INSECURE_REGISTRY for the host of base images",
         type="Connectivity",
     ),
     Advice(
@@ -33,8 +33,8 @@ NETWORK: Final = (
         examples=('Get "https://localhost:5000/v2/": http: server gave HTTP response to HTTPS client',),
         marks=("server gave http response to https client",),
         cause="the registry has no TLS, and the program insists on it unless told otherwise",
-        fix="set PLUGIN_INSECURE, which is for the push alone; kaniko has PLUGIN_INSECURE_PULL and "
-        "PLUGIN_INSECURE_REGISTRY for base images; Docker's daemon has insecure-registries",
+        fix="set PLUGIN_INSECURE for the registry of the push, and PLUGIN_INSECURE_REGISTRY for that of base images, "
+        "which counts with native, buildah and kaniko; Docker's daemon has insecure-registries",
         type="Connectivity",
     ),
     Advice(

@@ -122,9 +122,7 @@ def _refuse_several(text: str, words: list[str]) -> None:
     """Refuse what would be taken for one cache with an odd value."""
     if ";type=" in text.replace(" ", "") or (len(words) > 1 and not any("=" in word for word in words)):
         message = f"{text!r} names several caches, and this is the place of one"
-        raise BadNameError(
-            message, hint="several are read from, each an entry of its own or with ; between them; one is written"
-        )
+        raise BadNameError(message, hint="write each as an entry of its own")
 
 
 def _pair(word: str, text: str) -> tuple[str, str]:

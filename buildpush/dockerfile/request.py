@@ -52,7 +52,9 @@ class BuildRequest:
         cache_repository: both at once, in a repository.
         cache_hours: how old a layer may be that is used from there; 0 for the engine's own limit.
         caching: both at once, in a local directory.
-        mirror: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from; empty for Docker Hub itself.
+        mirrors: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from, the first that has one;
+            empty for Docker Hub itself, which may also be the last of them.
+        insecure: hosts, with or without a port, that may show any certificate, or speak no TLS.
         squash: whether all that the Dockerfile adds becomes one layer.
         ignore_paths: directories of the container that become no part of the image.
         optimize: whether cheaper snapshots of the file system are enough.
@@ -82,7 +84,8 @@ class BuildRequest:
     cache_repository: Repository | None = None
     cache_hours: int = 0
     caching: bool = False
-    mirror: str = ""
+    mirrors: tuple[str, ...] = ()
+    insecure: frozenset[str] = frozenset()
     squash: bool = False
     ignore_paths: tuple[str, ...] = ()
     optimize: bool = False

@@ -56,8 +56,19 @@ def unknown_bases_note(request: BuildRequest) -> str:
 
 
 def pulled_images(request: BuildRequest) -> tuple[Reference, ...]:
-    """Return the base images as they are pulled: those of Docker Hub from its mirror, if there is one."""
-    return tuple(mirrored(base, request.mirror) for base in bases(request))
+    """Return the base images as they are pulled: those of Docker Hub from its mirrors, if there are any."""
+    return tuple(place for base in bases(request) for place in mirrored(base, request.mirrors))
+
+
+def insecure_hosts(request: BuildRequest) -> tuple[str, ...]:
+    """Return the hosts that the build asks, of which *request* says that they may show any certificate.
+
+    Where only the engine can read the Dockerfile, these are all of which it says so.
+    """
+    if _bases_or_none(request) is None:
+        return tuple(sorted(request.insecure))
+    asked = {image.repository.host for image in pulled_images(request)} | {cache.host for cache in caches(request)}
+    return tuple(sorted(host for host in asked if request.insecure & {host.lower(), host.lower().rpartition(":")[0]}))
 
 
 def platforms_of(request: BuildRequest) -> tuple[tuple[int, Platform | None], ...]:

@@ -24,7 +24,7 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import HEREDOCS, RUN_INTO_VOLUMES
 from buildpush.engines import Tools, registries
-from buildpush.engines.bases import base_credentials, bases, platforms_of, pulled_images
+from buildpush.engines.bases import base_credentials, bases, insecure_hosts, platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
@@ -69,6 +69,7 @@ class Buildah:
             "squash": "--squash",
             "pull_image": "itself",
             "mirror": "registries.conf, private",
+            "insecure_registry": "registries.conf, private",
             "base_image_connector_refs": "--authfile, private",
         }
     )
@@ -144,7 +145,8 @@ class _BuildahBuild:
     @cached_property
     def _settings(self) -> dict[str, FileContent]:
         names = tuple(base.repository for base in bases(self.request))
-        return registries.registry_files(names, self.tools.env, self.request.mirror)
+        insecure = insecure_hosts(self.request)
+        return registries.registry_files(names, self.tools.env, self.request.mirrors, insecure)
 
     @property
     def _storage(self) -> tuple[str, ...]:

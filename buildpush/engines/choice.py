@@ -9,14 +9,19 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import advise
 from buildpush.dockerfile.stages import StageOrderError, check_order
 from buildpush.engines import AUTO, ENGINES, OWN_SETTINGS
-from buildpush.engines.bases import unknown_bases_note
+from buildpush.engines.bases import insecure_hosts, unknown_bases_note
 from buildpush.engines.refusal import refusal_of, refuse_unsupported, require_here
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
 from buildpush.foundation.events import Decision, Note, Sink
+from buildpush.http.urls import is_loopback
 
 # Settings that change how an engine works but not its result; without them the image is the same.
 _OF_CONTAINERS = frozenset({"resources", "run_as_user", "privileged"})
+_NOT_TRUSTED = (
+    "the engine {engine} does not learn from us that {host} may speak no TLS: name the host in insecure-registries of "
+    "/etc/docker/daemon.json, or in buildkitd.toml where BuildKit is a builder of its own; or use engine: buildah"
+)
 HINTS = frozenset({"optimize"}) | _OF_CONTAINERS
 
 
@@ -74,6 +79,9 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
         sink(Note(str(trap)))
     if note := unknown_bases_note(request):
         sink(Note(note))
+    for host in insecure_hosts(request):
+        if not is_loopback(host) and "insecure_registry" not in engine.flags:
+            sink(Note(_NOT_TRUSTED.format(engine=engine.name, host=host)))
     if advice.refused:
         message = f"the Dockerfile asks to be refused for {', '.join(advice.refused)}"
         hint = "fix it, or remove error=true from its check directive"

@@ -5,6 +5,7 @@ Source: OCI distribution-spec 1.1 ("Pulling manifests"), and distribution/refere
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from buildpush.foundation.errors import BadNameError
@@ -206,14 +207,14 @@ def _check_part(part: str, path: str) -> None:
     raise BadNameError(message, hint=hint, setting="repo")
 
 
-def mirrored(reference: Reference, mirror: str) -> Reference:
-    """Return where *reference* is pulled from when *mirror*, ``HOST`` or ``HOST/PATH``, replaces Docker Hub.
+def mirrored(reference: Reference, mirrors: Iterable[str]) -> tuple[Reference, ...]:
+    """Return from where *reference* is pulled when *mirrors*, ``HOST`` or ``HOST/PATH``, replace Docker Hub, in order.
 
     Raises:
-        BadNameError: *mirror* breaks the grammar.
+        BadNameError: one of *mirrors* breaks the grammar.
     """
-    repository = reference.repository
-    if not mirror or repository.host != DOCKER_HUB:
-        return reference
-    host, _, path = mirror.partition("/")
-    return replace(reference, repository=Repository(host, f"{path}/{repository.path}".lstrip("/")))
+    path = reference.repository.path
+    if reference.repository.host != DOCKER_HUB:
+        return (reference,)
+    places = [(host, f"{part}/{path}".lstrip("/")) for host, _, part in (mirror.partition("/") for mirror in mirrors)]
+    return tuple(replace(reference, repository=Repository(*place)) for place in places) or (reference,)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import field, replace
 from datetime import UTC, datetime, timedelta
@@ -76,9 +76,13 @@ class Hosts:
     registry: Registry
     clients: Clients
 
-    def note_never_trusted(self, sink: Sink) -> None:
-        """Report to *sink* which hosts were declared insecure without effect: their names may be misspelled."""
-        for host in self.http.never_trusted:
+    def note_never_trusted(self, sink: Sink, asked: Collection[str] = ()) -> None:
+        """Report to *sink* which hosts were declared insecure without effect: their names may be misspelled.
+
+        Those that an engine has *asked* are none of them.
+        """
+        met = {name.lower() for host in asked for name in (host, host.rpartition(":")[0])}
+        for host in sorted({*self.http.never_trusted} - met):
             sink(Note(f"insecure has no effect on {host}: no request went there"))
 
     @contextmanager

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildpush.engines import choice
+from buildpush.engines.bases import insecure_hosts
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import BuildInfoError, BuildPushError, SettingsError, StrictError
 from buildpush.foundation.events import Decision, Note
@@ -226,7 +227,7 @@ class _StepRun:
             hosts = self.context.hosts_of(order)
             with hosts.interruptible():
                 self._carry_out(order, output, hosts)
-            hosts.note_never_trusted(self.log)
+            hosts.note_never_trusted(self.log, insecure_hosts(order.request) if order.request else ())
 
     def _carry_out(self, order: ResolvedStep, output: Output | None, hosts: Hosts) -> None:
         engine = self._choose_engine(order, hosts)

@@ -62,6 +62,8 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     insecure = frozenset({registry_host(settings.insecure_registry)} if settings.insecure_registry else ())
     if repository.host in insecure:
         settings = settings.changed(insecure=True)
+    insecure |= {repository.host} if settings.insecure else frozenset()
+    plain_http = frozenset(entry.host for entry in connectors_of(settings, ctx) if entry.plain_http)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
     references = tuple(repository.tagged(tag) for tag in tags_of(settings, ctx)) if named else ()
     given = push_credential(settings, repository, connector, ctx) if settings.push else {}
@@ -71,7 +73,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     source, notes = flows.existing_image(settings, references, ctx.cwd, ctx.fail)
     tar = flows.archive_path(settings, ctx.cwd, ctx.fail)
     layout = flows.layout_path(settings, ctx.cwd, ctx.fail)
-    request = replace(_request(settings, references, ctx), archive=tar) if source is None else None
+    request = None if source else replace(_request(settings, references, insecure | plain_http, ctx), archive=tar)
     _refuse_readable(settings, ctx)
     return ResolvedStep(
         settings=settings,
@@ -92,8 +94,8 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         media_types=settings.media_types,
         nondistributable=settings.allow_nondistributable_artifacts,
         platforms=_platforms(settings),
-        plain_http=frozenset(entry.host for entry in connectors_of(settings, ctx) if entry.plain_http),
-        insecure=frozenset({repository.host} if settings.insecure else ()) | insecure,
+        plain_http=plain_http,
+        insecure=insecure,
         sources=sources_of(credentials.get(repository.host), artifactory, build),
         fetch_limit=settings.fetch_limit,
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
@@ -114,7 +116,9 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     )
 
 
-def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: ResolveContext) -> BuildRequest:
+def _request(
+    settings: BuildAndPush, references: tuple[Reference, ...], insecure: frozenset[str], ctx: ResolveContext
+) -> BuildRequest:
     context = _context(settings, ctx)
     return BuildRequest(
         context=context,
@@ -135,11 +139,12 @@ def _request(settings: BuildAndPush, references: tuple[Reference, ...], ctx: Res
         ssh_key=_ssh_key(settings, ctx),
         proxies=proxies_of(ctx.env, settings.build_args),
         cache_from=tuple(CacheSpec.parse(text).at(ctx.cwd) for text in settings.cache_from),
-        cache_to=(CacheSpec.parse(settings.cache_to).at(ctx.cwd),) if settings.cache_to else (),
+        cache_to=tuple(CacheSpec.parse(text).at(ctx.cwd) for text in settings.cache_to),
         cache_repository=cache_repository_of(settings, ctx),
         cache_hours=settings.cache_ttl,
         caching=settings.caching,
-        mirror=settings.mirror or "",
+        mirrors=settings.mirror,
+        insecure=insecure,
         squash=settings.squash,
         ignore_paths=settings.ignore_paths,
         optimize=settings.optimize,

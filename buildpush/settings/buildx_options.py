@@ -202,12 +202,6 @@ def _host(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
     return option.set(settings, "add_host", option.value.replace("=", ":", 1))
 
 
-def _cache_to(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    if settings.cache_to not in {None, option.value}:
-        option.fail("layers are left in one cache, and cache_to names another", "leave one of them out")
-    return option.set(settings, "cache_to", option.value)
-
-
 def _secret(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
     """Set a build secret: ``id=ID,env=VARIABLE`` or ``id=ID,src=FILE``; with the id alone, the variable named so."""
     fields = _fields(option)
@@ -258,7 +252,6 @@ def _fields(option: BuildxOption) -> dict[str, str]:
 _SPECIAL: Final[dict[str, Callable[[BuildxOption, BuildAndPush], BuildAndPush]]] = {
     "--build-arg": _argument,
     "--add-host": _host,
-    "--cache-to": _cache_to,
     "--secret": _secret,
     "--push": _push,
     "--provenance": _attestation,

@@ -14,14 +14,13 @@ from buildpush.settings.kinds import (
     BuildArgs,
     BuildContexts,
     Caches,
-    CacheText,
     ContextText,
     EnvSecrets,
     FileSecrets,
     FileText,
     HostAddresses,
     Labels,
-    Mirror,
+    Mirrors,
     Platforms,
     RepositoryText,
     SshKeys,
@@ -239,15 +238,17 @@ class ImageSettings(StepSettings):
         honoured_by="engine",
         place="env",
     )
-    mirror: Mirror | None = setting(
-        "The registry that base images of Docker Hub are pulled from, in its place.",
+    mirror: Mirrors = setting(
+        "The registries that base images of Docker Hub are pulled from, in its place: the first that has the image.",
         "For Artifactory it is a remote or virtual repository, as `acme.jfrog.io/docker-hub`. "
+        "Docker Hub is asked after them if `docker.io` is the last one. "
         "A Docker daemon and a BuildKit have mirrors in their own configuration only.",
+        default=(),
         group="Build",
-        example="acme.jfrog.io/docker-hub",
+        example=("acme.jfrog.io/docker-hub",),
         honoured_by="engine",
         place="env",
-        aliases=("PLUGIN_REGISTRY_MIRRORS", "DOCKER_PLUGIN_MIRROR"),
+        aliases=("PLUGIN_REGISTRY_MIRRORS", "DOCKER_PLUGIN_MIRROR", "KANIKO_REGISTRY_MIRROR"),
     )
     build_contexts: BuildContexts = setting(
         "More contexts, by the name that `COPY --from=NAME` and `FROM NAME` give them.",
@@ -292,19 +293,22 @@ class ImageSettings(StepSettings):
     cache_from: Caches = setting(
         "Where layers of earlier builds are looked for.",
         "Each entry is what `docker buildx build --cache-from` takes: `type=registry,ref=HOST/NAME:TAG`, "
-        "`type=local,src=DIRECTORY`, or an image's name. A cache that does not exist is not an error.",
+        "`type=local,src=DIRECTORY`, or an image's name. A cache that does not exist is not an error. "
+        "In the variable a semicolon separates two of them, and a comma two names of images.",
         default=(),
         group="Cache",
         example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache",),
         honoured_by="engine",
         separator=";",
     )
-    cache_to: CacheText | None = setting(
+    cache_to: Caches = setting(
         "Where layers are left for later builds.",
-        "It is what `docker buildx build --cache-to` takes; `mode=max` leaves the layers of all stages.",
+        "Each entry is what `docker buildx build --cache-to` takes; `mode=max` leaves the layers of all stages.",
+        default=(),
         group="Cache",
-        example="type=registry,ref=acme.jfrog.io/docker-local/api:cache,mode=max",
+        example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache,mode=max",),
         honoured_by="engine",
+        separator=";",
     )
     remote_cache_repo: RepositoryText | None = setting(
         "Repository in which layers are kept for later builds.",

@@ -51,6 +51,15 @@ class KanikoSettings(ImageSettings):
         adds_up=True,
         aliases=("PLUGIN_IGNORE_PATH",),
     )
+    skip_default_registry_fallback: Switch = setting(
+        "Whether Docker Hub is not asked for a base image that none of {setting}`mirror` has.",
+        "kaniko's plugin asks it unless this is set; here it is asked only with `false`.",
+        default=True,
+        group="Build",
+        example=False,
+        honoured_by="run",
+        place="env",
+    )
     ignore_var_run: Switch | None = setting(
         "Whether kaniko leaves `/var/run` out of the image, as it does by itself.",
         "For other engines it is a directory as any other.",

@@ -18,7 +18,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
-from buildpush.images.references import Reference, Repository, Tag, check_host
+from buildpush.images.references import DOCKER_HUB, Reference, Repository, Tag, check_host
 from buildpush.settings.fields import BadValueError, Validator
 
 SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -211,9 +211,6 @@ def _not_empty(text: str) -> str:
 
 
 def _mirror(text: str) -> str:
-    if "," in text:
-        message = f"{text.rpartition('@')[2]!r} names several mirrors, and one is asked"
-        raise BadValueError(message, "name the one that has all base images")
     bare = text.removeprefix("https://").rstrip("/")  # Docker's own setting is an address
     host, _, path = bare.partition("/")
     try:
@@ -222,6 +219,21 @@ def _mirror(text: str) -> str:
         message = f"{text.rpartition('@')[2]!r} is not a mirror of Docker Hub"
         raise BadValueError(message, "write HOST, or HOST/REPOSITORY for one of Artifactory's") from error
     return bare
+
+
+def _images_apart(entries: Any) -> Any:
+    """Return *entries* in which names of images have no comma between them, as drone-docker takes them."""
+    if not isinstance(entries, list | tuple):
+        return entries
+    parts = [text.split(",") if isinstance(text, str) and "=" not in text else [text] for text in entries]
+    return tuple(part.strip() if isinstance(part, str) else part for names in parts for part in names if part)
+
+
+def _hub_last(mirrors: tuple[str, ...]) -> tuple[str, ...]:
+    if DOCKER_HUB in mirrors[:-1]:
+        message = f"{DOCKER_HUB} is not the last of the mirrors"
+        raise BadValueError(message, "write it last: it is asked for what no mirror has")
+    return mirrors
 
 
 def _registry(text: str) -> str:
@@ -359,7 +371,6 @@ AddressText = Annotated[
 ]
 
 RegistryText = Annotated[Text, Validator(_registry)]
-Mirror = Annotated[Text, Validator(_mirror)]
 HostAddress = Annotated[Text, Validator(_host_address)]
 SshKey = Annotated[Text, _matching(_SSH_KEY, "an SSH agent or key", "write default, or ID=FILE")]
 ContextPlace = Annotated[Text, Validator(_without_login)]
@@ -367,7 +378,8 @@ CacheText = Annotated[Text, _valid_name(CacheSpec.parse)]
 
 Texts = tuple[Text, ...]
 ArgumentNames = Annotated[tuple[ArgumentName, ...], Validator(_once)]
-Caches = tuple[CacheText, ...]
+Caches = Annotated[tuple[CacheText, ...], Validator(_images_apart, "before")]
+Mirrors = Annotated[tuple[Annotated[Text, Validator(_mirror)], ...], Validator(_once), Validator(_hub_last)]
 RootedPaths = Annotated[tuple[Annotated[Text, Validator(_rooted)], ...], Validator(_once)]
 HostAddresses = Annotated[tuple[HostAddress, ...], Validator(_once)]
 SshKeys = Annotated[tuple[SshKey, ...], Validator(_once)]

@@ -143,7 +143,11 @@ class BuildAndPush(PluginSettings):
         example=False,
         honoured_by="run",
         place="env",
-        aliases=(Variable("PLUGIN_DRY_RUN", inverted=True), Variable("PLUGIN_NO_PUSH", inverted=True)),
+        aliases=(
+            Variable("PLUGIN_DRY_RUN", inverted=True),
+            Variable("PLUGIN_NO_PUSH", inverted=True),
+            Variable("KANIKO_NO_PUSH", inverted=True),
+        ),
     )
     push_only: Switch = setting(
         "Whether an image that is there already is pushed, and nothing is built.",

@@ -59,7 +59,8 @@ class PluginSettings(KanikoSettings):
     )
     insecure_registry: RegistryText | None = setting(
         "A host that may show any certificate, or speak no TLS, as {setting}`insecure` says it of the registry.",
-        "The engine `native` pulls base images from it; other engines have settings of their own for that.",
+        "The engines `native`, `buildah` and `kaniko` pull base images from it. A Docker daemon and a BuildKit have "
+        "such hosts in their own configuration only.",
         group="Registry",
         example="bases.example.com",
         honoured_by="run",

@@ -299,12 +299,7 @@ _KANIKO: Final = (
     *_sets("skip_unused_stages", SKIP_UNUSED_STAGES="k"),
     *_noted("the container that kaniko builds in is removed with all that is in it", CLEANUP="k"),
     *_noted("kaniko always builds in a container here", FORCE="k"),
-    *_refused(
-        "a mirror replaces Docker Hub, without a fallback to it",
-        "name a mirror that has all base images, or leave out the mirror",
-        "true",
-        SKIP_DEFAULT_REGISTRY_FALLBACK="k",
-    ),
+    *_sets("skip_default_registry_fallback", SKIP_DEFAULT_REGISTRY_FALLBACK="k"),
     *_refused(
         "it is for every host at once, and a host that may show any certificate is named here",
         "write PLUGIN_INSECURE_REGISTRY: HOST",
@@ -328,6 +323,15 @@ _KANIKO: Final = (
     *_sets("ignore_var_run", IGNORE_VAR_RUN="k"),
     *_sets("ignore_paths", IGNORE_PATH="k", IGNORE_PATHS="k"),
     *_sets("context_sub_path", CONTEXT_SUB_PATH="k"),
+    PluginVariable("KANIKO_NO_PUSH", "k", setting="push"),
+    PluginVariable("KANIKO_REGISTRY_MIRROR", "k", setting="mirror"),
+    PluginVariable(
+        "KANIKO_REGISTRY_MAP",
+        "k",
+        refusal="only Docker Hub has mirrors here, and other registries are asked themselves",
+        instead="set PLUGIN_REGISTRY_MIRRORS for Docker Hub, and write other mirrors in FROM",
+    ),
+    PluginVariable("KANIKO_DIR", "k", note="it is a directory of kaniko's container, and the image is the same"),
     *_sets("verbosity", VERBOSITY="k"),
     *_noted("the lines of kaniko are shown and kept in a form of our own", LOG_FORMAT="k", LOG_TIMESTAMP="k"),
 )
@@ -348,6 +352,9 @@ _BUILDAH: Final = (
         S3_USE_SSL="b",
     ),
 )
+
+# What kaniko itself reads, and the variable to set in its place: in the environment, each counts for kaniko alone.
+OF_KANIKO: Final = {"KANIKO_NO_PUSH": "PLUGIN_NO_PUSH", "KANIKO_REGISTRY_MIRROR": "PLUGIN_REGISTRY_MIRRORS"}
 
 SECTIONS: Final[Mapping[str, tuple[PluginVariable, ...]]] = {
     "Source": _SOURCE,

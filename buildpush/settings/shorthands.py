@@ -8,7 +8,7 @@ from pathlib import PurePath
 
 from buildpush.credentials.pairing import registry_host
 from buildpush.dockerfile.caches import CacheSpec
-from buildpush.images.references import names_host
+from buildpush.images.references import DOCKER_HUB, names_host
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
@@ -24,7 +24,7 @@ def without_shorthands(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndP
     Raises:
         SettingsError: one cannot be replaced.
     """
-    for become in (_repository, _context, _snapshots, _cache_repository, _layers, _path_style):
+    for become in (_repository, _context, _snapshots, _mirrors, _cache_repository, _layers, _path_style):
         settings = become(settings, ctx)
     return settings
 
@@ -39,6 +39,9 @@ def shorthand_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str
         yield f"{ctx.who('reproducible')}: reproducible has no effect: SOURCE_DATE_EPOCH says the time"
     if settings.snapshot_mode and "optimize" in ctx.written:
         yield f"{ctx.who('optimize')}: optimize has no effect: snapshot_mode says how kaniko looks for changed files"
+    if not (settings.skip_default_registry_fallback or settings.mirror):
+        name = "skip_default_registry_fallback"
+        yield f"{ctx.who(name)}: {name} has no effect: no mirror is named, so Docker Hub is asked"
     for name in _OF_LAYERS & explicitly_set(settings):
         if not _keeps_layers(settings):
             yield f"{ctx.who(name)}: {name} has no effect: no layers are kept in a repository"
@@ -74,6 +77,12 @@ def _snapshots(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
     return settings.changed(optimize=False) if settings.snapshot_mode else settings
 
 
+def _mirrors(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
+    if settings.skip_default_registry_fallback or not settings.mirror or DOCKER_HUB in settings.mirror:
+        return settings
+    return settings.changed(mirror=(*settings.mirror, DOCKER_HUB))
+
+
 def _cache_repository(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
     if settings.enable_cache is None or bool(settings.remote_cache_repo) is settings.enable_cache:
         return settings
@@ -98,14 +107,12 @@ def _keeps_layers(settings: BuildAndPush) -> bool:
 def _path_style(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
     if not settings.path_style or not _buckets(settings):
         return settings
-    found = tuple(map(_with_style, settings.cache_from))
-    to = {"cache_to": _with_style(settings.cache_to)} if settings.cache_to else {}
-    return settings.changed(**({"cache_from": found} if found else {}), **to)
+    styled = {name: tuple(map(_with_style, getattr(settings, name))) for name in ("cache_from", "cache_to")}
+    return settings.changed(**{name: caches for name, caches in styled.items() if caches})
 
 
 def _buckets(settings: BuildAndPush) -> list[CacheSpec]:
-    texts = (*settings.cache_from, *([settings.cache_to] if settings.cache_to else ()))
-    return [spec for spec in map(CacheSpec.parse, texts) if spec.kind == "s3"]
+    return [spec for spec in map(CacheSpec.parse, (*settings.cache_from, *settings.cache_to)) if spec.kind == "s3"]
 
 
 def _with_style(text: str) -> str:

@@ -27,10 +27,11 @@ from buildpush.settings.keywords import check_names, check_used, python_layer
 from buildpush.settings.layers import SettingsLayer, merge
 from buildpush.settings.loops import loop_notes
 from buildpush.settings.own_names import with_own_names, with_user_of_token
+from buildpush.settings.plugin_variables import OF_KANIKO
 from buildpush.settings.selection import check_runs, select, selected_stages
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
-from buildpush.settings.stepkinds import BUILD, StepKind, models
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS, StepKind, models
 from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
 from buildpush.settings.templates import Templates
 from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, read_tree, with_steps
@@ -58,6 +59,7 @@ class Beside:
         return "--templates" if self.templates else "--inputs" if self.inputs else ""
 
 
+_FOR_KANIKO: Final = "in the environment it counts with engine: kaniko alone; set {instead}"
 NOTHING_BESIDE: Final = Beside()
 
 
@@ -246,10 +248,11 @@ def _merged(
 ) -> tuple[Mapping[str, WrittenValue], Mapping[str, WrittenValue]]:
     """Return the settings of a step, and the variables that its file of variables gives to it."""
     model = kind.model
+    env = {name: text for name, text in outside.env.items() if name not in OF_KANIKO}
     stronger = [
         python_layer(model, outside.flags, "flag"),
         python_layer(model, outside.keywords, "keyword"),
-        variable_layer(model, outside.env, notes, outside.spelled),
+        variable_layer(model, env, notes, outside.spelled),
         *file,
     ]
     weaker = [_project_layer(model, outside.project), ambient_layer(model, outside.env)]
@@ -258,9 +261,22 @@ def _merged(
     stronger.append(more.layer)
     if not any("push_only" in layer.values for layer in stronger[3:]):  # what is there already has its platform
         stronger.append(platform)
+    weaker.append(_kaniko_layer(kind, outside, merge([*stronger, weaker[0]], names), notes))
     written = with_user_of_token(merge([*stronger, *weaker], names), notes)
     notes += more.notes(written)
     return written, {name: one for name, one in more.environment.items() if not outside.env.get(name)}
+
+
+def _kaniko_layer(
+    kind: StepKind, outside: _Outside, written: Mapping[str, WrittenValue], notes: list[str]
+) -> SettingsLayer:
+    """Return what the environment says to kaniko itself, if that builds; otherwise note that it has no effect."""
+    given = {name: outside.env[name] for name in OF_KANIKO if kind.builds and outside.env.get(name)}
+    engine = written.get("engine")
+    if kind.image == STEP_KINDS["kaniko"].image or (engine and engine.value == "kaniko"):
+        return variable_layer(kind.model, given, notes, outside.spelled)
+    notes += [f"{name} has no effect: {_FOR_KANIKO.format(instead=OF_KANIKO[name])}" for name in given]
+    return SettingsLayer()
 
 
 def _env_file(kind: StepKind, written: Mapping[str, WrittenValue], cwd: Path, notes: list[str]) -> EnvFile:

@@ -13,12 +13,12 @@ from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.parse import FLAGS, parse
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import ENGINES, Engines, Tools
-from buildpush.engines.bases import base_credentials, bases, frontend, unknown_bases_note
+from buildpush.engines.bases import base_credentials, bases, frontend, insecure_hosts, unknown_bases_note
 from buildpush.engines.choice import note_traps
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.events import Note
 from buildpush.foundation.secrets import Secret
-from buildpush.places import Recorded
+from buildpush.places import Ran, Recorded
 
 NEWER = "# syntax=docker/dockerfile:1-labs\n"
 ELSEWHERE = "# syntax=mirror.test/docker/dockerfile:1\n"
@@ -156,3 +156,22 @@ def test_a_plan_names_the_host_of_a_syntax_line_for_who_follows_it(request_of, e
     request = request_of("# syntax=words.test/x:1\nFROM base.test/a:1\n")
     named = [str(one) for one in Engines(Tools({}, Recorded()))[engine].images(request)]
     assert named == ["words.test/x:1"] * asks + ["base.test/a:1"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "host", "noted"),
+    [("docker", "bases.test", True), ("buildx", "bases.test", True), ("docker", "other.test", False)]
+    + [(name, "bases.test", False) for name in ("native", "buildah", "kaniko")]
+    + [("docker", "127.0.0.1", False)],
+)
+def test_an_engine_that_does_not_learn_which_hosts_are_insecure_is_named(request_of, engine, host, noted):
+    events = []
+    request = request_of("FROM bases.test/a\nCOPY --from=127.0.0.1:5000/b /b /b\n", insecure=frozenset({host}))
+    note_traps(Engines(Tools({}, Recorded(lambda _: Ran(1))))[engine], request, events.append)
+    found = [event.text for event in events if "insecure-registries" in event.text]
+    assert [f"the engine {engine} does not learn from us that {host}" in text for text in found] == [True] * noted
+
+
+def test_where_the_base_images_are_not_known_every_host_declared_insecure_counts(request_of):
+    request = request_of(f"{ELSEWHERE}SOMETHING base.test/a\n", insecure=frozenset({"b.test", "a.test"}))
+    assert insecure_hosts(request) == ("a.test", "b.test")

@@ -9,7 +9,8 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import suppress
+import tomllib
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from buildpush.engines import Tools
 from buildpush.engines.buildah import Buildah
 from buildpush.engines.registries import registry_files
 from buildpush.foundation import mounts
-from buildpush.foundation.errors import BuildError, EngineMissingError
+from buildpush.foundation.errors import BuildError, EngineMissingError, UnsupportedError
 from buildpush.foundation.events import Log
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.state import State
@@ -116,6 +117,26 @@ def test_names_mean_what_docker_means(built):
     files = built("FROM fedora:40\n").files
     assert '"fedora" = "docker.io/library/fedora"' in files["aliases.conf"]
     assert "registries.conf" not in files
+
+
+def test_a_host_that_was_declared_insecure_is_so_in_the_settings_of_registries(built):
+    files = built("FROM bases.test/app\n", insecure=frozenset({"bases.test", "elsewhere.test"})).files
+    assert 'location = "bases.test"\ninsecure = true' in files["registries.conf"]
+    assert "elsewhere.test" not in files["registries.conf"]
+
+
+@pytest.mark.parametrize(("more", "refused"), [("", True), ("insecure = false\n", True), ("insecure = true\n", False)])
+def test_users_settings_that_require_tls_of_a_host_declared_insecure_are_refused(built, directory, more, refused):
+    directory.write(".config/containers/registries.conf", f'[[registry]]\nlocation = "bases.test"\n{more}')
+    with pytest.raises(UnsupportedError, match=r"already configure bases\.test") if refused else nullcontext():
+        built("FROM bases.test/app\n", insecure=frozenset({"bases.test"}))
+
+
+def test_several_mirrors_are_asked_before_the_last_one(built):
+    text = built("FROM fedora:40\n", mirrors=("m.test/hub", "127.0.0.1:5000", "docker.io")).files["registries.conf"]
+    [table] = tomllib.loads(text)["registry"]
+    assert (table["prefix"], table["location"]) == ("docker.io", "docker.io")
+    assert table["mirror"] == [{"location": "m.test/hub"}, {"location": "127.0.0.1:5000", "insecure": True}]
 
 
 def test_this_machine_is_spoken_to_without_tls_and_the_users_own_registries_count(built, directory):

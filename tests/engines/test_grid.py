@@ -196,7 +196,8 @@ def pull_image(yard: Yard) -> None:
 def mirror(yard: Yard) -> None:
     yard.push("library/mirrored", "FROM scratch\nCOPY a /of-the-mirror\n")
     login(yard)
-    built = yard.build("FROM mirrored:1\nCOPY a /a\n", mirror=f"{yard.box.host}/docker-local")
+    mirrors = [f"{yard.box.host}/{key}" for key in ("without-it", "docker-local")]
+    built = yard.build("FROM mirrored:1\nCOPY a /a\n", mirror=mirrors)
     assert {"a", "of-the-mirror"} <= built.files.keys()
 
 
@@ -248,8 +249,9 @@ def squash(yard: Yard) -> None:
 
 
 def cache_to(yard: Yard) -> None:
-    yard.build("FROM scratch\nCOPY a /a\n", cache_to="type=local,dest=../cache,mode=max")
-    assert (yard.root.parent / "cache/index.json").exists()
+    both = [f"type=local,dest=../{name},mode=max" for name in ("cache", "other")]
+    yard.build("FROM scratch\nCOPY a /a\n", cache_to=both)
+    assert all((yard.root.parent / name / "index.json").exists() for name in ("cache", "other"))
 
 
 def cache_from(yard: Yard) -> None:

@@ -94,9 +94,12 @@ ANOTHER = {
     ),
     "squash": ({"squash": True}, "--single-snapshot"),
     "target": ({"target": "s"}, "--target s"),
-    "mirror": ({"mirror": "r.test/hub"}, "--registry-mirror r.test/hub --skip-default-registry-fallback"),
+    "mirror": (
+        {"mirrors": ("r.test/hub", "s.test")},
+        "--registry-mirror r.test/hub --registry-mirror s.test --skip-default-registry-fallback",
+    ),
 }
-SHOWN_ELSEWHERE = {"base_image_connector_refs", "context", "dockerfile", "no_cache", "pull_image"}
+SHOWN_ELSEWHERE = {"insecure_registry", "base_image_connector_refs", "context", "dockerfile", "no_cache", "pull_image"}
 
 
 @pytest.mark.parametrize("setting", ANOTHER)
@@ -186,6 +189,19 @@ def test_a_registry_of_this_machine_is_reached_by_its_own_network_without_tls(to
     words = " ".join(told("FROM 127.0.0.1:5000/base\n").argv)
     assert "--network host" in words
     assert "--insecure-registry 127.0.0.1:5000" in words
+
+
+@pytest.mark.parametrize("declared", ["bases.test:5000", "bases.test"])
+def test_a_host_that_was_declared_insecure_is_reached_by_any_certificate_or_without_tls(told, declared):
+    words = " ".join(told("FROM bases.test:5000/base\n", insecure=frozenset({declared, "elsewhere.test"})).argv)
+    assert "--insecure-registry bases.test:5000 --skip-tls-verify-registry bases.test:5000" in words
+    assert "elsewhere.test" not in words
+
+
+def test_docker_hub_is_asked_after_the_mirrors_where_it_is_the_last(told):
+    words = " ".join(told("FROM alpine\n", mirrors=("m.test/hub", "docker.io")).argv)
+    assert "--registry-mirror m.test/hub" in words
+    assert not {"docker.io", "--skip-default-registry-fallback"} & set(words.split())
 
 
 def test_another_user_than_root_is_refused_before_anything_is_started(directory):

@@ -121,19 +121,20 @@ def test_parts_of_names():
 
 
 @pytest.mark.parametrize(
-    ("name", "mirror", "pulled"),
+    ("name", "mirrors", "pulled"),
     [
-        ("alpine:3", "a.example/docker-hub", "a.example/docker-hub/library/alpine:3"),
-        ("team/app", "a.example", "a.example/team/app:latest"),
-        ("other.example/app:1", "a.example/docker-hub", "other.example/app:1"),
-        ("alpine:3", "", "docker.io/library/alpine:3"),
+        ("alpine:3", ["a.example/docker-hub"], ["a.example/docker-hub/library/alpine:3"]),
+        ("team/app", ["a.example"], ["a.example/team/app:latest"]),
+        ("team/app", ["a.example", "docker.io"], ["a.example/team/app:latest", "docker.io/team/app:latest"]),
+        ("other.example/app:1", ["a.example/docker-hub"], ["other.example/app:1"]),
+        ("alpine:3", [], ["docker.io/library/alpine:3"]),
     ],
 )
-def test_a_mirror_stands_in_for_docker_hub_alone(name, mirror, pulled):
-    assert str(mirrored(Reference.parse(name), mirror)) == pulled
+def test_mirrors_replace_docker_hub_alone_in_their_order(name, mirrors, pulled):
+    assert list(map(str, mirrored(Reference.parse(name), mirrors))) == pulled
 
 
 @pytest.mark.parametrize("text", ["alpine", "library/alpine", "docker.io/alpine", "index.docker.io/library/alpine"])
 def test_all_names_of_docker_hub_are_one(text):
     assert str(Repository.parse(text)) == "docker.io/library/alpine"
-    assert str(mirrored(Reference.parse(text), "m.test/hub")) == "m.test/hub/library/alpine:latest"
+    assert list(map(str, mirrored(Reference.parse(text), ["m.test/hub"]))) == ["m.test/hub/library/alpine:latest"]

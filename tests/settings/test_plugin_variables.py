@@ -114,10 +114,10 @@ def test_a_refused_variable_that_asks_for_nothing_is_only_named(tmp_path, place,
 
 
 @PLACES
-def test_a_switch_that_is_on_by_default_is_refused_where_it_is_off(tmp_path, place):
-    place({"PLUGIN_SKIP_DEFAULT_REGISTRY_FALLBACK": "true"}, tmp_path)
-    with pytest.raises(UnsupportedError, match="PLUGIN_SKIP_DEFAULT_REGISTRY_FALLBACK"):
-        place({"PLUGIN_SKIP_DEFAULT_REGISTRY_FALLBACK": "false"}, tmp_path)
+def test_a_choice_that_asks_for_what_happens_anyway_is_not_refused(tmp_path, place):
+    place({"PLUGIN_BUILDER_DRIVER": "docker"}, tmp_path)
+    with pytest.raises(UnsupportedError, match="PLUGIN_BUILDER_DRIVER"):
+        place({"PLUGIN_BUILDER_DRIVER": "remote"}, tmp_path)
 
 
 def test_a_refusal_names_its_place(tmp_path):

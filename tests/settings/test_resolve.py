@@ -500,6 +500,7 @@ class TestCredentials:
             "base.example.com": "reader",
         }
         assert order.plain_http == {"base.example.com"}
+        assert order.request.insecure == {"base.example.com"}
 
     def test_a_registry_without_tls_is_named_and_so_is_its_artifactory(self, house):
         order = house.resolve(repo="acme.jfrog.io/docker/app", insecure="true", publish_build_info="yes")

@@ -14,6 +14,7 @@ from buildpush.places import Ran, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
+from buildpush.settings.stepkinds import STEP_KINDS
 
 REPO = {"PLUGIN_REPO": "h.test/a/b"}
 S3 = "type=s3,bucket=b,region=r"
@@ -111,6 +112,22 @@ BECOMES = {
         {"PLUGIN_PATH_STYLE": "true", "PLUGIN_CACHE_TO": f"{S3},use_path_style=false"},
         lambda order: caches(order.request) == [f"{S3},use_path_style=false"],
     ),
+    "CACHE_FROM with images": (
+        {"PLUGIN_CACHE_FROM": "h.test/a:1, h.test/b:2"},
+        lambda order: caches(order.request) == ["type=registry,ref=h.test/a:1", "type=registry,ref=h.test/b:2"],
+    ),
+    "CACHE_FROM with both": (
+        {"PLUGIN_CACHE_FROM": "type=gha,scope=a;h.test/a:1,h.test/b:2"},
+        lambda order: [spec.kind for spec in order.request.cache_from] == ["gha", "registry", "registry"],
+    ),
+    "CACHE_TO with several": (
+        {"PLUGIN_CACHE_TO": "type=inline;type=registry,ref=h.test/c:1,mode=max"},
+        lambda order: caches(order.request) == ["type=inline", "type=registry,ref=h.test/c:1,mode=max"],
+    ),
+    "several --cache-to": (
+        {"PLUGIN_BUILDX_OPTIONS": "--cache-to=type=inline,--cache-to=type=gha", "PLUGIN_CACHE_TO": "h.test/c"},
+        lambda order: [spec.kind for spec in order.request.cache_to] == ["registry", "inline", "gha"],
+    ),
     "BUILDX_LOAD": ({"PLUGIN_BUILDX_LOAD": "true", "PLUGIN_NO_PUSH": "true"}, lambda order: order.load),
     "BUILDX_OPTIONS": (
         {"PLUGIN_BUILDX_OPTIONS": "--no-cache,--target=runtime"},
@@ -175,15 +192,61 @@ def test_a_variable_becomes_what_it_stands_for(directory, place, name):
     assert is_so(order_of(place, {**REPO, **variables}, directory))
 
 
-def test_several_mirrors_are_refused_for_what_they_are(directory):
-    with pytest.raises(SettingsError, match="several mirrors, and one is asked"):
-        order_of(in_environment, {"PLUGIN_REPO": "a.test/b", "PLUGIN_REGISTRY_MIRRORS": "m.test,n.test"}, directory)
+@pytest.mark.parametrize(
+    ("variables", "mirrors"),
+    [
+        ({}, ("m.test", "n.test/hub")),
+        ({"PLUGIN_SKIP_DEFAULT_REGISTRY_FALLBACK": "true"}, ("m.test", "n.test/hub")),
+        ({"PLUGIN_SKIP_DEFAULT_REGISTRY_FALLBACK": "false"}, ("m.test", "n.test/hub", "docker.io")),
+    ],
+)
+@PLACES
+def test_several_mirrors_are_asked_in_their_order(directory, place, variables, mirrors):
+    order = order_of(place, {**REPO, "PLUGIN_REGISTRY_MIRRORS": "m.test, n.test/hub", **variables}, directory)
+    assert order.request.mirrors == mirrors
+
+
+def test_docker_hub_is_the_last_mirror(directory):
+    with pytest.raises(SettingsError, match=r"docker\.io is not the last of the mirrors"):
+        order_of(in_environment, {**REPO, "PLUGIN_REGISTRY_MIRRORS": "docker.io,m.test"}, directory)
+
+
+OWN = {"KANIKO_NO_PUSH": "true", "KANIKO_REGISTRY_MIRROR": "m.test,n.test"}
+
+
+def is_heeded(order):
+    return (order.push, order.request.mirrors) == (False, ("m.test", "n.test"))
+
+
+def test_variables_of_kaniko_itself_count_in_a_file(directory):
+    assert is_heeded(order_of(in_file, {**REPO, **OWN}, directory))
+
+
+def test_variables_of_kaniko_itself_count_in_the_environment_of_its_engine_and_its_plugin(directory):
+    assert is_heeded(order_of(in_environment, {**REPO, **OWN, "PLUGIN_ENGINE": "kaniko"}, directory))
+    plugin = read(None, env={**REPO, **OWN}, flags={}, keywords={}, cwd=directory, step=None, kind=STEP_KINDS["kaniko"])
+    assert not plugin.notes
+    assert is_heeded(order_of(lambda *_: ({**REPO, **OWN}, plugin), {}, directory))
+
+
+def test_what_is_set_for_the_step_comes_before_what_kaniko_itself_reads(directory):
+    stronger = {"PLUGIN_ENGINE": "kaniko", "PLUGIN_NO_PUSH": "false", "PLUGIN_MIRROR": "s.test"}
+    order = order_of(in_environment, {**REPO, **OWN, **stronger}, directory)
+    assert (order.push, order.request.mirrors) == (True, ("s.test",))
+
+
+def test_variables_of_kaniko_itself_are_noted_with_any_other_engine(directory):
+    env, loaded = in_environment({**REPO, **OWN, "PLUGIN_ENGINE": "native"}, directory)
+    order = order_of(lambda *_: (env, loaded), {}, directory)
+    assert (order.push, order.request.mirrors) == (True, ())
+    assert [note.partition(" has no effect")[0] for note in loaded.notes] == list(OWN)
+    assert [note.rpartition("set ")[2] for note in loaded.notes] == ["PLUGIN_NO_PUSH", "PLUGIN_REGISTRY_MIRRORS"]
 
 
 def test_another_mirror_of_docker_is_the_mirror(directory):
     variables = {**REPO, "DOCKER_PLUGIN_MIRROR": "m.test/hub"}
     for place in (in_environment, in_file):
-        assert order_of(place, variables, directory).request.mirror == "m.test/hub"
+        assert order_of(place, variables, directory).request.mirrors == ("m.test/hub",)
 
 
 def test_the_time_of_the_environment_comes_before_the_beginning_of_1970(directory):
@@ -200,6 +263,7 @@ def test_the_time_of_the_environment_comes_before_the_beginning_of_1970(director
         ({"PLUGIN_EXPAND_REPO": "true", "PLUGIN_REGISTRY": "h.test"}, "expand_repo has no effect: repo names its host"),
         ({"PLUGIN_PATH_STYLE": "true"}, "path_style has no effect: neither cache_from nor cache_to"),
         ({"PLUGIN_SNAPSHOT_MODE": "full", "PLUGIN_OPTIMIZE": "true"}, "optimize has no effect: snapshot_mode"),
+        ({"PLUGIN_SKIP_DEFAULT_REGISTRY_FALLBACK": "no"}, "skip_default_registry_fallback has no effect: no mirror"),
         ({"PLUGIN_CACHE_TTL": "6"}, "cache_ttl has no effect: no layers are kept in a repository"),
         (
             {"PLUGIN_CACHE_COPY_LAYERS": "true", "PLUGIN_ENABLE_CACHE": "false"},
@@ -378,7 +442,6 @@ def test_an_option_without_a_setting_is_refused_for_its_own_reason(directory, op
         ("--secret=token", "is not a line of KEY=VALUE", "SEMICOLON"),
         ("--network=mine", "'mine' is not one of default, none, host", "one of them"),
         ("--platform=amd64/linux/x/y", "--platform: ", ""),
-        ("--cache-to=type=inline;--cache-to=type=local,dest=c", "left in one cache", "leave one of them out"),
     ],
 )
 def test_an_option_that_cannot_be_used_is_an_error(directory, option, message, hint):
@@ -529,6 +592,7 @@ def test_a_host_that_may_show_any_certificate_is_one_of_the_step(directory, plac
     assert order.insecure == {"bases.test"}
     order = order_of(place, {**REPO, "PLUGIN_INSECURE_REGISTRY": "h.test"}, directory)
     assert (order.insecure, order.settings.insecure) == ({"h.test"}, True)
+    assert order.request.insecure == order.insecure
 
 
 def test_certificates_of_a_file_are_said_to_count_nowhere(directory):

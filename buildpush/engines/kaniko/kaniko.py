@@ -26,7 +26,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.dockerfile.stages import needed_for
 from buildpush.engines import ENGINES, Tools
-from buildpush.engines.bases import base_credentials, caches, platforms_of, pulled_images
+from buildpush.engines.bases import base_credentials, caches, insecure_hosts, platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.kaniko import executor
 from buildpush.engines.kaniko.executor import Executor, program_of
@@ -40,7 +40,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import lines_of
 from buildpush.http.urls import is_loopback
 from buildpush.images.model import Image, Index, Platform
-from buildpush.images.references import Reference
+from buildpush.images.references import DOCKER_HUB, Reference
 from buildpush.places import FILES, Command, FileContent
 from buildpush.transfer.docker_archive import open_docker_archive
 
@@ -98,6 +98,7 @@ class Kaniko:
             "remote_cache_repo": "--cache-repo",
             "cache_ttl": "--cache-ttl",
             "mirror": "--registry-mirror, --skip-default-registry-fallback",
+            "insecure_registry": "--insecure-registry, --skip-tls-verify-registry",
             "base_image_connector_refs": "config.json, private",
             "run_as_user": "--user",
             "resources": "--memory, --cpus",
@@ -236,17 +237,29 @@ class _KanikoBuild:
             yield from ("--label", f"{name}={value}")
         if request.target:
             yield from ("--target", request.target)
+        for path in request.ignore_paths:
+            yield from ("--ignore-path", path)
+        yield from self._caching()
+        yield from self._registries()
+        yield from self._switches()
+
+    def _caching(self) -> Iterator[str]:
+        request = self.request
         if request.cache_repository:
             yield from ("--cache=true", "--cache-repo", str(request.cache_repository))
             if request.cache_hours:
                 yield f"--cache-ttl={request.cache_hours}h"
-        if request.mirror:
-            yield from ("--registry-mirror", request.mirror, "--skip-default-registry-fallback")
-        for path in request.ignore_paths:
-            yield from ("--ignore-path", path)
-        yield from self._switches()
+
+    def _registries(self) -> Iterator[str]:
+        mirrors = [mirror for mirror in self.request.mirrors if mirror != DOCKER_HUB]
+        for mirror in mirrors:
+            yield from ("--registry-mirror", mirror)
+        if mirrors and DOCKER_HUB not in self.request.mirrors:
+            yield "--skip-default-registry-fallback"
         for host in sorted(filter(is_loopback, self._hosts)):
             yield from ("--insecure-registry", host)
+        for host in insecure_hosts(self.request):  # the first is plain HTTP, the second TLS with any certificate
+            yield from ("--insecure-registry", host, "--skip-tls-verify-registry", host)
 
     def _switches(self) -> Iterator[str]:
         switches = {

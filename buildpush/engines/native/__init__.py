@@ -46,6 +46,7 @@ class Native:
             "no_cache": "itself, reading every file again",
             "pull_image": "itself, always",
             "mirror": "itself, pulling base images",
+            "insecure_registry": "itself, pulling base images",
             "build_contexts": "itself, directories and images",
             "base_image_connector_refs": "itself, pulling base images",
         }

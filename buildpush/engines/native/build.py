@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -24,7 +24,14 @@ from buildpush.engines.native.diff_ids import DiffIdCache
 from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.draft import Draft
 from buildpush.engines.native.instructions import HANDLERS, StageState
-from buildpush.foundation.errors import BadNameError, BuildError, DockerfileError
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BadNameError,
+    BuildError,
+    DockerfileError,
+    RegistryError,
+    UnreachableError,
+)
 from buildpush.foundation.events import Log, Note
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
@@ -159,11 +166,20 @@ class NativeBuild:
         if key not in self.images:
             self.tools.sink(Log(f"pull {name} for {platform}"))
             try:
-                reference = mirrored(Reference.parse(name), self.request.mirror)
+                *first, last = mirrored(Reference.parse(name), self.request.mirrors)
             except BadNameError as error:
                 raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
-            self.images[key] = Draft.of(self.tools.pull(reference, platform), self.created)
+            self.images[key] = Draft.of(self._pull(first, last, platform), self.created)
         return self.images[key]
+
+    def _pull(self, first: Iterable[Reference], last: Reference, platform: Platform) -> Image:
+        """Return the image from the first of these places that has it."""
+        for reference in first:
+            try:
+                return self.tools.pull(reference, platform)
+            except (RegistryError, UnreachableError, AuthenticationError) as error:
+                self.tools.sink(Log(f"the mirror does not give {reference}: {error}"))
+        return self.tools.pull(last, platform)
 
     def _directory(self, location: str) -> Context:
         """Return an additional context, which has a ``.dockerignore`` of its own."""
