@@ -238,7 +238,8 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
         cwd: directory that relative paths start from.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
 
-    Raises: TimeOutError: *timeout* was reached; the message says which references are pushed.
+    Raises:
+        TimeOutError: *timeout* was reached; the message says which references are pushed.
         BuildPushError: the first thing that failed; the message says which references are pushed.
         KeyboardInterrupt: the cell or program was interrupted.
     """
