@@ -186,7 +186,12 @@ def test_a_run_that_is_begun_is_not_begun_again_until_it_is_closed(opened, serve
     run.close()
     with pytest.raises(SettingsError, match=r"the run has ended before the step 'build\.group\.one'"):
         run.step("build.group.one")
-    opened().step("services")
+    with pytest.raises(SettingsError, match="the run has ended before"):
+        run.result()
+    with opened() as other:
+        other.step("services")
+    with pytest.raises(SettingsError, match="the run has ended before"):
+        other.result()
 
 
 @pytest.mark.sandbox

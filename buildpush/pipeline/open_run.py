@@ -36,7 +36,7 @@ Before = Callable[[Element], object]
 class OpenRun:
     """A run under way, of which :meth:`step` runs one step after the other; :func:`buildpush.api.open_run` begins it.
 
-    Time limits of stages and groups count between the steps as well.
+    Time limits of stages and groups count between the steps as well. In a ``with`` block, its end ends the run.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class OpenRun:
         check_text("name", name)
         at = self._position(name)
         if not (self._is_under_way or self._gate.has_failed):
-            _refuse(f"the run has ended before the step {name!r}", _AGAIN)
+            _refuse_ended(name)
         self._next = at + 1
         if self._is_under_way:
             self._continue(at)
@@ -86,10 +86,12 @@ class OpenRun:
         """Return the receipts of the whole run.
 
         Raises:
-            SettingsError: a step is not run yet.
+            SettingsError: a step is not run yet, or the run was ended before it.
         """
-        if self._is_under_way:
+        if self._next < len(self.steps) and not self._gate.has_failed:
             name = self.steps[self._next]
+            if not self._is_under_way:
+                _refuse_ended(name)
             _refuse(f"the step {name!r} is not run yet", f"continue with step({name!r}), or end the run with close()")
         return PipelineResult(tuple(self._gate.results))
 
@@ -175,6 +177,11 @@ class OpenRun:
         except BaseException as error:  # noqa: BLE001 - it is raised again in the thread that waits
             self._error = error
             self._gate.end()
+
+
+def _refuse_ended(name: str) -> NoReturn:
+    hint = "begin another one: restart the kernel and run all cells, or call open_run() again"
+    _refuse(f"the run has ended before the step {name!r}", hint)
 
 
 def _refuse(message: str, hint: str) -> NoReturn:
