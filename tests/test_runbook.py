@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 
 import nbformat
 import pytest
@@ -243,3 +246,20 @@ def test_a_failure_that_ends_the_run_stops_at_the_cell_of_its_step_which_shows_t
     (place / "pipeline.yml").write_text(text, encoding="utf-8")
     notebooks.execute(written(place), PARAMETERS | {"resume": True}, place / "resumed.ipynb", env=os.environ)
     assert "docker-local/web:7" in shown(cells_of(place / "resumed.ipynb")["step-1"])
+
+
+@pytest.mark.programs
+def test_an_interrupt_of_the_notebook_ends_the_run_and_moves_no_other_tag(place, served):
+    served.add_fault("PUT", "/v2/docker-local/web/manifests/", delay=30, times=99)
+    (place / "pipeline.yml").write_text(PIPELINE.replace("tags: <+input>", "tags: ['7']"), encoding="utf-8")
+    words = [sys.executable, "-m", "buildpush", "tutorial", str(written(place))]
+    words += ["-p", "connectors=connectors.yml", "-p", "input_buildArgs_GRAIN=fine"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        for line in iter(process.stdout.readline, ""):
+            if "[services_1] succeeded in " in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+    assert process.returncode == 130, rest
+    assert served.tags("docker-local/web") == []
+    assert served.tags("docker-local/last") == []
