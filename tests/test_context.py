@@ -46,6 +46,14 @@ def test_a_host_that_one_step_trusts_is_not_trusted_by_the_next(context, trust):
     assert not getattr(other.http, f"{trust}_hosts")
 
 
+def test_a_host_that_an_engine_has_asked_was_not_declared_insecure_in_vain(context):
+    events = []
+    with context:
+        hosts = context.hosts({}, insecure=frozenset({"asked.test", "elsewhere.test"}))
+        hosts.note_never_trusted(events.append, ["asked.test:5000"])
+    assert [event.text for event in events] == ["insecure has no effect on elsewhere.test: no request went there"]
+
+
 def test_a_step_after_an_interrupted_one_may_speak_again(context):
     with context:
         context.hosts({}).http.cancel()

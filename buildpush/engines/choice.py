@@ -19,8 +19,8 @@ from buildpush.http.urls import is_loopback
 # Settings that change how an engine works but not its result; without them the image is the same.
 _OF_CONTAINERS = frozenset({"resources", "run_as_user", "privileged"})
 _NOT_TRUSTED = (
-    "the engine {engine} does not learn from us that {host} may speak no TLS: name the host in insecure-registries of "
-    "/etc/docker/daemon.json, or in buildkitd.toml where BuildKit is a builder of its own; or use engine: buildah"
+    "the engine {engine} asks {host} by its own configuration: where that has no TLS or another certificate, name it "
+    "in insecure-registries of /etc/docker/daemon.json, or in the buildkitd.toml of its builder; or use engine: buildah"
 )
 HINTS = frozenset({"optimize"}) | _OF_CONTAINERS
 

@@ -242,7 +242,8 @@ class ImageSettings(StepSettings):
         "The registries that base images of Docker Hub are pulled from, in its place: the first that has the image.",
         "For Artifactory it is a remote or virtual repository, as `acme.jfrog.io/docker-hub`. "
         "Docker Hub is asked after them if `docker.io` is the last one. "
-        "A Docker daemon and a BuildKit have mirrors in their own configuration only.",
+        "A Docker daemon and a BuildKit have mirrors in their own configuration only. "
+        "In the environment, `KANIKO_REGISTRY_MIRROR` counts only where kaniko may build.",
         default=(),
         group="Build",
         example=("acme.jfrog.io/docker-hub",),

@@ -137,7 +137,8 @@ class BuildAndPush(PluginSettings):
         "Whether the built image is pushed.",
         "With `false`, nothing leaves this machine and no build-info is published. "
         "An image that the Docker daemon builds then stays there, as with {setting}`load`, unless that is `false`, "
-        "the image goes to a file, or has several platforms; a note says where it is kept nowhere.",
+        "the image goes to a file, or has several platforms; a note says where it is kept nowhere. "
+        "In the environment, `KANIKO_NO_PUSH` counts only where kaniko may build.",
         default=True,
         group="Push",
         example=False,

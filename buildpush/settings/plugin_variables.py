@@ -353,7 +353,7 @@ _BUILDAH: Final = (
     ),
 )
 
-# What kaniko itself reads, and the variable to set in its place: in the environment, each counts for kaniko alone.
+# What kaniko itself reads, in the environment only where it may build, and the variable to set in its place.
 OF_KANIKO: Final = {"KANIKO_NO_PUSH": "PLUGIN_NO_PUSH", "KANIKO_REGISTRY_MIRROR": "PLUGIN_REGISTRY_MIRRORS"}
 
 SECTIONS: Final[Mapping[str, tuple[PluginVariable, ...]]] = {

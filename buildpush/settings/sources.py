@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from buildpush.engines import AUTO
 from buildpush.foundation.documents import Node, read_documents, read_text, read_yaml
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
@@ -59,7 +60,7 @@ class Beside:
         return "--templates" if self.templates else "--inputs" if self.inputs else ""
 
 
-_FOR_KANIKO: Final = "in the environment it counts with engine: kaniko alone; set {instead}"
+_FOR_KANIKO: Final = "in the environment it counts only where kaniko may build; set {instead}"
 NOTHING_BESIDE: Final = Beside()
 
 
@@ -270,10 +271,11 @@ def _merged(
 def _kaniko_layer(
     kind: StepKind, outside: _Outside, written: Mapping[str, WrittenValue], notes: list[str]
 ) -> SettingsLayer:
-    """Return what the environment says to kaniko itself, if that builds; otherwise note that it has no effect."""
+    """Return what the environment says to kaniko itself, if that may build; otherwise note that it has no effect."""
     given = {name: outside.env[name] for name in OF_KANIKO if kind.builds and outside.env.get(name)}
-    engine = written.get("engine")
-    if kind.image == STEP_KINDS["kaniko"].image or (engine and engine.value == "kaniko"):
+    engine = str(written["engine"].value) if "engine" in written else AUTO
+    is_possible = engine == "kaniko" or (engine == AUTO and "kaniko_image" in written)
+    if is_possible or kind.image == STEP_KINDS["kaniko"].image:
         return variable_layer(kind.model, given, notes, outside.spelled)
     notes += [f"{name} has no effect: {_FOR_KANIKO.format(instead=OF_KANIKO[name])}" for name in given]
     return SettingsLayer()

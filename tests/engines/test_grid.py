@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ import pytest
 import buildpush
 from buildpush.engines import ENGINES
 from buildpush.engines.choice import HINTS
-from buildpush.foundation.errors import UnsupportedError
+from buildpush.foundation.errors import BuildPushError, UnsupportedError
 from buildpush.foundation.events import Log
+from buildpush.http.urls import is_loopback
 from buildpush.settings.declare import settings_of
 from buildpush.settings.model import BuildAndPush
 from buildpush.transfer.oci_layout import open_layout
@@ -201,12 +203,12 @@ def mirror(yard: Yard) -> None:
     assert {"a", "of-the-mirror"} <= built.files.keys()
 
 
-def login(yard: Yard) -> None:
+def login(yard: Yard, host: str = "") -> None:
     """Let everybody find the sandbox's login where Docker keeps logins."""
     home = Path(yard.env["DOCKER_CONFIG"])
     home.mkdir(exist_ok=True)
     auth = yard.box.password.basic(yard.box.username)
-    (home / "config.json").write_text(json.dumps({"auths": {yard.box.host: {"auth": auth}}}))
+    (home / "config.json").write_text(json.dumps({"auths": {host or yard.box.host: {"auth": auth}}}))
 
 
 def add_host(yard: Yard) -> None:
@@ -346,6 +348,30 @@ def test_run_sees_the_proxies_of_the_environment_and_the_image_does_not(yard, ne
         built = made.build(f'{SHELL}RUN echo "$https_proxy $HTTPS_PROXY $NO_PROXY" > /got\n', no_cache=True)
     assert built.text("got") == f"{2 * 'http://user:s3cr3t@proxy.test:3128 '}127.0.0.1,localhost\n"
     assert "proxy.test" not in json.dumps(built.config)
+
+
+def name_of_this_machine() -> str | None:
+    """Return a name that leads to 127.0.0.1, and that is none of those that are always reached without TLS."""
+    name = socket.gethostname()
+    with suppress(OSError):
+        return name if socket.gethostbyname(name) == "127.0.0.1" and not is_loopback(name) else None
+    return None
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", ["native", "buildah"])
+def test_a_base_image_comes_from_a_host_without_tls_where_that_is_allowed(yard, engine):
+    name = name_of_this_machine()
+    if name is None:
+        pytest.skip("needs a name of this machine that leads to 127.0.0.1")
+    with yard(engine) as made:
+        made.push("base", "FROM scratch\nCOPY a /of-the-base\n")
+        host = f"{name}:{made.box.host.rpartition(':')[2]}"
+        login(made, host)
+        text = f"FROM {host}/docker-local/base:1\nCOPY a /a\n"
+        with pytest.raises(BuildPushError):
+            made.build(text)
+        assert "of-the-base" in made.build(text, insecure_registry=host).files
 
 
 @pytest.mark.parametrize(("setting", "engine"), REFUSED)

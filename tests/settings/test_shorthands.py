@@ -222,8 +222,11 @@ def test_variables_of_kaniko_itself_count_in_a_file(directory):
     assert is_heeded(order_of(in_file, {**REPO, **OWN}, directory))
 
 
-def test_variables_of_kaniko_itself_count_in_the_environment_of_its_engine_and_its_plugin(directory):
+def test_variables_of_kaniko_itself_count_in_the_environment_where_it_may_build(directory):
     assert is_heeded(order_of(in_environment, {**REPO, **OWN, "PLUGIN_ENGINE": "kaniko"}, directory))
+    image = {"PLUGIN_KANIKO_IMAGE": f"h.test/kaniko@sha256:{64 * 'a'}"}
+    assert is_heeded(order_of(in_environment, {**REPO, **OWN, **image}, directory))
+    assert not is_heeded(order_of(in_environment, {**REPO, **OWN, **image, "PLUGIN_ENGINE": "native"}, directory))
     plugin = read(None, env={**REPO, **OWN}, flags={}, keywords={}, cwd=directory, step=None, kind=STEP_KINDS["kaniko"])
     assert not plugin.notes
     assert is_heeded(order_of(lambda *_: ({**REPO, **OWN}, plugin), {}, directory))
