@@ -38,6 +38,7 @@ from buildpush.settings.step_credentials import (
     overridden_logins,
     push_credential,
     repository_of,
+    unused_connectors,
     unused_credentials,
     with_token,
 )
@@ -107,6 +108,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
             *label_notes(settings, ctx),
             *overridden_logins(settings, credentials, ctx),
             *unused_credentials(settings, repository, given, ctx),
+            *unused_connectors(settings, ctx),
             *(artifactory.notes if artifactory else ()),
             *flows.archive_notes(request),
             *_resource_notes(settings, ctx),

@@ -74,7 +74,7 @@ class BuildAndPush(PluginSettings):
     )
     base_image_connector_refs: Texts = setting(
         "The connector with credentials for the images in FROM.",
-        "Harness takes a list and uses its first entry; here every connector counts for its own host.",
+        "Harness takes a list and uses its first entry; here the first connector for each host counts.",
         default=(),
         group="Registry",
         example=("account.base_images",),

@@ -45,10 +45,29 @@ def cache_repository_of(settings: BuildAndPush, ctx: ResolveContext) -> Reposito
 
 
 def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:
-    """Return the connectors that the step names: that of the registry first, then those of base images."""
-    bases = tuple(ctx.connectors.find(name) for name in settings.base_image_connector_refs)
+    """Return the connectors that count: that of the registry, then the first for each other host of base images."""
     connector = connector_of(settings, ctx)
+    bases = tuple(one for one in _base_connectors(settings, ctx) if connector is None or one.host != connector.host)
     return (connector, *bases) if connector else bases
+
+
+def _base_connectors(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:
+    """Return the connectors of base images: of several for one host, the first."""
+    found: dict[str, Connector] = {}
+    for name in settings.base_image_connector_refs:
+        connector = ctx.connectors.find(name)
+        found.setdefault(connector.host, connector)
+    return tuple(found.values())
+
+
+def unused_connectors(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
+    """Yield which connectors of base images have no effect, because another one comes first for their host."""
+    first = {one.host: one.identifier for one in connectors_of(settings, ctx)}
+    for at, name in enumerate(settings.base_image_connector_refs):
+        connector = ctx.connectors.find(name)
+        if connector.identifier != (other := first[connector.host]):
+            where = ctx.where("base_image_connector_refs", at)
+            yield f"{where}: the connector {name} has no effect: {other} comes first for {connector.host}"
 
 
 def push_credential(
@@ -168,8 +187,7 @@ def _of_base_images(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tup
     Raises:
         SettingsError: user or password is missing, or the source of their host is farther than theirs.
     """
-    for name in settings.base_image_connector_refs:
-        connector = ctx.connectors.find(name)
+    for connector in _base_connectors(settings, ctx):
         if connector.password is not None:
             yield "base_image_connector_refs", connector.host, connector.credential(ctx.vault)
     key, password = "base_image_password", settings.base_image_password

@@ -502,6 +502,22 @@ class TestCredentials:
         assert order.plain_http == {"base.example.com"}
         assert order.request.insecure == {"base.example.com"}
 
+    @pytest.mark.parametrize(("names", "user"), [(["jfrog", "rival"], "ci-bot"), (["rival", "jfrog"], "other")])
+    def test_of_two_connectors_of_base_images_for_one_host_the_first_counts(self, house, names, user):
+        order = house.build(spec(f"baseImageConnectorRefs: [{', '.join(names)}]"))
+        assert {host: login.username for host, login in order.credentials.items()} == {"acme.jfrog.io": user}
+        (note,) = (note for note in order.notes if "comes first" in note)
+        assert f"the connector {names[1]} has no effect: {names[0]} comes first for acme.jfrog.io" in note
+
+    def test_the_address_of_the_first_connector_for_a_host_counts_too(self, house):
+        file = house.directory / "connectors.yml"
+        file.write_text(
+            file.read_text().replace("ps://open.example", "p://acme.jfrog").replace("acme.jfrog.com", "acme.jfrog.io")
+        )
+        order = house.resolve(connector_ref="jfrog", base_image_connector_refs=["open"])
+        assert order.plain_http == set()
+        assert [note for note in order.notes if "open has no effect: jfrog comes first" in note]
+
     def test_a_registry_without_tls_is_named_and_so_is_its_artifactory(self, house):
         order = house.resolve(repo="acme.jfrog.io/docker/app", insecure="true", publish_build_info="yes")
         assert (order.plain_http, order.insecure) == (frozenset(), {"acme.jfrog.io"})
