@@ -187,3 +187,61 @@ def test_the_files_of_a_kind_are_each_there_once():
     env = {"DRONE_OUTPUT": "a", "HARNESS_OUTPUT_FILE": "a", "GITHUB_OUTPUT": "b", "DRONE_CARD_PATH": "c"}
     assert files(env, "outputs") == {"HARNESS_OUTPUT_FILE": Path("a"), "GITHUB_OUTPUT": Path("b")}
     assert files(env, "card") == {"DRONE_CARD_PATH": Path("c")}
+
+
+# ---- why a command failed
+
+
+@sandbox
+@pytest.mark.parametrize(
+    ("variables", "lines"),
+    [
+        ({"PLUGIN_PASSWORD": "wrong"}, ["ERROR_CODE=5", "ERROR_CATEGORY=Authentication"]),
+        ({"PLUGIN_TAGS": "no tag"}, ["ERROR_CODE=2", "ERROR_CATEGORY=ConfigurationFailure"]),
+        ({"PLUGIN_FILE": "none.yml"}, ["ERROR_CODE=2", "ERROR_CATEGORY=ConfigurationFailure"]),
+    ],
+    ids=["login", "tag", "file"],
+)
+def test_a_command_that_fails_says_why_in_the_file_that_harness_names(fail, tmp_path, variables, lines):
+    message = fail(variables, ERROR_METADATA_FILE="error.env")
+    first, *others = (tmp_path / "error.env").read_text().splitlines()
+    assert others == lines
+    assert first.startswith('ERROR_MESSAGE="')
+    assert first.removeprefix('ERROR_MESSAGE="').removesuffix('"').replace("\\", "") in message
+
+
+@pytest.fixture
+def fail(box, tmp_path, monkeypatch, capsys):
+    """Return what runs a command that fails, with variables, and returns what it said."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+
+    def fail(variables, **more):
+        login = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal()}
+        usual = {"PLUGIN_REPO": f"{box.host}/docker-local/app", "PLUGIN_TAGS": "1", "PLUGIN_ENGINE": "native"}
+        words = [variables["PLUGIN_FILE"]] if "PLUGIN_FILE" in variables else []
+        for name, text in (login | usual | variables | more).items():
+            monkeypatch.setenv(name, text)
+        assert run_command(["run", *words]) != 0
+        return capsys.readouterr().err
+
+    return fail
+
+
+@sandbox
+def test_the_error_is_in_words_where_the_file_is_one_of_words(fail, tmp_path):
+    fail({"PLUGIN_PASSWORD": "wrong"}, ERROR_METADATA_FILE="error.out")
+    assert "ERROR_CODE 5\n" in (tmp_path / "error.out").read_text()
+
+
+@sandbox
+def test_an_error_that_cannot_be_written_does_not_hide_itself(fail, tmp_path):
+    message = fail({"PLUGIN_TAGS": "no tag"}, ERROR_METADATA_FILE="gone/error.env")
+    assert "no tag" in message or "gone/error.env cannot be written" in message
+    assert "so it does not say why this failed" in message
+
+
+@sandbox
+def test_a_run_that_succeeds_leaves_no_error(push, tmp_path):
+    push(ERROR_METADATA_FILE="error.env")
+    assert not (tmp_path / "error.env").exists()

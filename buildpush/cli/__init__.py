@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -102,7 +103,12 @@ def run_command(arguments: list[str]) -> int:
         with _terminable():
             return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last resort
-        return show_failure(error)
+        code = show_failure(error)
+        if os.environ.get("ERROR_METADATA_FILE"):
+            from buildpush.cli.outputs import leave_failure  # here, since few runs are asked for it
+
+            leave_failure(error, code, os.environ)
+        return code
 
 
 @contextmanager

@@ -6,14 +6,19 @@ Sources: drone-kaniko (``pkg/output``), drone-plugin-lib (``harness/variables.go
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from buildpush.cli.files import append
-from buildpush.cli.messages import say
+from buildpush.cli.messages import error_json, say
 from buildpush.expressions.ci import files
+from buildpush.expressions.ci_systems import FileKind
+from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
@@ -30,7 +35,8 @@ _MARKS: Final = str.maketrans({one: f"\\{one}" for one in "\\`*_{}[]<>()#+!|~-"}
 
 def paths_in(env: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the output files that *env* names; the log is not one of them."""
-    named = [*files(env, "outputs").values(), *files(env, "summary").values(), *files(env, "card").values()]
+    kinds: tuple[FileKind, ...] = ("outputs", "summary", "card", "failure")
+    named = chain.from_iterable(files(env, kind).values() for kind in kinds)
     return tuple(path for path in named if str(path) not in STREAMS)
 
 
@@ -41,7 +47,7 @@ def leave(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_fre
         BuildPushError: one cannot be written.
     """
     for variable, path in files(env, "outputs").items():
-        form = _for_github if variable == "GITHUB_OUTPUT" else _as_words if path.suffix == ".out" else _as_dotenv
+        form = _for_github if variable == "GITHUB_OUTPUT" else _form_of(path)
         if text := "".join(form(name, redacted(value)) for name, value in _outputs(results)):
             append(path, text)
     for path in files(env, "summary").values():
@@ -51,6 +57,38 @@ def leave(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_fre
         from buildpush.cli.card import write_card  # here, since Drone alone asks for one
 
         write_card(results, path, datetime.now(UTC), stdout_is_free=stdout_is_free)
+
+
+def leave_failure(error: BaseException, code: int, env: Mapping[str, str]) -> None:
+    """Write why a command failed into the file that *env* names; where that cannot be written, say so."""
+    for path in files(env, "failure").values():
+        text = "".join(_form_of(path)(f"ERROR_{name}", value) for name, value in _failure(error, code))
+        try:
+            append(path, text)
+        except BuildPushError:  # the first error is the one that counts
+            say("note", f"{path} cannot be written, so it does not say why this failed")
+
+
+def _failure(error: BaseException, code: int) -> Iterator[tuple[str, str]]:
+    from buildpush.pipeline.failures import error_types  # here, since only a failure asks for it
+
+    yield "MESSAGE", one_line(redacted(_message(error)))
+    yield "CODE", str(code)
+    yield from [("CATEGORY", kind) for kind in sorted(error_types(error))[:1]]
+
+
+def _message(error: BaseException) -> str:
+    match error:
+        case click.ClickException():
+            return error.format_message()
+        case KeyboardInterrupt() | click.Abort():
+            return "interrupted"
+        case _:
+            return str(error_json(error)["message"])
+
+
+def _form_of(path: Path) -> Callable[[str, str], str]:
+    return _as_words if path.suffix == ".out" else _as_dotenv
 
 
 def _outputs(results: Sequence[RunResult]) -> Iterator[tuple[str, str]]:

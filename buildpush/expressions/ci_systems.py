@@ -40,8 +40,8 @@ class Made:
 # Variables, of which the first that is set counts; or what makes the value of several variables.
 ValueSource = str | tuple[str, ...] | Made
 
-# Outputs for later steps, a line each; a summary in Markdown; a card, as Drone shows it beside the log.
-FileKind = Literal["outputs", "summary", "card"]
+# Outputs for later steps, a line each; a summary in Markdown; a card, as Drone shows it beside the log; why it failed.
+FileKind = Literal["outputs", "summary", "card", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +259,7 @@ CI_SYSTEMS: Final = (
             "project.identifier": "HARNESS_PROJECT_ID",
             "project.name": "HARNESS_PROJECT_ID",
         },
-        files={"HARNESS_OUTPUT_FILE": "outputs", "HARNESS_OUTPUT": "outputs"},
+        files={"HARNESS_OUTPUT_FILE": "outputs", "HARNESS_OUTPUT": "outputs", "ERROR_METADATA_FILE": "failure"},
     ),
     CiSystem(
         "GitHub Actions",
