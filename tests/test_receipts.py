@@ -39,6 +39,18 @@ def test_the_artifact_file_has_each_tag_with_the_digest(push, tmp_path, box):
     }
 
 
+def test_the_artifact_file_names_the_registry_as_variables_say(push, tmp_path):
+    push(PLUGIN_ARTIFACT_FILE="artifact.json", PLUGIN_REGISTRY_TYPE="GAR", ARTIFACT_REGISTRY="https://eu.test")
+    data = json.loads((tmp_path / "artifact.json").read_text())["data"]
+    assert (data["registryType"], data["registryUrl"]) == ("GAR", "https://eu.test")
+
+
+def test_a_kind_of_registry_without_a_file_that_names_it_has_no_effect(push):
+    result, _ = push(PLUGIN_REGISTRY_TYPE="GAR", ARTIFACT_REGISTRY="https://eu.test")
+    for name in ("registry_type", "artifact_registry"):
+        assert any(f"{name} has no effect: artifact_file names no file" in note for note in result.notes)
+
+
 def test_the_metadata_file_has_what_buildx_writes(push, tmp_path):
     result, repo = push(PLUGIN_METADATA_FILE="metadata.json")
     found = json.loads((tmp_path / "metadata.json").read_text())

@@ -27,7 +27,7 @@ def recall(step: Step, result: RunResult, context: RunContext) -> None:
         return
     try:
         if order.push and (delivery := Delivery.of_record(result.earlier or {})):
-            for note in context.receipts.write(order.receipts, delivery):
+            for note in context.receipts.write(order.receipts, delivery.with_registry(order.settings)):
                 context.log(Note(note))
     except BuildPushError as error:
         context.log(Note(f"the step {name} is not run again, and its files do not have what it has pushed: {error}"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,7 @@ from buildpush.images.model import PushedImage, PushedIndex
 
 if TYPE_CHECKING:
     from buildpush.images.references import Reference
+    from buildpush.settings.step_settings import StepSettings
 
 _OF_ONE: Final = frozenset({"metadata_file"})  # what holds one push, as the program writes it that it comes from
 
@@ -32,11 +34,15 @@ class Delivery:
     Attributes:
         manifest: as :func:`manifest_json` gives it.
         build_info: address of the build-info about it; empty for none.
+        registry_type: as Harness calls it.
+        artifact_registry: address that is named in place of the host's.
     """
 
     references: tuple[Reference, ...]
     manifest: Mapping[str, Any]
     build_info: str = ""
+    registry_type: str | None = None
+    artifact_registry: str | None = None
 
     @classmethod
     def of_record(cls, result: Mapping[str, Any]) -> Delivery | None:
@@ -48,6 +54,11 @@ class Delivery:
             return None
         url = str((result.get("outputs") or {}).get("build_info_url") or "")
         return cls(tuple(Reference.parse(str(name)) for name in names), manifest, url)
+
+    def with_registry(self, settings: StepSettings) -> Delivery:
+        """Return the same, with what *settings* say of the registry."""
+        kind, address = (getattr(settings, name, None) for name in ("registry_type", "artifact_registry"))
+        return replace(self, registry_type=kind, artifact_registry=address)
 
     @property
     def digest(self) -> str:
@@ -122,8 +133,10 @@ def _lines(texts: Iterable[str]) -> str:
 
 def _artifact(known: Mapping[Reference, Delivery]) -> dict[str, Any]:
     images = [{"image": str(reference), "digest": one.digest} for reference, one in known.items()]
-    address = f"https://{next(iter(known)).repository.host}"
-    return {"kind": "docker/v1", "data": {"registryType": "Docker", "registryUrl": address, "images": images}}
+    reference, first = next(iter(known.items()))
+    address = first.artifact_registry or f"https://{reference.repository.host}"
+    data = {"registryType": first.registry_type or "Docker", "registryUrl": address, "images": images}
+    return {"kind": "docker/v1", "data": data}
 
 
 def _metadata(one: Delivery) -> dict[str, Any]:

@@ -417,7 +417,7 @@ class _StepRun:
         if self.pushed and order.push:
             url = self.published.url if self.published else ""
             delivery = Delivery(self.pushed.references, manifest_json(self.pushed), url)
-            for note in self.context.receipts.write(order.receipts, delivery):
+            for note in self.context.receipts.write(order.receipts, delivery.with_registry(order.settings)):
                 self.log(Note(note))
 
     def _publish(self, order: ResolvedStep, publication: Publication | None) -> None:

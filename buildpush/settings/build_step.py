@@ -215,6 +215,9 @@ def _check_env_file(settings: BuildAndPush, ctx: ResolveContext) -> None:
 def _format_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
     if "tar_format" in settings.fields_set and not (settings.tar_path or settings.push_only):
         yield f"{ctx.who('tar_format')}: tar_format has no effect: tar_path names no file"
+    for name in ("registry_type", "artifact_registry"):
+        if name in settings.fields_set and not settings.artifact_file:
+            yield f"{ctx.who(name)}: {name} has no effect: artifact_file names no file"
 
 
 def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:

@@ -240,6 +240,23 @@ class BuildAndPush(PluginSettings):
         honoured_by="push",
         place="env",
     )
+    registry_type: Literal["Docker", "ECR", "GCR", "ACR", "GAR"] = setting(
+        "The kind of registry that {setting}`artifact_file` names; the push is the same for each.",
+        default="Docker",
+        group="Push",
+        example="GAR",
+        honoured_by="push",
+        place="env",
+    )
+    artifact_registry: Text | None = setting(
+        "The address of the registry that {setting}`artifact_file` names.",
+        "Without it, the address of the host that was pushed to.",
+        group="Push",
+        example="https://acme.jfrog.io",
+        honoured_by="push",
+        place="env",
+        ambient=("ARTIFACT_REGISTRY",),
+    )
     metadata_file: FileText | None = setting(
         "A file that gets the digest and the names of what was pushed, as buildx writes it.",
         group="Push",

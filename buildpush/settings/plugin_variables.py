@@ -141,7 +141,7 @@ _TARGET: Final = (
         PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, instead=_TRAP_HINT.format(name=name))
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
-    PluginVariable("ARTIFACT_REGISTRY", "x", note="the artifact file names the registry that was pushed to"),
+    PluginVariable("ARTIFACT_REGISTRY", "x", setting="artifact_registry"),
     PluginVariable(
         "ACCESS_TOKEN",
         "dx",
@@ -188,7 +188,7 @@ _OF_THE_RUN: Final = "it gets what the whole run has led to, and who starts the 
 _OUTPUTS: Final = (
     *_facts("dx", _OF_THE_RUN, DRONE_CARD_PATH="the file that gets the card of what was pushed"),
     *_sets("artifact_file", ARTIFACT_FILE="dxk"),
-    *_noted("every registry is of Docker's kind here, and the artifact file says that", REGISTRY_TYPE="dx"),
+    *_sets("registry_type", REGISTRY_TYPE="dx"),
     *_facts("k", _OF_THE_RUN, DRONE_OUTPUT="the file that gets outputs such as `digest` and `image`"),
     *_sets("metadata_file", METADATA_FILE="x"),
     *_refused(
