@@ -6,6 +6,7 @@ Sources of the newer form: Harness documentation, "CI Steps Reference" and "Stag
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -243,7 +244,14 @@ def _variable(name: str, node: Node) -> Node:
     words = {"name": replace(node, value=name, keys={})}
     if isinstance(node.value, str):
         return map_of(node, words | {"value": node})
-    default = {"default": node.entries["default"]} if "default" in node.entries else {}
+    default = {"default": as_text(node.entries["default"])} if "default" in node.entries else {}
     if (kind := node.at("type")) and kind.text == "secret":
         words["type"] = replace(kind, value="Secret")
     return map_of(node, words | default | {"value": replace(node, value="<+input>", keys={})})
+
+
+def as_text(node: Node) -> Node:
+    """Return the value of an input, whose lists and maps are JSON, as where they are given by a flag."""
+    if isinstance(node.value, str) or node.value is None:
+        return node
+    return replace(node, value=json.dumps(node.raw(), ensure_ascii=False), keys={})

@@ -14,6 +14,7 @@ from typing import Final
 from buildpush.foundation.documents import Node, read_yaml
 from buildpush.foundation.errors import SourceError
 from buildpush.settings.fill import fill
+from buildpush.settings.forms import as_text
 from buildpush.settings.words import reject
 
 _SET, _OVERLAY = "inputSet", "overlayInputSet"
@@ -115,14 +116,11 @@ def _with_inputs(pipeline: Node, document: Node) -> Node:
     for name, value in given.entries.items():
         if name not in asked:
             reject("input", name, asked, given.where_key(name))
-        if not isinstance(value.value, str):
-            message = f"the value of the input {name!r} is not text"
-            raise SourceError(message, where=value.where, hint="write a text, a number, true or false")
         entry = asked[name]
         declared = replace(
             entry, value={**entry.entries, "default": value}, keys={**entry.keys, "default": value.where}
         )
-        asked[name] = declared if entry.entries else value
+        asked[name] = declared if entry.entries else as_text(value)
     changed = replace(inputs or given, value=asked)
     return replace(pipeline, value={**pipeline.entries, "inputs": changed})
 

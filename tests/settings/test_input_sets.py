@@ -165,7 +165,6 @@ def test_an_input_set_of_the_newer_form_gives_inputs_and_the_last_one_counts(new
     ("text", "says"),
     [
         ("kind: input-set\nspec: {grian: oak}\n", r"one\.yml:2:8: unknown input 'grian'\nhint: did you mean 'grain'"),
-        ("kind: input-set\nspec: {tag: [1]}\n", r"one\.yml:2:13: the value of the input 'tag' is not text"),
         ("kind: input-set\nversion: 1\n", "this input set does not have values"),
         (
             "kind: overlay-input-set\nspec: {input_sets: [a]}\n",
@@ -178,3 +177,20 @@ def test_what_an_input_set_of_the_newer_form_cannot_give_is_refused(newer, text,
     with pytest.raises(SourceError) as caught:
         newer_reference(inputs="one.yml")
     assert re.search(says, f"{caught.value}\nhint: {caught.value.hint}")
+
+
+def test_a_list_is_an_input_of_the_newer_form_by_its_default_and_by_an_input_set(newer, tmp_path):
+    text = (
+        (tmp_path / "p.yml").read_text(encoding="utf-8").replace("{type: string, default: fine}", "{default: [a, b]}")
+    )
+    loop = 'strategy: {matrix: {grain: "${{ inputs.grain }}"}}\n          uses:'
+    text = text.replace("uses:", loop).replace("/${{ inputs.grain }}", "/${{ matrix.grain }}")
+    (tmp_path / "p.yml").write_text(text, encoding="utf-8")
+    newer("one", text="kind: input-set\nspec: {grain: [oak, elm], tag: 1}\n")
+
+    def repositories(**options):
+        plans = buildpush.check_pipeline("p.yml", env={"PLUGIN_ENGINE": "native"}, **options)
+        return [plan.order.references[0].repository.path for plan in plans]
+
+    assert repositories(variables={"tag": "1"}) == ["a", "b"]
+    assert repositories(inputs="one.yml") == ["oak", "elm"]
