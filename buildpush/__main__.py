@@ -7,8 +7,8 @@ import os
 import sys
 from typing import Final, NoReturn
 
-# What a run makes lives to its end, an entry for every file of a context among it: looking through all of that for
-# garbage after every 700 new things, as Python does, took a third of the time in which nothing had changed.
+# Most objects of a run live until its end, one for every file of a context among them: a search for garbage after every
+# 700 new objects, as Python does it, took a third of the time when nothing had changed.
 _SELDOM: Final = (100_000, 50, 50)
 
 
@@ -29,7 +29,7 @@ def main() -> NoReturn:
         sys.stderr.write("interrupted: nothing was done\n")
         sys.exit(130)
     code = run_command(sys.argv[1:])
-    gc.freeze()  # nor is it looked through once more at the end: the system takes it back at once
+    gc.freeze()  # no search for garbage at the end either: the system frees all memory at once
     sys.exit(code)
 
 

@@ -221,7 +221,7 @@ def test_a_wrong_failure_strategy_is_refused_before_anything_is_done(site, capsy
 def test_a_failure_strategy_of_a_single_step_is_read_before_it_runs(site, capsys):
     site.write(site.step("a", IGNORE.replace("type: Ignore", "type: RetryStepGroup, spec: {retryCount: 1}")))
     assert site.run() == 2
-    assert "RetryStepGroup runs a step group again, and the step 'a' is in none" in capsys.readouterr().err
+    assert "RetryStepGroup runs a step group again, but the step 'a' is in none" in capsys.readouterr().err
     assert site.tags == []
 
 

@@ -88,7 +88,7 @@ def test_a_good_file_is_good_and_nothing_is_pushed_or_published(step, box, capsy
     assert code == 0
     assert f"'{box.username}'" not in checks["registry", "ok"]["text"]
     assert "may push to docker-local/app" in checks["registry", "ok"]["text"]
-    assert "takes the credential" in checks["Artifactory", "ok"]["text"]
+    assert "accepts the credential" in checks["Artifactory", "ok"]["text"]
     assert box.tags("docker-local/app") == []
     assert not box.builds()
 

@@ -510,6 +510,6 @@ def test_a_step_in_no_group_is_refused(nested):
         action = f"{{type: ManualIntervention, spec: {{timeout: 10m, onTimeout: {{action: {action}}}}}}}"
     run = Run(steps(("[AllErrors]", action)))
     error = run.outcomes[0].error
-    assert "RetryStepGroup runs a step group again, and the step 'a' is in none" in str(error)
+    assert "RetryStepGroup runs a step group again, but the step 'a' is in none" in str(error)
     assert isinstance(error, SettingsError)
     assert (run.ran, error.where[:6]) == ([], "p.yml:")

@@ -1081,13 +1081,13 @@ ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:10
         (
             cause(e.NewConnectionError(None, "no"), ConnectionRefusedError(111, "Connection refused")),
             "no connection to r.io: Connection refused",
-            "check host and port, and that it runs; or a proxy",
+            "check host and port, that the server runs, and any proxy",
             "plain",
         ),
         (
             e.ConnectTimeoutError("timed out"),
             "no connection to r.io: timed out",
-            "check host and port, and that it runs; or a proxy",
+            "check host and port, that the server runs, and any proxy",
             "plain",
         ),
         (e.ReadTimeoutError(None, None, "x"), "r.io went silent", "it may be overloaded; or a proxy", "reached"),

@@ -170,7 +170,7 @@ def test_without_a_record_there_is_nothing_to_resume(place, box, capsys):
     assert run_command(["run", "p.yml", "--resume"]) == 2
     assert "there is no record of a run of p.yml" in capsys.readouterr().err
     assert run_command(["run", "--resume", "p.yml"]) == 2
-    assert "name it before: run FILE --resume" in capsys.readouterr().err
+    assert "name the file: run FILE --resume" in capsys.readouterr().err
 
 
 def test_a_record_that_cannot_be_written_is_refused_before_anything_is_done(place, box):

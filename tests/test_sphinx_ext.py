@@ -160,7 +160,7 @@ def test_cards_render_as_plain_text_too(tmp_path):
     """They are nodes, not HTML."""
     app, warnings = whole(tmp_path, "text", index=INDEX, prose=PROSE)
     text = (app.outdir / "settings.txt").read_text(encoding="utf-8")
-    assert "Tags the pushed image answers to." in text
+    assert "Tags of the pushed image." in text
     assert "PLUGIN_TAGS" in text
     assert warnings == ""
 

@@ -285,7 +285,7 @@ def test_a_plan_says_which_settings_and_conditions_are_known_later_and_why(place
     plan = capsys.readouterr().out.split("\n\n")[1]
     assert "known after BuildAndPushDockerRegistry 'app' (p.yml:2:5) has run" in plan
     assert "later" in plan
-    assert "whether it is run is open: p.yml:12:12: condition: steps.app.status is known after" in plan
+    assert "it is not known yet whether it is run: p.yml:12:12: condition: steps.app.status is known after" in plan
 
 
 def test_a_plan_checks_what_is_known_of_such_a_step(place, capsys):
@@ -339,7 +339,7 @@ def test_a_step_that_may_run_at_the_same_time_is_not_asked_for_what_it_has_come_
     error = capsys.readouterr().err
     assert error.startswith("error: p.yml:18:30: condition: pipeline.stages.left.spec.execution.steps.two.status is")
     assert "may run at the same time as this" in error
-    assert "hint: ask a step that has ended by then" in error
+    assert "hint: ask for a step that has ended by then" in error
 
 
 def test_what_ran_at_the_same_time_is_known_afterwards_and_what_was_before_in_each_branch(place, capsys):
@@ -437,7 +437,9 @@ def test_a_loop_is_asked_by_its_identifier_from_where_it_is_near():
 
 def test_the_state_of_a_loop_is_known_later_in_a_plan(values):
     planned = StepValues.planned(TREE)
-    with pytest.raises(LaterError, match=r"strategy\.node\.looped\.currentStatus is known when the run is there"):
+    with pytest.raises(
+        LaterError, match=r"strategy\.node\.looped\.currentStatus is known only when the run gets there"
+    ):
         ask(planned, "strategy.node.looped.currentStatus")
     values.loop(("build", "looped"), ["looped_0", "looped_1"])
     assert ask(values, "strategy.node.looped.currentStatus") == "SUCCEEDED"

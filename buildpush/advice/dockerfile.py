@@ -30,8 +30,8 @@ DOCKERFILE: Final = (
             *("dockerfile does not exist", "failed to read dockerfile", "symlinks in dockerfile path"),
             *("no containerfile or dockerfile", "cannot find containerfile or dockerfile"),
         ),
-        cause="the path starts from another directory than was meant, is of another clone, or differs in case",
-        fix="write it from the workspace, /harness there; COPY paths start from the context, which is another setting",
+        cause="the path is relative to another directory than intended, belongs to another clone, or differs in case",
+        fix="write it relative to the workspace, /harness there; COPY paths are relative to the context",
         type="ConfigurationFailure",
     ),
     Advice(
@@ -57,8 +57,8 @@ DOCKERFILE: Final = (
             *("copy failed:", "add failed:", "failed to calculate checksum of ref", "failed to get fileinfo for"),
             *("checking on sources under", "no items matching glob"),
         ),
-        cause="the path starts from another context than was meant, or a line of .dockerignore leaves it out",
-        fix="write the path from the context, or choose another context; buildpush check names the Dockerfile's line",
+        cause="the path is relative to another context than intended, or a line of .dockerignore leaves it out",
+        fix="write the path relative to the context, or choose another context; buildpush check names the line",
         type="ConfigurationFailure",
     ),
     Advice(
@@ -81,13 +81,13 @@ DOCKERFILE: Final = (
         programs="docker without BuildKit",
         examples=("the --mount option requires BuildKit. Refer to https://docs.docker.com/go/buildkit/ to learn how",),
         marks=("option requires buildkit",),
-        cause="the daemon's own builder is in use, which does not know the flag",
+        cause="the daemon's own builder is in use, which does not support the flag",
         fix="set DOCKER_BUILDKIT=1, or use engine: buildx",
         type="ConfigurationFailure",
     ),
     Advice(
         name="old-builder",
-        symptom="the builder does not know this syntax",
+        symptom="the builder does not support this syntax",
         programs="kaniko, docker without BuildKit, old versions of buildah",
         examples=(
             "error building image: parsing dockerfile: Dockerfile parse error line 5: unknown flag: mount",

@@ -49,7 +49,7 @@ MACHINE: Final = (
             *("exit code 137", "exit code: 137", "exit status 137", "exited with code 137"),
             *("oomkilled", "signal: killed", "low on resource"),
         ),
-        cause="the step took more memory than its limit; the 500Mi of Harness are often too little for snapshots",
+        cause="the step took more memory than its limit; Harness' default of 500Mi is often too little for snapshots",
         fix="raise resources.limits.memory; with kaniko set PLUGIN_COMPRESSED_CACHING=false, PLUGIN_SINGLE_SNAPSHOT or "
         "PLUGIN_USE_NEW_RUN, and leave PLUGIN_REPRODUCIBLE out",
         type="ResourceLimitsFailure",
@@ -90,7 +90,7 @@ MACHINE: Final = (
         programs="BuildKit, Harness",
         examples=("#12 84.21 [output clipped, log limit 2MiB reached]",),
         marks=("output clipped, log limit",),
-        cause="BuildKit shows a part of what a RUN prints, and Harness 25 KB of a line and 5 MB of a step",
+        cause="BuildKit shows only a part of what a RUN prints, and Harness shows 25 KB of a line and 5 MB of a step",
         fix="make the command print less, or write its output to a file; buildpush keeps the whole log of its engine "
         "in logs of the state directory",
         fails=False,

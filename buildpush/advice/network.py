@@ -130,7 +130,7 @@ NETWORK: Final = (
             *("500 internal server error", "502 bad gateway", "503 service unavailable", "504 gateway"),
             *("connection reset by peer", "tls handshake timeout", "i/o timeout", "unexpected eof", '": eof'),
         ),
-        cause="the registry, or a proxy in between, was overloaded or broke off",
+        cause="the registry, or a proxy in between, was overloaded or closed the connection",
         fix="run it again; kaniko retries with PLUGIN_PUSH_RETRY, the other plugins do not, and buildpush does by "
         "itself; if it keeps failing, ask the registry's operators about the limits of its proxies",
         type="RetryableTransientFailure",

@@ -138,7 +138,7 @@ def _published(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *
     for text in _notes(annotated, client):
         sink(Note(text))
     whole = complete(with_found_paths(wanted, annotated.findings), client, sink=sink)
-    page = client.build_page(whole)  # may ask the server: so before it has the document
+    page = client.build_page(whole)  # may ask the server, so it comes before the document is sent
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)
     return Published(page, whole.name, whole.number, whole.started)

@@ -38,7 +38,7 @@ def load_json(path: Path) -> Any:
         message = f"is not JSON: {error.msg}"
         raise SourceError(message, where=f"{path}:{error.lineno}:{error.colno}") from error
     except ValueError as error:
-        message = f"is not JSON that a build-info could be: {error}"
+        message = f"is not the JSON of a build-info: {error}"
         raise SourceError(message, where=str(path)) from error
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 JSON = click.Option(["--json", "as_json"], is_flag=True, help="One JSON document on stdout.")
-LIST = click.Option(["--list", "listed"], is_flag=True, help="List what FILE holds and what of it is run; do nothing.")
+LIST = click.Option(["--list", "listed"], is_flag=True, help="List what is in FILE and whether it is run; do nothing.")
 DIGEST_FILE = click.Option(
     ["--digest-file"], metavar="FILE", help="Write the digest there; - prints it alone to stdout."
 )

@@ -54,7 +54,7 @@ def leave(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_fre
         if lines := _summary(results):
             append(path, redacted("\n".join([*lines, "", ""])))
     for path in files(env, "card").values():
-        from buildpush.cli.card import write_card  # here, since Drone alone asks for one
+        from buildpush.cli.card import write_card  # imported here, since only Drone asks for one
 
         write_card(results, path, datetime.now(UTC), stdout_is_free=stdout_is_free)
 
@@ -128,7 +128,7 @@ def _as_words(name: str, value: str) -> str:
 
 def _summary(results: Sequence[RunResult]) -> list[str]:
     """Return a table, in Markdown, of what was pushed; the empty text if nothing was."""
-    from buildpush.images.references import Reference  # here, since only a run that pushes asks for it
+    from buildpush.images.references import Reference  # imported here, since only a run that pushes needs it
 
     rows: dict[tuple[str, str], tuple[list[Reference], Mapping[str, str]]] = {}
     for result in results:

@@ -150,7 +150,7 @@ def make_explain() -> click.Command:
     ]
     command = StepCommand("explain", _explain, more)
     command.help = "Show the card of SETTING, the value that a run would use, its source, and what it overrides.\n\n"
-    command.help += "For an expression, such as '<+codebase.branch>', show each part of it, its value and who gives it."
+    command.help += "For an expression, such as '<+codebase.branch>', show each part of it, its value and its source."
     command.params[0] = click.Argument(["setting"], required=False)
     command.params.insert(
         1, click.Argument(["path"], metavar="[FILE]", required=False, type=click.Path(path_type=Path))

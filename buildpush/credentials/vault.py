@@ -233,7 +233,7 @@ def _check_identifier(identifier: str) -> None:
     if not _IDENTIFIER.match(identifier):
         # The text stays out of the message: it may be the secret itself.
         message = "this is not the identifier of a secret"
-        hint = "an identifier has letters, digits, _ and $, with org. or account. in front where it belongs there"
+        hint = "an identifier has letters, digits, _ and $, with org. or account. in front if it belongs there"
         raise SecretError(message, hint=hint)
 
 

@@ -121,7 +121,7 @@ def _refuse_secrets(words: list[str]) -> None:
 def _refuse_several(text: str, words: list[str]) -> None:
     """Refuse what would be taken for one cache with an odd value."""
     if ";type=" in text.replace(" ", "") or (len(words) > 1 and not any("=" in word for word in words)):
-        message = f"{text!r} names several caches, and this is the place of one"
+        message = f"{text!r} names several caches, and only one is possible here"
         raise BadNameError(message, hint="write each as an entry of its own")
 
 

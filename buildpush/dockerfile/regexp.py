@@ -300,7 +300,7 @@ class _RegexParser:
         r"""Return the characters of a class such as ``\d``, whose backslash was read."""
         letter = self.text[self.at : self.at + 1]
         if letter and letter in "pP":
-            _malformed("a class of Unicode is not read here")
+            _malformed("Unicode classes are not supported here")
         ranges = _PERL.get(letter.lower())
         if ranges is None:
             return None

@@ -214,7 +214,7 @@ def _relative_workdir(found: BuildWalk) -> Findings:
     for step in _steps_of(found, "WORKDIR"):
         word = step.words[0]
         if step.is_first_workdir and word.sure and not word.text.startswith("/"):
-            yield step.instruction, f"WORKDIR {word.raw} depends on the base image; write it from / on"
+            yield step.instruction, f"WORKDIR {word.raw} depends on the base image; write it as an absolute path"
 
 
 def _undefined(found: BuildWalk) -> Findings:
@@ -302,12 +302,12 @@ def _unpinned(found: BuildWalk) -> Findings:
     for stage in found.stages:
         image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
         if image and _is_latest(image):
-            yield stage.begins, f"FROM {stage.base} is another image tomorrow; name a version, or a digest"
+            yield stage.begins, f"FROM {stage.base} may be another image tomorrow; name a version, or a digest"
     for step in _steps_of(found, "COPY"):
         name = step.instruction.flags.get("from", "$")
         image = None if "$" in name else _image(found, step, name)
         if image and _is_latest(image):
-            yield step.instruction, f"COPY --from={name} is another image tomorrow; name a version, or a digest"
+            yield step.instruction, f"COPY --from={name} may be another image tomorrow; name a version, or a digest"
 
 
 def _begins_later(found: BuildWalk) -> Findings:

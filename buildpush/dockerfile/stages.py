@@ -29,7 +29,7 @@ _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 # As Go's strconv.Atoi takes it.
 _NUMBER = regex(r"[+-]?[0-9]{1,18}\Z")
 _MOUNTED = regex(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
-_ORDER_HINT: Final = "name a stage that begins before, or an image; or move that stage up"
+_ORDER_HINT: Final = "name an earlier stage, or an image; or move that stage up"
 
 
 def global_arguments(

@@ -45,7 +45,7 @@ _PARENT_COMMENT: Final = regex(r"FROM [0-9a-f]{12}\Z")
 _VERSION: Final = regex(r"version (\d+)\.(\d+)")
 # The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
 _FIRST_VERSIONS: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
-_NO_NAMESPACES: Final = "this user does not have user namespaces, which buildah needs without root"
+_NO_NAMESPACES: Final = "this user may not make user namespaces, which buildah needs without root"
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 _FULL: Final = (
     "the disk is full: buildah keeps all files of all stages in the temporary directory; set TMPDIR to another"

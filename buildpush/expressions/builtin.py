@@ -89,7 +89,7 @@ def _sequence_id(facts: Facts) -> Value:
 
 def _branch_sequence_id(facts: Facts) -> Value:
     if _build_type(facts) == "tag":
-        message = "pipeline.branchSeqId has no value: this is a build of a tag, and it counts those of a branch"
+        message = "pipeline.branchSeqId has no value: this is a build of a tag, and only builds of a branch are counted"
         raise AbsentError(message)
     return facts.counter.take(*_counter(facts), str(facts.lookup(("codebase", "branch"))))
 
@@ -227,7 +227,7 @@ _TRIGGER: Final[Mapping[str, BuiltIn]] = {
         made_of=("codebase.build.type",),
     ),
     "trigger.sourceRepo": BuiltIn(
-        "who sent it: the name of the CI system", lambda facts: ci(facts.env).name, "the CI system"
+        "the sender: the name of the CI system", lambda facts: ci(facts.env).name, "the CI system"
     ),
     "trigger.payload": BuiltIn(
         "the event as it was delivered; its entries by their path",
@@ -297,7 +297,7 @@ _PIPELINE: Final[Mapping[str, BuiltIn]] = {
         "git, or the user of this machine",
     ),
     "pipeline.triggeredBy.email": BuiltIn(
-        "the address of who started it",
+        "the mail address of the user who started it",
         _value(
             "pipeline.triggeredBy.email", "git does not have it", lambda facts: facts.git.ask("config", "user.email")
         ),
@@ -335,7 +335,7 @@ _PIPELINE: Final[Mapping[str, BuiltIn]] = {
 }
 _CODEBASE: Final[Mapping[str, BuiltIn]] = {
     "codebase.branch": BuiltIn(
-        "the branch that is built; of a pull request the one that it is for",
+        "the branch that is built; for a pull request, its target branch",
         _branch,
         "git",
         ("codebase.prNumber", "codebase.targetBranch"),
@@ -396,9 +396,9 @@ _CODEBASE: Final[Mapping[str, BuiltIn]] = {
     "codebase.prTitle": _variable("codebase.prTitle", "its title"),
     "codebase.pullRequestLink": _variable("codebase.pullRequestLink", "its address"),
     "codebase.pullRequestBody": _variable("codebase.pullRequestBody", "its text"),
-    "codebase.sourceBranch": _variable("codebase.sourceBranch", "the branch that it is of"),
-    "codebase.targetBranch": _variable("codebase.targetBranch", "the branch that it is for"),
-    "codebase.baseCommitSha": _variable("codebase.baseCommitSha", "the commit of that branch that it starts from"),
+    "codebase.sourceBranch": _variable("codebase.sourceBranch", "its source branch"),
+    "codebase.targetBranch": _variable("codebase.targetBranch", "its target branch"),
+    "codebase.baseCommitSha": _variable("codebase.baseCommitSha", "the commit of the target branch that it begins at"),
     "codebase.mergeSha": _variable("codebase.mergeSha", "the commit that merges it"),
     "codebase.state": _variable("codebase.state", "open, closed or merged"),
 }

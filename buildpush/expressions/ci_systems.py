@@ -350,7 +350,7 @@ CI_SYSTEMS: Final = (
             "pipeline.triggeredBy.email": "BUILD_USER_EMAIL",
             "codebase.branch": _without("origin/", "GIT_BRANCH"),  # it names the remote
             "codebase.commitSha": "GIT_COMMIT",
-            # Anyone may call a variable so: other systems first.
+            # Other programs may use this variable as well: other systems come first.
             "codebase.tag": Made(("TAG_NAME",), lambda env: env.get("TAG_NAME", "")),
             "codebase.repoUrl": "GIT_URL",
             "codebase.gitUser": "CHANGE_AUTHOR_DISPLAY_NAME",

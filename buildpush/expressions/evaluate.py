@@ -44,7 +44,7 @@ _FUNCTORS: Final = {
     "secrets": '<+secrets.getValue("id")>',
     "json": "json.select(path, text)",
     "regex": "regex.extract(pattern, text)",
-    "xml": "another expression: what is XML cannot be looked into",
+    "xml": "another expression: XML cannot be read here",
 }
 _PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
 

@@ -125,7 +125,7 @@ class Facts:
         message = str(error.args[0])
         if message not in self._noted:
             self._noted.add(message)
-            self.note(f"{message}; it stands for the empty text here")
+            self.note(f"{message}; here it becomes the empty text")
         return error.fallback
 
     def ask(self, field: str, limits: str) -> Value:
@@ -180,7 +180,7 @@ class Facts:
         try:
             return BUILT_IN[name].answer(self)
         except AbsentError as error:
-            error.hint = error.hint or f"--var {name}=VALUE gives it, or write one for this case: <+{name} ?? 'x'>"
+            error.hint = error.hint or f"--var {name}=VALUE gives it, or write a value for this case: <+{name} ?? 'x'>"
             raise
 
     def _by_flag(self, path: tuple[str, ...]) -> Value:
@@ -204,7 +204,7 @@ class Facts:
         try:
             return read()
         except SecretError as error:
-            message = f"{name} is a secret, and what is given for it is not the ID of one that is known"
+            message = f"{name} is a secret, and the value given for it is not the ID of a known secret"
             hint = "give the ID, not the secret itself, and set BUILDPUSH_SECRET_<ID> or name it in the connectors file"
             raise SecretError(message, hint=hint, setting=error.setting) from None
 
@@ -261,7 +261,7 @@ class Facts:
             return self._variable(path)
         if root in _DEPLOYMENT or root == "env":
             message = f"{'.'.join(path)} is not available outside CD: it belongs to a deployment"
-            raise ExpressionError(message, hint="a build step knows pipeline, stage, step, codebase, variable and env")
+            raise ExpressionError(message, hint="a build step has pipeline, stage, step, codebase, variable and env")
         if root in _TEMPORARY and (rest or root == "trigger"):
             message = f"{'.'.join(path)} has no value: {_TEMPORARY[root]}"
             raise AbsentError(message)

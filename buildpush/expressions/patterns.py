@@ -32,7 +32,7 @@ _NOT_JAVA = regex(r"\(\?[P(]|\{,")
 _JAVA_GROUP = regex(r"\(\?<(?=[A-Za-z])")
 _REPLACEMENT = regex(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
 _FEW = 16
-_compiling = threading.Lock()  # what Python does with warnings is one for all threads
+_compiling = threading.Lock()  # Python's handling of warnings is shared by all threads
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-# A thread that waits longer in one call of the system would not hear of its interrupt until then.
+# A thread that waits longer in one call of the system would not notice its interrupt until then.
 SLICE_SECONDS: Final = 0.2
 
 _stops: dict[int, list[Callable[[], object]]] = {}
@@ -33,7 +33,7 @@ def stoppable(stop: Callable[[], object]) -> Iterator[None]:
 
 def interrupt(thread: int) -> None:
     """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for."""
-    import ctypes  # here, since few runs have more than one thread to interrupt
+    import ctypes  # imported here, since few runs have more than one thread to interrupt
 
     with _lock:
         stops = tuple(_stops.get(thread, ()))

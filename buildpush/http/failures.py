@@ -48,7 +48,7 @@ def failure_of(error: Exception, url: str, proxy: str | None = None) -> Broken:
     if isinstance(error, (e.NewConnectionError, e.ConnectTimeoutError)):
         return _broken(
             f"no connection to {host}: {_reason(error)}",
-            "check host and port, and that it runs; or a proxy",
+            "check host and port, that the server runs, and any proxy",
             plain=True,
         )
     if isinstance(error, e.ReadTimeoutError | TimeoutError):

@@ -222,7 +222,7 @@ def pick(index: Manifest, platform: Platform, what: str, there: Sequence[Descrip
         return index.manifests[at]
     message = f"{what} has no image for {platform}"
     if at is not None:
-        message = f"{what} lists an image for {platform}, and does not have it"
+        message = f"{what} lists an image for {platform}, but does not have it"
     raise PushError(message, hint=f"it has: {platforms_in(have)}", setting="platforms")
 
 

@@ -89,7 +89,7 @@ def path_of(argument: str, value: OptionalPath) -> Path | None:
         raise SettingsError(message, hint="give one file or directory, as text or as a Path")
     if "\0" in str(value):
         message = f"{argument} has a NUL character, which no path has"
-        raise SettingsError(message, hint="look at where the path comes from")
+        raise SettingsError(message, hint="check where the path comes from")
     return Path(value)
 
 

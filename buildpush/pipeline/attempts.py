@@ -40,7 +40,7 @@ class _Decided:
     wait: timedelta | None = None
 
 
-_DEADLINE_REACHED: Final = _Decided("failed", "the time limit of what contains it was reached")
+_DEADLINE_REACHED: Final = _Decided("failed", "the time limit of the stage or group around it was reached")
 
 
 @dataclass(frozen=True, slots=True)

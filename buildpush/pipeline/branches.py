@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 64  # threads, whatever maxConcurrency says
 _FEWEST: Final = 2
-# An interrupt may leave a Condition or an Event locked, since their with is Python's own: so nothing here is one.
+# An interrupt may leave a Condition or an Event locked, since their with is Python's own: so none is used here.
 _POLL_SECONDS: Final = 0.01
 
 

@@ -45,9 +45,7 @@ def find_credentials(
         *(_unused_credentials(given, hosts, chosen, context.env) if given else ()),
     ):
         context.log(Note(note))
-    if (
-        given and given.source == _VARIABLE
-    ):  # meant for a step; it does not come before a connector, nor is it in its way
+    if given and given.source == _VARIABLE:  # meant for a step: it neither overrides a connector nor conflicts with it
         hosts = [host for host in hosts if host not in found]
     if given and len(hosts) > 1:
         message = f"one user and password would go to several hosts: {', '.join(hosts)}"
@@ -112,7 +110,7 @@ def _unused_credentials(
 ) -> Iterator[str]:
     """Yield which credential has no effect: the *given* one, which is for *hosts*, or one of a connector."""
     if not hosts and not (given.source == _VARIABLE and env.get(_REGISTRY)):  # which a note has reported
-        yield f"username and password, from {given.source}, have no effect: no registry is asked for anything"
+        yield f"username and password, from {given.source}, have no effect: no request goes to a registry"
     beaten = [chosen[host].identifier for host in hosts if host in chosen]
     if given.source != _VARIABLE and beaten:
         yield f"the login of the connector {beaten[0]} has no effect: username and password come first"

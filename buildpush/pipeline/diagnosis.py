@@ -97,7 +97,7 @@ def _room(context: RunContext) -> Iterator[Check]:
     ):
         there = next(path for path in (directory, *directory.parents) if path.is_dir())
         free = shutil.disk_usage(there).free
-        text = f"{directory} has {free / 1e9:,.1f} GB of room"
+        text = f"{directory} has {free / 1e9:,.1f} GB of free space"
         little = free < _LITTLE_ROOM
         hint = "layers, logs and archives are written there: make room, or set XDG_STATE_HOME or TMPDIR"
         yield Check(what, "note" if little else "ok", text, hint if little else None)
@@ -177,7 +177,7 @@ def _may_publish(what: str, server: Artifactory, build: BuildIdentity) -> Iterat
 
     log = RunLog()
     check_publish(server, build.name, build.number, project=build.project, sink=log)
-    yield Check(what, "ok", f"takes the credential, for build {build.name} {build.number}")
+    yield Check(what, "ok", f"accepts the credential, for build {build.name} {build.number}")
     yield from (Check(what, "note", note) for note in log.notes)
 
 

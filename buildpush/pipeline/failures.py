@@ -120,7 +120,7 @@ def check_in_group(lists: Iterable[Sequence[FailureStrategy]], step: Step) -> No
         while action:
             if action.type == "RetryStepGroup":
                 message = (
-                    f"RetryStepGroup runs a step group again, and the step {step.name or step.identifier!r} is in none"
+                    f"RetryStepGroup runs a step group again, but the step {step.name or step.identifier!r} is in none"
                 )
                 hint = "write Retry, or put the step into a stepGroup"
                 raise SourceError(message, where=action.where, setting="failure_strategies", hint=hint)

@@ -142,7 +142,7 @@ def _cloned(text: str, root: Path, env: Mapping[str, str]) -> LocalContext:
     found = (directory / inner.strip("/")).resolve()
     if not found.is_relative_to(directory) or not found.is_dir():
         message = f"{inner} is not a directory of {safe_url(url)}"
-        raise ContextError(message, hint="behind the colon goes a directory of the repository", setting="context")
+        raise ContextError(message, hint="what follows the colon is a directory of the repository", setting="context")
     return LocalContext(found, history)
 
 
@@ -201,7 +201,7 @@ def _check(url: str, reference: str, inner: str) -> None:
         raise SettingsError(message, hint=hint, setting="context")
     if urlsplit(url).query:
         message = f"the address {safe_url(url)} has a query, which git would show to every user of this machine"
-        hint = "leave it out: a branch goes behind #, and a token before the host, with an @ between them"
+        hint = "leave it out: a branch goes after #, and a token before the host, with an @ between them"
         raise SettingsError(message, hint=hint, setting="context")
     if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
         message = f"{safe_url(url)}#{reference} is not the address of a repository"
@@ -221,7 +221,7 @@ def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
         reason = next((line for line in lines if line.startswith(("ssh: ", "error: ", "fatal: "))), lines[-1])
         reason = (reason.partition(": ")[2] or reason).replace(url, safe_url(url))
         message = f"git cannot fetch the context {safe_url(url)}: {reason}"
-        hint = "check the address, the branch behind #, and that git can log in there without a prompt"
+        hint = "check the address, the branch after #, and that git can log in there without a prompt"
         raise ContextError(message, hint=hint, setting="context")
 
 

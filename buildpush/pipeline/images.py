@@ -137,7 +137,7 @@ def _tag(text: str, old: Reference) -> Tag:
     alone = text.rpartition(":")[2]
     if "/" in text:
         message = f"{text!r} is not a tag"
-        hint = f"write what {old.repository} is to have alone: {alone}; for another repository use push docker://{old}"
+        hint = f"write only the tag for {old.repository}: {alone}; for another repository use push docker://{old}"
         raise BadNameError(message, hint=hint)
     return Tag(text)
 

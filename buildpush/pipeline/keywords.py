@@ -11,7 +11,7 @@ from typing import ParamSpec, TypeVar
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.regex import regex
 
-# A text in quotation marks is somebody's own, and what follows the name of a program is a line for a shell.
+# A text in quotation marks is a quotation, and what follows the name of a program is a line for a shell.
 _FLAG = regex(
     r"""(?P<other>(?<!\w)'[^']*'|"[^"]*"|\b(?:buildah|buildpush|cosign|crane|docker|git|podman|skopeo) [^;,]*)"""
     r"""|(?<![\w-])(?P<flag>--[a-z][a-z-]*)(?: (?P<value>[\w.-]+=VALUE|[a-z]+:[A-Z]+|https?://\S+))?"""

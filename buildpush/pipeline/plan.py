@@ -194,7 +194,7 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
     pushes = Pushes(dry.cwd)
 
     def add(step: Step, progress: StatusSoFar) -> Outcome:
-        notes = tuple(f"whether it is run is open: {reason}" for reason in progress.open)
+        notes = tuple(f"it is not known yet whether it is run: {reason}" for reason in progress.open)
         try:
             one = plan(step, dry)
         except LaterError:
@@ -258,7 +258,7 @@ def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None, images: Ite
     whose = "" if ours else f" to the engine {engine.name}, by connections of its own"
     addressed = [(registry.base(image.repository.host), image) for image in images]
     found = [(address, f"gives {image}{whose}") for address, image in addressed]
-    for address, what in (*found, *((address, "gives a file to ADD") for address in _hosts_of_add(order.request))):
+    for address, what in (*found, *((address, "serves a file for ADD") for address in _hosts_of_add(order.request))):
         yield Host(address, what, http.proxy_for(address) if ours else None)
 
 

@@ -115,7 +115,7 @@ class Publication:
             )
         finally:
             if self._claim:
-                self._claim.close()  # on success it goes, else it waits for who comes next
+                self._claim.close()  # it is removed on success, and otherwise left for the next run
         if self._claim:
             self._claim.remove()
         return published

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from buildpush.images.references import Reference
     from buildpush.settings.step_settings import StepSettings
 
-_OF_ONE: Final = frozenset({"metadata_file"})  # what holds one push, as the program writes it that it comes from
+_OF_ONE: Final = frozenset(
+    {"metadata_file"}
+)  # files that hold one push, in the format of the program that they come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class Receipts:
                 for reference in delivery.references:
                     known.pop(reference, None)  # a step that is run again comes last again
                 if known and name in _OF_ONE:
-                    yield f"{path} holds one push: that of this step has replaced that of an earlier one"
+                    yield f"{path} holds one push: that of this step has replaced an earlier one"
                     known.clear()
                 known.update(dict.fromkeys(delivery.references, delivery))
                 _write(name, path, known)

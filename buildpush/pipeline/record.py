@@ -24,10 +24,10 @@ from buildpush.pipeline.step_values import Place, place_of
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.tree import Loaded, Step, leaves
 
-# What is another in each run, and stays the same where a run is resumed.
+# Names whose value is different in each run, but the same in a resumed run.
 _LASTING: Final = ("pipeline.sequenceId", "pipeline.branchSeqId", "pipeline.executionId", "pipeline.startTs")
 _COMMIT: Final = "codebase.commitSha"
-# What says when and how often a step is run, and what it is called, but not what it makes.
+# Settings for when and how often a step is run, and its name, but not for what it makes.
 _NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout"})
 
 _T = TypeVar("_T")
@@ -83,7 +83,7 @@ class RunRecord:
         try:
             return settings_text(step, self._facts)
         except SettingsError:
-            return None  # an image is pushed in spite of it, as a failure strategy wants
+            return None  # the image is pushed anyway, as a failure strategy asks
 
     def _document(self, state: str, ended: datetime | None) -> dict[str, Any]:
         facts = self._facts.remembered((*_LASTING, _COMMIT))
@@ -225,8 +225,8 @@ def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) 
         SettingsError: there is none, it has succeeded, or it was about another file or commit.
     """
     if loaded.file is None:
-        message = "--resume goes on with a run of a file, and none is given"
-        raise SettingsError(message, hint="name it before: run FILE --resume")
+        message = "--resume needs the file of the run, and none is given"
+        raise SettingsError(message, hint="name the file: run FILE --resume")
     file = str(Path(facts.git.directory, loaded.file))
     path = record or next(_records_of(file, directory), None)
     if path is None:

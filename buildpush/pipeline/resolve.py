@@ -100,7 +100,7 @@ def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[st
     if names and not (
         settings.base_image_username and host in found | {one.repository.host for one in order.references}
     ):
-        yield f"no base image lies at {host}, or nobody is named for it, so these have no effect: {', '.join(names)}"
+        yield f"no base image lies at {host}, or no user is given for it, so these have no effect: {', '.join(names)}"
 
 
 def _opens_base_images(order: ResolvedStep) -> bool:

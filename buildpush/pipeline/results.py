@@ -163,7 +163,7 @@ class RunResult:
         rows += [(name, text) for name, text in (("failed", self.failed), ("ignored", self.ignored)) if text]
         rows += [("attempt", f"{one.reason}, after: {one.error}") for one in self.failures if one.verdict in _AGAIN]
         if self.earlier:
-            rows.append(("resumed", "it succeeded in the run before, and is not run again"))
+            rows.append(("resumed", "it succeeded in the earlier run, and is not run again"))
         rows += [("image", reference) for reference in self.references]
         if self.digest:
             rows.append(("digest", self.digest))

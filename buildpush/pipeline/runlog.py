@@ -132,7 +132,7 @@ class RunLog:
 
     def _close(self, file: TextIO) -> bool:
         """Close *file*, and return whether all of it was written; a full disk shows only now."""
-        complete = self._engine_log is file  # a line that could not be written has taken it away
+        complete = self._engine_log is file  # a line that could not be written has closed it
         self._engine_log = None
         try:
             file.close()

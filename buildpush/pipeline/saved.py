@@ -41,7 +41,7 @@ def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Publis
         given = {server.host: who} if who and (who.user or who.bearer) else {}
         registry = Registry(context.http(), context.keychain(given), sink=context.log)
         published = finish(pending, server, registry, directory=context.pending, sink=context.log)
-    if file.absolute().parent == context.pending:  # it waited for this; a file of the user's stays
+    if file.absolute().parent == context.pending:  # a saved file has served its purpose; a file of the user's stays
         file.unlink(missing_ok=True)
     return published
 
@@ -97,7 +97,7 @@ def _by_flag(
     flag: str, text: str, vault: Vault, *, username: str = "", kind: CredentialKind = "password"
 ) -> BoundCredential:
     scheme = "http" if vault.env.get("JF_URL", "").lower().startswith("http:") else "https"
-    hint = f"if it is for that host, name it beside: --artifactory-url {scheme}://{{}}".format
+    hint = f"if it is for that host, add --artifactory-url {scheme}://{{}}".format
     return BoundCredential(
         flag, lambda: Credential(username, follow_flag(flag, text, vault), flag, kind), Nearness.FLAG, hint
     )

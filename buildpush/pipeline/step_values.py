@@ -53,7 +53,7 @@ class StepValues:
         self._ended: frozenset[Place] = frozenset()
         self._beside: frozenset[Place] = frozenset()
         self._is_outline = False  # of each loop, the tree has one iteration in its place
-        self._lock = threading.Lock()  # steps may run beside each other; who reads sees all or nothing of a change
+        self._lock = threading.Lock()  # steps may run at the same time; a reader sees all of a change or nothing
 
     @classmethod
     def planned(cls, tree: tuple[Element, ...]) -> StepValues:
@@ -116,7 +116,9 @@ class StepValues:
         if outcome := self._outcomes.get(place):
             if place in self._beside:
                 message = f"{asked.name} is not known: {outcome.step.about} may run at the same time as this"
-                raise ExpressionError(message, hint="ask a step that has ended by then: let one run after the other")
+                raise ExpressionError(
+                    message, hint="ask for a step that has ended by then: let one run after the other"
+                )
             return _of_step(asked, outcome)
         if step := self._steps.get(place):
             self._refuse_step(asked, step)
@@ -149,13 +151,13 @@ class StepValues:
             message = f"{asked.name} is not known: {step.about} is run by a loop"
             raise ExpressionError(message, hint=f"write one of its iterations: {', '.join(map(_path, places))}")
         message = f"{asked.name} is not known: {step.about} is not run before this"
-        raise ExpressionError(message, hint="ask a step that comes before it")
+        raise ExpressionError(message, hint="ask for a step that comes before it")
 
     def _of_loop(self, asked: _Asked) -> Value:
         """Return the state of the nearest loop that *asked* names: that of the worst step in its iterations so far."""
         place = next((place for place in asked.places if place in self._loops), None)
         if place is None and self._is_outline:
-            message = f"{asked.name} is known when the run is there"
+            message = f"{asked.name} is known only when the run gets there"
             raise LaterError(message)
         if place is None:
             message = f"{asked.name} does not exist: there is no loop {asked.places[0][-1]!r} around this or before it"
@@ -174,7 +176,7 @@ class StepValues:
         if there and not any(step.runs for step in there):
             self._refuse_step(asked, there[0])
         if any(outcome.status == "planned" for outcome in outcomes):
-            message = f"{asked.name} is known when the run is there"
+            message = f"{asked.name} is known only when the run gets there"
             raise LaterError(message)
         if asked.rest == ("status",) and place not in self._ended:
             return "RUNNING" if outcomes else "NOT_STARTED"

@@ -177,7 +177,7 @@ class Walk:
         found = iterate(element, loop, facts)
         progress = replace(progress, runs=progress.runs * len(found.elements))
         if progress.runs > MOST:
-            message = f"this loop and those around it make {progress.runs:,} runs, and the most are {MOST:,}"
+            message = f"this loop and those around it make {progress.runs:,} runs, and the maximum is {MOST:,}"
             raise TooManyRunsError(
                 message, where=loop.origin.where, hint="write smaller loops: loops inside one another multiply"
             )

@@ -29,7 +29,7 @@ LARGEST_ERRORS = 1024 * 1024  # shown to people
 LARGEST_BACKLOG = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
 _PIECE = 64 * 1024
 GRACE_SECONDS = 2.0
-# Outside the main thread, only who waits with a time limit hears of an interrupt.
+# Outside the main thread, only a wait with a time limit notices an interrupt.
 _FOREVER = 1e9
 _SHELL = "/bin/sh"
 _GUARD_SCRIPT = 'read -r group && { read -r rest; kill -s KILL -- "-$group"; }'

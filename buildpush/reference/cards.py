@@ -175,7 +175,7 @@ _KINDS = {
     "list": "list",
     "map": "names and values",
     "duration": "duration in w, d, h, m, s, at least 10s",
-    "size": "bytes, or with unit: 500Mi, 2G",
+    "size": "bytes, or with a unit: 500Mi, 2G",
     "secret": "reference to a secret",
     "structure": "structure, in YAML or Python",
 }

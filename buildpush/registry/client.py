@@ -121,7 +121,7 @@ class Registry:
         """Stop asking for the contents of *repository*, and note why: each such request would cost a new token."""
         with self._lock:
             self._hidden.add(repository)
-        self.note_once(repository, f"{repository} does not say what it has, so all of it is sent: {reason}")
+        self.note_once(repository, f"{repository} does not say what it has, so everything is sent: {reason}")
 
     def note_once(self, kind: object, text: str) -> None:
         """Send a note of *text*, unless there was one of this *kind* before."""
@@ -315,7 +315,7 @@ _HINTS: Mapping[int | str, str] = {
 }
 
 
-_SERVER_HINT = "the server is in trouble, or a proxy before it: ask its log, or try again later"
+_SERVER_HINT = "the server, or a proxy in front of it, has failed: look into its log, or try again later"
 _READING_HINT = "the user may not have the permission to read, or a scan such as Xray's blocks it for a while"
 
 

@@ -98,7 +98,7 @@ class Naming:
                 break
             if attempt > 1:
                 mend()
-            self._registry.http.wait(f"the manifest of {name}", f"{no}, though all of it was confirmed", attempt)
+            self._registry.http.wait(f"the manifest of {name}", f"{no}, although all of it was confirmed", attempt)
         return answer
 
     def _was_taken(self, digest: Digest, media_type: str, name: Reference, lost: PushError) -> bool:

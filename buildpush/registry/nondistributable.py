@@ -86,7 +86,7 @@ def _first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryI
         else:
             return reader
     message = f"{what} cannot be fetched from anywhere: {'; '.join(reasons)}"
-    raise PushError(message, hint="leave the layer out, as is usual, or take the image from where it is whole")
+    raise PushError(message, hint="leave the layer out, as is usual, or take the image from a place that has all of it")
 
 
 @contextmanager

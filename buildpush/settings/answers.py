@@ -48,7 +48,7 @@ class Answers:
         name = self._text(key, (*path, key))
         if isinstance(name, str):
             return name
-        message = f"{in_front(self.key, self.origin.where)}a name is a text, and this expression gives something else"
+        message = f"{in_front(self.key, self.origin.where)}a name must be text, but this expression gives another type"
         raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
 
     def _text(self, text: str, path: Trail) -> Raw:

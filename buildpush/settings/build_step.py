@@ -209,7 +209,7 @@ def _check_env_file(settings: BuildAndPush, ctx: ResolveContext) -> None:
     written = ctx.written.get("env_file")
     if written and "<+" in str(written.value) and settings.env_file != written.origin.text:
         message = f"{written.origin.text!r} was read, and not the {settings.env_file!r} that a --var names"
-        raise ctx.fail(message, "env_file", "name it by --env-file in place of --var")
+        raise ctx.fail(message, "env_file", "name it by --env-file instead of --var")
 
 
 def _format_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:

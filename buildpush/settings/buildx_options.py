@@ -23,7 +23,7 @@ from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 
 _NAME: Final = "buildx_options"
-# What becomes a setting: lists and maps get an entry more, of all others the option counts.
+# Options that become a setting: lists and maps get one more entry, other values are replaced.
 _SETTINGS: Final = {
     "--add-host": "add_host",
     "--build-arg": "build_args",
@@ -53,7 +53,7 @@ _REFUSED: Final = {
     ),
     "--annotation": ("annotations of manifests are not written here", "write a label: --label=KEY=VALUE"),
     "--attest": _ATTESTATIONS,
-    "--builder": ("the builder that is in use builds", "name another by BUILDX_BUILDER in the environment"),
+    "--builder": ("the builder that is in use does the build", "name another by BUILDX_BUILDER in the environment"),
     "--call": ("a step builds, and shows nothing about a Dockerfile", "run docker buildx build --call yourself"),
     "--check": ("a step builds, and shows nothing about a Dockerfile", "run buildpush check"),
     "--cgroup-parent": _RUN,
@@ -62,7 +62,7 @@ _REFUSED: Final = {
         "write --metadata-file=FILE, or PLUGIN_IMAGE_NAME_WITH_DIGEST_FILE: FILE, for its digest",
     ),
     "--memory": _RUN,
-    "--no-cache-filter": ("all stages are built anew, or none", "write --no-cache"),
+    "--no-cache-filter": ("either all stages are built again, or none", "write --no-cache"),
     "--output": (
         "the destination of the image is set by settings",
         "write PLUGIN_TAR_PATH for an archive, --load for the Docker daemon, PLUGIN_NO_PUSH for no push",
@@ -99,7 +99,7 @@ def with_options(settings: StepSettings, step: Step, sink: Sink) -> StepSettings
     written = step.settings.get("platforms")
     is_implied = written and written.origin.kind == "file" and not written.origin.variable
     if is_implied and any(option.name == "--platform" for option in options):
-        settings = settings.changed(platforms=())  # that of the stage's machine gives way
+        settings = settings.changed(platforms=())  # it replaces the platform of the stage's machine
     for option in options:
         settings = option.put_into(settings, sink)
     return settings

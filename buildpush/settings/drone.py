@@ -330,7 +330,7 @@ def _operation(text: str, whole: str, node: Node) -> str:
         return f".replaceFirst({_pattern(match[2], match[1])}, {_quoted('')})"
     if match := _INSTEAD.match(text):
         return f" ?? {_quoted(match[1])}"
-    message = f"the substitution {whole} is not known here"
+    message = f"the substitution {whole} is not supported here"
     raise SourceError(message, where=node.where, hint="write an expression in its place: <+codebase.branch>")
 
 

@@ -135,10 +135,10 @@ def _read(text: str, at: int, where: str, earlier: Mapping[str, str]) -> tuple[s
     elif match := (_SINGLE if rest[0] == "'" else _DOUBLE).match(text, at):
         value = match[1] if rest[0] == "'" else _filled(_unescaped(match[1]), where, earlier)
     else:
-        _fail("a quotation mark is not closed", where, "close it, or write the value in the other kind of them")
+        _fail("a quotation mark is not closed", where, "close it, or use the other kind of quotation mark")
     end = _BLANK.match(text, match.end() if match else at)
     if end is None:
-        _fail("something stands behind the closing quotation mark", where, "write # before a comment")
+        _fail("there is text after the closing quotation mark", where, "write # before a comment")
     return value, end.end()
 
 

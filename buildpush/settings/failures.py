@@ -314,7 +314,7 @@ class _StrategyReader:
     def number(self, raw: Raw | None, *path: str | int) -> int:
         if not isinstance(raw, str) or not _NUMBER.match(raw):
             is_too_large = isinstance(raw, str) and raw.isdecimal()
-            takes = "9999 is the most" if is_too_large else "takes a whole number"
+            takes = "9999 is the maximum" if is_too_large else "takes a whole number"
             self.fail(f"{path[-1]} is {raw or 'missing'!r}, and {takes}", "such as 3", *path)
         return int(raw)
 

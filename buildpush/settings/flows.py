@@ -33,7 +33,7 @@ _PACKING: Final = frozenset({"compression", "media_types", "allow_nondistributab
 Fail = Callable[[str, str, str | None], SettingsError]
 _DESTINATIONS: Final = ("tar_path", "oci_layout_path")
 _SOURCES: Final = ("source_image", "source_tar_path")
-# Settings that engines act on, be it one engine alone.
+# Settings that engines act on, even if only one does.
 FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
 _OF_BUILDS: Final = FOR_ENGINES | {
     *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),

@@ -49,7 +49,7 @@ class ImageSettings(StepSettings):
         honoured_by="push",
     )
     tags: Tags = setting(
-        "Tags the pushed image answers to.",
+        "Tags of the pushed image.",
         "Every tag names the same manifest: the image is uploaded once. See also {setting}`repo`.",
         default=("latest",),
         group="Image",
@@ -58,7 +58,7 @@ class ImageSettings(StepSettings):
         aliases=("PLUGIN_TAG",),
     )
     auto_tag: Switch = setting(
-        "Whether the tags are made of the state of git.",
+        "Whether the tags are made from the branch or the tag in git.",
         "A tag of git that is a version, such as `v1.4.2`, gives `1`, `1.4` and `1.4.2` (`0.4` and `0.4.2` for one "
         "that begins with 0, and a pre-release only itself); the default branch gives `latest`. "
         "Anything else is refused. {setting}`tags` is then left out. "
@@ -71,7 +71,7 @@ class ImageSettings(StepSettings):
         aliases=("PLUGIN_DEFAULT_TAGS",),
     )
     auto_tag_suffix: TagText | None = setting(
-        "What {setting}`auto_tag` puts behind each tag, after a dash.",
+        "What {setting}`auto_tag` adds to each tag, after a dash.",
         "In place of `latest` it is used alone.",
         group="Image",
         example="linux-arm64",
@@ -101,7 +101,7 @@ class ImageSettings(StepSettings):
         "Whether the image gets labels that say when it was made, and from what.",
         "They are `created`, `revision`, `source` and `url` below `org.opencontainers.image`, as far as they are "
         "known; those of {setting}`labels` come first. `created` is the time of the run, so that no two images are "
-        "the same, unless `SOURCE_DATE_EPOCH` says another.",
+        "the same, unless `SOURCE_DATE_EPOCH` gives another time.",
         default=False,
         group="Image",
         example=True,
@@ -118,7 +118,7 @@ class ImageSettings(StepSettings):
     )
     repo_link: AddressText | None = setting(
         "The address that {setting}`auto_label` gives as `url`.",
-        "Without it, that of the repository of git, as far as CI or git knows it.",
+        "Without it, the address of the git repository, if CI or git knows it.",
         group="Image",
         example="https://git.example.com/team/api",
         honoured_by="run",
@@ -149,10 +149,10 @@ class ImageSettings(StepSettings):
     context: ContextText = setting(
         "The directory whose files COPY and ADD may use.",
         "A `.dockerignore` in it hides files from the build. "
-        "It may also be a repository of git, as `https://HOST/REPOSITORY.git#BRANCH:DIRECTORY`, a tar of this machine "
-        "or of the web, compressed or not, or `-` for a tar on standard input; then the Dockerfile counts from there. "
-        "git logs in by its own helpers; a token may stand before the host, `https://TOKEN@HOST/...`, and is shown "
-        "nowhere.",
+        "It may also be a git repository, as `https://HOST/REPOSITORY.git#BRANCH:DIRECTORY`, a tar on this "
+        "machine or the web, compressed or not, or `-` for a tar on standard input; the path of the Dockerfile then "
+        "starts there. git logs in by its own helpers; a token may be written before the host, "
+        "`https://TOKEN@HOST/...`, and is shown nowhere.",
         default=".",
         group="Build",
         example="service",
@@ -171,8 +171,8 @@ class ImageSettings(StepSettings):
     )
     build_args_from_env: ArgumentNames = setting(
         "Names of variables that become {setting}`build_args`, each with the value that it has.",
-        "A variable of the file counts before one of the environment. Each is given in its own spelling and in upper "
-        "case; one without a value is left out, with a note.",
+        "A variable of the file takes precedence over one of the environment. Each is given in its own spelling and in "
+        "upper case; one without a value is left out, with a note.",
         default=(),
         group="Build",
         example=("PYTHON_VERSION",),
@@ -196,8 +196,8 @@ class ImageSettings(StepSettings):
     env_docker_secrets: EnvSecrets = setting(
         "Build secrets from variables: secret id to variable name.",
         "A `RUN --mount=type=secret,id=ID` of the Dockerfile reads them; they leave no trace in the image. "
-        'A variable of the file counts before one of the environment, and `<+secrets.getValue("ID")>` in place of a '
-        "name gives the secret itself.",
+        'A variable of the file takes precedence over one of the environment, and `<+secrets.getValue("ID")>` in place '
+        "of a name gives the secret itself.",
         default={},
         group="Build",
         example={"pip_token": "PIP_TOKEN"},
@@ -223,7 +223,7 @@ class ImageSettings(StepSettings):
         place="env",
     )
     add_host: HostAddresses = setting(
-        "Names of hosts that RUN knows beside those of DNS, as `HOST:IP`.",
+        "Names of hosts that RUN knows in addition to those of DNS, as `HOST:IP`.",
         default=(),
         group="Build",
         example=("db.test:10.0.0.7",),
@@ -285,7 +285,7 @@ class ImageSettings(StepSettings):
     caching: Switch = setting(
         "Whether layers are kept between builds on this machine.",
         "Harness keeps them in its own storage; here they are kept in buildpush's state directory, those of each "
-        "{setting}`repo` apart, at most 10 GiB in all. {setting}`remote_cache_repo` comes first.",
+        "{setting}`repo` apart, at most 10 GiB in all. {setting}`remote_cache_repo` takes precedence.",
         default=False,
         group="Cache",
         example=True,
@@ -313,8 +313,8 @@ class ImageSettings(StepSettings):
     )
     remote_cache_repo: RepositoryText | None = setting(
         "Repository in which layers are kept for later builds.",
-        "It is read and written. With buildx the layers of all stages lie there under the tag `buildcache`. "
-        "Without a host it is where a {setting}`repo` without one is.",
+        "It is read and written. With buildx the layers of all stages are there under the tag `buildcache`. "
+        "Without a host, it is at the registry of a {setting}`repo` without one.",
         group="Cache",
         example="acme.jfrog.io/docker-local/api-cache",
         honoured_by="engine",

@@ -163,7 +163,7 @@ def _valid_name(check: Callable[[str], object]) -> Validator:
 def _pinned(text: str) -> str:
     if Reference.parse(text).digest is None:
         message = f"{text!r} does not have a digest, so it may be another image tomorrow"
-        raise BadValueError(message, "put @sha256:... behind it, which `docker buildx imagetools inspect` prints")
+        raise BadValueError(message, "put @sha256:... after it, which `docker buildx imagetools inspect` prints")
     return text
 
 

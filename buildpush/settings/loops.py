@@ -197,7 +197,7 @@ class _LoopReader:
         if number == 0:
             self.fail(f"{kind} has no iterations", "leave the loop out, or give it values", kind)
         if number > MOST:
-            self.fail(f"{kind} has {number} iterations, and the most are {MOST}", "write a smaller number", kind)
+            self.fail(f"{kind} has {number} iterations, and the maximum is {MOST}", "write a smaller number", kind)
 
     def matrix(self, raw: Raw, include: Raw = "") -> tuple[Iteration, ...]:
         entries = self.map(raw, "matrix")
@@ -254,7 +254,9 @@ class _LoopReader:
         if "partitionSize" in entries:
             size = self.number(entries["partitionSize"], "repeat", "partitionSize")
             if not size:
-                self.fail("partitionSize is at least 1", "write how many items go together", "repeat", "partitionSize")
+                self.fail(
+                    "partitionSize is at least 1", "write the number of items in a group", "repeat", "partitionSize"
+                )
             values: list[Mapping[str, Value]] = [{"partition": part} for part in partitions(chosen, size)]
         else:
             values = [{"item": item} for item in chosen]

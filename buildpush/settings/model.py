@@ -29,7 +29,7 @@ from buildpush.settings.kinds import (
 )
 from buildpush.settings.plugin_settings import PluginSettings
 
-# What is in a table is known as the code runs, not as it is checked.
+# The contents of a table are known when the code runs, not when its types are checked.
 if TYPE_CHECKING:
     EngineName = str
 else:
@@ -81,7 +81,7 @@ class BuildAndPush(PluginSettings):
         honoured_by="engine",
     )
     username: Text | None = setting(
-        "User to push as, where no connector gives one.",
+        "User to push as, if no connector gives one.",
         group="Registry",
         example="ci-bot",
         honoured_by="push",
@@ -98,7 +98,7 @@ class BuildAndPush(PluginSettings):
     )
 
     docker_config: SecretText | None = setting(
-        "Where the text of a `config.json` of Docker is, whose logins count for their hosts.",
+        "Where the text of a `config.json` of Docker is; its logins are used for their hosts.",
         "A connector, or {setting}`username` and {setting}`password`, come first; Docker's own files come last. "
         "The variable may hold the text itself, as in Harness.",
         group="Registry",
@@ -119,10 +119,10 @@ class BuildAndPush(PluginSettings):
     )
 
     insecure: Switch = setting(
-        "Whether the registry that is pushed to may show any certificate, or speak no TLS.",
-        "TLS is tried first, and what is secret goes out in plain only where the host speaks none. "
-        "Any other host, such as that of a base image, is spoken to without TLS where its connector's "
-        "`dockerRegistryUrl` begins with `http://`; a private authority is named by `SSL_CERT_FILE`.",
+        "Whether the registry that is pushed to may have any certificate, or no TLS.",
+        "TLS is tried first, and secrets are sent without it only if the host does not offer it. "
+        "Any other host, such as that of a base image, is reached without TLS if its connector's "
+        "`dockerRegistryUrl` begins with `http://`; name a private authority by `SSL_CERT_FILE`.",
         default=False,
         group="Registry",
         example=True,
@@ -151,9 +151,9 @@ class BuildAndPush(PluginSettings):
         ),
     )
     push_only: Switch = setting(
-        "Whether an image that is there already is pushed, and nothing is built.",
-        "It is {setting}`source_image` or {setting}`source_tar_path`; without both, the Docker daemon's own image of "
-        "the name that is pushed.",
+        "Whether an existing image is pushed, and nothing is built.",
+        "It is {setting}`source_image` or {setting}`source_tar_path`; without both, the image of the Docker daemon "
+        "with the name that is pushed.",
         default=False,
         group="Push",
         example=True,
@@ -177,7 +177,7 @@ class BuildAndPush(PluginSettings):
         place="env",
     )
     tar_path: FileText | None = setting(
-        "A file that the built image is also written to, in the form that {setting}`tar_format` says.",
+        "A file that the built image is also written to, in the format of {setting}`tar_format`.",
         "With {setting}`push` at `false` it goes only there.",
         group="Push",
         example="build/image.tar",
@@ -186,8 +186,8 @@ class BuildAndPush(PluginSettings):
         aliases=(Variable("PLUGIN_DESTINATION_TAR_PATH"),),
     )
     tar_format: Literal["docker", "oci"] = setting(
-        "Whether {setting}`tar_path` is a Docker archive or one of OCI.",
-        "An OCI archive holds an image of several platforms as well.",
+        "Whether {setting}`tar_path` is a Docker archive or an OCI archive.",
+        "An OCI archive can also hold an image for several platforms.",
         default="docker",
         group="Push",
         example="oci",
@@ -214,7 +214,7 @@ class BuildAndPush(PluginSettings):
     )
     media_types: MediaTypes = setting(
         "Whether manifests are written in OCI's or in Docker's format.",
-        "Old servers and clients may know only Docker's.",
+        "Old servers and clients may support only Docker's.",
         default="oci",
         group="Push",
         example="docker",
@@ -222,8 +222,8 @@ class BuildAndPush(PluginSettings):
         place="env",
     )
     allow_nondistributable_artifacts: Switch = setting(
-        "Whether layers go along whose media type says that they are fetched from their vendor.",
-        "Those of older Windows images are such. They come from where the image is, else from the addresses in its "
+        "Whether layers are pushed whose media type says that they are fetched from their vendor.",
+        "Older Windows images have such layers. They come from where the image is, else from the addresses in its "
         "manifest. Without it, an existing image is pushed without them, and a note is printed.",
         default=False,
         group="Push",
@@ -293,7 +293,7 @@ class BuildAndPush(PluginSettings):
 
     publish_build_info: AutoSwitch = setting(
         "Whether build-info is published to Artifactory after the push: yes, no or auto.",
-        "With `auto`, it is published if {setting}`artifactory_url` is known, be it from `JF_URL`.",
+        "With `auto`, it is published if {setting}`artifactory_url` is known, also if it comes from `JF_URL`.",
         group="Build-info",
         example=True,
         honoured_by="publish",
@@ -374,7 +374,7 @@ class BuildAndPush(PluginSettings):
     # Run
 
     engine: EngineName = setting(
-        "Who builds the image.",
+        "The engine that builds the image.",
         "With `auto`, buildpush chooses one that is installed and supports what the step sets, and prints the reason.",
         default="auto",
         group="Run",
@@ -393,8 +393,8 @@ class BuildAndPush(PluginSettings):
     )
     fetch_limit: ByteCount = setting(
         "Bytes that a file of the web, or a context that is a tar, may have.",
-        "It holds for what the engine `native` fetches for `ADD`, and for a {setting}`context` that is fetched or "
-        "unpacked here, with all its files; of those there may be one for each KiB of it. "
+        "It applies to what the engine `native` fetches for `ADD`, and to all files of a {setting}`context` that is "
+        "fetched or unpacked here, which may have one file for each KiB of it. "
         "Without a limit, a hostile or broken server fills the disk.",
         default=10 * 1024**3,
         group="Run",
@@ -414,7 +414,7 @@ class BuildAndPush(PluginSettings):
     )
     run_as_user: WholeNumber | None = setting(
         "Numeric user that all processes of the step's container run as.",
-        "It means something only where the engine runs in a container of its own. "
+        "It has an effect only if the engine runs in a container of its own. "
         "Today that is kaniko alone, which must be root: `0`.",
         group="Run",
         example=0,
@@ -422,7 +422,7 @@ class BuildAndPush(PluginSettings):
     )
     resources: Resources | None = setting(
         "Memory and processor limits of the step's container.",
-        "They mean something only where the engine runs in a container of its own, as kaniko does. "
+        "They have an effect only if the engine runs in a container of its own, as kaniko does. "
         "A container that needs more memory is killed. "
         "`requests` choose a machine in a cluster, and have no effect here.",
         group="Run",
@@ -431,8 +431,7 @@ class BuildAndPush(PluginSettings):
     )
     privileged: Switch = setting(
         "Whether the step's container may do everything.",
-        "It means something only where the engine runs in a container of its own, as kaniko does, and that one does "
-        "not need it.",
+        "It has an effect only if the engine runs in a container of its own, as kaniko does, which does not need it.",
         default=False,
         group="Run",
         example=True,

@@ -14,16 +14,17 @@ class PluginSettings(KanikoSettings):
 
     env_file: FileText | None = setting(
         "A file of variables, in lines `NAME=VALUE`, that are the environment of the step.",
-        "They count where neither the environment nor the step file sets the same. A password in it is one of whoever "
-        "names the file. {setting}`env_docker_secrets` and {setting}`build_args_from_env` find the others there.",
+        "They are used if neither the environment nor the step file sets the same. A password in it counts as given by "
+        "whoever names the file. "
+        "{setting}`env_docker_secrets` and {setting}`build_args_from_env` find the others there.",
         group="Run",
         example="build.env",
         honoured_by="run",
         place="env",
     )
     expand_repo: Switch = setting(
-        "Whether a {setting}`repo` without a host lies in {setting}`registry`.",
-        "Where a connector names the registry, it does anyway.",
+        "Whether a {setting}`repo` without a host is at {setting}`registry`.",
+        "If a connector names the registry, it is there anyway.",
         default=False,
         group="Image",
         example=True,
@@ -31,8 +32,8 @@ class PluginSettings(KanikoSettings):
         place="env",
     )
     context_sub_path: FileText | None = setting(
-        "A directory in {setting}`context` that is taken in its place.",
-        "The Dockerfile does not move with it.",
+        "A directory in {setting}`context` that is used instead of it.",
+        "The path of the Dockerfile does not change.",
         group="Build",
         example="service",
         honoured_by="run",
@@ -40,7 +41,7 @@ class PluginSettings(KanikoSettings):
     )
     reproducible: Switch = setting(
         "Whether every time in the image is the beginning of 1970, so that the same files give the same image.",
-        "`SOURCE_DATE_EPOCH` in the environment says another time.",
+        "`SOURCE_DATE_EPOCH` in the environment gives another time.",
         default=False,
         group="Build",
         example=True,
@@ -49,7 +50,7 @@ class PluginSettings(KanikoSettings):
     )
     squash: Switch = setting(
         "Whether all that the Dockerfile adds becomes one layer on top of the base image.",
-        "buildah does it (`--squash`), and kaniko (`--single-snapshot`).",
+        "buildah (`--squash`) and kaniko (`--single-snapshot`) support it.",
         default=False,
         group="Build",
         example=True,
@@ -58,7 +59,7 @@ class PluginSettings(KanikoSettings):
         aliases=("PLUGIN_SINGLE_SNAPSHOT",),
     )
     insecure_registry: RegistryText | None = setting(
-        "A host that may show any certificate, or speak no TLS, as {setting}`insecure` says it of the registry.",
+        "A host that may have any certificate, or no TLS, as {setting}`insecure` allows it for the registry.",
         "The engines `native`, `buildah` and `kaniko` pull base images from it. A Docker daemon and a BuildKit have "
         "such hosts in their own configuration only.",
         group="Registry",
@@ -77,7 +78,7 @@ class PluginSettings(KanikoSettings):
     )
     base_image_username: Text | None = setting(
         "User to pull base images as.",
-        "A connector among {setting}`base_image_connector_refs` says the same.",
+        "A connector among {setting}`base_image_connector_refs` does the same.",
         group="Registry",
         example="ci-bot",
         honoured_by="run",
@@ -95,8 +96,8 @@ class PluginSettings(KanikoSettings):
     )
     ssh_agent_key: SecretText | None = setting(
         "Where the private SSH key is that `RUN --mount=type=ssh` uses as the default one.",
-        "It lies in a private file while the image is built. The variable may hold the key itself, as in Harness. "
-        "A file or an agent that is there already is named by {setting}`ssh`.",
+        "It is in a private file while the image is built. The variable may hold the key itself, as in Harness. "
+        "For an existing file or agent, use {setting}`ssh`.",
         group="Build",
         example="env:SSH_KEY",
         honoured_by="engine",

@@ -125,7 +125,7 @@ _TRAP: Final = (
 _TRAP_HINT: Final = "write PLUGIN_{name} for the push, PLUGIN_BASE_IMAGE_{name} for base images"
 
 _OF_PUSHES: Final = {f"DOCKER_{name}": f"PLUGIN_{name}" for name in ("REGISTRY", "USERNAME", "PASSWORD")}
-# What names mean of which it is told only by the plugin that reads them: the image, and our name for each.
+# Names that mean something else in one plugin: the image of the plugin, and our name for each.
 OWN_NAMES: Final[Mapping[str, Mapping[str, str]]] = {
     **{f"plugins/{name}": {**_OF_PUSHES, "ACCESS_TOKEN": "PLUGIN_PASSWORD"} for name in ("docker", "buildx")},
     "plugins/buildah-docker": _OF_PUSHES,
@@ -163,7 +163,7 @@ _TARGET: Final = (
         "HARNESS_CA_PATH",
         "dx",
         fact="a file of certificates to trust, such as `SSL_CERT_FILE`",
-        in_file="whom to trust is said by who starts the run: set it, or SSL_CERT_FILE, in the environment",
+        in_file="whoever starts the run decides whom to trust: set it, or SSL_CERT_FILE, in the environment",
     ),
 )
 
@@ -173,7 +173,7 @@ _MODE: Final = (
     *_sets("source_image", SOURCE_IMAGE="dx"),
     *_sets("source_tar_path", SOURCE_TAR_PATH="xk"),
     *_sets("tar_path", TAR_PATH="xk", DESTINATION_TAR_PATH="xk"),
-    *_noted("no daemon of its own is filled here, so there is nothing to clean", PURGE="dxb"),
+    *_noted("no daemon is started here, so there is nothing to clean", PURGE="dxb"),
     *_refused(
         "nothing here signs an image",
         "sign what was pushed by its digest: cosign sign HOST/NAME@$(buildpush run step.yml --digest-file -)",
@@ -222,13 +222,13 @@ _DAEMON: Final = (
     PluginVariable("DOCKER_LAUNCH_DEBUG", "dx", note="it shows what a daemon prints that is not started here"),
 )
 
-_BUILDERS: Final = "a builder is not made here: the one that is in use builds"
+_BUILDERS: Final = "no builder is made here: the one that is in use does the build"
 _BUILDER_HINT: Final = "make it by docker buildx create, and name it by BUILDX_BUILDER in the environment"
 _BAKE: Final = "one step builds one image, and a bake file names several"
 _CACHE_CREDENTIALS: Final = (
     "set what buildx itself reads, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; name the cache in cacheTo"
 )
-_HARNESS_BUILDKIT: Final = "it is about a BuildKit that Harness' image brings along; the builder in use is asked here"
+_HARNESS_BUILDKIT: Final = "it is about the BuildKit in Harness' image; here, the builder in use does the build"
 
 _BUILDX: Final = (
     *_sets("cache_from", CACHE_FROM="dx"),
@@ -284,7 +284,7 @@ _BUILDX: Final = (
 _TRUST: Final = "trust is not configured by host here"
 _TRUST_HINT: Final = "name the authority's file by SSL_CERT_FILE; PLUGIN_INSECURE is for the registry of the push"
 _LAYERS: Final = "which layers are kept in a cache is the engine's own choice, and the image is the same"
-_RETRIES: Final = "what fails on the way is tried again by itself, with growing pauses"
+_RETRIES: Final = "requests that fail are repeated in any case, with growing pauses"
 
 _KANIKO: Final = (
     *_sets("snapshot_mode", SNAPSHOT_MODE="k"),
@@ -301,7 +301,7 @@ _KANIKO: Final = (
     *_noted("kaniko always builds in a container here", FORCE="k"),
     *_sets("skip_default_registry_fallback", SKIP_DEFAULT_REGISTRY_FALLBACK="k"),
     *_refused(
-        "it is for every host at once, and a host that may show any certificate is named here",
+        "it is for every host at once; here, each host that may have any certificate is named",
         "write PLUGIN_INSECURE_REGISTRY: HOST",
         SKIP_TLS_VERIFY_PULL="k",
         SKIP_TLS_VERIFY_REGISTRY="k",
@@ -310,7 +310,7 @@ _KANIKO: Final = (
     *_sets("insecure_registry", INSECURE_REGISTRY="k"),
     *_refused(_TRUST, _TRUST_HINT, REGISTRY_CERTIFICATE="k"),
     *_refused(
-        "a certificate of our own is not shown to a registry",
+        "certificates of clients are not supported",
         "log in by user and password or token",
         REGISTRY_CLIENT_CERT="k",
     ),
@@ -333,10 +333,10 @@ _KANIKO: Final = (
     ),
     PluginVariable("KANIKO_DIR", "k", note="it is a directory of kaniko's container, and the image is the same"),
     *_sets("verbosity", VERBOSITY="k"),
-    *_noted("the lines of kaniko are shown and kept in a form of our own", LOG_FORMAT="k", LOG_TIMESTAMP="k"),
+    *_noted("the lines of kaniko are shown and kept in buildpush's own format", LOG_FORMAT="k", LOG_TIMESTAMP="k"),
 )
 
-_S3: Final = "a bucket of layers is read only by a buildah of Harness' own"
+_S3: Final = "only Harness' own buildah reads layers from a bucket"
 
 _BUILDAH: Final = (
     *_noted(_LAYERS, LAYERS="b"),

@@ -118,7 +118,7 @@ class PublishBuildInfo(StepSettings):
         place="settings",
     )
     insecure: Switch = setting(
-        "Whether the host of `url` may show any certificate, or have no TLS; it is tried with TLS first.",
+        "Whether the host of `url` may have any certificate, or no TLS; it is tried with TLS first.",
         "Harness' plugin declares it and does not use it.",
         default=False,
         group="Build-info",

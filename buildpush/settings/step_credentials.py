@@ -126,7 +126,7 @@ def unused_credentials(
     for host in given.keys() - {repository.host}:
         yield (
             f"{given[host].source} is for {host}, which {ctx.who('registry')} names, and the image goes to "
-            f"{repository.host}: who pushes there is looked up in Docker's own files"
+            f"{repository.host}: the credential for that is looked up in Docker's own files"
         )
 
 

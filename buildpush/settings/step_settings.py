@@ -18,7 +18,7 @@ class StepSettings(Settings):
     """What every kind of step has."""
 
     identifier: IdentifierText = setting(
-        "Short name of the step, by which `--step` and expressions know it.",
+        "Short name of the step, for `--step` and expressions.",
         "Without it, made from {setting}`name`.",
         default="",
         group="Step",
@@ -35,7 +35,7 @@ class StepSettings(Settings):
         place="step",
     )
     description: AnyText = setting(
-        "What the step is for.",
+        "Description of the step.",
         default="",
         group="Step",
         example="The API of the shop",
@@ -45,9 +45,9 @@ class StepSettings(Settings):
     timeout: Duration | None = setting(
         "Time after which the step is stopped and fails.",
         "Harness stops a step after 10 minutes by default; here there is no default limit. "
-        "Where a pipeline, stage or group has a `timeout`, a step has at most what is left of that, and no failure "
-        "strategy follows its end. "
-        "Fetching a {setting}`context` that is not a directory may take as long once more.",
+        "Where a pipeline, stage or group has a `timeout`, a step has at most the time that is left of it, and no "
+        "failure strategy handles its end. "
+        "Fetching a {setting}`context` that is not a directory may take as long again.",
         group="Step",
         example="1h 30m",
         honoured_by="run",

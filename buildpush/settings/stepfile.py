@@ -179,7 +179,7 @@ def _add(layer: SettingsLayer, setting: Setting, node: Node, where: str) -> None
 
 
 def _misplaced(setting: Setting, where: str) -> SourceError:
-    message = f"{setting.key} is a setting of buildpush, which Harness would not know here"
+    message = f"{setting.key} is a setting of buildpush, which Harness would not accept here"
     hint = f"write {setting.variables[0]} under envVariables, or {setting.key} in buildpush.yaml"
     return SourceError(message, where=where, setting=setting.name, hint=hint)
 

@@ -66,7 +66,7 @@ def _automatic(ctx: ResolveContext) -> tuple[str, ...]:
         return ("latest",)
     where = f"this is {reference}" if reference else "neither git nor a CI variable says what this is"
     branch = f"the default branch, {default}," if default else "the default branch, which is not known,"
-    message = f"auto_tag makes tags of {branch} and of tags of git, and {where}"
+    message = f"auto_tag makes tags only for {branch} and for tags of git, and {where}"
     hint = f"write tags{'' if default else ', or set DRONE_REPO_BRANCH to the default branch'}"
     raise ctx.fail(message, "auto_tag", hint)
 

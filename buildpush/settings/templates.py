@@ -106,7 +106,7 @@ class Templates:
             raise SourceError(message, where=self.name, hint="name the directory that holds the files of templates")
         expanded = self._expanded("", document, ())
         if self.directory is not None and not self.found:
-            self.notes.append(f"templates has no effect: nothing names one of those in {self.name}")
+            self.notes.append(f"templates has no effect: no template is used of those in {self.name}")
         return expanded
 
     def _expanded(self, key: str, node: Node, path: tuple[str, ...]) -> Node:
@@ -142,7 +142,7 @@ class Templates:
             versions = ", ".join(sorted(one.version for one in known))
             self._note(f"{reference.where}: {reference} is not in {self.name}, which has {versions}")
         elif self.directory is None:
-            self._note(f"{reference.where}: {reference} is not there: {_WAY}")
+            self._note(f"{reference.where}: {reference} was not found: {_WAY}")
         else:
             self._note(f"{reference.where}: {reference} is not in {self.name}")
         return None
@@ -210,7 +210,7 @@ def _refuse_content(node: Node, reference: _Reference) -> None:
         return
     for key in _CONTENTS:
         if key in node.entries:
-            message = f"{key} stands beside {reference}, which has its own"
+            message = f"{key} is written beside {reference}, which has its own"
             hint = "leave one of them out; what the template asks for goes below templateInputs, or below with"
             raise SourceError(message, where=node.where_key(key), hint=hint)
 

@@ -363,7 +363,7 @@ def _step(node: Node) -> Step:
         if near:
             reject("key", near, ["type", *_WRAPPERS], node.where_key(near))
         if set(node.entries) & {"inputSet", "overlayInputSet"}:
-            message = "this is an input set, and no step"
+            message = "this is an input set, not a step"
             raise SourceError(message, where=node.where, hint="give it with --inputs, beside the file of its pipeline")
         message = "this step does not have a type"
         raise SourceError(message, where=node.where, hint=f"write type: {BUILD.type}")

@@ -80,7 +80,7 @@ def _error(error: ValidationError, step: Step) -> SettingsError:
 
 
 def _ways(setting: Setting, step: Step) -> str:
-    if step.node is None and step.kind is not None and step.kind.image:  # variables are all that it is given by
+    if step.node is None and step.kind is not None and step.kind.image:  # it is given by variables only
         return f"set {setting.variables[0]}"
     is_plugin = step.kind is not None and step.kind.image != "" and step.kind.builds
     place = f"spec.settings.{setting.name}" if is_plugin else setting.yaml

@@ -108,8 +108,8 @@ def test_others_are_the_keys_that_nobody_asked_for():
     ("content", "words"),
     [
         (b"[1,\n  2,,]", ":2:5: is not JSON: Expecting value"),
-        (b'{"a": 1, "a": 2}', ": is not JSON that a build-info could be: the name 'a' appears twice in one object"),
-        (b"[NaN]", ": is not JSON that a build-info could be: NaN is not a JSON number"),
+        (b'{"a": 1, "a": 2}', ": is not the JSON of a build-info: the name 'a' appears twice in one object"),
+        (b"[NaN]", ": is not the JSON of a build-info: NaN is not a JSON number"),
     ],
 )
 def test_a_file_that_is_no_json_is_named_with_the_place(tmp_path, content, words):

@@ -2,7 +2,7 @@
 
 Each YAML file beside this one is one of them: ``about`` says which behaviour, ``files`` what is in the context,
 ``dockerfile`` what is built, with ``build_args``, ``build_contexts`` and ``target``. ``refused`` marks what no builder
-builds, ``lacks`` what a builder does not know and in which words it says so, ``differs`` the paths and fields that a
+builds, ``lacks`` what a builder does not support and how it reports that, ``differs`` the paths and fields that a
 real builder makes in another way than BuildKit: what it ``has``, and ``for`` what.
 """
 

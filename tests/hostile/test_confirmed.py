@@ -633,8 +633,8 @@ def test_each_host_that_layers_are_sent_to_is_told_once(serve, client, events):
     assert notes(events) == [
         "r.io redirects uploads of layers to a.example, which gets no credentials",
         "r.io redirects uploads of layers to b.example, which gets no credentials",
-        f"{repository} does not say what it has, so all of it is sent: no right",
-        "r.io/a/b does not say what it has, so all of it is sent: no right",
+        f"{repository} does not say what it has, so everything is sent: no right",
+        "r.io/a/b does not say what it has, so everything is sent: no right",
     ]
     assert registry.is_hidden(repository)
 

@@ -121,7 +121,7 @@ def test_of_an_index_with_a_missing_image_another_one_can_be_had(serve, client):
     with pytest.raises(PushError, match="no image for linux/s390x") as caught:
         pull(repository.tagged("1"), registry, Platform("linux", "s390x"))
     assert caught.value.hint == "it has: linux/amd64, linux/arm64"
-    with pytest.raises(PushError, match="lists an image for linux/arm64, and does not have it") as caught:
+    with pytest.raises(PushError, match="lists an image for linux/arm64, but does not have it") as caught:
         pull(repository.tagged("1"), registry, platforms[1])
     assert caught.value.hint == "it has: linux/amd64"
 
@@ -245,7 +245,7 @@ def test_what_may_not_be_looked_at_is_not_named_among_what_is_there(serve, clien
         )
 
     server.quirks.append(act)
-    with pytest.raises(PushError, match="lists an image for linux/amd64, and does not have it") as caught:
+    with pytest.raises(PushError, match="lists an image for linux/amd64, but does not have it") as caught:
         pull(repository.tagged("1"), registry, platforms[0])
     assert caught.value.hint == "it has: linux/ppc64le"
     assert set(asked) == {", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))}

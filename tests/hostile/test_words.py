@@ -89,8 +89,8 @@ READING = "the user may not have the permission to read, or a scan such as Xray'
 @pytest.mark.parametrize(
     ("answer", "says", "hint"),
     [
-        ((500, {}, b""), "status 500: without a reason", "the server is in trouble, or a proxy before it"),
-        ((500, {}, b"", "", 6), "status 500 after 6 attempts: without a reason", "the server is in trouble"),
+        ((500, {}, b""), "status 500: without a reason", "the server, or a proxy"),
+        ((500, {}, b"", "", 6), "status 500 after 6 attempts: without a reason", "the server, or a proxy"),
         ((429, {}, b"slow down"), "status 429: slow down", "the registry limits the rate of requests"),
         ((409, {}, fault(409, "DENIED", "").body), "status 409: DENIED", None),
         ((409, {}, b'{"errors": [{"message": "taken"}]}'), "status 409: taken", None),

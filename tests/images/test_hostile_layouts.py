@@ -185,7 +185,7 @@ def test_of_an_index_with_a_missing_image_another_one_can_be_had(several, form):
     with pytest.raises(PushError, match="does not have all images") as caught:
         OPEN[form](several)
     assert caught.value.hint == "choose one with --platform: linux/amd64"
-    with pytest.raises(PushError, match="lists an image for linux/arm64, and does not have it") as caught:
+    with pytest.raises(PushError, match="lists an image for linux/arm64, but does not have it") as caught:
         OPEN[form](several, None, ARM64)
     assert caught.value.hint == "it has: linux/amd64"
 

@@ -52,7 +52,7 @@ def test_a_command_lists_a_file_and_reads_no_setting(file, command, capsys):
     out, err = capsys.readouterr()
     assert "run            step build (BuildAndPushDockerRegistry) p.yml:30:29\n" in out
     assert err.splitlines() == [
-        "note: p.yml:35:60: the template org.web is not there: name the directory of its file with --templates"
+        "note: p.yml:35:60: the template org.web was not found: name the directory of its file with --templates"
     ]
     assert run_command([command, file, "--list", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["contents"][4]["identifier"] == "build"

@@ -168,7 +168,7 @@ def test_a_secret_is_a_reference_to_it(file):
         ({"more": "failure: ignored"}, r":9:12: unknown word for failure 'ignored'\nhint: did you mean 'ignore'"),
         ({"more": "depends_on: [later]"}, "'later', which is not above this step"),
         ({"text": "kind: pipeline\ntype: docker\nname: a\n"}, "does not have steps"),
-        ({"tag": "${NAME@Q}"}, r"\.yml:8:39: the substitution \$\{NAME@Q\} is not known here"),
+        ({"tag": "${NAME@Q}"}, r"\.yml:8:39: the substitution \$\{NAME@Q\} is not supported here"),
         ({"image": "plugins/slack"}, "only plugins/slack 'push'"),
         ({"more": "commands: [make]"}, "only plugins/docker 'push'"),
     ],

@@ -49,7 +49,7 @@ BAD = {
     "A=1\nhunter2": ("this line does not set a variable", 2),
     "A=1\n-A=hunter2": ("this line does not set a variable", 2),
     "\nA='hunter2": ("a quotation mark is not closed", 2),
-    'A="hunter2" more': ("something stands behind", 1),
+    'A="hunter2" more': ("there is text after", 1),
     "A=hunter2\nB=hunter2$HUNTER": ("no line above sets", 2),
 }
 

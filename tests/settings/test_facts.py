@@ -245,7 +245,7 @@ class TestNothingKnown:
         assert evaluate("<+codebase.tag><+codebase.tag>", known) == ""
         assert evaluate("<+codebase.tag><+codebase.prNumber>", known.within({"matrix": {"a": "b"}})) == ""
         assert notes == [
-            "codebase.tag has no value: this commit has no tag; it stands for the empty text here",
+            "codebase.tag has no value: this commit has no tag; here it becomes the empty text",
             next(note for note in notes if note.startswith("codebase.prNumber has no value: no CI variable gives it")),
         ]
 
@@ -268,7 +268,7 @@ class TestNothingKnown:
         with pytest.raises(AbsentError) as caught:
             evaluate("<+codebase.tag>", facts().for_image())
         assert caught.value.hint == (
-            "--var codebase.tag=VALUE gives it, or write one for this case: <+codebase.tag ?? 'x'>"
+            "--var codebase.tag=VALUE gives it, or write a value for this case: <+codebase.tag ?? 'x'>"
         )
 
 

@@ -69,7 +69,7 @@ def test_an_intervention_after_retries_has_a_day():
         (entry("{type: Retri}"), "'Retri' is not the name of an action"),
         (entry("{type: Retry}"), "retryCount is 'missing'"),
         (entry("{type: Retry, spec: {retryCount: many}}"), "retryCount is 'many', and takes a whole number"),
-        (entry("{type: Retry, spec: {retryCount: 10000}}"), "retryCount is '10000', and 9999 is the most"),
+        (entry("{type: Retry, spec: {retryCount: 10000}}"), "retryCount is '10000', and 9999 is the maximum"),
         (entry("{type: Retry, spec: {retryCount: 1, retryIntervals: 10s}}"), "retryIntervals takes a list"),
         (entry("{type: Retry, spec: {retryCount: 1, retryIntervals: [5s]}}"), "shorter than 10 seconds"),
         (entry("{type: Ignore, spec: {retryCount: 1}}"), "unknown key 'retryCount'"),

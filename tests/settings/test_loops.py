@@ -105,7 +105,7 @@ def test_a_slice_of_items(size, start, end, percentage, expected):
         ("{matrix: {os: [a]}, include: [b]}", "include takes a map", "1:31"),
         ("{matrix: {os: [a]}, include: [{}]}", "an entry of include is empty", "1:31"),
         ("parallelism: many", "parallelism is 'many'", "1:1"),
-        ("parallelism: 10001", "the most are 10000", "1:1"),
+        ("parallelism: 10001", "the maximum is 10000", "1:1"),
         ("{parallelism: 2, onFailure: Stop}", "onFailure is 'Stop'", "1:18"),
     ],
 )

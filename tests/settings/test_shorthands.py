@@ -600,7 +600,7 @@ def test_a_host_that_may_show_any_certificate_is_one_of_the_step(directory, plac
 
 def test_certificates_of_a_file_are_said_to_count_nowhere(directory):
     [note] = in_file({**REPO, "HARNESS_CA_PATH": "ca.pem"}, directory)[1].notes
-    assert "whom to trust is said by who starts the run" in note
+    assert "whoever starts the run decides whom to trust" in note
 
 
 def test_two_logins_for_one_host_are_an_error(directory):

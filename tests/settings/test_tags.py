@@ -1,4 +1,4 @@
-"""Tags that are made of the state of git, and labels and build arguments that come from around the step."""
+"""Tags made from the branch or the tag in git, and labels and build arguments from around the step."""
 
 from __future__ import annotations
 

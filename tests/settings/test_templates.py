@@ -117,7 +117,7 @@ def test_of_a_template_and_a_content_of_its_own_none_is_passed_over(house, text,
     step = "step: {type: BuildAndPushDockerRegistry, spec: {repo: a, tags: [a]}}"
     template = "template: {templateRef: push, versionLabel: '1'}"
     house.write("p.yml", text.format(type="BuildAndPushDockerRegistry", template=template, step=step))
-    with pytest.raises(SourceError, match=f"{key} stands beside the template push, version 1") as caught:
+    with pytest.raises(SourceError, match=f"{key} is written beside the template push, version 1") as caught:
         buildpush.load("p.yml", templates=templates)
     assert caught.value.where.startswith("p.yml:1:")
     assert "templateInputs" in caught.value.hint

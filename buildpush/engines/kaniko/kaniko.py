@@ -304,7 +304,9 @@ class _KanikoBuild:
         log = "\n".join([*self.log, *(f"ERROR: {line}" for line in reasons[-1:])])
         error = buildkit.failure(log, self.request, full=_FULL)
         if status == _KILLED and error.hint is None:
-            error.hint = "it was killed, usually for memory: raise resources.limits.memory, or leave the limit out"
+            error.hint = (
+                "it was killed, usually for lack of memory: raise resources.limits.memory, or leave the limit out"
+            )
         return error
 
 

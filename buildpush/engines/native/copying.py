@@ -251,7 +251,7 @@ class _Copy:
 def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
     announced = read_heredoc_start(word)
     same = [found for found in instruction.heredocs if announced and found.name == announced.name]
-    return same[-1] if same else None  # of two with one name, both words mean the last
+    return same[-1] if same else None  # of two with the same name, both words mean the last
 
 
 def _expand_heredoc(state: StageState, text: str, line: int) -> str:
