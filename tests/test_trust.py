@@ -208,3 +208,18 @@ def test_a_private_key_in_the_file_is_a_secret_in_plain_text(say, tmp_path, cert
     assert lines[-2] not in str(caught.value)
     assert run_command(["check", "p.yml"]) == 2
     assert lines[-2] not in "".join(capsys.readouterr())
+
+
+def test_a_step_that_builds_trusts_a_certificate_at_its_own_host_alone(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM bases.test:5000/a@sha256:" + 64 * "a" + "\n")
+    hosts = ("a.test", "bases.test", "elsewhere.test", "open.test")
+    more = {
+        "insecure_registry": "open.test",
+        "registry_certificate": dict.fromkeys(hosts, str(certificates / "ca.pem")),
+    }
+    plan = buildpush.check(cwd=tmp_path, env={}, repo="a.test/b/c", engine="native", **more)
+    assert plan.order.authorities.keys() == plan.order.request.authorities.keys() == {*hosts}
+    assert [note for note in plan.notes if "registry_certificate" in note] == [
+        "registry_certificate has no effect on elsewhere.test: it is not asked",
+        "registry_certificate has no effect on open.test: it may show any certificate",
+    ]

@@ -54,6 +54,7 @@ class BuildRequest:
         caching: both at once, in a local directory.
         mirrors: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from, the first that has one;
             empty for Docker Hub itself, which may also be the last of them.
+        authorities: by host, with or without a port, PEM text of certificates that are trusted there.
         insecure: hosts, with or without a port, that may show any certificate, or speak no TLS.
         squash: whether all that the Dockerfile adds becomes one layer.
         ignore_paths: directories of the container that become no part of the image.
@@ -85,6 +86,7 @@ class BuildRequest:
     cache_hours: int = 0
     caching: bool = False
     mirrors: tuple[str, ...] = ()
+    authorities: Mapping[str, str] = field(default_factory=dict)
     insecure: frozenset[str] = frozenset()
     squash: bool = False
     ignore_paths: tuple[str, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -61,14 +61,28 @@ def pulled_images(request: BuildRequest) -> tuple[Reference, ...]:
 
 
 def insecure_hosts(request: BuildRequest) -> tuple[str, ...]:
-    """Return the hosts that the build asks, of which *request* says that they may show any certificate.
+    """Return the hosts that the build asks, of which *request* says that they may show any certificate."""
+    return tuple(host for host, name in _hosts_among(request, request.insecure))
 
-    Where only the engine can read the Dockerfile, these are all of which it says so.
+
+def authorities(request: BuildRequest) -> dict[str, str]:
+    """Return the hosts that the build asks, and the certificates that *request* has for them, as PEM text."""
+    found = {name.lower(): text for name, text in request.authorities.items()}
+    return {host: found[name] for host, name in _hosts_among(request, found)}
+
+
+def _hosts_among(request: BuildRequest, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the hosts that the build asks and that are among *names*, with that name, which may have no port.
+
+    Where only the engine can read the Dockerfile, these are all of *names*.
     """
     if _bases_or_none(request) is None:
-        return tuple(sorted(request.insecure))
+        yield from ((name, name) for name in sorted(names))
+        return
     asked = {image.repository.host for image in pulled_images(request)} | {cache.host for cache in caches(request)}
-    return tuple(sorted(host for host in asked if request.insecure & {host.lower(), host.lower().rpartition(":")[0]}))
+    for host in sorted(asked):
+        if name := next((name for name in (host.lower(), host.lower().rpartition(":")[0]) if name in names), ""):
+            yield host, name
 
 
 def platforms_of(request: BuildRequest) -> tuple[tuple[int, Platform | None], ...]:

@@ -9,7 +9,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import advise
 from buildpush.dockerfile.stages import StageOrderError, check_order
 from buildpush.engines import AUTO, ENGINES, OWN_SETTINGS
-from buildpush.engines.bases import insecure_hosts, unknown_bases_note
+from buildpush.engines.bases import authorities, insecure_hosts, unknown_bases_note
 from buildpush.engines.refusal import refusal_of, refuse_unsupported, require_here
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, StrictError, UnsupportedError
@@ -21,6 +21,10 @@ _OF_CONTAINERS = frozenset({"resources", "run_as_user", "privileged"})
 _NOT_TRUSTED = (
     "the engine {engine} asks {host} by its own configuration: where that has no TLS or another certificate, name it "
     "in insecure-registries of /etc/docker/daemon.json, or in the buildkitd.toml of its builder; or use engine: buildah"
+)
+_NO_AUTHORITY = (
+    "the engine {engine} asks {host} by its own configuration: put the authority's certificate into "
+    "/etc/docker/certs.d/{host}/ca.crt, which buildah reads as well, or name it in the buildkitd.toml of its builder"
 )
 HINTS = frozenset({"optimize"}) | _OF_CONTAINERS
 
@@ -82,6 +86,9 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     for host in insecure_hosts(request):
         if not is_loopback(host) and "insecure_registry" not in engine.flags:
             sink(Note(_NOT_TRUSTED.format(engine=engine.name, host=host)))
+    for host in authorities(request):
+        if "registry_certificate" not in engine.flags:
+            sink(Note(_NO_AUTHORITY.format(engine=engine.name, host=host)))
     if advice.refused:
         message = f"the Dockerfile asks to be refused for {', '.join(advice.refused)}"
         hint = "fix it, or remove error=true from its check directive"

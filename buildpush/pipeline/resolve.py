@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from buildpush.engines.bases import pulled_images
+from buildpush.engines.bases import authorities, pulled_images
 from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
@@ -90,6 +90,7 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
     used |= {"connector_ref", "registry", "username", "password"} if _opens_base_images(order) else set()
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
     yield from _idle_base_login(order, order.settings)
+    yield from _idle_certificates(order)
 
 
 def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[str]:
@@ -101,6 +102,18 @@ def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[st
         settings.base_image_username and host in found | {one.repository.host for one in order.references}
     ):
         yield f"no base image lies at {host}, or no user is given for it, so these have no effect: {', '.join(names)}"
+
+
+def _idle_certificates(order: ResolvedStep) -> Iterator[str]:
+    """Yield for which hosts a certificate has no effect, because they are not asked, or may show any."""
+    asked = {*authorities(order.request)} if order.request else set()
+    asked |= {one.repository.host for one in order.references} if order.push else set()
+    asked |= {order.artifactory.host} if order.artifactory else set()
+    names = {name for host in asked for name in (host, host.rpartition(":")[0])}
+    for host in sorted(order.authorities):
+        if host in order.insecure or host not in names:
+            why = "it may show any certificate" if host in order.insecure else "it is not asked"
+            yield f"registry_certificate has no effect on {host}: {why}"
 
 
 def _opens_base_images(order: ResolvedStep) -> bool:

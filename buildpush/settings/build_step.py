@@ -20,6 +20,7 @@ from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 from buildpush.settings import flows
+from buildpush.settings.authorities import authority_in
 from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
@@ -45,6 +46,7 @@ from buildpush.settings.step_credentials import (
 from buildpush.settings.tags import tag_notes, tags_of
 
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
+_AUTHORITIES: Final = "registry_certificate"
 UNNAMED: Final = "unnamed"  # the repo of an image without a name
 
 
@@ -74,7 +76,9 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     source, notes = flows.existing_image(settings, references, ctx.cwd, ctx.fail)
     tar = flows.archive_path(settings, ctx.cwd, ctx.fail)
     layout = flows.layout_path(settings, ctx.cwd, ctx.fail)
-    request = None if source else replace(_request(settings, references, insecure | plain_http, ctx), archive=tar)
+    trusted = {host: authority_in(path, _AUTHORITIES, ctx) for host, path in settings.registry_certificate.items()}
+    request = _request(settings, references, insecure | plain_http, ctx) if source is None else None
+    request = replace(request, archive=tar, authorities=trusted) if request else None
     _refuse_readable(settings, ctx)
     return ResolvedStep(
         settings=settings,
@@ -96,6 +100,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         nondistributable=settings.allow_nondistributable_artifacts,
         platforms=_platforms(settings),
         plain_http=plain_http,
+        authorities=trusted,
         insecure=insecure,
         sources=sources_of(credentials.get(repository.host), artifactory, build),
         fetch_limit=settings.fetch_limit,

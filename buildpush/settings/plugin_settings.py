@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.kaniko_settings import KanikoSettings
-from buildpush.settings.kinds import FileText, RegistryText, SecretText, Switch, Text, Texts
+from buildpush.settings.kinds import FileText, HostFiles, RegistryText, SecretText, Switch, Text, Texts
 
 
 class PluginSettings(KanikoSettings):
@@ -64,6 +64,16 @@ class PluginSettings(KanikoSettings):
         "such hosts in their own configuration only.",
         group="Registry",
         example="bases.example.com",
+        honoured_by="run",
+        place="env",
+    )
+    registry_certificate: HostFiles = setting(
+        "Certificates of authorities that are trusted besides the system's: host to file, in PEM.",
+        "They count for the push, and for base images with the engines `native` and `kaniko`; other engines have them "
+        "below `/etc/docker/certs.d` or `/etc/containers/certs.d`. `SSL_CERT_FILE` names an authority for every host.",
+        default={},
+        group="Registry",
+        example={"bases.example.com": "certificates/bases.pem"},
         honoured_by="run",
         place="env",
     )

@@ -281,8 +281,6 @@ _BUILDX: Final = (
     ),
 )
 
-_TRUST: Final = "trust is not configured by host here"
-_TRUST_HINT: Final = "name the authority's file by SSL_CERT_FILE; PLUGIN_INSECURE is for the registry of the push"
 _LAYERS: Final = "which layers are kept in a cache is the engine's own choice, and the image is the same"
 _RETRIES: Final = "requests that fail are repeated in any case, with growing pauses"
 
@@ -308,7 +306,7 @@ _KANIKO: Final = (
         INSECURE_PULL="k",
     ),
     *_sets("insecure_registry", INSECURE_REGISTRY="k"),
-    *_refused(_TRUST, _TRUST_HINT, REGISTRY_CERTIFICATE="k"),
+    *_sets("registry_certificate", REGISTRY_CERTIFICATE="k"),
     *_refused(
         "certificates of clients are not supported",
         "log in by user and password or token",

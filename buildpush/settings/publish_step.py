@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
 from buildpush.credentials.pairing import BoundCredential, login_pair
-from buildpush.credentials.vault import LARGEST, is_certificate
+from buildpush.credentials.vault import is_certificate
 from buildpush.expressions.ci import ci
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Reference, names_host
+from buildpush.settings.authorities import authority_in, checked_authority
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
 from buildpush.settings.declare import explicitly_set, setting, setting_named
 from buildpush.settings.fields import REQUIRED
@@ -229,31 +230,14 @@ def _authority(settings: PublishBuildInfo, ctx: ResolveContext) -> str:
         SecretError: the reference leads nowhere.
     """
     if settings.pem_file_contents is not None:
-        name, text = _CONTENTS, _contents(settings.pem_file_contents, ctx)
-    elif settings.pem_file_path is not None:
-        name, text = _FILE, _file(settings.pem_file_path, ctx)
-    else:
-        return ""
-    from buildpush.http.tls import authority_fault
-
-    if fault := authority_fault(text):
-        message = f"{name} {fault}"
-        raise ctx.fail(message, name, "give the PEM text of the authority's certificate, and nothing else")
-    return text
+        return checked_authority(_contents(settings.pem_file_contents, ctx), _CONTENTS, ctx)
+    return authority_in(settings.pem_file_path, _FILE, ctx) if settings.pem_file_path is not None else ""
 
 
 def _contents(value: Secret | str, ctx: ResolveContext) -> str:
     if isinstance(value, str) and is_certificate(value):
         return value
     return ctx.secret(_CONTENTS, value).reveal()
-
-
-def _file(text: str, ctx: ResolveContext) -> str:
-    try:
-        return (ctx.cwd / text).read_bytes()[:LARGEST].decode("ascii", "replace")
-    except OSError as error:
-        message = f"{_FILE} {text!r} cannot be read: {error.strerror}"
-        raise ctx.fail(message, _FILE, relative_hint(ctx.cwd)) from error
 
 
 def _git_directory(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:

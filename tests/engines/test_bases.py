@@ -172,6 +172,16 @@ def test_an_engine_that_does_not_learn_which_hosts_are_insecure_is_named(request
     assert [f"the engine {engine} asks {host} by its own configuration" in text for text in found] == [True] * noted
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_engine_that_does_not_learn_of_certificates_is_named(request_of, engine):
+    events = []
+    request = request_of("FROM bases.test/a\n", authorities={"bases.test": "PEM", "elsewhere.test": "PEM"})
+    note_traps(Engines(Tools({}, Recorded(lambda _: Ran(1))))[engine], request, events.append)
+    found = [event.text for event in events if "certs.d/bases.test/ca.crt" in event.text]
+    assert len(found) == (engine in {"docker", "buildx", "buildah"})
+    assert not any("elsewhere" in event.text for event in events)
+
+
 def test_where_the_base_images_are_not_known_every_host_declared_insecure_counts(request_of):
     request = request_of(f"{ELSEWHERE}SOMETHING base.test/a\n", insecure=frozenset({"b.test", "a.test"}))
     assert insecure_hosts(request) == ("a.test", "b.test")

@@ -99,7 +99,10 @@ ANOTHER = {
         "--registry-mirror r.test/hub --registry-mirror s.test --skip-default-registry-fallback",
     ),
 }
-SHOWN_ELSEWHERE = {"insecure_registry", "base_image_connector_refs", "context", "dockerfile", "no_cache", "pull_image"}
+SHOWN_ELSEWHERE = {
+    *("insecure_registry", "registry_certificate", "base_image_connector_refs", "context", "dockerfile"),
+    *("no_cache", "pull_image"),
+}
 
 
 @pytest.mark.parametrize("setting", ANOTHER)
@@ -196,6 +199,14 @@ def test_a_host_that_was_declared_insecure_is_reached_by_any_certificate_or_with
     words = " ".join(told("FROM bases.test:5000/base\n", insecure=frozenset({declared, "elsewhere.test"})).argv)
     assert "--insecure-registry bases.test:5000 --skip-tls-verify-registry bases.test:5000" in words
     assert "elsewhere.test" not in words
+
+
+def test_certificates_of_a_host_are_a_private_file(told):
+    call = told("FROM bases.test:5000/base\n", authorities={"Bases.test": "the PEM text", "elsewhere.test": "another"})
+    flag, path = call.argv[call.argv.index("--registry-certificate") + 1].split("=")
+    assert (flag, path.endswith("/authorities/0.pem")) == ("bases.test:5000", True)
+    texts = [text for name, text in call.files.items() if "authorities/" in name]
+    assert texts == ["the PEM text"]
 
 
 def test_docker_hub_is_asked_after_the_mirrors_where_it_is_the_last(told):

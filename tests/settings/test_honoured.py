@@ -73,6 +73,9 @@ VALUES = {
     "env_include": ["STAGE"],
     "publish_build_info": "no",
     "docker_config": "env:CONFIG",
+    "pem_file_contents": "file:ca.pem",
+    "pem_file_path": "ca.pem",
+    "registry_certificate": {"127.0.0.1:1": "ca.pem"},
     "source_tar_path": "image.tar",
     "tar_path": "image.tar",
     "oci_layout_path": "layout",
@@ -129,7 +132,8 @@ def effects(directory, kind, values):
 
 
 @pytest.fixture
-def directory(tmp_path):
+def directory(tmp_path, certificates):
+    (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
     for name in (".", "service"):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "Dockerfile").write_text("FROM scratch\n")

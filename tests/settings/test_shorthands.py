@@ -598,6 +598,12 @@ def test_a_host_that_may_show_any_certificate_is_one_of_the_step(directory, plac
     assert order.request.insecure == order.insecure
 
 
+@PLACES
+def test_a_certificate_of_a_host_is_read_before_anything_is_done(directory, place):
+    with pytest.raises(SettingsError, match="registry_certificate holds no certificate that can be read"):
+        order_of(place, {**REPO, "PLUGIN_REGISTRY_CERTIFICATE": "h.test=Dockerfile"}, directory)
+
+
 def test_certificates_of_a_file_are_said_to_count_nowhere(directory):
     [note] = in_file({**REPO, "HARNESS_CA_PATH": "ca.pem"}, directory)[1].notes
     assert "whoever starts the run decides whom to trust" in note

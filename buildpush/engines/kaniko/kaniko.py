@@ -26,7 +26,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.dockerfile.stages import needed_for
 from buildpush.engines import ENGINES, Tools
-from buildpush.engines.bases import base_credentials, caches, insecure_hosts, platforms_of, pulled_images
+from buildpush.engines.bases import authorities, base_credentials, caches, insecure_hosts, platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.kaniko import executor
 from buildpush.engines.kaniko.executor import Executor, program_of
@@ -99,6 +99,7 @@ class Kaniko:
             "cache_ttl": "--cache-ttl",
             "mirror": "--registry-mirror, --skip-default-registry-fallback",
             "insecure_registry": "--insecure-registry, --skip-tls-verify-registry",
+            "registry_certificate": "--registry-certificate, private",
             "base_image_connector_refs": "config.json, private",
             "run_as_user": "--user",
             "resources": "--memory, --cpus",
@@ -260,6 +261,8 @@ class _KanikoBuild:
             yield from ("--insecure-registry", host)
         for host in insecure_hosts(self.request):  # the first is plain HTTP, the second TLS with any certificate
             yield from ("--insecure-registry", host, "--skip-tls-verify-registry", host)
+        for number, host in enumerate(authorities(self.request)):
+            yield from ("--registry-certificate", f"{host}={FILES}/{_certificate(number)}")
 
     def _switches(self) -> Iterator[str]:
         switches = {
@@ -278,6 +281,8 @@ class _KanikoBuild:
             yield f"{buildkit.CONFIG}/config.json", json.dumps(document)
         if authority := _authority(self.tools.env):
             yield _AUTHORITY, _read(Path(authority))
+        for number, text in enumerate(authorities(self.request).values()):
+            yield _certificate(number), text
 
     def _variables(self) -> Iterator[tuple[str, str]]:
         if self.credentials:
@@ -349,6 +354,10 @@ def _ignored_flags(request: BuildRequest) -> Iterator[str]:
         for flag in sorted(_IGNORED_FLAGS.get(instruction.name, frozenset()) & instruction.flags.keys()):
             if (flag, instruction.flags[flag]) not in _DEFAULTS:
                 yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
+
+
+def _certificate(number: int) -> str:
+    return f"authorities/{number}.pem"
 
 
 def _archive(number: int) -> str:

@@ -47,6 +47,7 @@ class Native:
             "pull_image": "itself, always",
             "mirror": "itself, pulling base images",
             "insecure_registry": "itself, pulling base images",
+            "registry_certificate": "itself, pulling base images",
             "build_contexts": "itself, directories and images",
             "base_image_connector_refs": "itself, pulling base images",
         }
