@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -138,7 +139,18 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
     if setting.group in _OF_IMAGES or name in _NAMES_OF_IMAGES:
         facts = image or facts.for_image()
     value = Answers(name, setting.key, written.origin, facts).of(written.value)
+    if setting.kind in {"list", "map"} and "<+" in str(written.value):
+        value = _structure(value)
     remember_passwords(setting, value)
+    return value
+
+
+def _structure(value: Raw) -> Raw:
+    """Return the list or map that an expression gives as JSON; any other value as it is."""
+    if isinstance(value, str) and value.strip()[:1] in {"[", "{"}:
+        with suppress(SettingsError):
+            found = parse_yaml(value, "").raw()
+            return value if isinstance(found, str) else found
     return value
 
 

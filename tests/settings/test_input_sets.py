@@ -194,3 +194,22 @@ def test_a_list_is_an_input_of_the_newer_form_by_its_default_and_by_an_input_set
 
     assert repositories(variables={"tag": "1"}) == ["a", "b"]
     assert repositories(inputs="one.yml") == ["oak", "elm"]
+
+
+def test_a_list_or_map_that_is_an_input_is_a_whole_setting(newer, tmp_path):
+    text = (tmp_path / "p.yml").read_text(encoding="utf-8")
+    text = text.replace("tag: {type: string, required: true}", "tag: {type: array, default: [1.10, b]}\n    args: {}")
+    text = text.replace('["${{ inputs.tag }}"]', '"${{ inputs.tag }}", buildargs: "${{ inputs.args }}"')
+    (tmp_path / "p.yml").write_text(text, encoding="utf-8")
+    newer("one", text='kind: input-set\nspec: {args: {A: "1,2", B: x}, tag: c}\n')
+
+    def plan(**options):
+        (found,) = buildpush.check_pipeline("p.yml", env={"PLUGIN_ENGINE": "native"}, **options)
+        return found.order
+
+    order = plan(variables={"args": '{"A": "b"}'})
+    assert [str(one.tag) for one in order.references] == ["1.10", "b"]
+    assert order.request.build_args["A"] == "b"
+    order = plan(inputs="one.yml")
+    assert [str(one.tag) for one in order.references] == ["c"]
+    assert {name: order.request.build_args[name] for name in "AB"} == {"A": "1,2", "B": "x"}
