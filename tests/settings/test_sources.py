@@ -210,7 +210,7 @@ def test_one_step_is_chosen_by_identifier_or_name(load):
 
 
 def test_a_name_that_two_steps_have_chooses_none(load):
-    step = "{type: BuildAndPushDockerRegistry, identifier: a, spec: {repo: x.example/y}}"
+    step = "{type: BuildAndPushDockerRegistry, name: a, spec: {repo: x.example/y}}"
     with pytest.raises(SourceError, match=r"two steps are called 'a', here and in step\.yml:2:3"):
         load(f"- {step}\n- {step}\n", step="a")
 
