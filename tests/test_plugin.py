@@ -145,6 +145,14 @@ def test_a_plugin_pushes_by_the_login_in_its_own_names(plugin, box, app, strange
 
 
 @sandbox
+@pytest.mark.parametrize(("status", "retries", "code"), [(500, "1", 4), (500, "2", 0), (503, "0", 4), (503, "2", 0)])
+def test_a_push_is_tried_again_as_often_as_the_plugin_is_asked_to(plugin, box, app, status, retries, code):
+    box.add_fault("PUT", "manifests/1$", status=status, times=2)
+    found, _, err = plugin("--like", "kaniko", PLUGIN_REPO=app, PLUGIN_TAGS="1", PLUGIN_PUSH_RETRY=retries)
+    assert found == code, err
+
+
+@sandbox
 def test_a_refused_login_is_named_as_the_plugin_has_it(plugin, app, strange):
     code, _, err = plugin("--like", "docker", PLUGIN_REPO=app, PLUGIN_TAGS="1", **{**strange, "DOCKER_PASSWORD": "x"})
     assert code == 5

@@ -97,6 +97,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         set_names=explicitly_set(settings),
         compression=settings.compression,
         media_types=settings.media_types,
+        retries=settings.push_retry,
         nondistributable=settings.allow_nondistributable_artifacts,
         platforms=_platforms(settings),
         plain_http=plain_http,

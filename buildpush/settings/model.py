@@ -17,6 +17,7 @@ from buildpush.settings.kinds import (
     AutoSwitch,
     ByteCount,
     Cores,
+    Count,
     FileText,
     PinnedReference,
     RegistryText,
@@ -228,6 +229,15 @@ class BuildAndPush(PluginSettings):
         default=False,
         group="Push",
         example=True,
+        honoured_by="push",
+        place="env",
+    )
+    push_retry: Count | None = setting(
+        "How often a request to the registry is tried again, with growing pauses.",
+        "Without it, 5 times, and a registry that restarts for about a minute. "
+        "It holds for every host that buildpush itself speaks to for the step.",
+        group="Push",
+        example=3,
         honoured_by="push",
         place="env",
     )

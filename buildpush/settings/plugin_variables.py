@@ -282,7 +282,6 @@ _BUILDX: Final = (
 )
 
 _LAYERS: Final = "which layers are kept in a cache is the engine's own choice, and the image is the same"
-_RETRIES: Final = "requests that fail are repeated in any case, with growing pauses"
 
 _KANIKO: Final = (
     *_sets("snapshot_mode", SNAPSHOT_MODE="k"),
@@ -312,7 +311,7 @@ _KANIKO: Final = (
         "log in by user and password or token",
         REGISTRY_CLIENT_CERT="k",
     ),
-    *_noted(_RETRIES, PUSH_RETRY="k"),
+    *_sets("push_retry", PUSH_RETRY="k"),
     *_sets("image_download_retry", IMAGE_DOWNLOAD_RETRY="k"),
     *_sets("image_fs_extract_retry", IMAGE_FS_EXTRACT_RETRY="k"),
     *_sets("skip_push_permission_check", SKIP_PUSH_PERMISSION_CHECK="k"),

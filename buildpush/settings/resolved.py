@@ -43,6 +43,7 @@ class ResolvedStep:
         nondistributable: whether layers that are usually fetched from their vendor are pushed too.
         plain_http: hosts that are reached without TLS, by their connectors.
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
+        retries: how often a request to its hosts is tried again; ``None`` for the usual number.
         authorities: by host, PEM text of certificates that are trusted there besides the system's.
         git_directory: whose history gives the revision; ``None`` for the working directory.
         revision: what CI variables, in the file or the environment, say of the revision: fields of ``Vcs``.
@@ -74,6 +75,7 @@ class ResolvedStep:
     platforms: tuple[Platform, ...] = ()
     plain_http: frozenset[str] = frozenset()
     insecure: frozenset[str] = frozenset()
+    retries: int | None = None
     authorities: Mapping[str, str] = field(default_factory=dict)
     git_directory: Path | None = None
     revision: Mapping[str, str] = field(default_factory=dict)
