@@ -14,6 +14,18 @@ from buildpush.foundation.interrupts import interrupt, is_main, take_back
 
 LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 
+SECONDS: Final = {"w": 7 * 86_400, "d": 86_400, "h": 3600, "m": 60, "s": 1}
+
+
+def duration_text(duration: timedelta) -> str:
+    """Return a duration as it is written in a file, such as ``1h 30m``; parts of seconds are cut above one second."""
+    rest = int(duration.total_seconds())
+    parts = []
+    for unit, length in SECONDS.items():
+        number, rest = divmod(rest, length)
+        parts += [f"{number}{unit}"] if number else []
+    return " ".join(parts) or f"{duration.total_seconds():g}s"
+
 
 @contextmanager
 def time_limit(
@@ -43,7 +55,10 @@ def time_limit(
         if not watch.reached:
             raise
         message = "; ".join(
-            [f"{what} took longer than its timeout of {whole or limit}", *getattr(error, "__notes__", ())]
+            [
+                f"{what} took longer than its timeout of {duration_text(whole or limit)}",
+                *getattr(error, "__notes__", ()),
+            ]
         )
         late = TimeOutError(message, hint="raise 'timeout'; what was confirmed is not sent again")
         late.pushed = getattr(error, "pushed", ())

@@ -11,6 +11,7 @@ from typing import Final
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Decision, Note, Retry, Sink
+from buildpush.foundation.limits import duration_text
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, is_true
 from buildpush.pipeline.deadlines import Deadline, nearest, shorter
@@ -25,7 +26,6 @@ from buildpush.pipeline.failures import (
 )
 from buildpush.pipeline.outcomes import Failure, Outcome
 from buildpush.settings.failures import FailureAction, choose
-from buildpush.settings.kinds import duration_text
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}

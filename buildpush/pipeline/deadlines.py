@@ -9,10 +9,10 @@ from datetime import timedelta
 
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SourceError, TimeOutError
-from buildpush.foundation.limits import time_limit
+from buildpush.foundation.limits import duration_text, time_limit
 from buildpush.foundation.records import dataclass
 from buildpush.settings.evaluate import evaluate_raw
-from buildpush.settings.kinds import duration_of, duration_text
+from buildpush.settings.kinds import duration_of
 from buildpush.settings.written import WrittenValue
 
 

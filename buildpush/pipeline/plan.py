@@ -18,6 +18,7 @@ from buildpush.engines.seam import Engine
 from buildpush.expressions.evaluate import LaterError
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.forms import clean_address
+from buildpush.foundation.limits import duration_text
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
@@ -36,7 +37,6 @@ from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
 from buildpush.settings.evaluate import check_known
-from buildpush.settings.kinds import duration_text
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import WrittenValue

@@ -10,9 +10,10 @@ from typing import Any, Final
 from buildpush.credentials.vault import REFERENCE_HINT, is_certificate, is_expression, is_reference
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.limits import duration_text
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
-from buildpush.settings.kinds import FALSE, TRUE, duration_text, switch_of
+from buildpush.settings.kinds import FALSE, TRUE, switch_of
 from buildpush.settings.written import Origin, in_front, subject
 
 _OF_SECRETS: Final = "env_docker_secrets"  # the map whose values go to private files

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.limits import duration_text
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, explicitly_set, settings_of
 from buildpush.settings.fields import Model
-from buildpush.settings.kinds import duration_text
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import kind_of
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 from buildpush.credentials.vault import REFERENCE_HINT, is_certificate, is_reference
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.foundation.errors import BadNameError
-from buildpush.foundation.limits import LONGEST
+from buildpush.foundation.limits import LONGEST, SECONDS
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
@@ -21,7 +21,6 @@ from buildpush.images.model import Platform
 from buildpush.images.references import DOCKER_HUB, Reference, Repository, Tag, check_host
 from buildpush.settings.fields import BadValueError, Validator
 
-SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 TRUE = frozenset({"true", "yes", "on", "1"})
 HOST_GATEWAY = "host-gateway"  # Docker's word for the machine that containers run on
 FALSE = frozenset({"false", "no", "off", "0"})
@@ -68,16 +67,6 @@ def duration_of(text: str) -> timedelta:
         message = f"{text!r} is longer than ten years"
         raise ValueError(message)
     return timedelta(seconds=total)
-
-
-def duration_text(duration: timedelta) -> str:
-    """Return the text that :func:`duration_of` reads as *duration*, such as ``1h 30m``; parts of seconds are cut."""
-    rest = int(duration.total_seconds())
-    parts = []
-    for unit in ("w", "d", "h", "m", "s"):
-        number, rest = divmod(rest, SECONDS[unit])
-        parts += [f"{number}{unit}"] if number else []
-    return " ".join(parts) or "0s"
 
 
 def bytes_of(text: str) -> int:

@@ -8,11 +8,12 @@ from typing import Literal
 import pytest
 
 from buildpush.credentials.vault import is_reference
+from buildpush.foundation.limits import duration_text
 from buildpush.foundation.secrets import Secret
 from buildpush.reference.schema import schema
 from buildpush.settings.declare import Settings, choices_of, explicitly_set, kind_of, setting_named, settings_of
 from buildpush.settings.fields import ValidationError
-from buildpush.settings.kinds import bytes_of, cores_of, duration_of, duration_text, switch_of
+from buildpush.settings.kinds import bytes_of, cores_of, duration_of, switch_of
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.publish_step import PublishBuildInfo
 from buildpush.settings.stepkinds import STEP_KINDS
