@@ -122,3 +122,9 @@ def test_a_password_in_plain_text_is_not_shown(loaded):
     for text in (as_text("password", both), as_json("password", both)):
         assert "planted-password" not in text
         assert MASK in text
+
+
+def test_a_name_that_only_shares_letters_with_a_setting_is_not_offered():
+    with pytest.raises(SettingsError, match="unknown setting 'nonsense'") as caught:
+        find("nonsense")
+    assert "did you mean" not in caught.value.hint

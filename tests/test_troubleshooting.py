@@ -17,6 +17,10 @@ from buildpush.advice.table import ROWS, advice_for, advise
 from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildError, SettingsError
 from buildpush.reference.troubleshooting import as_text, find
+from buildpush.settings.declare import settings_of
+from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
+from buildpush.settings.stepkinds import models
+from buildpush.settings.variables import known_variables
 
 EXAMPLES = [(row, example) for row in ROWS for example in row.examples]
 TYPES = {"Authentication", "Authorization", "Connectivity", "Timeout", "PluginImageFailure", "ResourceLimitsFailure"}
@@ -48,7 +52,7 @@ def test_of_several_rows_that_fit_a_failure_takes_the_special_one(row, example):
 
 
 def test_every_row_is_whole_and_has_a_name_of_its_own():
-    assert len({row.name for row in ROWS}) == len(ROWS) == 49
+    assert len({row.name for row in ROWS}) == len(ROWS) == 50
     for row in ROWS:
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", row.name)
         assert row.cause
@@ -81,6 +85,27 @@ def test_what_only_explains_a_result_is_in_a_log_and_no_cause_of_a_failure():
 def test_each_row_is_shown_once_with_its_first_line():
     found = search("ok\nwrite /a: no space left on device\nunauthorized: no\nwrite /b: no space left on device\n")
     assert [(one.advice.name, one.number) for one in found] == [("disk", 2), ("unauthorized", 3)]
+
+
+def names_in(row):
+    """Return the variables and settings that somebody is to set."""
+    variables = re.findall(r"(?<!remove )\b(?:PLUGIN|HARNESS|DRONE)_[A-Z_0-9]+\b", row.fix)
+    return {*variables, *re.findall(r"(?<![.\w])[a-z]+[A-Z]\w+\b", row.fix)}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_what_a_row_says_to_set_has_an_effect_here(row):
+    settings = {setting.key: setting for model in models() for setting in settings_of(model)}
+    variables = {name: setting for model in models() for name, setting in known_variables(model).items()}
+    facts = {one.name for one in PLUGIN_VARIABLES.values() if one.fact}
+    for name in names_in(row) - facts:
+        assert {**settings, **variables}[name].honoured_by
+
+
+def test_a_rejected_manifest_of_a_cache_is_no_matter_of_attestations():
+    line = "error writing manifest blob: unexpected status from PUT request to https://h.test/v2/a/manifests/c: 400 "
+    line += "Bad Request"
+    assert advice_for([line]).name == "cache-manifest"
 
 
 def test_colours_hide_no_message_and_no_sequence_comes_through():

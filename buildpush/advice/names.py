@@ -40,6 +40,21 @@ NAMES: Final = (
         type="ConfigurationFailure",
     ),
     Advice(
+        name="cache-manifest",
+        symptom="the registry does not accept the manifest of the cache",
+        programs="buildx",
+        examples=(
+            (
+                "ERROR: failed to solve: error writing manifest blob: unexpected status from PUT request to "
+                "https://acme.jfrog.io/v2/docker/app/manifests/cache: 400 Bad Request"
+            ),
+        ),
+        marks=("error writing manifest blob",),
+        cause="buildx exports the cache as an index of layers, which that registry does not support",
+        fix="add image-manifest=true,oci-mediatypes=true to cacheTo, or use a newer version of the registry",
+        type="ConfigurationFailure",
+    ),
+    Advice(
         name="attestations",
         symptom="the registry does not accept what buildx adds",
         programs="buildx, with an older Artifactory",
@@ -48,7 +63,8 @@ NAMES: Final = (
         ),
         marks=("/manifests/…: 400 bad request",),
         cause="buildx pushes an index with attestations, which that version does not support",
-        fix="set provenance and sbom to false, or use a newer Artifactory; buildpush pushes without attestations",
+        fix="give buildx --provenance=false and --sbom=false, or use a newer Artifactory; "
+        "buildpush pushes without attestations",
         type="ConfigurationFailure",
     ),
     Advice(

@@ -21,7 +21,7 @@ NETWORK: Final = (
         cause="the registry's certificate is of a private authority or for another name, has expired, "
         "or a proxy replaces it with its own",
         fix="trust the authority: docker has it below /etc/docker/certs.d/HOST, the plugins by HARNESS_CA_PATH, kaniko "
-        "by PLUGIN_REGISTRY_CERTIFICATE=HOST=PATH, a buildx builder in the ca entry of its own configuration, and "
+        "by its flag --registry-certificate HOST=PATH, a buildx builder in the ca entry of its own configuration, and "
         "buildpush itself by SSL_CERT_FILE; to skip the check, set PLUGIN_INSECURE for the registry of the push, and "
         "PLUGIN_INSECURE_REGISTRY for the host of base images",
         type="Connectivity",
@@ -66,8 +66,8 @@ NETWORK: Final = (
         ),
         marks=("docker.pid", "docker.sock: bind: address already in use", "no builder …found"),
         cause="steps of one stage share a pod, and each starts a Docker daemon of its own",
-        fix="start one Docker-in-Docker service in the background and set PLUGIN_DAEMON_OFF=true, or run the steps one "
-        "after the other, or in stages of their own",
+        fix="let them share one daemon, such as a Docker-in-Docker service in the background, or run the steps one "
+        "after the other, or in stages of their own; buildpush starts no daemon",
         type="ConfigurationFailure",
     ),
     Advice(
@@ -80,8 +80,8 @@ NETWORK: Final = (
         ),
         marks=("unable to reach docker daemon after", "cannot connect to the docker daemon"),
         cause="the daemon has not started (its container is not privileged), is slow, or its socket is not mounted",
-        fix="use a privileged pod or a Docker-in-Docker service, or mount the socket; PLUGIN_DAEMON_RETRY_COUNT waits "
-        "longer; or use an engine without a daemon, such as native or buildah",
+        fix="use a privileged pod or a Docker-in-Docker service, or mount the socket; wait until docker info "
+        "answers; or use an engine without a daemon, such as native or buildah",
         type="Connectivity",
     ),
     Advice(
@@ -112,7 +112,8 @@ NETWORK: Final = (
         ),
         cause="the name is wrong, or the network of a daemon inside of a container has no DNS; a download that hangs "
         "there usually has an MTU larger than the network's",
-        fix="check the name; set PLUGIN_CUSTOM_DNS and PLUGIN_MTU, or a builder in the network of the host",
+        fix="check the name; set dns and mtu in the /etc/docker/daemon.json of that daemon, or take a builder in the "
+        "network of the host; PLUGIN_ADD_HOST gives RUN the address of a single host",
         type="Connectivity",
     ),
     Advice(
@@ -131,8 +132,8 @@ NETWORK: Final = (
             *("connection reset by peer", "tls handshake timeout", "i/o timeout", "unexpected eof", '": eof'),
         ),
         cause="the registry, or a proxy in between, was overloaded or closed the connection",
-        fix="run it again; kaniko retries with PLUGIN_PUSH_RETRY, the other plugins do not, and buildpush does by "
-        "itself; if it keeps failing, ask the registry's operators about the limits of its proxies",
+        fix="run it again; kaniko tries again as often as PLUGIN_PUSH_RETRY says, the other plugins do not, and "
+        "buildpush does by itself; if it keeps failing, ask the registry's operators about the limits of its proxies",
         type="RetryableTransientFailure",
     ),
 )

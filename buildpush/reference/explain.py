@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw
@@ -67,6 +67,9 @@ def _not_yet_prefix(card: Card) -> str:
     return "(not yet) " if card.honoured_by == HONOURED[""] else ""
 
 
+_NEAR: Final = 0.7  # names that only share letters mean something else
+
+
 def find(name: str) -> Card:
     """Return the card of a setting by any of its names: Python, YAML, variable or flag.
 
@@ -76,7 +79,7 @@ def find(name: str) -> Card:
     known = {spelling: card for card in reversed(cards()) for spelling in _spellings(card)}
     if name in known:
         return known[name]
-    hint = did_you_mean(name, known) or "'buildpush explain' lists them all"
+    hint = did_you_mean(name, known, cutoff=_NEAR) or "'buildpush explain' lists them all"
     message = f"unknown setting {name!r}"
     raise SettingsError(message, hint=hint)
 
