@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -44,7 +46,9 @@ from buildpush.settings.step_credentials import (
     with_token,
 )
 from buildpush.settings.tags import tag_notes, tags_of
+from buildpush.settings.words import nearest
 
+_NEAR: Final = 0.7
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
 _AUTHORITIES: Final = "registry_certificate"
 UNNAMED: Final = "unnamed"  # the repo of an image without a name
@@ -276,7 +280,22 @@ def _no_dockerfile(settings: BuildAndPush, path: Path, context: Path, ctx: Resol
     if (context / settings.dockerfile).is_file():
         near = os.path.normpath(f"{settings.context}/{settings.dockerfile}")
         hint = f"there is one in the context: write dockerfile: {near}"
+    elif others := _near_dockerfile(path, ctx.cwd):
+        hint = f"there is {' and '.join(others)}; {hint}"
     return ctx.fail(message, "dockerfile", hint)
+
+
+def _near_dockerfile(path: Path, cwd: Path) -> list[str]:
+    """Return files that may have been meant: of nearly that name, else of the same name in another directory."""
+    with suppress(OSError):
+        names = [one.name for one in path.parent.iterdir() if one.is_file()]
+        if near := nearest(path.name, names, cutoff=_NEAR):
+            return [os.path.relpath(path.with_name(near), cwd)]
+    with suppress(OSError):
+        name = glob.escape(path.name)
+        found = sorted(one for shape in (name, f"*/{name}", f"*/*/{name}") for one in cwd.glob(shape) if one.is_file())
+        return [os.path.relpath(one, cwd) for one in found[:3]]
+    return []
 
 
 def _build_secrets(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tuple[str, Secret]]:

@@ -309,6 +309,18 @@ class TestBuild:
         (house.cwd / "service" / "Dockerfile").write_text("FROM scratch\n")
         assert house.refused(context="service").hint.endswith("write dockerfile: service/Dockerfile")
 
+    @pytest.mark.parametrize("there", ["DockerFile", "Dockerfile.dev", "service/Dockerfile", "services/api/Dockerfile"])
+    def test_a_dockerfile_of_nearly_that_name_or_in_another_directory_is_pointed_out(self, house, there):
+        (house.cwd / "Dockerfile").unlink()
+        (house.cwd / there).parent.mkdir(parents=True, exist_ok=True)
+        (house.cwd / there).write_text("FROM scratch\n")
+        assert house.refused().hint.startswith(f"there is {there}; ")
+
+    def test_a_file_of_another_name_is_not_pointed_out(self, house):
+        (house.cwd / "Dockerfile").unlink()
+        (house.cwd / "docker-compose.yml").write_text("")
+        assert "there is" not in house.refused().hint
+
     def test_a_named_dockerfile_may_lie_beside_the_context(self, house):
         (house.cwd / "service").mkdir()
         assert house.resolve(context="service", dockerfile="Dockerfile").request.dockerfile.name == "Dockerfile"
