@@ -11,7 +11,7 @@ import pytest
 
 from buildpush.artifactory import Published
 from buildpush.cli import run_command
-from buildpush.cli.outputs import leave
+from buildpush.cli.outputs import write_outputs
 from buildpush.expressions.ci import files
 from buildpush.foundation.secrets import Secret
 from buildpush.pipeline.results import RunResult
@@ -68,7 +68,7 @@ def test_outputs_of_a_step_that_is_resumed_are_those_of_the_run_before(tmp_path)
     build = {"build_name": "shop", "build_number": "7"}
     earlier = {"digest": "sha256:0", "references": ["x.test/a:1"], "outputs": outputs | build}
     env = {"GITHUB_OUTPUT": str(tmp_path / "out"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
-    leave([RunResult(step="a", earlier=earlier)], env, stdout_is_free=True)
+    write_outputs([RunResult(step="a", earlier=earlier)], env, stdout_is_free=True)
     row = "| `x.test/a` | `1` | `sha256:0` | [shop 7](<https://x.test/b>) |"
     assert row in (tmp_path / "summary.md").read_text().splitlines()
     lines = (tmp_path / "out").read_text().splitlines()
@@ -116,7 +116,9 @@ def test_the_summary_links_the_build_info(push, box, tmp_path):
 
 def outputs(tmp_path, name, url, **result):
     published = Published(url=url, name="shop", number="7", started=None)
-    leave([RunResult(step="x", published=published, **result)], {name: str(tmp_path / "out.env")}, stdout_is_free=True)
+    write_outputs(
+        [RunResult(step="x", published=published, **result)], {name: str(tmp_path / "out.env")}, stdout_is_free=True
+    )
     return (tmp_path / "out.env").read_bytes().decode()
 
 
@@ -134,7 +136,9 @@ def test_a_value_with_line_ends_is_one_line_in_a_file_of_drone(tmp_path):
 
 def test_a_value_with_line_ends_is_left_out_of_a_file_of_words(tmp_path, capsys):
     published = Published(url="https://x.test/\ndigest evil", name="shop", number="7", started=None)
-    leave([RunResult(step="x", published=published)], {"DRONE_OUTPUT": str(tmp_path / "a.out")}, stdout_is_free=True)
+    write_outputs(
+        [RunResult(step="x", published=published)], {"DRONE_OUTPUT": str(tmp_path / "a.out")}, stdout_is_free=True
+    )
     assert not (tmp_path / "a.out").exists()
     assert "the output build_info_url has several lines" in capsys.readouterr().err
 

@@ -21,7 +21,7 @@ from buildpush.foundation.secrets import (
     redact,
     redacted,
     remember_user_info,
-    without_begun,
+    without_partial_secret,
 )
 
 VALUE = 'p@ss "wörd"/+1'
@@ -263,7 +263,7 @@ def test_a_document_keeps_controls_that_hide_nothing():
 def test_a_text_that_was_cut_shows_no_beginning_of_a_secret(monkeypatch, text, kept):
     monkeypatch.setattr(secrets, "_known", secrets._KnownSecrets())
     Secret("planted-3")
-    assert without_begun(text) == kept
+    assert without_partial_secret(text) == kept
 
 
 @pytest.mark.parametrize("written", ["{}", "<{}>", "<{}> <{}>"])

@@ -29,7 +29,7 @@ from buildpush.foundation import secrets
 from buildpush.foundation.controls import escaped, without_controls
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.events import Decision, Log, Note, Progress, Retry, Started
-from buildpush.foundation.secrets import MASK, Secret, is_known, known_in, redact, without_begun
+from buildpush.foundation.secrets import MASK, Secret, is_known, known_in, redact, without_partial_secret
 from buildpush.foundation.state import State
 from buildpush.foundation.text import (
     LONGEST_LINE,
@@ -240,9 +240,9 @@ def test_a_line_that_was_cut_ends_before_a_secret_that_begins_there():
 
 def test_what_is_taken_from_the_end_of_a_cut_text_is_little():
     with knowing("hunter2-of-the-cut"):
-        assert without_begun("a password: hunter2-of-t") == "a password: "
-        assert without_begun("a password: hun\x1b[0mter2\x1b[3") == "a password: "
-        assert without_begun("a password: none at all") == "a password: none at all"
+        assert without_partial_secret("a password: hunter2-of-t") == "a password: "
+        assert without_partial_secret("a password: hun\x1b[0mter2\x1b[3") == "a password: "
+        assert without_partial_secret("a password: none at all") == "a password: none at all"
 
 
 # ---- every sink

@@ -48,14 +48,14 @@ class Advice:
 
     def fits(self, lower: str) -> bool:
         """Return whether a line, in lower case and without controls, is the message."""
-        return any(_stands(mark, lower) for mark in self.marks)
+        return any(_contains_in_order(mark, lower) for mark in self.marks)
 
     def may_be_in(self, lower: str) -> bool:
         """Return whether a longer text has the beginning of a mark somewhere; a quick test."""
         return any(mark.partition(_GAP)[0] in lower for mark in self.marks)
 
 
-def _stands(mark: str, lower: str) -> bool:
+def _contains_in_order(mark: str, lower: str) -> bool:
     """Return whether the pieces of *mark* are in the line, in their order: each is searched once."""
     at = 0
     for piece in mark.split(_GAP):

@@ -68,7 +68,7 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
         runs = client.runs(name, project=project)
     except BuildInfoError as error:
         if not _is_forbidden(error):
-            raise _early_error(error) from error
+            raise _as_early_error(error) from error
         sink(Note(f"{client.host} does not say whether build {name} {number} was published before: {error}"))
         return
     earlier = [run.started for run in runs if run.number == number]
@@ -78,7 +78,7 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
         sink(Note(text))
 
 
-def _early_error(error: BuildInfoError) -> BuildPushError:
+def _as_early_error(error: BuildInfoError) -> BuildPushError:
     """Return *error* with a class for the time before a push, since its own class says that the image is pushed."""
     status = error.status if isinstance(error, RefusedError) else 0
     kind = UnreachableError if status >= _SERVER_ERROR else SettingsError

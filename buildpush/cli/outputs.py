@@ -40,7 +40,7 @@ def paths_in(env: Mapping[str, str]) -> tuple[Path, ...]:
     return tuple(path for path in named if str(path) not in STREAMS)
 
 
-def leave(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_free: bool) -> None:
+def write_outputs(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_free: bool) -> None:
     """Write the outputs of *results* to the files that *env* names.
 
     Raises:

@@ -101,9 +101,9 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
         say("note", f"{name} is not written: only a registry or an OCI layout gives an image a digest")
-    from buildpush.cli.outputs import leave  # imported here, since help writes nothing
+    from buildpush.cli.outputs import write_outputs  # imported here, since help writes nothing
 
-    leave(results, env, stdout_is_free=not as_json and digest_file != _STDOUT)
+    write_outputs(results, env, stdout_is_free=not as_json and digest_file != _STDOUT)
 
 
 def check_stdout(*, as_json: bool, digest_file: str | None) -> None:

@@ -75,7 +75,7 @@ class _LenientReader(InstructionReader):
         words, rest = split_flags(rest, self.escape)
         rest = rest.strip(SPACE)
         try:
-            found, _ = self.taken_apart(text, line)
+            found, _ = self.take_apart(text, line)
         except DockerfileError:
             found = Instruction(name.upper(), line, rest, words=(rest,))
         self.pass_over_heredocs(found, text)

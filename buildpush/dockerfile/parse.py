@@ -211,10 +211,10 @@ class InstructionReader:
 
     def instruction(self, text: str, line: int) -> Instruction:
         """Return the instruction *text*, which begins at *line*, with its heredocs."""
-        found, flags = self.taken_apart(text, line)
+        found, flags = self.take_apart(text, line)
         return self.checked(self.with_heredocs(found, text), flags)
 
-    def taken_apart(self, text: str, line: int) -> tuple[Instruction, list[str]]:
+    def take_apart(self, text: str, line: int) -> tuple[Instruction, list[str]]:
         """Return an instruction with its arguments, and its flags as written; neither is checked yet."""
         name, _, rest = partition_blank(text.strip(SPACE))
         flags, rest = split_flags(rest, self.escape)
@@ -230,7 +230,7 @@ class InstructionReader:
         if name in {"ONBUILD", "FROM", "MAINTAINER"}:
             raise self.error(line, f"{name} is not allowed as an ONBUILD trigger")
         # An unknown one is accepted unchanged; the child build that runs it will complain.
-        return self.taken_apart(text, line)[0] if name in FLAGS else None
+        return self.take_apart(text, line)[0] if name in FLAGS else None
 
     def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:
         """Return flags by name."""

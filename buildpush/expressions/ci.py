@@ -7,7 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final
 
-from buildpush.expressions.ci_systems import CI_SYSTEMS, Env, FileKind, Made, ValueSource
+from buildpush.expressions.ci_systems import CI_SYSTEMS, Env, FileKind, Formula, ValueSource
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
 
@@ -21,12 +21,12 @@ def value_of(name: str, env: Env) -> str:
     """
     if found := next((env[variable] for variable in variables_of(name) if env.get(variable)), ""):
         return clean_address(found) if name in _ADDRESSES else found
-    return next((found for lookup in _lookups(name) if isinstance(lookup, Made) and (found := lookup.of(env))), "")
+    return next((found for lookup in _lookups(name) if isinstance(lookup, Formula) and (found := lookup.of(env))), "")
 
 
 def variables_of(name: str) -> tuple[str, ...]:
     """Return the variables of which each alone says *name*, in the order in which they are asked."""
-    plain = (_variables(lookup) for lookup in _lookups(name) if not isinstance(lookup, Made))
+    plain = (_variables(lookup) for lookup in _lookups(name) if not isinstance(lookup, Formula))
     return tuple(dict.fromkeys(chain.from_iterable(plain)))
 
 
@@ -36,7 +36,7 @@ def all_variables_of(name: str) -> Mapping[str, tuple[str, ...]]:
 
 
 def _variables(lookup: ValueSource) -> tuple[str, ...]:
-    if isinstance(lookup, Made):
+    if isinstance(lookup, Formula):
         return lookup.variables
     return (lookup,) if isinstance(lookup, str) else lookup
 

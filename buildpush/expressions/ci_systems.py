@@ -25,7 +25,7 @@ _AUTHOR: Final = regex(r"([^<>]*?) ?<([^<>]*)>\Z")
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Formula:
     """A value that is computed from variables, or that one of them has only sometimes.
 
     Attributes:
@@ -38,7 +38,7 @@ class Made:
 
 
 # Variables, of which the first that is set counts; or what makes the value of several variables.
-ValueSource = str | tuple[str, ...] | Made
+ValueSource = str | tuple[str, ...] | Formula
 
 # Outputs for later steps, a line each; a summary in Markdown; a card, as Drone shows it beside the log; why it failed.
 FileKind = Literal["outputs", "summary", "card", "failure"]
@@ -61,28 +61,28 @@ class CiSystem:
     files: Mapping[str, FileKind] = field(default_factory=dict)
 
 
-def _trigger(variable: str, **types: str) -> Made:
+def _trigger(variable: str, **types: str) -> Formula:
     """Return the lookup for ``pipeline.triggerType``: the type of each event in *variable* that is not a webhook."""
-    return Made((variable,), lambda env: types.get(env[variable], "WEBHOOK") if env.get(variable) else "")
+    return Formula((variable,), lambda env: types.get(env[variable], "WEBHOOK") if env.get(variable) else "")
 
 
-def _after(prefix: str, variable: str) -> Made:
+def _after(prefix: str, variable: str) -> Formula:
     """Return the lookup for what follows *prefix* in *variable*; nothing where something else is in it."""
-    return Made((variable,), lambda env: _rest(env.get(variable, ""), prefix))
+    return Formula((variable,), lambda env: _rest(env.get(variable, ""), prefix))
 
 
 def _rest(text: str, prefix: str) -> str:
     return text.removeprefix(prefix) if text.startswith(prefix) else ""
 
 
-def _without(prefix: str, variable: str) -> Made:
+def _without(prefix: str, variable: str) -> Formula:
     """Return the lookup for *variable* without *prefix*, which may be there."""
-    return Made((variable,), lambda env: env.get(variable, "").removeprefix(prefix))
+    return Formula((variable,), lambda env: env.get(variable, "").removeprefix(prefix))
 
 
-def _under(base: str, variable: str, path: str) -> Made:
+def _under(base: str, variable: str, path: str) -> Formula:
     """Return the lookup for an address: the one in *base*, with *path* and the value of *variable* after it."""
-    return Made(
+    return Formula(
         (base, variable),
         lambda env: f"{_address(env[base])}{path}{env[variable]}" if env.get(base) and env.get(variable) else "",
     )
@@ -112,7 +112,7 @@ def _event(path: Path, _: int) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _of_event(*keys: str) -> Made:
+def _of_event(*keys: str) -> Formula:
     """Return the lookup for the text or number at *keys* of the event."""
 
     def read(env: Env) -> str:
@@ -121,10 +121,10 @@ def _of_event(*keys: str) -> Made:
             found = found.get(key) if isinstance(found, dict) else None
         return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
 
-    return Made(("GITHUB_EVENT_PATH",), read)
+    return Formula(("GITHUB_EVENT_PATH",), read)
 
 
-def _of_pull_request(*keys: str) -> Made:
+def _of_pull_request(*keys: str) -> Formula:
     return _of_event("pull_request", *keys)
 
 
@@ -170,12 +170,12 @@ def _github_link(env: Env) -> str:
 # ---- others
 
 
-def _gitlab_author(part: int) -> Made:
+def _gitlab_author(part: int) -> Formula:
     def read(env: Env) -> str:
         found = _AUTHOR.match(env.get("CI_COMMIT_AUTHOR", ""))
         return found[part] if found else ""
 
-    return Made(("CI_COMMIT_AUTHOR",), read)
+    return Formula(("CI_COMMIT_AUTHOR",), read)
 
 
 def _gitlab_merge(env: Env) -> str:
@@ -267,7 +267,7 @@ CI_SYSTEMS: Final = (
         {
             "pipeline.sequenceId": "GITHUB_RUN_NUMBER",
             "pipeline.executionId": "GITHUB_RUN_ID",
-            "pipeline.executionUrl": Made(("GITHUB_REPOSITORY", "GITHUB_RUN_ID"), _github_run_url),
+            "pipeline.executionUrl": Formula(("GITHUB_REPOSITORY", "GITHUB_RUN_ID"), _github_run_url),
             "pipeline.triggerType": _trigger(
                 "GITHUB_EVENT_NAME",
                 schedule="SCHEDULER_CRON",
@@ -275,34 +275,34 @@ CI_SYSTEMS: Final = (
                 repository_dispatch="WEBHOOK_CUSTOM",
             ),
             "pipeline.triggeredBy.name": "GITHUB_ACTOR",
-            "codebase.branch": Made(
+            "codebase.branch": Formula(
                 ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"),
                 lambda env: env.get("GITHUB_HEAD_REF") or _github_reference(env, "branch"),
             ),
             "codebase.commitSha": "GITHUB_SHA",
             "codebase.commitRef": "GITHUB_REF",
             # What a workflow itself calls TAG_NAME comes first.
-            "codebase.tag": Made(
+            "codebase.tag": Formula(
                 ("TAG_NAME", "GITHUB_REF_NAME"), lambda env: env.get("TAG_NAME") or _github_reference(env, "tag")
             ),
-            "codebase.repoUrl": Made(("GITHUB_REPOSITORY",), _github_repository),
-            "codebase.gitUserId": Made(
+            "codebase.repoUrl": Formula(("GITHUB_REPOSITORY",), _github_repository),
+            "codebase.gitUserId": Formula(
                 ("GITHUB_EVENT_PATH",),
                 lambda env: _of_pull_request("user", "login").of(env) or _of_event("sender", "login").of(env),
             ),
-            "codebase.gitUserAvatar": Made(
+            "codebase.gitUserAvatar": Formula(
                 ("GITHUB_EVENT_PATH",),
                 lambda env: _of_pull_request("user", "avatar_url").of(env) or _of_event("sender", "avatar_url").of(env),
             ),
-            "codebase.prNumber": Made(("GITHUB_EVENT_PATH", "GITHUB_REF"), _github_number),
+            "codebase.prNumber": Formula(("GITHUB_EVENT_PATH", "GITHUB_REF"), _github_number),
             "codebase.prTitle": _of_pull_request("title"),
-            "codebase.pullRequestLink": Made(("GITHUB_EVENT_PATH", "GITHUB_REF"), _github_link),
+            "codebase.pullRequestLink": Formula(("GITHUB_EVENT_PATH", "GITHUB_REF"), _github_link),
             "codebase.pullRequestBody": _of_pull_request("body"),
             "codebase.sourceBranch": "GITHUB_HEAD_REF",
             "codebase.targetBranch": "GITHUB_BASE_REF",
             "codebase.baseCommitSha": _of_pull_request("base", "sha"),
-            "codebase.mergeSha": Made(("GITHUB_REF", "GITHUB_SHA", "GITHUB_EVENT_PATH"), _github_merge),
-            "codebase.state": Made(("GITHUB_EVENT_PATH",), _github_state),
+            "codebase.mergeSha": Formula(("GITHUB_REF", "GITHUB_SHA", "GITHUB_EVENT_PATH"), _github_merge),
+            "codebase.state": Formula(("GITHUB_EVENT_PATH",), _github_state),
         },
         files={"GITHUB_OUTPUT": "outputs", "GITHUB_STEP_SUMMARY": "summary"},
     ),
@@ -336,7 +336,7 @@ CI_SYSTEMS: Final = (
             "codebase.sourceBranch": "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME",
             "codebase.targetBranch": "CI_MERGE_REQUEST_TARGET_BRANCH_NAME",
             "codebase.baseCommitSha": "CI_MERGE_REQUEST_DIFF_BASE_SHA",
-            "codebase.mergeSha": Made(("CI_MERGE_REQUEST_EVENT_TYPE", "CI_COMMIT_SHA"), _gitlab_merge),
+            "codebase.mergeSha": Formula(("CI_MERGE_REQUEST_EVENT_TYPE", "CI_COMMIT_SHA"), _gitlab_merge),
         },
     ),
     CiSystem(
@@ -351,7 +351,7 @@ CI_SYSTEMS: Final = (
             "codebase.branch": _without("origin/", "GIT_BRANCH"),  # it names the remote
             "codebase.commitSha": "GIT_COMMIT",
             # Other programs may use this variable as well: other systems come first.
-            "codebase.tag": Made(("TAG_NAME",), lambda env: env.get("TAG_NAME", "")),
+            "codebase.tag": Formula(("TAG_NAME",), lambda env: env.get("TAG_NAME", "")),
             "codebase.repoUrl": "GIT_URL",
             "codebase.gitUser": "CHANGE_AUTHOR_DISPLAY_NAME",
             "codebase.gitUserEmail": "CHANGE_AUTHOR_EMAIL",
@@ -375,7 +375,7 @@ CI_SYSTEMS: Final = (
         {
             "pipeline.sequenceId": "BUILD_BUILDID",
             "pipeline.executionId": "BUILD_BUILDID",
-            "pipeline.executionUrl": Made(
+            "pipeline.executionUrl": Formula(
                 ("SYSTEM_COLLECTIONURI", "SYSTEM_TEAMPROJECT", "BUILD_BUILDID"), _azure_run_url
             ),
             "pipeline.triggerType": _trigger("BUILD_REASON", Schedule="SCHEDULER_CRON", Manual="MANUAL"),
@@ -389,10 +389,12 @@ CI_SYSTEMS: Final = (
             "codebase.repoUrl": "BUILD_REPOSITORY_URI",
             "codebase.gitUser": "BUILD_SOURCEVERSIONAUTHOR",
             "codebase.prNumber": ("SYSTEM_PULLREQUEST_PULLREQUESTNUMBER", "SYSTEM_PULLREQUEST_PULLREQUESTID"),
-            "codebase.pullRequestLink": Made(("BUILD_REPOSITORY_URI", "SYSTEM_PULLREQUEST_PULLREQUESTID"), _azure_link),
+            "codebase.pullRequestLink": Formula(
+                ("BUILD_REPOSITORY_URI", "SYSTEM_PULLREQUEST_PULLREQUESTID"), _azure_link
+            ),
             "codebase.sourceBranch": _without("refs/heads/", "SYSTEM_PULLREQUEST_SOURCEBRANCH"),
             "codebase.targetBranch": _without("refs/heads/", "SYSTEM_PULLREQUEST_TARGETBRANCH"),
-            "codebase.mergeSha": Made(("BUILD_SOURCEBRANCH", "BUILD_SOURCEVERSION"), _azure_merge),
+            "codebase.mergeSha": Formula(("BUILD_SOURCEBRANCH", "BUILD_SOURCEVERSION"), _azure_merge),
         },
     ),
     CiSystem(
@@ -407,7 +409,7 @@ CI_SYSTEMS: Final = (
             "codebase.commitSha": "CIRCLE_SHA1",
             "codebase.tag": "CIRCLE_TAG",
             "codebase.repoUrl": "CIRCLE_REPOSITORY_URL",
-            "codebase.prNumber": Made(("CIRCLE_PULL_REQUEST",), _circle_number),
+            "codebase.prNumber": Formula(("CIRCLE_PULL_REQUEST",), _circle_number),
             "codebase.pullRequestLink": "CIRCLE_PULL_REQUEST",
         },
     ),
@@ -420,14 +422,14 @@ CI_SYSTEMS: Final = (
             "pipeline.executionUrl": _under(
                 "BITBUCKET_GIT_HTTP_ORIGIN", "BITBUCKET_BUILD_NUMBER", "/pipelines/results/"
             ),
-            "pipeline.triggerType": Made(("BITBUCKET_PR_ID",), _bitbucket_trigger),
+            "pipeline.triggerType": Formula(("BITBUCKET_PR_ID",), _bitbucket_trigger),
             "codebase.branch": "BITBUCKET_BRANCH",
             "codebase.commitSha": "BITBUCKET_COMMIT",
             "codebase.tag": "BITBUCKET_TAG",
             "codebase.repoUrl": "BITBUCKET_GIT_HTTP_ORIGIN",
             "codebase.prNumber": "BITBUCKET_PR_ID",
             "codebase.pullRequestLink": _under("BITBUCKET_GIT_HTTP_ORIGIN", "BITBUCKET_PR_ID", "/pull-requests/"),
-            "codebase.sourceBranch": Made(("BITBUCKET_BRANCH",), _bitbucket_source),
+            "codebase.sourceBranch": Formula(("BITBUCKET_BRANCH",), _bitbucket_source),
             "codebase.targetBranch": "BITBUCKET_PR_DESTINATION_BRANCH",
             "codebase.baseCommitSha": "BITBUCKET_PR_DESTINATION_COMMIT",
         },

@@ -179,16 +179,16 @@ def is_known(text: str) -> bool:
     return text in known.forms or any(r in known.plain for way in _decodings(text) for r in _readings(text, way))
 
 
-def without_begun(text: str) -> str:
+def without_partial_secret(text: str) -> str:
     """Return *text*, which was cut somewhere, without what may be the beginning of a secret at its end."""
     text = _UNFINISHED.sub("", text)
     known = _known
-    ends = [len(text) - _begun(text, known.forms)]
+    ends = [len(text) - _partial_length(text, known.forms)]
     for way in _decodings(text):
         shown, spans = text, _spans(text)
         for step in way:
             shown, spans = _read(shown, spans, step)
-        count = _begun(shown, known.plain)
+        count = _partial_length(shown, known.plain)
         ends += [spans[-count][0]] if count else []
     return text[: min(ends)]
 
@@ -197,7 +197,7 @@ def without_begun(text: str) -> str:
 _UNFINISHED = regex(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
 
 
-def _begun(text: str, forms: tuple[str, ...]) -> int:
+def _partial_length(text: str, forms: tuple[str, ...]) -> int:
     """Return how many characters at the end of *text* are the beginning of one of the *forms*."""
     return max(
         (count for form in forms for count in range(1, min(len(form), len(text) + 1)) if text.endswith(form[:count])),
@@ -207,17 +207,17 @@ def _begun(text: str, forms: tuple[str, ...]) -> int:
 
 def _without_known(text: str, known: _KnownSecrets) -> str:
     # All are found before one is hidden: hiding one that is the end of another would hide the other from the search.
-    places = [*_standing(text, known.forms), *_written(text, known.plain)]
-    return _starred(text, places) if places else text
+    places = [*_plain_places(text, known.forms), *_notation_places(text, known.plain)]
+    return _with_stars(text, places) if places else text
 
 
-def _standing(text: str, forms: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+def _plain_places(text: str, forms: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """Yield where in *text* there are secrets in plain text."""
     # A build prints many lines, and most are shorter than any secret.
     yield from _places((form for form in forms[: bisect_right(forms, len(text), key=len)] if form in text), text)
 
 
-def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+def _notation_places(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
     """Yield where in *text* there are secrets in another notation."""
     if text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS)):
         return  # most lines of a log, at once
@@ -225,7 +225,7 @@ def _written(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
         for depth, reading in enumerate(_readings(text, way), 1):
             found = [form for form in plain if form in reading]
             if found:
-                yield from _whence(text, way, depth, found)
+                yield from _encoded_places(text, way, depth, found)
 
 
 def _readings(text: str, way: _Decoding) -> Iterator[str]:
@@ -282,7 +282,7 @@ _MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
 }
 
 
-def _whence(text: str, way: _Decoding, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
+def _encoded_places(text: str, way: _Decoding, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
     """Yield where *text* encodes one of the *forms*, which appears when it is decoded to that *depth*."""
     reading, spans = text, _spans(text)
     for step in range(depth):
@@ -299,7 +299,7 @@ def _places(forms: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
             at = text.find(form, at + 1)
 
 
-def _starred(text: str, places: Iterable[tuple[int, int]]) -> str:
+def _with_stars(text: str, places: Iterable[tuple[int, int]]) -> str:
     """Return *text* with stars in these *places*; those that overlap are hidden as one, so that no part is left."""
     shown, done = "", 0
     for begin, end in sorted(places):

@@ -102,7 +102,7 @@ class State:
         if doubt := self._doubt():
             sink(Note(doubt))
         left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
-        return [path for path in left if _swept(path, sink)]
+        return [path for path in left if _remove_unless_held(path, sink)]
 
     def clear(self) -> None:
         """Remove everything in it: records, logs, counters, layers, what was pushed before, pending build-infos."""
@@ -150,7 +150,7 @@ def write_held(path: Path, text: str) -> int:
             file.flush()
             os.fsync(file.fileno())
         Path(name).replace(path)
-        _settle(path.parent)
+        _sync_names(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         os.close(handle)
@@ -158,7 +158,7 @@ def write_held(path: Path, text: str) -> int:
     return handle
 
 
-def _settle(directory: Path) -> None:
+def _sync_names(directory: Path) -> None:
     """Make the names in *directory* survive a power cut; a file system that cannot promise it is not an error."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
@@ -177,7 +177,7 @@ def _left_behind(path: Path) -> bool:
     return match is not None and ours and not alive(int(match[1]))
 
 
-def _swept(path: Path, sink: Sink) -> bool:
+def _remove_unless_held(path: Path, sink: Sink) -> bool:
     """Remove *path*, unless a process that we do not see holds it, such as one in another container."""
     with suppress(OSError), locked(path, wait=False) as free:
         if not free:
@@ -206,7 +206,7 @@ def process_mark(process: int | None = None) -> str:
     In containers it always is: there, programs have the same small numbers in every run.
     """
     number = os.getpid() if process is None else process
-    return f"{number} {_begun(number)}"
+    return f"{number} {_start_of(number)}"
 
 
 def is_at_work(mark: str) -> bool:
@@ -215,7 +215,7 @@ def is_at_work(mark: str) -> bool:
     return number.isdecimal() and alive(int(number)) and mark == process_mark(int(number))
 
 
-def _begun(process: int) -> str:
+def _start_of(process: int) -> str:
     """Return when a process began, in ticks since the machine's start, and which machine; empty if unknown.
 
     Source: proc(5), the 22nd field of stat, counted from behind the program's name.

@@ -13,7 +13,7 @@ from typing import Final
 
 from buildpush.foundation.controls import without_controls
 from buildpush.foundation.regex import regex
-from buildpush.foundation.secrets import redact, without_begun
+from buildpush.foundation.secrets import redact, without_partial_secret
 
 LONGEST_LINE: Final = 16 * 1024
 # Of a line that is too long, more is read than is shown: a secret that is cut there is still recognised.
@@ -85,7 +85,7 @@ def lines_of(text: str, *, whole: bool = True) -> Iterator[str]:
         text: without its line feed.
         whole: whether it is all of the line; else its end may be a part of a secret.
     """
-    cleaned = safe(text if whole else f"{without_begun(text)}…")
+    cleaned = safe(text if whole else f"{without_partial_secret(text)}…")
     yield from (shortened(part, LONGEST_LINE) for part in cleaned.strip("\n").split("\n"))
 
 

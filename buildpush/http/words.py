@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.regex import regex
-from buildpush.foundation.secrets import without_begun
+from buildpush.foundation.secrets import without_partial_secret
 from buildpush.foundation.text import LONGEST_QUOTE, decoded, quotation, without_tags
 
 _MOST_READ: Final = 256 * 1024
@@ -32,7 +32,7 @@ def error_in(body: bytes) -> tuple[str | None, str]:
 
     A page of HTML is summed up, since it comes from a proxy or a login page in between.
     """
-    text = decoded(body) if len(body) <= _MOST_READ else without_begun(decoded(body[:_MOST_READ], whole=False))
+    text = decoded(body) if len(body) <= _MOST_READ else without_partial_secret(decoded(body[:_MOST_READ], whole=False))
     if _PAGE.match(text):
         return None, quotation(_page_words(text))
     try:

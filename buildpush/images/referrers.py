@@ -69,7 +69,7 @@ def cosign_tags(subject: Digest) -> tuple[str, ...]:
     return tuple(f"{list_tag(subject)}{kind}" for kind in _COSIGN)
 
 
-def stands_beside(tag: str) -> bool:
+def is_referrer_tag(tag: str) -> bool:
     """Return whether *tag* is one of those that :func:`list_tag` and :func:`cosign_tags` give."""
     return bool(_REFERRERS_TAG.match(tag))
 

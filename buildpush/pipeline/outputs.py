@@ -83,14 +83,14 @@ def load(image: Image | Index, references: Sequence[Reference], clients: Clients
         daemon.load(single, *references)
 
 
-def leave(order: ResolvedStep, engine: Engine, kept: KeptImages, sink: Sink) -> ResolvedStep:
+def keep_in_daemon(order: ResolvedStep, engine: Engine, kept: KeptImages, sink: Sink) -> ResolvedStep:
     """Return *order*, with its image loaded into the Docker daemon if nothing is pushed and *engine* builds there.
 
     Where the image then stays nowhere, *sink* gets a note that says how to keep it.
     """
     if order.push or order.tar or order.load or order.request is None:
         return order
-    reason, ways = _not_left(order, engine)
+    reason, ways = _why_not_in_daemon(order, engine)
     if not reason:
         sink(Decision("image", "loaded into the Docker daemon", "nothing is pushed, and the daemon builds it"))
         return replace(order, load=True)
@@ -101,7 +101,7 @@ def leave(order: ResolvedStep, engine: Engine, kept: KeptImages, sink: Sink) -> 
     return order
 
 
-def _not_left(order: ResolvedStep, engine: Engine) -> tuple[str, str]:
+def _why_not_in_daemon(order: ResolvedStep, engine: Engine) -> tuple[str, str]:
     """Return why the image of *order* is not left in the Docker daemon, if so, and the settings that keep it."""
     if len(order.platforms) > 1:
         ways = "oci_layout_path, or tar_path with tar_format: oci"

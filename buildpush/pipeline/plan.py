@@ -30,7 +30,7 @@ from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
-from buildpush.pipeline.outputs import leave
+from buildpush.pipeline.outputs import keep_in_daemon
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
@@ -230,7 +230,7 @@ def plan(step: Step, context: RunContext) -> Plan:
             chosen = choose(order.engine, order.for_engines, order.request, engines_for(order, dry, hosts), log)
             note_traps(chosen, order.request, log)
             commands = tuple(map(str, chosen.commands(order.request)))
-            order = leave(order, chosen, dry.kept, log)
+            order = keep_in_daemon(order, chosen, dry.kept, log)
             reason = next(decision.reason for decision in reversed(log.decisions) if decision.what == "engine")
         found = hosts.keychain.find(order.references[0].repository.host)
         images = chosen.images(order.request) if chosen and order.request else ()

@@ -232,7 +232,7 @@ class _StepRun:
     def _carry_out(self, order: ResolvedStep, output: Output | None, hosts: Hosts) -> None:
         engine = self._choose_engine(order, hosts)
         if engine and self.options.push:
-            order = outputs.leave(order, engine, self.context.kept, self.log)
+            order = outputs.keep_in_daemon(order, engine, self.context.kept, self.log)
         server = (
             open_artifactory(order.artifactory, hosts.http, hosts.keychain, self.log) if order.artifactory else None
         )

@@ -27,7 +27,7 @@ from buildpush.images.manifests import (
 )
 from buildpush.images.model import INDEX_TYPES, OCI_INDEX, Image, Index, Platform
 from buildpush.images.references import Digest
-from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, stands_beside, subject_of
+from buildpush.images.referrers import NO_PLATFORM, Referrer, cosign_tags, gather, is_referrer_tag, subject_of
 from buildpush.images.spans import Directory, Tar
 
 REF_NAME: Final = "org.opencontainers.image.ref.name"
@@ -161,7 +161,7 @@ def entries_of(index: bytes, what: str) -> list[Mapping[str, Any]]:
 
 def is_referrer(entry: Mapping[str, Any], files: Directory | Tar) -> bool:
     """Return whether an entry of ``index.json`` refers to another one; false where it cannot be read."""
-    if any(map(stands_beside, names_of(entry))):
+    if any(map(is_referrer_tag, names_of(entry))):
         return True
     with suppress(PushError):
         digest = read_manifest(_index_of(entry)).manifests[0].digest

@@ -228,7 +228,7 @@ class Context:
         if stat.S_ISREG(mode):
             real = self._real(path)
             if mode & 0o111:
-                self._tell_of_capability(path, real)
+                self._note_capability(path, real)
             seen = OnDisk(real, when, found.st_ino, found.st_dev, found.st_ctime_ns, found.st_nlink)
             return Entry(target, "file", mode & 0o7777, 0, 0, modified, found.st_size, "", b"", seen)
         if stat.S_ISDIR(mode):
@@ -242,7 +242,7 @@ class Context:
         device = f"{os.major(found.st_rdev)}:{os.minor(found.st_rdev)}" if kind != "fifo" else ""
         return Entry(target, kind, mode & 0o7777, modified=modified, target=device)
 
-    def _tell_of_capability(self, path: str, real: str) -> None:
+    def _note_capability(self, path: str, real: str) -> None:
         """Note the capabilities of a program, which are dropped: no builder takes them from a context."""
         with suppress(OSError, AttributeError):  # where there is none, or this system does not have them
             os.getxattr(real, "security.capability", follow_symlinks=False)

@@ -90,7 +90,7 @@ def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
     entries = addition.entries()
     if linked:
         state.draft.files.put_all(addition.files, entries)
-    state.draft.add(f"{instruction.name}{flags} {' '.join(map(_as_said, words))} # buildkit", entries)
+    state.draft.add(f"{instruction.name}{flags} {' '.join(map(_history_word, words))} # buildkit", entries)
 
 
 def _words(state: StageState, instruction: Instruction) -> list[str]:
@@ -106,7 +106,7 @@ def _is_set(instruction: Instruction, flag: str) -> bool:
     return instruction.flags.get(flag) == "true"
 
 
-def _as_said(word: str) -> str:
+def _history_word(word: str) -> str:
     """Return a word of COPY as the history has it: only the name of a heredoc."""
     found = read_heredoc_start(word)
     return f"<<{found.name}" if found else word
@@ -216,13 +216,13 @@ class _Copy:
         if is_git(source):  # it was hidden in a variable until now
             raise self.state.error(self.instruction.line, "ADD of a git repository", "use engine: docker")
         if is_web(source):
-            self._put_fetched(self.sources.downloads.file(source, self.checksum))
+            self._put_download(self.sources.downloads.file(source, self.checksum))
         elif self.instruction.flags.get("unpack") == "false":
             self._copy(self.sources.context, source)
         else:
             self._unpack_or_copy(source)
 
-    def _put_fetched(self, entry: Entry) -> None:
+    def _put_download(self, entry: Entry) -> None:
         """Add a file from the web, which is unpacked only on request."""
         archive = _archive(entry) if _is_set(self.instruction, "unpack") else None
         if archive:

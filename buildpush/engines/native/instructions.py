@@ -254,10 +254,10 @@ def health_check(state: StageState, instruction: Instruction) -> None:
     check["Retries"] = read_integer(instruction.flags.get("retries", ""))
     check = {key: value for key, value in check.items() if value}
     state.draft.config["Healthcheck"] = check
-    state.draft.note(f"HEALTHCHECK {_shown_check(check)}")
+    state.draft.note(f"HEALTHCHECK {_format_check(check)}")
 
 
-def _shown_check(check: Mapping[str, Any]) -> str:
+def _format_check(check: Mapping[str, Any]) -> str:
     """Return *check* as Go prints such a record with ``%+v``."""
     times = [f"{key}:{format_duration(check.get(key, 0))}" for key in _TIMES.values()]
     return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
