@@ -70,7 +70,7 @@ class Credential:
     def bearer(self) -> str | None:
         """Value of an ``Authorization`` header that shows an access token as it is; ``None`` for other kinds.
 
-        Artifactory's REST interface and its registries take it alike; the old API keys it takes in other ways.
+        Artifactory's REST interface and its registries take it alike; old API keys are sent in other ways.
         """
         if self.kind != "access" or self.is_api_key:
             return None

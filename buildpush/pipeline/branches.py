@@ -123,7 +123,7 @@ class Turns:
             if is_ours := self._take(end):
                 self._sink(Asking(begins=True))
             yield is_ours
-        finally:  # an interrupt may have come when the turn had, and before that was returned
+        finally:  # an interrupt may come after the turn was taken, and before this is returned
             if self._holder == threading.get_ident():
                 try:
                     self._sink(Asking(begins=False))

@@ -101,7 +101,7 @@ def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[st
     if names and not (
         settings.base_image_username and host in found | {one.repository.host for one in order.references}
     ):
-        yield f"no base image lies at {host}, or no user is given for it, so these have no effect: {', '.join(names)}"
+        yield f"no base image is at {host}, or no user is given for it, so these have no effect: {', '.join(names)}"
 
 
 def _idle_certificates(order: ResolvedStep) -> Iterator[str]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from buildpush.artifactory import Published
     from buildpush.pipeline.outcomes import Failure
 
-# What a step gives to later ones, and what that is. ``digest`` and ``IMAGE_TAR_PATH`` are what drone-kaniko writes.
+# The outputs of a step, and their meaning. ``digest`` and ``IMAGE_TAR_PATH`` are what drone-kaniko writes.
 OUTPUTS: Final[Mapping[str, str]] = {
     "digest": "digest of the manifest or index",
     "image": "first reference that names it",

@@ -1,4 +1,4 @@
-"""The sections of a file: what of it is run at one go where a run is made step by step, as in the cells of a notebook.
+"""The sections of a file: the parts that run one after the other in a run by steps, as in the cells of a notebook.
 
 A section is a step, all iterations of a loop, or all branches that run at the same time.
 """

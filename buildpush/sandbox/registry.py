@@ -324,7 +324,7 @@ class RegistryRoutes:
         return web.json_response(document, headers=headers, content_type=OCI_INDEX)
 
     def _check_immutable(self, target: Target, reference: str, digest: str) -> None:
-        """Refuse to move an immutable tag, and to accounts that may not delete what it names now."""
+        """Refuse to move an immutable tag, or any tag if the account may not delete the image that it names."""
         found = layout.find_manifests(self._store, target, reference)
         if not found or found[0].checksums.digest == digest:
             return

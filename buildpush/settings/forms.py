@@ -36,7 +36,7 @@ _INPUTS: Final = {
     "envvars": "envVariables",
 }
 OF_OURS: Final = regex(r"buildAndPushToDocker(?:@1(?:\.[0-9]+)*)?\Z")
-# Steps of the newer form that are no templates: the key says what they do.
+# Steps of the newer form that are not templates: the key says what they do.
 _OTHERS: Final = ("run", "run-test", "action", "approval", "background", "barrier", "queue", "wait", "agent")
 _CONTAINERS: Final = frozenset(
     {"pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "rollbackSteps", "spec", "execution"}

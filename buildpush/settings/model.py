@@ -112,7 +112,7 @@ class BuildAndPush(PluginSettings):
         "The registry that {setting}`username` and {setting}`password` are for, and no other host; a {setting}`repo` "
         "without a host is there.",
         "Without it they are for the host of {setting}`repo`, if that is named where they are given, or nearer: "
-        "a password of the environment does not follow a host that a file names.",
+        "a password from the environment is not sent to a host that a file names.",
         group="Registry",
         example="acme.jfrog.io",
         honoured_by="push",

@@ -77,14 +77,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is written in a pipeline, stage or group about itself and for all inside; each value with its place.
+    """The entries of a pipeline, stage or group about itself and everything inside; each value with its place.
 
     Attributes:
         node: the whole of it, as written.
         variables: entries with ``name``, ``type``, ``value`` and so on.
         when: the condition under which it is run.
-        strategy: the loop that it is run by.
-        failure_strategies: what follows which failure.
+        strategy: its loop.
+        failure_strategies: the actions that follow failures.
         notes: sentences about what has no effect.
     """
 
