@@ -90,6 +90,10 @@ REASONS = {
     **{(flow, "place"): _ONE_VALUE for flow in FLOWS if flow != "plugin"},
     **{(flow, "description"): _PEOPLE for flow in FLOWS},
     **{(flow, "failure_strategies"): "it says what follows a failure, and nothing fails here" for flow in FLOWS},
+    **{
+        (flow, "push_retry"): "it says what follows a failed request, and none fails here"
+        for flow in ("run", "run without build-info", "run that pushes only")
+    },
     **{(flow, "publish_build_info"): _AGREES for flow in FLOWS if flow.startswith("build") or " a push" in flow},
     **{(flow, "push"): _AGREES for flow in FLOWS if flow.startswith("build") or " a push" in flow},
     ("run that pushes only", "source_tar_path"): _AGREES,
