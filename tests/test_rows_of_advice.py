@@ -89,7 +89,7 @@ CATALOGUE = {
 
 def test_the_catalogue_is_whole():
     assert list(CATALOGUE) == list(range(1, 50))
-    assert {name for name, _, _ in CATALOGUE.values()} == {row.name for row in ROWS}
+    assert {name for name, _, _ in CATALOGUE.values()} <= {row.name for row in ROWS}  # and rows of our own
 
 
 @pytest.mark.parametrize("number", CATALOGUE)
