@@ -12,6 +12,7 @@ import pytest
 
 from buildpush.advice.table import advise
 from buildpush.cli.ask import ask, ask_input
+from buildpush.expressions.evaluate import NoInputError
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import (
     AuthenticationError,
@@ -55,6 +56,7 @@ BUSY = {"Connectivity", "RetryableTransientFailure"}
         (UnreachableError("x"), BUSY),
         (TimeOutError("x"), {"Timeout"}),
         (SettingsError("x"), {"ConfigurationFailure"}),
+        (NoInputError("x"), {"InputTimeoutError", "ConfigurationFailure"}),
         (EngineMissingError("x"), {"InfrastructureFailure", "ConfigurationFailure"}),
         (BuildError("x"), {"Unknown"}),
         (ZeroDivisionError(), {"Unknown"}),
@@ -77,7 +79,8 @@ class Run:
         self.errors, self.ran, self.waited, self.heard = list(failing), [], [], []
         self.now, self.takes, self.left, self.all_began = 0.0, takes, [], None
         facts = RunContext.default(env={"B": "x"}, cwd="/").facts
-        asked = None if answers is None else lambda *_: answers.pop(0)
+        self.asked = []
+        asked = None if answers is None else lambda _, words, __: (self.asked.append(words), answers.pop(0))[1]
         attempts = Attempts(self.act, facts, self.heard.append, self.wait, asked, self.clock)
         tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_control)
         self.walk = Walk(attempts, facts, pause=self.wait, clock=self.clock, beside=self.beside if together else None)
@@ -251,11 +254,64 @@ INTERVENTION = "{type: ManualIntervention, spec: {timeout: 10m, onTimeout: {acti
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [("retry", "succeeded"), ("ignore", "ignored"), ("success", "ignored"), ("fail", "failed"), ("abort", "failed")],
+    [
+        ("retry", "SUCCEEDED"),
+        ("ignore", "IGNORE_FAILED"),
+        ("success", "SUCCEEDED"),
+        ("fail", "FAILED"),
+        ("abort", "ABORTED"),
+        ("rollback", "FAILED"),
+    ],
 )
 def test_a_person_decides(answer, status):
     run = Run(steps(("[AllErrors]", INTERVENTION)), PushError("gone"), answers=[answer])
-    assert (run.statuses["a"], run.waited) == (status, [])
+    assert (run.outcomes[0].state, run.waited) == (status, [])
+    assert run.asked == [("retry", "ignore", "success", "fail", "abort", "rollback")]
+    (reason,) = [failure.reason for failure in run.outcomes[0].failures]
+    assert f"the answer was {answer}" in reason
+    assert ("rollback steps are not run here" in reason) is (answer == "rollback")
+
+
+def test_a_strategy_may_limit_what_a_person_chooses_from():
+    limited = "{type: ManualIntervention, spec: {timeout: 10m, availableActions: [Retry, StageRollback, Abort]}}"
+    run = Run(steps(("[AllErrors]", limited)), PushError("gone"), answers=["abort"])
+    assert run.asked == [("retry", "rollback", "abort")]
+
+
+MARKED = ("[UserMarkedFailure]", "{type: Ignore}")
+
+
+def test_a_failure_that_a_person_marks_has_a_type_that_a_strategy_may_name():
+    run = Run(steps(("[Unknown]", INTERVENTION), MARKED), PushError("gone"), answers=["fail"])
+    assert run.statuses["a"] == "ignored"
+    (failure,) = run.outcomes[0].failures
+    assert failure.types == ("UserMarkedFailure",)
+    assert "the answer was fail; Ignore (p.yml:1:" in failure.reason
+    assert "for UserMarkedFailure" in failure.reason
+
+
+def test_a_failure_that_a_person_marks_is_none_of_all_errors():
+    """The entry for all errors is, as a rule, the one that has asked."""
+    run = Run(
+        steps(("[Unknown]", INTERVENTION), ("[AllErrors]", "{type: Ignore}")), PushError("gone"), answers=["fail"]
+    )
+    assert run.statuses["a"] == "failed"
+
+
+def test_a_person_who_marks_a_failure_once_more_has_decided():
+    run = Run(steps(("[Unknown, UserMarkedFailure]", INTERVENTION)), PushError("gone"), answers=["fail", "fail"])
+    assert (run.statuses["a"], len(run.asked)) == ("failed", 2)
+
+
+@pytest.mark.parametrize("answers", [[None], None])
+def test_a_question_without_an_answer_has_a_type_that_a_strategy_may_name(answers):
+    asked = "{type: ManualIntervention, spec: {timeout: 10m}}"
+    late = ("[InputTimeoutError]", "{type: MarkAsSuccess}")
+    run = Run(steps(("[Unknown]", asked), late), PushError("gone"), answers=answers and [None])
+    assert run.outcomes[0].state == "SUCCEEDED"
+    assert run.outcomes[0].failures[0].types == ("InputTimeoutError",)
+    alone = Run(steps(("[Unknown]", asked)), PushError("gone"), answers=answers and [None])
+    assert (alone.statuses["a"], alone.outcomes[0].failures[0].types) == ("failed", ("InputTimeoutError",))
 
 
 def test_without_an_answer_the_action_for_it_follows():

@@ -26,6 +26,7 @@ from buildpush.expressions.tree import (
     ListLiteral,
     MapLiteral,
     MethodCall,
+    NoInputError,
     Postfix,
     Prefix,
     Template,
@@ -37,7 +38,7 @@ from buildpush.foundation.errors import ExpressionError, SecretError
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
 
-__all__ = ["AbsentError", "LaterError", "Names", "Template", "Value", "escape", "evaluate", "parse"]
+__all__ = ["AbsentError", "LaterError", "Names", "NoInputError", "Template", "Value", "escape", "evaluate", "parse"]
 
 _HAS_COLUMN: Final = regex(r"\(column \d+\)\Z")
 _FUNCTORS: Final = {
@@ -172,8 +173,9 @@ class _Evaluation:
         if "default" not in suffixes:
             what = f" for {self.field!r}" if self.field else ""
             message = f"<+input>{what} needs a value"
-            asks = "; in a terminal, run asks for it" if "executionInput" in suffixes else ""
-            hint = f"give --var {self.field or 'NAME'}=VALUE, or write .default(VALUE){asks}"
+            hint = f"give --var {self.field or 'NAME'}=VALUE, or write .default(VALUE)"
+            if "executionInput" in suffixes:
+                raise NoInputError(message, hint=f"{hint}; in a terminal, run asks for it")
             raise AbsentError(message, hint=hint)
         raw = suffixes["default"].strip()
         if raw.startswith("*"):

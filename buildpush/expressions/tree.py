@@ -144,6 +144,10 @@ class AbsentError(ExpressionError):
         self.fallback = fallback
 
 
+class NoInputError(AbsentError):
+    """An input that a person is asked for during the run has no value."""
+
+
 def fail(message: str, hint: str | None = None, *, at: int | None = None) -> NoReturn:
     """Raise the error that says *message*, with the column of offset *at* if it is known."""
     raise ExpressionError(message if at is None else f"{message} (column {at + 1})", hint=hint) from None

@@ -16,6 +16,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, is_true
 from buildpush.pipeline.deadlines import Deadline, nearest, shorter
 from buildpush.pipeline.failures import (
+    ANSWER_BY_ACTION,
     ANSWERS,
     ROLLBACKS,
     VERDICT_BY_ACTION,
@@ -25,7 +26,7 @@ from buildpush.pipeline.failures import (
     exit_code,
 )
 from buildpush.pipeline.outcomes import Failure, Outcome
-from buildpush.settings.failures import FailureAction, choose
+from buildpush.settings.failures import ErrorType, FailureAction, choose, naming
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}
@@ -33,11 +34,16 @@ _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked 
 
 @dataclass(frozen=True, slots=True)
 class _Decided:
-    """What follows a failure, why, and how long to wait until the group of the step is run again."""
+    """What follows a failure, why, and how long to wait until the group of the step is run again.
+
+    Attributes:
+        types: of the error, where a person has changed them.
+    """
 
     verdict: Verdict
     reason: str = ""
     wait: timedelta | None = None
+    types: frozenset[ErrorType] = frozenset()
 
 
 _DEADLINE_REACHED: Final = _Decided("failed", "the time limit of the stage or group around it was reached")
@@ -84,7 +90,7 @@ class Attempts:
                 decided = _DEADLINE_REACHED
             else:
                 decided = self._verdict(step, outcome.error, progress, failures)
-            types = tuple(sorted(error_types(outcome.error)))
+            types = tuple(sorted(decided.types or error_types(outcome.error)))
             code = exit_code(outcome.error)
             failures += (Failure(str(outcome.error), types, decided.verdict, decided.reason, began, ended, code),)
             if decided.verdict != "again":
@@ -126,12 +132,12 @@ class Attempts:
             return _Decided("failed")
         try:
             retried = sum(one.verdict == "again" for one in failures)
-            return self._act(action, _Failed(step, error, retried, nearest(progress.deadlines), progress.passes))
+            return self._act(action, _Failed(step, error, types, retried, progress))
         except SettingsError as wrong:
             return _Decided("failed", str(wrong))
 
     def _act(self, action: FailureAction, failed: _Failed) -> _Decided:
-        about = f"{action.type} ({action.where}) for {' and '.join(sorted(error_types(failed.error)))}"
+        about = f"{action.type} ({action.where}) for {' and '.join(sorted(failed.types))}"
         if action.type == "Retry":
             return self._retry(action, failed)
         if action.type == "RetryStepGroup":
@@ -161,7 +167,7 @@ class Attempts:
 
     def _retry_group(self, action: FailureAction, failed: _Failed) -> _Decided:
         """Let the walk run the group again; when no retry is left, the step has failed."""
-        retried = failed.passes[-1]
+        retried = failed.progress.passes[-1]
         if retried >= action.retries:
             return _Decided("failed", f"RetryStepGroup ({action.where}): {action.retries} retries have failed")
         wait = action.wait(retried + 1)
@@ -171,30 +177,57 @@ class Attempts:
     def _intervention(self, action: FailureAction, failed: _Failed) -> _Decided:
         """Ask a person until the timeout; where no one can be asked, wait that long."""
         name, limit = _name(failed.step), duration_text(action.timeout)
+        about = f"ManualIntervention ({action.where})"
         if self.ask:
             left = shorter(action.timeout, failed.deadline, self.clock()) or action.timeout
-            answer = self.ask(f"the step {name} failed: {failed.error}", tuple(ANSWERS), left)
+            answer = self.ask(f"the step {name} failed: {failed.error}", _answers(action), left)
         else:
             answer = None
             text = f"the step {name} failed, and no one can be asked here: the run continues in {limit}"
             self.log(Note(text))
             self._wait(action.timeout, failed.deadline)
         if answer:
-            return _Decided(ANSWERS[answer], f"ManualIntervention ({action.where}): the answer was {answer}")
+            return self._answered(answer, about, failed)
         if action.then:
             return self._act(action.then, failed)
-        return _Decided("failed", f"ManualIntervention ({action.where}): there was no answer for {limit}")
+        decided = _Decided("failed", f"{about}: there was no answer for {limit}")
+        return self._marked("InputTimeoutError", decided, failed)
+
+    def _answered(self, answer: str, about: str, failed: _Failed) -> _Decided:
+        more = "; rollback steps are not run here" if answer == "rollback" else ""
+        decided = _Decided(ANSWERS[answer], f"{about}: the answer was {answer}{more}")
+        return self._marked("UserMarkedFailure", decided, failed) if answer == "fail" else decided
+
+    def _marked(self, kind: ErrorType, decided: _Decided, failed: _Failed) -> _Decided:
+        """Return what follows now that the error is one of *kind*: only an entry that names this counts."""
+        types: frozenset[ErrorType] = frozenset({kind})
+        action = naming(failed.progress.strategies, kind)
+        if action is None or failed.types == types:
+            return replace(decided, types=types)
+        then = self._act(action, replace(failed, types=types))
+        return replace(then, types=then.types or types, reason=f"{decided.reason}; {then.reason}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """A failed step, how often it and the groups around it were run again, and its deadline."""
+    """A step that has failed, the types of its error, how often it was run again, and what is around it."""
 
     step: Step
     error: Exception
+    types: frozenset[ErrorType]
     retried: int
-    deadline: Deadline | None
-    passes: tuple[int, ...]
+    progress: StatusSoFar
+
+    @property
+    def deadline(self) -> Deadline | None:
+        """Until when it may be run again."""
+        return nearest(self.progress.deadlines)
+
+
+def _answers(action: FailureAction) -> tuple[str, ...]:
+    """Return what a person may answer: all, or what *action* limits that to, each once."""
+    found = [ANSWER_BY_ACTION[one] for one in action.answers if one in ANSWER_BY_ACTION]
+    return tuple(dict.fromkeys(found or ANSWERS))
 
 
 def _name(step: Step) -> str:

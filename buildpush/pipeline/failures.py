@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Final, Literal, TypeAlias, get_args
 
 from buildpush.advice.table import advice_named
+from buildpush.expressions.evaluate import NoInputError
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import (
     AuthenticationError,
@@ -35,6 +36,18 @@ ANSWERS: Final[Mapping[str, Verdict]] = {
     "success": "succeeded",
     "fail": "failed",
     "abort": "aborted",
+    "rollback": "failed",
+}
+# The actions that a strategy may limit the answers to.
+ANSWER_BY_ACTION: Final[Mapping[str, str]] = {
+    "Retry": "retry",
+    "Ignore": "ignore",
+    "MarkAsSuccess": "success",
+    "MarkAsFailure": "fail",
+    "Abort": "abort",
+    "StageRollback": "rollback",
+    "StepGroupRollback": "rollback",
+    "PipelineRollback": "rollback",
 }
 # What the actions without any settings mean: a rollback has nothing to roll back here, and fails the stage.
 VERDICT_BY_ACTION: Final[Mapping[str, Verdict]] = {
@@ -57,6 +70,7 @@ _BY_CLASS: Final[tuple[tuple[type[Exception], frozenset[ErrorType]], ...]] = (
     (AuthenticationError, frozenset({"Authentication"})),
     (TimeOutError, frozenset({"Timeout"})),
     (UnreachableError, frozenset({"Connectivity", "RetryableTransientFailure"})),
+    (NoInputError, frozenset({"InputTimeoutError", "ConfigurationFailure"})),
     (EngineMissingError, frozenset({"InfrastructureFailure", "ConfigurationFailure"})),
     (SettingsError, frozenset({"ConfigurationFailure"})),
 )

@@ -70,6 +70,7 @@ class _Words:
         count: the key of how often something is run again, as *intervals* is that of the pauses.
         then: the key of what follows when that is used up.
         after: the key of what follows when no one has answered.
+        answers: the key of the actions that a person may choose from.
     """
 
     errors: Mapping[str, ErrorType] = field(default_factory=lambda: {name: name for name in _ERRORS})
@@ -78,6 +79,7 @@ class _Words:
     intervals: str = "retryIntervals"
     then: str = "onRetryFailure"
     after: str = "onTimeout"
+    answers: str = "availableActions"
 
     def keys(self, kind: ActionType) -> tuple[str, ...]:
         """Return the keys that an action of *kind* takes."""
@@ -85,7 +87,7 @@ class _Words:
         return {
             "Retry": (self.count, self.intervals, self.then, *more),
             "RetryStepGroup": (self.count, self.intervals),
-            "ManualIntervention": ("timeout", self.after),
+            "ManualIntervention": ("timeout", self.after, self.answers),
         }.get(kind, ())
 
 
@@ -122,6 +124,7 @@ _NEWER: Final = _Words(
     intervals="interval",
     then="failure-action",
     after="timeout-action",
+    answers="available-actions",
 )
 
 
@@ -135,6 +138,7 @@ class FailureAction:
         intervals: how long to wait before each time; the last one counts for all further ones.
         condition: an expression under which it is run again.
         timeout: how long a person has for an answer.
+        answers: what a person may choose; everything if there are none.
         then: what is done when the retries are used up, or there was no answer.
         where: its place.
     """
@@ -144,6 +148,7 @@ class FailureAction:
     intervals: tuple[timedelta, ...] = ()
     condition: str = ""
     timeout: timedelta = DAY
+    answers: tuple[ActionType, ...] = ()
     then: FailureAction | None = None
     where: str = ""
 
@@ -164,6 +169,11 @@ def choose(lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorTyp
     """Return what is done about an error of *types*: the first entry that names one, the nearest list first."""
     wanted = types | {"AllErrors"}
     return next((entry.action for entries in lists for entry in entries if entry.errors & wanted), None)
+
+
+def naming(lists: Sequence[Sequence[FailureStrategy]], kind: ErrorType) -> FailureAction | None:
+    """Return the action of the first entry that names *kind* itself, the nearest list first."""
+    return next((entry.action for entries in lists for entry in entries if kind in entry.errors), None)
 
 
 def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
@@ -277,8 +287,17 @@ class _StrategyReader:
             if timeout is None and not nested:
                 self.fail(f"{self.name(kind)} does not have a timeout", "write timeout: 1h below it", *place)
             limit = DAY if timeout is None else self.duration(timeout, *inside, "timeout")
-            return FailureAction(kind, timeout=limit, then=self.follower(spec, words.after, *inside), where=where)
+            answers = self.answers(spec.get(words.answers), *inside, words.answers)
+            then = self.follower(spec, words.after, *inside)
+            return FailureAction(kind, timeout=limit, answers=answers, then=then, where=where)
         return FailureAction(kind, where=where)
+
+    def answers(self, raw: Raw | None, *path: str | int) -> tuple[ActionType, ...]:
+        raw = self.items(raw or [], *path)
+        if not isinstance(raw, list):
+            self.fail(f"{path[-1]} takes a list", "name actions", *path)
+        names = [next(iter(one), "") if isinstance(one, dict) else one for one in raw]  # {retry: {}} is as retry
+        return tuple(self.kind(name, *path, place) for place, name in enumerate(names))
 
     def follower(self, spec: dict[str, Raw], key: str, *path: str | int) -> FailureAction | None:
         if not spec.get(key):

@@ -54,6 +54,18 @@ def test_an_intervention_has_a_time_and_what_follows_it():
     assert (found.timeout, found.then.type) == (timedelta(minutes=90), "Abort")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        entry("{type: ManualIntervention, spec: {timeout: 1h, availableActions: [Retry, MarkAsSuccess]}}"),
+        "on-failure: {action: {manual-intervention: {timeout: 1h, available-actions: [retry, success]}}}",
+        "on-failure: {action: {manual-intervention: {timeout: 1h, available-actions: [{retry: {}}, {success: {}}]}}}",
+    ],
+)
+def test_an_intervention_may_limit_the_answers(text):
+    assert read(text)[0].action.answers == ("Retry", "MarkAsSuccess")
+
+
 def test_an_intervention_after_retries_has_a_day():
     text = "{type: Retry, spec: {retryCount: 1, onRetryFailure: {action: {type: ManualIntervention}}}}"
     assert action_of(text).then.timeout == timedelta(days=1)
@@ -74,6 +86,11 @@ def test_an_intervention_after_retries_has_a_day():
         (entry("{type: Retry, spec: {retryCount: 1, retryIntervals: [5s]}}"), "shorter than 10 seconds"),
         (entry("{type: Ignore, spec: {retryCount: 1}}"), "unknown key 'retryCount'"),
         (entry("{type: ManualIntervention}"), "does not have a timeout"),
+        (entry("{type: ManualIntervention, spec: {timeout: 1h, availableActions: Retry}}"), "availableActions takes a"),
+        (
+            entry("{type: ManualIntervention, spec: {timeout: 1h, availableActions: [Retri]}}"),
+            "'Retri' is not the name",
+        ),
         (
             entry(
                 "{type: Retry, spec: {retryCount: 1, onRetryFailure: {action: {type: Retry, spec: {retryCount: 1}}}}}"
