@@ -29,6 +29,7 @@ from buildpush.pipeline import branches
 from buildpush.pipeline.branches import Turns, run_together
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.runlog import RunLog
+from buildpush.pipeline.steps import Branch
 
 
 def threads_of_branches():
@@ -60,6 +61,27 @@ def test_acts_run_at_the_same_time_and_no_more_than_they_may():
     assert max(most) == 3
     assert len(most) == 12
     assert not threads_of_branches()
+
+
+@pytest.mark.parametrize(("asked", "most"), [(1, 1), (5, 5), (branches.MOST, branches.MOST), (1000, branches.MOST)])
+def test_as_many_branches_run_at_the_same_time_as_the_loop_says_up_to_a_bound(tmp_path, asked, most):
+    """Whatever the number of cores is."""
+    context = RunContext.default(env={}, cwd=tmp_path)
+    running, seen, lock, together = set(), [], threading.Lock(), threading.Barrier(most)
+
+    def run(number):
+        with lock:
+            running.add(number)
+            seen.append(len(running))
+        together.wait(60)
+        with lock:
+            running.discard(number)
+        return []
+
+    many = [Branch(f"a_{number}", lambda _walk, number=number: run(number)) for number in range(2 * most)]
+    branches.Branches(context, lambda _context: None)(many, asked)
+    assert max(seen) == most
+    assert len(seen) == 2 * most
 
 
 def test_an_error_of_one_act_ends_the_others_and_is_raised():

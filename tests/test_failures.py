@@ -7,10 +7,11 @@ import os
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
-from buildpush.advice.table import advise
+from buildpush.advice.table import ROWS, advise
 from buildpush.cli.ask import ask, ask_input
 from buildpush.expressions.evaluate import NoInputError
 from buildpush.foundation.documents import parse_yaml
@@ -30,8 +31,9 @@ from buildpush.foundation.events import Decision, Note, Retry
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import shorter
-from buildpush.pipeline.failures import error_types
+from buildpush.pipeline.failures import _BY_CLASS, error_types
 from buildpush.pipeline.steps import Outcome, Walk
+from buildpush.settings.failures import ErrorType
 from buildpush.settings.tree import read_tree, with_steps
 from buildpush.settings.written import written_at
 
@@ -66,6 +68,18 @@ BUSY = {"Connectivity", "RetryableTransientFailure"}
 )
 def test_the_types_of_an_error(error, types):
     assert error_types(error) == types
+
+
+# What has none of these here: nothing is verified, approved or checked against policies, and there are no delegates.
+OF_HARNESS_ALONE = {"Verification", "ApprovalRejection", "PolicyEvaluationFailure"}
+OF_DELEGATES = {"DelegateProvisioning", "DelegateRestart"}
+
+
+def test_every_other_type_of_an_error_is_that_of_some_error():
+    by_class = {kind for _, kinds in _BY_CLASS for kind in kinds}
+    by_message = {row.type for row in ROWS}
+    else_where = {"Unknown", "AllErrors", "Authorization", "UserMarkedFailure"}  # has tests of its own here
+    assert set(get_args(ErrorType)) - by_class - by_message - else_where == OF_HARNESS_ALONE | OF_DELEGATES
 
 
 STEP = "type: BuildAndPushDockerRegistry"
@@ -199,6 +213,54 @@ def test_what_follows_when_the_retries_are_used_up(more, status):
     run = Run(retry(more), *(PushError(str(number)) for number in range(4)))
     assert (len(run.ran), run.statuses["a"]) == (4 + (status == "ignored"), status)
     assert run.outcomes[0].failures[-1].error == "3"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "{type: Retry, spec: {retryCount: 0, onRetryFailure: {action: {type: ACTION}}}}",
+        "{type: ManualIntervention, spec: {timeout: 10m, onTimeout: {action: {type: ACTION}}}}",
+    ],
+)
+@pytest.mark.parametrize(
+    ("action", "state", "after"),
+    [
+        ("Ignore", "IGNORE_FAILED", "succeeded"),
+        ("MarkAsSuccess", "SUCCEEDED", "succeeded"),
+        ("MarkAsFailure", "FAILED", "skipped"),
+        ("Abort", "ABORTED", "skipped"),
+        ("StageRollback", "FAILED", "skipped"),
+    ],
+)
+def test_what_follows_an_action_inside_another_one(first, action, state, after):
+    run = Run(steps(("[AllErrors]", first.replace("ACTION", action))), PushError("gone"))
+    assert (run.outcomes[0].state, run.statuses["z"]) == (state, after)
+
+
+def test_an_intervention_after_retries_waits_a_day():
+    more = ", onRetryFailure: {action: {type: ManualIntervention}}"
+    run = Run(steps(("[AllErrors]", f"{{type: Retry, spec: {{retryCount: 0{more}}}}}")), PushError("gone"))
+    assert (run.waited, run.statuses["a"]) == ([86400], "failed")
+
+
+def test_a_retry_without_intervals_is_not_waited_for():
+    run = Run(steps(("[AllErrors]", "{type: Retry, spec: {retryCount: 2, retryIntervals: []}}")), *map(PushError, "12"))
+    assert (run.ran, run.waited) == (["a", "a", "a", "z"], [0, 0])
+
+
+@pytest.mark.parametrize(("action", "statuses"), [("Ignore", ["ignored"] * 2), ("MarkAsFailure", ["failed"] * 2)])
+def test_a_loop_has_failed_where_an_iteration_has_failed_and_is_not_ignored(action, statuses):
+    text = steps(("[AllErrors]", f"{{type: {action}}}"))
+    run = Run(text.replace("identifier: a", "identifier: a, strategy: {parallelism: 2}"), *map(PushError, "12"))
+    assert [run.statuses["a_0"], run.statuses["a_1"]] == statuses
+    assert run.statuses["z"] == ("succeeded" if action == "Ignore" else "skipped")
+
+
+def test_each_iteration_has_retries_of_its_own():
+    looped = retry().replace("identifier: a", "identifier: a, strategy: {repeat: {times: 2}}")
+    run = Run(looped, errors={"a_0": ["1", "2", ""], "a_1": ["3", ""]})
+    assert run.ran == ["a_0", "a_0", "a_0", "a_1", "a_1", "z"]
+    assert run.waited == [10, 60, 10]
 
 
 @pytest.mark.parametrize(("code", "attempts"), [("4", 2), ("5", 1)])
@@ -415,6 +477,14 @@ def test_a_person_who_is_asked_does_not_stop_the_clock():
     own = f"[{{onFailure: {{errors: [AllErrors], action: {INTERVENTION}}}}}]"
     run = timed(PushError("gone"), own=own)
     assert run.waited == [30]
+
+
+def test_the_time_of_a_pipeline_counts_for_all_its_stages():
+    inner = "".join(f"    {line}\n" for line in TIMED.splitlines()).replace("GROUP", "2m").replace("OWN", IGNORE_ALL)
+    run = Run(f"pipeline:\n  identifier: p\n  timeout: 50s\n  stages:\n{inner}", takes=20.0)
+    assert [left.total_seconds() for left in run.left] == [50, 30, 10]
+    assert run.statuses == {"a": "succeeded", "b": "succeeded", "c": "succeeded", "z": "failed"}
+    assert str(run.outcomes[-1].error) == "the pipeline 'p' took longer than its timeout of 50s"
 
 
 def test_an_empty_time_is_none():

@@ -101,6 +101,28 @@ def test_a_step_runs_by_status_and_condition(when, after_success, after_failure)
         assert ("it" in walked(text, failing=failing, B="main")[1]) is expected
 
 
+@pytest.mark.parametrize(
+    ("when", "after_success", "after_failure"),
+    [
+        ("stageStatus: Success", True, False),
+        ("stageStatus: Failure", False, True),
+        ("stageStatus: All", True, True),
+        ("stageStatus: All, condition: '<+env.B> == 1'", False, False),
+    ],
+)
+def test_a_group_runs_by_status_and_condition(when, after_success, after_failure):
+    text = f"""\
+- step: {{{BUILD}, identifier: first}}
+- stepGroup:
+    identifier: g
+    when: {{{when}}}
+    steps:
+      - step: {{{BUILD}, identifier: it, when: {{stageStatus: All}}}}
+"""
+    for failing, expected in (("", after_success), ("first", after_failure)):
+        assert ("it" in walked(text, failing=failing, B="main")[1]) is expected
+
+
 STAGES = """\
 pipeline:
   stages:
@@ -204,6 +226,41 @@ def test_a_condition_of_the_loop_skips_all_of_it():
     statuses, ran = looped("{repeat: {times: 2}, when: '<+env.B> == 1'}", B="2")
     assert ran == ["z"]
     assert statuses["a"] == "its condition is false: <+env.B> == 1 (2 == 1)"
+
+
+def test_the_condition_of_a_loop_comes_before_its_iterations():
+    """None of them could be made."""
+    statuses, ran = looped("{matrix: {os: <+env.NONE>}, when: false}")
+    assert (ran, statuses["a"]) == (["z"], "its condition is false: false")
+
+
+def test_the_condition_of_a_loop_comes_before_that_of_each_iteration():
+    statuses, _ = looped("{matrix: {os: [x]}, when: false}", "{condition: <+matrix.none>}")
+    assert statuses["a"] == "its condition is false: false"
+
+
+@pytest.mark.parametrize(
+    ("loop", "asked", "values"),
+    [
+        ("{matrix: {svc: [{name: api, port: 80}, {name: web, port: 81}]}}", "matrix.svc.port", ["80", "81"]),
+        ("{repeat: {items: [p, q, r], partitionSize: 2}}", "repeat.partition", [["p", "q"], ["r"]]),
+        ("{repeat: {items: [p, q, r], start: 1}}", "repeat.item", ["q"]),
+        ("{repeat: {items: [p, q], unit: Percentage, end: 50}}", "repeat.item", ["p"]),
+        ("{parallelism: 2}", "strategy.iteration", [0, 1]),
+        ("{parallelism: 2, maxConcurrency: 1}", "strategy.iterations", [2, 2]),
+        ("{matrix: {os: [x], cpu: [p, q]}}", "strategy.identifierPostFix", ["_0_0", "_0_1"]),
+    ],
+)
+def test_what_an_iteration_knows(loop, asked, values):
+    heard = []
+
+    def run(step, _progress):
+        heard.append(evaluate(f"<+{asked}>", facts().within(step.scope, step.facts)))
+        return Outcome(step, "succeeded")
+
+    text = f"- step: {{{BUILD}, identifier: a, strategy: {loop}}}"
+    Walk(run, facts()).over(with_steps(read_tree(parse_yaml(text, "p.yml")), with_control))
+    assert heard == values
 
 
 def test_a_loop_after_a_failure_is_not_even_expanded():
