@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from compileall import compile_dir
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,8 +129,6 @@ def measure(rounds: int, *, before: Path | None = None, save: Path | None = None
     """Print every start over bare Python; of the checkout *before* as well, in the same turns."""
     print(f"start, in turns, median of {rounds} rounds")
     codes = {"now": HERE} | ({"before": before} if before else {})
-    for code in codes.values():  # as installed; else that one would compile its modules at each start
-        compile_dir(code / "buildpush", quiet=2)
     with tempfile.TemporaryDirectory() as name, _work(Path(name)) as (commands, env):
         starts = {
             (label, name): Start(

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
-    from buildpush.settings.contents import Entry
+    from buildpush.settings.contents import ContentsEntry
     from buildpush.settings.tree import Element, Loaded
 
 
@@ -392,7 +392,7 @@ def list_pipeline(
     step: str | None = None,
     templates: OptionalPath = None,
     inputs: Paths = (),
-) -> tuple[Entry, ...]:
+) -> tuple[ContentsEntry, ...]:
     """Return every stage, group and step of *file*, of any kind, and whether it is run here; no setting is read.
 
     Args:

@@ -6,6 +6,7 @@ The two tables are what docs/architecture.md shows; change them together with th
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -130,6 +131,16 @@ def test_no_module_of_a_room_is_imported_by_one_that_it_imports():
     while free := {name for name, needs in left.items() if not needs & left.keys()}:
         left = {name: needs for name, needs in left.items() if name not in free}
     assert left == {}
+
+
+def test_each_class_has_a_name_of_its_own():
+    names = Counter(
+        node.name
+        for path in ROOT.rglob("*.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 CORE_MODULES = sorted(

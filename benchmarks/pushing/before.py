@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from compileall import compile_dir
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -92,8 +91,6 @@ class Repeated:
 def measure(ground: Ground, name: str, earlier: Path) -> list[Entry]:
     """Return the seconds of both checkouts in one row, and how many times as long ours takes now."""
     codes = [Code("before", earlier), Code("now", HERE)]
-    for code in codes:  # as installed; else that one would compile its modules at each start
-        compile_dir(code.directory / "buildpush", quiet=2)
     if name in EMPTY:
         return _compared({code.name: EMPTY[name](ground, code) for code in codes}, ground.rounds)
     with registries.KINDS[ground.kind]() as target:

@@ -12,7 +12,7 @@ from buildpush.foundation.errors import SettingsError
 
 if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
-    from buildpush.settings.contents import Entry
+    from buildpush.settings.contents import ContentsEntry
     from buildpush.settings.declare import Setting
     from buildpush.settings.sources import Beside
     from buildpush.settings.tree import Loaded
@@ -153,7 +153,7 @@ def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
     return with_lookup_notes(loaded, context.variables, *places, more=more), context
 
 
-def contents(options: dict[str, Any]) -> tuple[list[Entry], list[str]]:
+def contents(options: dict[str, Any]) -> tuple[list[ContentsEntry], list[str]]:
     """Return what a file holds, with notes; options other than those that choose or complete it are refused."""
     from buildpush.settings.contents import entries
     from buildpush.settings.selection import select

@@ -109,7 +109,7 @@ class DockerfileAdvice:
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckDirective:
     """What a ``check`` directive asks for."""
 
     everything: bool = False
@@ -117,7 +117,7 @@ class Check:
     error: bool = False
 
     @classmethod
-    def parse(cls, text: str) -> Check | None:
+    def parse(cls, text: str) -> CheckDirective | None:
         """Return what *text* asks for, such as ``skip=RuleA,RuleB;error=true``; ``None`` where BuildKit refuses it."""
         options: dict[str, str] = {}
         for part in text.strip().split(";", 2) if text.strip() else ():
@@ -156,13 +156,15 @@ def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> Dock
     return DockerfileAdvice(traps, tuple(refused))
 
 
-def _check(file: Dockerfile, request: BuildRequest) -> Check:
+def _check(file: Dockerfile, request: BuildRequest) -> CheckDirective:
     """Return what the file's directive asks for, or the build argument that comes before it."""
     options = request.build_args.get(_ARGUMENT, (file.check or "").partition(" ")[0])
-    return Check.parse(options) or Check()  # BuildKit refuses a malformed one, and other builders ignore it
+    return (
+        CheckDirective.parse(options) or CheckDirective()
+    )  # BuildKit refuses a malformed one, and other builders ignore it
 
 
-def _traps(found: BuildWalk, check: Check, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
+def _traps(found: BuildWalk, check: CheckDirective, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
     for rule in RULES:
         if check.silences(rule.name):
             continue
@@ -177,11 +179,11 @@ def _traps(found: BuildWalk, check: Check, missing: Callable[[], frozenset[str]]
             yield Trap(rule.name, line, f"{found.dockerfile.where(line)}: {rule.name}: {words}", rule.buildkit)
 
 
-def _check_above(instruction: Instruction) -> Check:
+def _check_above(instruction: Instruction) -> CheckDirective:
     """Return what a comment above the instruction asks for; the first directive counts."""
     matches = (_DIRECTIVE.match(comment) for comment in instruction.comments)
     options = next((match[1] for match in matches if match), "")
-    return Check.parse(options) or Check()
+    return CheckDirective.parse(options) or CheckDirective()
 
 
 def _steps_of(found: BuildWalk, *names: str) -> Iterator[ExpandedInstruction]:

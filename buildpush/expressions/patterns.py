@@ -131,7 +131,7 @@ Atom = tuple[str, bool]  # its text, and whether it must match exactly once
 
 
 @dataclass(slots=True)
-class _Group:
+class _OpenGroup:
     """What is known of one group while its pattern is read."""
 
     branches: list[list[Atom]]
@@ -161,8 +161,8 @@ class _Ambiguity:
         Raises:
             ExpressionError: the pattern repeats something ambiguous.
         """
-        stack = [_Group([[]])]
-        closed: _Group | None = None
+        stack = [_OpenGroup([[]])]
+        closed: _OpenGroup | None = None
         for token in _ATOM.finditer(self.python):
             group, closed = closed, None
             if token["repeat"]:
@@ -176,13 +176,13 @@ class _Ambiguity:
             elif token["atom"]:
                 stack[-1].branches[-1].append((token[0], True))
             elif token["open"] and (token[0] == "(" or not token[0].endswith(")")):
-                stack.append(_Group([[]]))
+                stack.append(_OpenGroup([[]]))
 
-    def _merge(self, outer: _Group, inner: _Group) -> None:
+    def _merge(self, outer: _OpenGroup, inner: _OpenGroup) -> None:
         outer.branches[-1].extend((text, False) for text, _ in inner.atoms)
         outer.wild |= inner.wild or len(inner.branches) > 1
 
-    def _repeat(self, around: _Group, group: _Group | None, token: re.Match[str]) -> None:
+    def _repeat(self, around: _OpenGroup, group: _OpenGroup | None, token: re.Match[str]) -> None:
         around.wild = True
         if around.branches[-1]:
             around.branches[-1][-1] = (around.branches[-1][-1][0], False)
@@ -196,7 +196,7 @@ class _Ambiguity:
             hint = "begin or end the repeated group with a character that nothing else in it matches"
             fail(f"the pattern {self.text!r} repeats what already repeats, which may take forever", hint)
 
-    def _ambiguous(self, group: _Group) -> bool:
+    def _ambiguous(self, group: _OpenGroup) -> bool:
         if len(group.branches) > 1:
             return group.wild or self._overlap([branch[:1] for branch in group.branches])
         atoms = group.branches[0]

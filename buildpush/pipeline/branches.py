@@ -146,7 +146,7 @@ def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
 
     Where one raises, or this thread is interrupted, the others are interrupted; when this returns, no thread is left.
     """
-    group = _Group(list(acts))
+    group = _ThreadGroup(list(acts))
     threads = [
         threading.Thread(target=group.work, name=f"buildpush-branch-{number}", daemon=True)
         for number in range(min(most, len(acts)))
@@ -166,7 +166,7 @@ def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Group:
+class _ThreadGroup:
     """Functions that wait for a thread, and the threads that run one, each with whether it was interrupted."""
 
     waiting: list[Callable[[], object]]

@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunRequest:
     """The options for the steps of a file.
 
     Attributes:
@@ -100,9 +100,9 @@ def run_steps(
     Args:
         loaded: the steps.
         context: of the run; its ``results`` get each result as soon as there is one, however the run ends.
-        push: as for :class:`RunOptions`.
+        push: as for :class:`RunRequest`.
         output: where an image that is only built is written to, as for a copy.
-        strict: as for :class:`RunOptions`.
+        strict: as for :class:`RunRequest`.
         record: file that the record of the run is written to, besides the state directory.
         resume: whether to resume the last run of the file, or the record of the run to resume.
         before: as for :class:`Walk`.
@@ -129,7 +129,7 @@ def run_steps(
         count = check_ahead(loaded, context, push=push, earlier=earlier)
         if location:
             check_room(location, count)
-        options = RunOptions(push, location, strict, earlier)
+        options = RunRequest(push, location, strict, earlier)
         kept = begin_record(loaded, context, record) if push else None
         walk = replace(_walk(context, options, kept, several=count > 1), before=before)
         outcomes = walk.over(loaded.tree)
@@ -139,7 +139,7 @@ def run_steps(
     return tuple(context.results)
 
 
-def _walk(context: RunContext, options: RunOptions, record: RunRecord | None, *, several: bool) -> Walk:
+def _walk(context: RunContext, options: RunRequest, record: RunRecord | None, *, several: bool) -> Walk:
     """Return the walk that runs steps in *context*."""
     summary = Summary(context, record, several=several)
     run = partial(run_step, context=context, options=options)
@@ -185,7 +185,7 @@ def _drop_result(outcome: Outcome, context: RunContext) -> None:
         context.results.remove(outcome.result)
 
 
-def run_step(step: Step, context: RunContext, options: RunOptions, deadline: Deadline | None = None) -> None:
+def run_step(step: Step, context: RunContext, options: RunRequest, deadline: Deadline | None = None) -> None:
     """Resolve, check, build, push, publish: one step.
 
     Its receipt goes to the results of *context* and into the record of runs: what the registry confirmed, where the
@@ -199,7 +199,7 @@ def run_step(step: Step, context: RunContext, options: RunOptions, deadline: Dea
 class _StepRun:
     """One step under way, and what it has achieved so far."""
 
-    def __init__(self, step: Step, context: RunContext, options: RunOptions, deadline: Deadline | None) -> None:
+    def __init__(self, step: Step, context: RunContext, options: RunRequest, deadline: Deadline | None) -> None:
         self.step = step
         self.name = step.name or step.identifier
         self.context = context

@@ -29,7 +29,7 @@ _PUBLISHED: Final = ("stepArtifacts", "publishedImageArtifacts")
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Question:
     """What an expression asks about a step, group or stage.
 
     Attributes:
@@ -106,7 +106,7 @@ class StepValues:
             ExpressionError: there is no such step or output, or the step is not run here.
         """
         if path[:2] == ("strategy", "node") and path[3:] == ("currentStatus",):
-            return self._of_loop(_Asked(".".join(path), _around(path[2], around), path[3:]))
+            return self._of_loop(_Question(".".join(path), _around(path[2], around), path[3:]))
         asked = _asked(path, around)
         if asked is None:
             return None
@@ -127,7 +127,7 @@ class StepValues:
     def _is_known(self, place: Place) -> bool:
         return any(one[: len(place)] == place for one in (*self._steps, *self._outcomes))
 
-    def _refuse(self, asked: _Asked) -> NoReturn:
+    def _refuse(self, asked: _Question) -> NoReturn:
         """Raise the reason why there is no step where *asked* looks: it is not run here, or does not exist."""
         for place in asked.places:
             for end in range(len(place) - 1, 0, -1):
@@ -142,7 +142,7 @@ class StepValues:
         near = did_you_mean(_path(place), same or known, cutoff=0) if known else ""
         raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(asked)))))
 
-    def _refuse_step(self, asked: _Asked, step: Step) -> NoReturn:
+    def _refuse_step(self, asked: _Question, step: Step) -> NoReturn:
         """Raise the reason why a step has no outcome: it is not run here, is run by a loop, or comes later."""
         if not step.runs:
             message = f"{asked.name} is not known: {step.about} is not run here"
@@ -153,7 +153,7 @@ class StepValues:
         message = f"{asked.name} is not known: {step.about} is not run before this"
         raise ExpressionError(message, hint="ask for a step that comes before it")
 
-    def _of_loop(self, asked: _Asked) -> Value:
+    def _of_loop(self, asked: _Question) -> Value:
         """Return the state of the nearest loop that *asked* names: that of the worst step in its iterations so far."""
         place = next((place for place in asked.places if place in self._loops), None)
         if place is None and self._is_outline:
@@ -166,7 +166,7 @@ class StepValues:
             raise ExpressionError(message, hint=hint)
         return self._of_branch(asked, *self._loops[place])
 
-    def _of_branch(self, asked: _Asked, *places: Place) -> Value:
+    def _of_branch(self, asked: _Question, *places: Place) -> Value:
         """Return the state of a stage, group or loop: that of the worst step in it so far, or that it is under way."""
         if len(asked.rest) != 1 or asked.rest[0] not in _STATES:
             return None
@@ -211,22 +211,22 @@ def _around(identifier: str, around: Place) -> tuple[Place, ...]:
     return tuple((*around[:end], identifier) for end in range(len(around), -1, -1))
 
 
-def _asked(path: tuple[str, ...], around: Place) -> _Asked | None:
+def _asked(path: tuple[str, ...], around: Place) -> _Question | None:
     """Return the question in *path*; ``None`` if it is not about a step, group, stage or the run."""
     name, stage = ".".join(path), around[:1]
     if path[0] == "steps" and path[1:]:
         chain, rest = _chain(path[1:])
-        return _Asked(name, tuple((*around[:end], *chain) for end in range(len(around), 0, -1)), rest)
+        return _Question(name, tuple((*around[:end], *chain) for end in range(len(around), 0, -1)), rest)
     if path[:2] == ("pipeline", "stages") and path[3:]:
         stage, path = path[2:3], ("stage", *path[3:])
     if path[0] == "execution":
         path = ("stage", "spec", *path)
     if path[:4] == _STEPS and path[4:]:
         chain, rest = _chain(path[4:])
-        return _Asked(name, ((*stage, *chain),), rest)
+        return _Question(name, ((*stage, *chain),), rest)
     place = {"stage": stage, "pipeline": ()}.get(path[0])
     is_state = place is not None and len(path) == len(("stage", "status")) and path[1] in _STATES
-    return _Asked(name, (place,), path[1:]) if is_state and place is not None else None
+    return _Question(name, (place,), path[1:]) if is_state and place is not None else None
 
 
 def _chain(path: tuple[str, ...]) -> tuple[Place, tuple[str, ...]]:
@@ -243,14 +243,14 @@ def _path(place: Place) -> str:
     return f"pipeline.stages.{place[0]}.spec.{steps}" if place[0] else steps
 
 
-def _flag(asked: _Asked) -> str:
+def _flag(asked: _Question) -> str:
     return f"--var {asked.name}=VALUE gives it"
 
 
 # ---- one step
 
 
-def _of_step(asked: _Asked, outcome: Outcome) -> Value:
+def _of_step(asked: _Question, outcome: Outcome) -> Value:
     rest = asked.rest
     if not (_is_output(rest) or rest[:1] == ("retryCount",) or (len(rest) == 1 and rest[0] in _STATES)):
         message = f"{asked.name} does not exist: a step has output.outputVariables, status and retryCount"

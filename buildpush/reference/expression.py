@@ -43,11 +43,11 @@ def explain(text: str, facts: Facts, parts: list[Part]) -> str:
         ExpressionError: it cannot be parsed or answered.
         SecretError: a secret in it leads nowhere.
     """
-    value = evaluate(text, _Asked(facts, parts), seen=lambda node, value: _note(node, value, parts))
+    value = evaluate(text, _TracedNames(facts, parts), seen=lambda node, value: _note(node, value, parts))
     return _shown(value)
 
 
-class _Asked(Names):
+class _TracedNames(Names):
     """Facts that report each name that is looked up."""
 
     def __init__(self, facts: Facts, parts: list[Part]) -> None:

@@ -14,7 +14,7 @@ _KINDS: Final[dict[type, EntryKind]] = {Pipeline: "pipeline", Stage: "stage", St
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ContentsEntry:
     """A pipeline, stage, group or step of a file.
 
     Attributes:
@@ -42,7 +42,7 @@ class Entry:
         return {name: getattr(self, name) for name in ("kind", "identifier", "name", "type", "where", "runs", "depth")}
 
 
-def entries(elements: tuple[Element, ...], depth: int = 0) -> Iterator[Entry]:
+def entries(elements: tuple[Element, ...], depth: int = 0) -> Iterator[ContentsEntry]:
     """Yield every entry of *elements*, in the order of the file."""
     for element in elements:
         if isinstance(element, Parallel):
@@ -53,10 +53,10 @@ def entries(elements: tuple[Element, ...], depth: int = 0) -> Iterator[Entry]:
             yield from entries(children_of(element), depth + 1)
 
 
-def _entry(element: Pipeline | Stage | StepGroup | Step, depth: int) -> Entry:
+def _entry(element: Pipeline | Stage | StepGroup | Step, depth: int) -> ContentsEntry:
     runs = any(step.runs for step, _ in leaves((element,)))
     if isinstance(element, Step):
         words = f"rollback {element.type}" if element.rollback else element.type
-        return Entry("step", element.identifier, element.name, words, element.where, runs, depth)
+        return ContentsEntry("step", element.identifier, element.name, words, element.where, runs, depth)
     about, own = element.header, element.type if isinstance(element, Stage) else ""
-    return Entry(_KINDS[type(element)], about.identifier, about.name, own, about.node.where, runs, depth)
+    return ContentsEntry(_KINDS[type(element)], about.identifier, about.name, own, about.node.where, runs, depth)

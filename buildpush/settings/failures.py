@@ -62,7 +62,7 @@ NEWER: Final = "on-failure"  # the key of strategies that are written in the new
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class _Spelling:
     """How a form of files spells strategies.
 
     Attributes:
@@ -91,8 +91,8 @@ class _Words:
         }.get(kind, ())
 
 
-_OLDER: Final = _Words()
-_NEWER: Final = _Words(
+_OLDER: Final = _Spelling()
+_NEWER: Final = _Spelling(
     errors={
         "all": "AllErrors",
         "unknown": "Unknown",
@@ -190,7 +190,7 @@ def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
 
 
 class _StrategyReader:
-    def __init__(self, origin: Origin, words: _Words) -> None:
+    def __init__(self, origin: Origin, words: _Spelling) -> None:
         self.origin = origin
         self.words = words
 
