@@ -21,9 +21,10 @@ from buildpush.cli import run_command
 from buildpush.expressions.facts import Counter, Facts
 from buildpush.foundation.errors import StrictError, TimeOutError
 from buildpush.foundation.events import Asking, BranchState, FromBranch, Note
-from buildpush.foundation.interrupts import interrupt
+from buildpush.foundation.interrupts import interrupt, start
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
+from buildpush.foundation.workers import Workers
 from buildpush.http import client
 from buildpush.pipeline import branches
 from buildpush.pipeline.branches import Turns, run_together
@@ -432,6 +433,32 @@ def test_a_timeout_of_the_stage_ends_all_branches_and_moves_no_tag(site):
     assert time.monotonic() - begun < 25
     assert site.tags == []
     assert not threads_of_branches()
+
+
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("how", ["thread", "pool"])
+def test_an_interrupt_does_not_reach_a_thread_that_is_just_being_started(how):
+    """It died of it before it had begun, and who had started it waited for that without end."""
+
+    def starts(begun):
+        with suppress(KeyboardInterrupt):
+            begun.append(threading.get_ident())
+            for _ in range(100_000):
+                if how == "thread":
+                    start(threading.Thread(target=int, daemon=True))
+                else:
+                    Workers(1).submit(int)
+
+    for number in range(150):
+        begun = []
+        thread = threading.Thread(target=starts, args=(begun,), daemon=True)
+        thread.start()
+        while not begun:
+            time.sleep(0.0001)
+        time.sleep(0.0002 * (number % 7))
+        interrupt(begun[0])
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 @pytest.mark.programs

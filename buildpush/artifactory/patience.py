@@ -71,9 +71,9 @@ def in_parallel(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
     """Return the result of *act* for each of *things*, in order, four at a time; the first error ends it."""
     if len(things) == 1:
         return [act(things[0])]
-    from concurrent.futures import ThreadPoolExecutor
+    from buildpush.foundation.workers import Workers
 
-    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="artifactory")
+    pool = Workers(WORKERS, thread_name_prefix="artifactory")
     patient = True
     try:
         return list(pool.map(act, things))

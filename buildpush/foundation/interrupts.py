@@ -12,6 +12,10 @@ from typing import Final
 # A thread that waits longer in one call of the system would not notice its interrupt until then.
 SLICE_SECONDS: Final = 0.2
 
+# Until it runs, a new thread counts as the one that starts it (Python 3.11), and would get the interrupt of that: it
+# would die of it, and be waited for without end.  Who starts one holds this, and so does who interrupts one.
+starting: Final = threading.Lock()
+
 _stops: dict[int, list[Callable[[], object]]] = {}
 _lock = threading.Lock()
 
@@ -31,6 +35,12 @@ def stoppable(stop: Callable[[], object]) -> Iterator[None]:
                 del _stops[me]
 
 
+def start(thread: threading.Thread) -> None:
+    """Start *thread*, and let no thread be interrupted meanwhile."""
+    with starting:
+        thread.start()
+
+
 def interrupt(thread: int) -> None:
     """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for."""
     import ctypes  # imported here, since few runs have more than one thread to interrupt
@@ -38,7 +48,8 @@ def interrupt(thread: int) -> None:
     with _lock:
         stops = tuple(_stops.get(thread, ()))
     with _untraced():
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+        with starting:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
         for stop in stops:
             stop()
 

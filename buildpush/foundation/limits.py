@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Final
 
 from buildpush.foundation.errors import BuildPushError, TimeOutError
-from buildpush.foundation.interrupts import interrupt, is_main, take_back
+from buildpush.foundation.interrupts import interrupt, is_main, start, take_back
 
 LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be trusted
 
@@ -77,7 +77,7 @@ class _ThreadWatch:
         self._timer.daemon = True
 
     def __enter__(self) -> None:
-        self._timer.start()
+        start(self._timer)
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
@@ -108,7 +108,7 @@ class _Watch:
     def __enter__(self) -> None:
         self._before = signal.signal(signal.SIGALRM, self._stop)
         self._running = True
-        self._timer.start()
+        start(self._timer)
 
     def __exit__(self, *_: object) -> None:
         self._running = False

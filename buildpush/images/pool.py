@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from itertools import starmap
 from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
+
+from buildpush.foundation.interrupts import start
+from buildpush.foundation.workers import Workers
 
 Item = TypeVar("Item")
 
@@ -37,7 +40,7 @@ class Pool:
     """
 
     def __init__(self, threads: int, room: int | None = None) -> None:
-        self._threads = ThreadPoolExecutor(threads, "buildpush-compress")
+        self._threads = Workers(threads, "buildpush-compress")
         self._room = _Room(room or min(_MOST, _FOR_EACH_THREAD * threads))
 
     def __enter__(self) -> Self:
@@ -118,7 +121,7 @@ class _BlockStream(Generic[Item]):
     """The blocks of one source on their way through the threads."""
 
     def __init__(
-        self, threads: ThreadPoolExecutor, room: _Room, act: Callable[[int, bytes], Item], source: Iterator[bytes]
+        self, threads: Workers, room: _Room, act: Callable[[int, bytes], Item], source: Iterator[bytes]
     ) -> None:
         self._threads = threads
         self._room = room
@@ -129,7 +132,7 @@ class _BlockStream(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         self._room.enter(self)
-        self._reader.start()
+        start(self._reader)
         while (future := self._futures.get()) is not None:
             value = future.result()
             self._room.give(self)

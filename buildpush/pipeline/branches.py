@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.events import Asking, BranchState, Sink, State, ignore
-from buildpush.foundation.interrupts import interrupt, stoppable, take_back
+from buildpush.foundation.interrupts import interrupt, start, stoppable, take_back
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.failures import AskPerson
@@ -153,7 +153,7 @@ def run_together(acts: Sequence[Callable[[], object]], most: int) -> None:
     ]
     try:
         for thread in threads:
-            thread.start()
+            start(thread)
         group.join(threads)
     except BaseException as error:
         group.end()

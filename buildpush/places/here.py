@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Unpack, cast
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
-from buildpush.foundation.interrupts import is_main
+from buildpush.foundation.interrupts import is_main, start
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
@@ -271,7 +271,7 @@ class _Exchange:
     def finish(self, name: str, timeout: float | None) -> Ran:
         """Return what the process left; raise when it took longer than *timeout* seconds."""
         for thread in (*self._readers, *self._listeners):
-            thread.start()
+            start(thread)
         try:
             status = self._process.wait(timeout if timeout is not None or is_main() else _FOREVER)
         except subprocess.TimeoutExpired as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import closing
 from dataclasses import replace
 from types import TracebackType
@@ -13,6 +13,7 @@ from buildpush.foundation.errors import CancelledError, DigestError
 from buildpush.foundation.events import Note, Progress, Sink
 from buildpush.foundation.interrupts import SLICE_SECONDS
 from buildpush.foundation.meter import Meter
+from buildpush.foundation.workers import Workers
 from buildpush.images.compression import Compressed
 from buildpush.images.decompression import HEAD
 from buildpush.images.decompression import compression_of as compressed_with
@@ -48,7 +49,7 @@ class Layers:
         self._homes: dict[Digest, Repository] = {}
         self._mended: set[tuple[Repository, Digest]] = set()
         self._sources = LayerSources(options, registry.memory, sink, meter)
-        self._senders = ThreadPoolExecutor(registry.workers, "buildpush-send")
+        self._senders = Workers(registry.workers, "buildpush-send")
 
     def __enter__(self) -> Self:
         return self
