@@ -182,6 +182,7 @@ def test_what_has_no_effect_has_a_note(say, more, url, note):
         ("pem_file_path: .", "cannot be read: Is a directory"),
         ("pem_file_path: Dockerfile", "pem_file_path holds no certificate that can be read"),
         ("pem_file_path: both.pem", "pem_file_path holds a private key"),
+        ("pem_file_path: large.pem", "pem_file_path 'large.pem' is larger than 1 MiB"),
         ("pem_file_contents: env:WORD", "pem_file_contents holds no certificate that can be read"),
         ("pem_file_contents: env:NOWHERE", "the variable NOWHERE is not set"),
         ("pem_file_contents: |\n  -----BEGIN CERTIFICATE-----\n  broken", "holds no certificate that can be read"),
@@ -192,7 +193,9 @@ def test_what_is_no_authority_is_refused_before_anything_is_asked(
 ):
     monkeypatch.setenv("WORD", "a plain word")
     key = (certificates / "ca.key").read_text()
-    (tmp_path / "both.pem").write_text((certificates / "ca.pem").read_text() + key)
+    authority = (certificates / "ca.pem").read_text()
+    (tmp_path / "both.pem").write_text(authority + key)
+    (tmp_path / "large.pem").write_text(authority + "# no certificate\n" * 70_000)
     asked = len(box.requests)
     with pytest.raises(SettingsError) as caught:
         say(written(more))
@@ -221,5 +224,5 @@ def test_a_step_that_builds_trusts_a_certificate_at_its_own_host_alone(tmp_path,
     assert plan.order.authorities.keys() == plan.order.request.authorities.keys() == {*hosts}
     assert [note for note in plan.notes if "registry_certificate" in note] == [
         "registry_certificate has no effect on elsewhere.test: it is not asked",
-        "registry_certificate has no effect on open.test: it may show any certificate",
+        "registry_certificate has no effect on open.test: it may have any certificate",
     ]

@@ -105,14 +105,14 @@ def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[st
 
 
 def _idle_certificates(order: ResolvedStep) -> Iterator[str]:
-    """Yield for which hosts a certificate has no effect, because they are not asked, or may show any."""
+    """Yield for which hosts a certificate has no effect, because they are not asked, or may have any."""
     asked = {*authorities(order.request)} if order.request else set()
     asked |= {one.repository.host for one in order.references} if order.push else set()
     asked |= {order.artifactory.host} if order.artifactory else set()
     names = {name for host in asked for name in (host, host.rpartition(":")[0])}
     for host in sorted(order.authorities):
         if host in order.insecure or host not in names:
-            why = "it may show any certificate" if host in order.insecure else "it is not asked"
+            why = "it may have any certificate" if host in order.insecure else "it is not asked"
             yield f"registry_certificate has no effect on {host}: {why}"
 
 

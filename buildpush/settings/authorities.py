@@ -11,14 +11,18 @@ def authority_in(path: str, name: str, ctx: ResolveContext) -> str:
     """Return the certificates in the file *path* that the setting *name* gives, as PEM text.
 
     Raises:
-        SettingsError: they cannot be read.
+        SettingsError: they cannot be read, or are larger than 1 MiB.
     """
     try:
-        text = (ctx.cwd / path).read_bytes()[:LARGEST].decode("ascii", "replace")
+        with (ctx.cwd / path).open("rb") as file:
+            data = file.read(LARGEST + 1)
     except OSError as error:
         message = f"{name} {path!r} cannot be read: {error.strerror}"
         raise ctx.fail(message, name, relative_hint(ctx.cwd)) from error
-    return checked_authority(text, name, ctx)
+    if len(data) > LARGEST:
+        message = f"{name} {path!r} is larger than 1 MiB"
+        raise ctx.fail(message, name, "name a file with only the certificates of that host's authority")
+    return checked_authority(data.decode("ascii", "replace"), name, ctx)
 
 
 def checked_authority(text: str, name: str, ctx: ResolveContext) -> str:

@@ -36,13 +36,13 @@ def shorthand_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str
     if settings.path_style and not _buckets(settings):
         yield f"{ctx.who('path_style')}: path_style has no effect: neither cache_from nor cache_to is of the type s3"
     if settings.reproducible and ctx.env.get("SOURCE_DATE_EPOCH", "").strip():
-        yield f"{ctx.who('reproducible')}: reproducible has no effect: SOURCE_DATE_EPOCH says the time"
+        yield f"{ctx.who('reproducible')}: reproducible has no effect: SOURCE_DATE_EPOCH gives the time"
     if settings.snapshot_mode and "optimize" in ctx.written:
         yield f"{ctx.who('optimize')}: optimize has no effect: snapshot_mode says how kaniko looks for changed files"
     if not (settings.skip_default_registry_fallback or settings.mirror):
         name = "skip_default_registry_fallback"
         yield f"{ctx.who(name)}: {name} has no effect: no mirror is named, so Docker Hub is asked"
-    for name in _OF_LAYERS & explicitly_set(settings):
+    for name in sorted(_OF_LAYERS & explicitly_set(settings)):
         if not _keeps_layers(settings):
             yield f"{ctx.who(name)}: {name} has no effect: no layers are kept in a repository"
     if settings.enable_cache is False and "remote_cache_repo" in ctx.written:

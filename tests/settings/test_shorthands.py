@@ -279,6 +279,14 @@ def test_what_becomes_nothing_is_noted(directory, variables, note):
     assert any(note in one for one in order_of(in_file, {**REPO, **variables}, directory).notes)
 
 
+def test_notes_have_the_same_order_in_every_run(directory):
+    """The names come from a set, whose order differs from process to process."""
+    names = ["cache_copy_layers", "cache_run_layers", "cache_ttl", "skip_push_permission_check"]
+    variables = {f"PLUGIN_{name.upper()}": "6" if name == "cache_ttl" else "true" for name in reversed(names)}
+    notes = order_of(in_file, {**REPO, **variables}, directory).notes
+    assert [one.split(": ")[1].split()[0] for one in notes if "no layers are kept" in one] == names
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
