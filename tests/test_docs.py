@@ -143,6 +143,15 @@ def test_the_build_stops_unless_every_tutorial_was_executed_as_it_stands(spoil, 
     assert complaint in stopped.stderr
 
 
+def test_every_table_of_a_page_has_a_heading():
+    """A row after an empty line is no row of the table above it, but text with bars."""
+    for page in (ROOT / "docs").glob("*.md"):
+        for block in re.split(r"\n\s*\n", page.read_text(encoding="utf-8")):
+            rows = [line for line in block.split("\n") if line.startswith("|")]
+            has_heading = len(rows) > 1 and re.fullmatch(r"\|(?: ?:?-+:? ?\|)+", rows[1])
+            assert has_heading or not rows, f"{page.name}: {rows[0]}"
+
+
 def test_the_readme_shows_the_step_as_the_example_has_it():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     step = (ROOT / "examples" / "site" / "step.yml").read_text(encoding="utf-8")
