@@ -61,7 +61,7 @@ def test_whole_numbers_of_64_bits_count(value):
         ("[1e999]", "the number 1e999 is too large"),
         (f"[{'9' * 21}]", "the number 99999999999999999999… is too large"),
         ('{"b": 1, "a": 1, "a": 2}', "the name 'a' appears twice in one object"),
-        ("[" * 100_000, "it nests too deep"),
+        ("[" * 100_000, "it is nested too deeply"),
     ],
 )
 def test_a_refusal_says_what_is_wrong(text, says):

@@ -105,7 +105,7 @@ def evaluate(template: Template | str, names: Names, *, field: str = "", seen: S
     try:
         return _Evaluation(names, field, seen).template(tree)
     except RecursionError:
-        fail("the expression nests too deep", at=0)
+        fail("the expression is nested too deeply", at=0)
 
 
 class _Evaluation:

@@ -104,7 +104,7 @@ def parse(text: str) -> Template:
         ExpressionError: the text breaks the grammar, nests deeper than 64, or is longer than 256 Ki characters.
     """
     if len(text) > LONGEST:
-        fail(f"a text with expressions has at most {LONGEST} characters, this one {len(text)}")
+        fail(f"a text with expressions has at most {LONGEST} characters, and this one has {len(text)}")
     if "<+" not in text:
         return Template(text, (text,) if text else ())
     try:

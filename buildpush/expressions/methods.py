@@ -82,7 +82,7 @@ def json_text(value: Value) -> str:
         check_sum(_weight(value))
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
     except (RecursionError, ValueError):
-        fail("this value nests too deep to be written")
+        fail("this value is nested too deeply to be written")
     return str(within_limit(text))
 
 
@@ -93,7 +93,7 @@ def within_limit(value: Value) -> Value:
         ExpressionError: it is longer.
     """
     if isinstance(value, str) and len(value) > LONGEST // 4 and len(value.encode(errors="replace")) > LONGEST:
-        fail(f"a value has at most {LONGEST} bytes, this one is longer")
+        fail(f"a value has at most {LONGEST} bytes, and this one is longer")
     return value
 
 
@@ -104,7 +104,7 @@ def check_sum(*lengths: int) -> None:
         ExpressionError: they would be.
     """
     if sum(lengths) > LONGEST:
-        fail(f"a value has at most {LONGEST} bytes, this one would be longer")
+        fail(f"a value has at most {LONGEST} bytes, and this one would be longer")
 
 
 def _weight(value: Value) -> int:

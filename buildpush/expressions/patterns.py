@@ -79,7 +79,7 @@ def compile_pattern(text: str) -> JavaPattern:
         ExpressionError: it is not a pattern, is longer than 256 characters, or repeats an ambiguous repeat.
     """
     if len(text) > LONGEST_PATTERN:
-        fail(f"a pattern has at most {LONGEST_PATTERN} characters, this one {len(text)}")
+        fail(f"a pattern has at most {LONGEST_PATTERN} characters, and this one has {len(text)}")
     if _NOT_JAVA.search(text):
         fail(f"{text!r} is not a pattern of Java", "a group with a name is written (?<name>...)")
     python = _JAVA_GROUP.sub("(?P<", text)

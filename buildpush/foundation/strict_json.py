@@ -25,7 +25,7 @@ def parse(data: bytes | str) -> Any:
         text = data if isinstance(data, str) else data.decode("utf-8-sig")
         return _DECODER.decode(text)
     except RecursionError as error:
-        message = "it nests too deep"
+        message = "it is nested too deeply"
         raise ValueError(message) from error
 
 

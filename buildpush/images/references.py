@@ -100,7 +100,7 @@ class Repository:
     def __post_init__(self) -> None:
         check_host(self.host)
         if not self.path or len(self.path) > _LONGEST_REPOSITORY:
-            message = f"a repository path has 1 to {_LONGEST_REPOSITORY} characters, this one {len(self.path)}"
+            message = f"a repository path has 1 to {_LONGEST_REPOSITORY} characters, and this one has {len(self.path)}"
             raise BadNameError(message, setting="repo")
         for part in self.path.split("/"):
             _check_part(part, self.path)

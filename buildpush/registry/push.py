@@ -300,7 +300,7 @@ class _Delivery:
         """Send the rest of an image that came with its manifest."""
         named = read_manifest(manifest, work.image.manifest_type)
         if named.config is None:
-            message = "an image's manifest names a configuration, this one is an index"
+            message = "an image's manifest names a configuration, and this one is an index"
             raise DigestError(message)
         check_digests([one.digest for one in named.layers], [one.digest for one in layers], "the manifest's digests")
         algorithm = named.config.digest.algorithm

@@ -35,7 +35,7 @@ class _Reference:
 
     Attributes:
         is_usual: whether it is a step that names its template directly, like those of Harness' own library.
-        is_newer: whether it is written as ``uses``, with the version behind the name.
+        is_newer: whether it is written as ``uses``, with the version after the name.
     """
 
     text: str
@@ -118,7 +118,7 @@ class Templates:
         if reference and (template := self._find(reference)):
             whole = f"{template.identifier} {template.version} {template.node.file}"
             if whole in path or len(path) >= DEEPEST:
-                message = f"{reference} contains itself" if whole in path else "templates are nested too deep"
+                message = f"{reference} contains itself" if whole in path else "templates are nested too deeply"
                 raise SourceError(message, where=reference.where, hint="take it out of itself")
             content = _newer(node, template) if template.newer else _older(key, node, template, reference)
             return self._expanded(key, content, (*path, whole))
@@ -185,7 +185,7 @@ def _several(reference: _Reference, fitting: list[_Template]) -> SourceError:
     versions = " and ".join(f"{one.version or 'one without a version'} ({one.node.where})" for one in fitting)
     message = f"{reference} has several versions, and no file says which is the stable one: {versions}"
     version = next(one.version for one in fitting if one.version)
-    choice = f"@{version} behind its name" if reference.is_newer else f'versionLabel: "{version}" beside templateRef'
+    choice = f"@{version} after its name" if reference.is_newer else f'versionLabel: "{version}" beside templateRef'
     hint = f"choose one, as by {choice}, or write stableTemplate: true into the file of the stable one"
     return SourceError(message, where=reference.where, hint=hint)
 

@@ -180,8 +180,8 @@ def test_a_saved_answer_of_the_server_is_loaded(tmp_path):
     ("content", "words"),
     [
         (b"{", "is not JSON"),
-        (b"\xff\xfe{}", "is not JSON"),
-        (b"[" * 200_000, "nests too deep"),
+        (b"\xff\xfe{}", "is not the JSON of a build-info"),
+        (b"[" * 200_000, "nested too deeply"),
         (b"{}", "this is not a build-info: name should be a text"),
         (b'{"buildInfo": {}}', "this is not a build-info: name should be a text"),
     ],

@@ -193,4 +193,4 @@ def test_of_several_versions_of_the_newer_form_one_is_chosen_behind_the_name(hou
     house.write("p.yml", "steps:\n  - {name: a, id: a, template: {uses: ship}}\n")
     with pytest.raises(SourceError, match="several versions") as caught:
         buildpush.load("p.yml", templates="t")
-    assert "choose one, as by @1 behind its name" in caught.value.hint
+    assert "choose one, as by @1 after its name" in caught.value.hint
