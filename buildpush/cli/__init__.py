@@ -105,9 +105,9 @@ def run_command(arguments: list[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last resort
         code = show_failure(error)
         if os.environ.get("ERROR_METADATA_FILE"):
-            from buildpush.cli.outputs import leave_failure  # here, since few runs are asked for it
+            from buildpush.cli.outputs import write_failure  # imported here, since few runs are asked for it
 
-            leave_failure(error, code, os.environ)
+            write_failure(error, code, os.environ)
         return code
 
 

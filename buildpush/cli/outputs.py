@@ -59,7 +59,7 @@ def write_outputs(results: Sequence[RunResult], env: Mapping[str, str], *, stdou
         write_card(results, path, datetime.now(UTC), stdout_is_free=stdout_is_free)
 
 
-def leave_failure(error: BaseException, code: int, env: Mapping[str, str]) -> None:
+def write_failure(error: BaseException, code: int, env: Mapping[str, str]) -> None:
     """Write why a command failed into the file that *env* names; where that cannot be written, say so."""
     for path in files(env, "failure").values():
         text = "".join(_form_of(path)(f"ERROR_{name}", value) for name, value in _failure(error, code))
@@ -127,7 +127,7 @@ def _as_words(name: str, value: str) -> str:
 
 
 def _summary(results: Sequence[RunResult]) -> list[str]:
-    """Return a table, in Markdown, of what was pushed; the empty text if nothing was."""
+    """Return the lines of a table, in Markdown, of what was pushed; none if nothing was."""
     from buildpush.images.references import Reference  # imported here, since only a run that pushes needs it
 
     rows: dict[tuple[str, str], tuple[list[Reference], Mapping[str, str]]] = {}

@@ -26,7 +26,7 @@ from buildpush.pipeline.failures import (
     exit_code,
 )
 from buildpush.pipeline.outcomes import Failure, Outcome
-from buildpush.settings.failures import ErrorType, FailureAction, choose, naming
+from buildpush.settings.failures import ErrorType, FailureAction, choose, choose_named
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}
@@ -187,21 +187,21 @@ class Attempts:
             self.log(Note(text))
             self._wait(action.timeout, failed.deadline)
         if answer:
-            return self._answered(answer, about, failed)
+            return self._after_answer(answer, about, failed)
         if action.then:
             return self._act(action.then, failed)
         decided = _Decided("failed", f"{about}: there was no answer for {limit}")
-        return self._marked("InputTimeoutError", decided, failed)
+        return self._with_type("InputTimeoutError", decided, failed)
 
-    def _answered(self, answer: str, about: str, failed: _Failed) -> _Decided:
+    def _after_answer(self, answer: str, about: str, failed: _Failed) -> _Decided:
         more = "; rollback steps are not run here" if answer == "rollback" else ""
         decided = _Decided(ANSWERS[answer], f"{about}: the answer was {answer}{more}")
-        return self._marked("UserMarkedFailure", decided, failed) if answer == "fail" else decided
+        return self._with_type("UserMarkedFailure", decided, failed) if answer == "fail" else decided
 
-    def _marked(self, kind: ErrorType, decided: _Decided, failed: _Failed) -> _Decided:
+    def _with_type(self, kind: ErrorType, decided: _Decided, failed: _Failed) -> _Decided:
         """Return what follows now that the error is one of *kind*: only an entry that names this counts."""
         types: frozenset[ErrorType] = frozenset({kind})
-        action = naming(failed.progress.strategies, kind)
+        action = choose_named(failed.progress.strategies, kind)
         if action is None or failed.types == types:
             return replace(decided, types=types)
         then = self._act(action, replace(failed, types=types))

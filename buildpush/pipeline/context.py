@@ -315,18 +315,18 @@ class RunContext:
         plain: frozenset[str] = frozenset(),
         insecure: frozenset[str] = frozenset(),
         authorities: Mapping[str, str] | None = None,
-        again: int | None = None,
+        retries: int | None = None,
     ) -> Http:
         """Return connections that follow the proxies and certificates of the environment; the same for the same hosts.
 
         Hosts in *plain* are reached without TLS, those in *insecure* only if they do not offer it; *authorities* are
-        certificates to trust, by host; *again* is how often a request is tried again, as usual if not given.
+        certificates to trust, by host; *retries* is how often a request is tried again, if not as usual.
         """
         from buildpush.http.client import Http
         from buildpush.http.retry import Retries
         from buildpush.http.tls import certificates_in
 
-        key = plain, insecure, frozenset((authorities or {}).items()), again
+        key = plain, insecure, frozenset((authorities or {}).items()), retries
         if key not in self._https:
             self._https[key] = self._stack.enter_context(
                 Http(
@@ -335,7 +335,7 @@ class RunContext:
                     insecure_hosts=insecure,
                     plain_hosts=plain,
                     authorities=authorities,
-                    retries=None if again is None else Retries(attempts=again + 1, restart=0),
+                    retries=None if retries is None else Retries(attempts=retries + 1, restart=0),
                     sink=self.log,
                     pauses=self._pauses,
                 )
@@ -354,15 +354,15 @@ class RunContext:
         plain: frozenset[str] = frozenset(),
         insecure: frozenset[str] = frozenset(),
         authorities: Mapping[str, str] | None = None,
-        again: int | None = None,
+        retries: int | None = None,
     ) -> Hosts:
         """Return what speaks to hosts as *credentials* say, by host; the same for the same ones: we log in once."""
         from buildpush.registry.client import Registry
         from buildpush.transfer.driver import Clients
 
-        key = frozenset(credentials.items()), plain, insecure, frozenset((authorities or {}).items()), again
+        key = frozenset(credentials.items()), plain, insecure, frozenset((authorities or {}).items()), retries
         if key not in self._hosts:
-            http, keychain = self.http(plain, insecure, authorities, again), self.keychain(credentials)
+            http, keychain = self.http(plain, insecure, authorities, retries), self.keychain(credentials)
             registry = Registry(http, keychain, sink=self.log, memory=self.memory)
             self._hosts[key] = Hosts(http, keychain, registry, Clients(registry, self._daemon, self.cwd))
         found = self._hosts[key]

@@ -80,13 +80,13 @@ class Receipts:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._told: dict[tuple[str, Path], dict[Reference, Delivery]] = {}
+        self._deliveries: dict[tuple[str, Path], dict[Reference, Delivery]] = {}
 
     def remove(self, paths: Mapping[str, Path]) -> None:
         """Remove those of an earlier run, so that they are not taken for those of this run."""
         with self._lock:
             for name, path in paths.items():
-                if (name, path) not in self._told:
+                if (name, path) not in self._deliveries:
                     path.unlink(missing_ok=True)
 
     def write(self, paths: Mapping[str, Path], delivery: Delivery) -> Iterator[str]:
@@ -97,7 +97,7 @@ class Receipts:
         """
         with self._lock:
             for name, path in paths.items():
-                known = self._told.setdefault((name, path), {})
+                known = self._deliveries.setdefault((name, path), {})
                 for reference in delivery.references:
                     known.pop(reference, None)  # a step that is run again comes last again
                 if known and name in _OF_ONE:

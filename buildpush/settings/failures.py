@@ -171,7 +171,7 @@ def choose(lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorTyp
     return next((entry.action for entries in lists for entry in entries if entry.errors & wanted), None)
 
 
-def naming(lists: Sequence[Sequence[FailureStrategy]], kind: ErrorType) -> FailureAction | None:
+def choose_named(lists: Sequence[Sequence[FailureStrategy]], kind: ErrorType) -> FailureAction | None:
     """Return the action of the first entry that names *kind* itself, the nearest list first."""
     return next((entry.action for entries in lists for entry in entries if kind in entry.errors), None)
 
@@ -213,7 +213,7 @@ class _StrategyReader:
     def action(self, raw: Raw | None, *path: str | int, nested: bool = False) -> FailureAction:
         entries = self.map(raw, ("type", "spec"), *path)
         kind = self.kind(entries.get("type") or "", *path, "type")
-        return self.built(kind, entries.get("spec"), (*path, "type"), (*path, "spec"), nested=nested)
+        return self.action_of(kind, entries.get("spec"), (*path, "type"), (*path, "spec"), nested=nested)
 
     # ---- the newer form
 
@@ -234,19 +234,19 @@ class _StrategyReader:
     def newer_action(self, raw: Raw, *path: str | int, nested: bool = False) -> FailureAction:
         """Read an action that is its name alone, its name with a spec below it, or ``type`` and ``spec``."""
         if isinstance(raw, str):
-            return self.built(self.kind(raw, *path), None, path, path, nested=nested)
+            return self.action_of(self.kind(raw, *path), None, path, path, nested=nested)
         entries = self.map(raw, (*self.words.actions, "type", "spec", "fail-all"), *path)
         if entries.get("fail-all", "false") not in {"", "false"}:
             hint = "write abort, after which nothing more is run"
             self.fail("fail-all is not supported: what it ends is not documented", hint, *path, "fail-all")
         if "type" in entries:
             kind = self.kind(entries["type"], *path, "type")
-            return self.built(kind, entries.get("spec"), (*path, "type"), (*path, "spec"), nested=nested)
+            return self.action_of(kind, entries.get("spec"), (*path, "type"), (*path, "spec"), nested=nested)
         names = [name for name in entries if name in self.words.actions]
         if len(names) != 1:
             self.fail(f"action is one action, and this has {' and '.join(names) or 'none'}", "keep one", *path)
         where = (*path, names[0])
-        return self.built(self.words.actions[names[0]], entries[names[0]], where, where, nested=nested)
+        return self.action_of(self.words.actions[names[0]], entries[names[0]], where, where, nested=nested)
 
     # ---- both
 
@@ -265,7 +265,9 @@ class _StrategyReader:
             self.unknown("action", raw, tuple(self.words.actions), *path)
         return self.words.actions[str(raw)]
 
-    def built(self, kind: ActionType, raw: Raw | None, place: Trail, inside: Trail, *, nested: bool) -> FailureAction:
+    def action_of(
+        self, kind: ActionType, raw: Raw | None, place: Trail, inside: Trail, *, nested: bool
+    ) -> FailureAction:
         """Return the action of *kind*, which is written at *place*, with the spec *raw*, which is at *inside*."""
         where, words = self.origin.at(*place), self.words
         if nested and kind == "Retry":

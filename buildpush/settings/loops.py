@@ -75,13 +75,13 @@ def combinations(
         one = {axis: values[place] for (axis, values), place in zip(axes.items(), places, strict=True)}
         if not any(all(one[axis] == value for axis, value in entry.items()) for entry in entries):
             found.append(Iteration("".join(f"_{place}" for place in places), {"matrix": one}))
-    return _including(found, axes, tuple(include))
+    return _with_included(found, axes, tuple(include))
 
 
-def _including(
+def _with_included(
     found: Sequence[Iteration], axes: Mapping[str, Sequence[Value]], include: Sequence[Mapping[str, Value]]
 ) -> tuple[Iteration, ...]:
-    """Return *found* with what the entries of *include* add; the suffix of a new one is a number behind all others."""
+    """Return *found* with what the entries of *include* add; the suffix of a new one is a number after all others."""
     original = [_matrix_of(one) for one in found]
     grown = [dict(one) for one in original]
     added: list[Mapping[str, Value]] = []
@@ -210,14 +210,14 @@ class _LoopReader:
         size = 1
         for values in axes.values():
             size *= len(values)
-        more = [self.included(one, place) for place, one in enumerate(self.items(include or [], INCLUDE))]
+        more = [self.included_entry(one, place) for place, one in enumerate(self.items(include or [], INCLUDE))]
         self.count(size if axes else len(more), "matrix")
         exclude = [
             self.entry(one, axes, place) for place, one in enumerate(self.list(entries.get("exclude") or [], "exclude"))
         ]
         return combinations(axes, exclude, more)
 
-    def included(self, raw: Raw, place: int) -> Mapping[str, Raw]:
+    def included_entry(self, raw: Raw, place: int) -> Mapping[str, Raw]:
         entries = self.map(raw, INCLUDE, place)
         if not entries:
             self.fail("an entry of include is empty", "name an axis and its value", INCLUDE, place)
