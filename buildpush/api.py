@@ -421,7 +421,7 @@ def _run_steps(
     context: RunContext,
     before: Callable[[Element], object] = lambda _element: None,
 ) -> tuple[RunResult, ...]:
-    """Run all steps of a file as *options* say; *before* hears of each element before anything is decided about it."""
+    """Run all steps of a file as *options* say; *before* gets each element before anything is decided about it."""
     from buildpush.pipeline.step import run_steps
 
     resume = options.get("resume", False)
@@ -445,7 +445,7 @@ def _context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
 
 @contextmanager
 def _display(sink: Sink | None, env: Mapping[str, str]) -> Iterator[Sink]:
-    """Give *sink*; without one, what shows events in the cell of a notebook."""
+    """Yield *sink*; without one, a sink that shows events in the cell of a notebook, or ignores them elsewhere."""
     from buildpush.display.notebook import open_display
     from buildpush.foundation.events import ignore
 

@@ -1,4 +1,4 @@
-"""A row of advice, and the first line of a log that it explains."""
+"""Messages about names, tags, flags and the work of a step."""
 
 # Flags of other programs in this module's texts: any
 

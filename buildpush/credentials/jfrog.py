@@ -61,7 +61,7 @@ class ArtifactoryTarget:
 
 @dataclass(frozen=True, slots=True)
 class BuildIdentity:
-    """What the build is called in Artifactory.
+    """The name and number of a build in Artifactory.
 
     Attributes:
         number: empty where nothing is published, since asking for it moves a counter.

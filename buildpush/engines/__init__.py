@@ -118,7 +118,7 @@ _ROWS: Final = (
         preferred_with="KUBERNETES_SERVICE_HOST",
         settings={
             **dict.fromkeys(_OF_KANIKO, "the engine {engine} works in its own way, and the image is the same"),
-            "ignore_var_run": "for the engine {engine}, /var/run is a directory as any other",
+            "ignore_var_run": "for the engine {engine}, /var/run is a directory like any other",
             "verbosity": "the engine {engine} prints what it always prints",
             "kaniko_image": "the engine {engine} needs no image of kaniko",
         },

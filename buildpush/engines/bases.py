@@ -61,7 +61,7 @@ def pulled_images(request: BuildRequest) -> tuple[Reference, ...]:
 
 
 def insecure_hosts(request: BuildRequest) -> tuple[str, ...]:
-    """Return the hosts that the build asks, of which *request* says that they may show any certificate."""
+    """Return the hosts that the build asks, of which *request* says that they may have any certificate."""
     return tuple(host for host, name in _hosts_among(request, request.insecure))
 
 

@@ -103,7 +103,7 @@ class Buildah:
         return tuple(command for each in platforms_of(request) for command in build.commands(*each))
 
     def builds_in_daemon(self) -> bool:
-        """Return no."""
+        """Return ``False``: it builds without a daemon."""
         return False
 
     def unsupported_features(self) -> frozenset[str]:

@@ -19,11 +19,12 @@ from buildpush.http.urls import is_loopback
 # Settings that change how an engine works but not its result; without them the image is the same.
 _OF_CONTAINERS = frozenset({"resources", "run_as_user", "privileged"})
 _NOT_TRUSTED = (
-    "the engine {engine} asks {host} by its own configuration: where that has no TLS or another certificate, name it "
-    "in insecure-registries of /etc/docker/daemon.json, or in the buildkitd.toml of its builder; or use engine: buildah"
+    "the engine {engine} connects to {host} by its own configuration: where that has no TLS or another certificate, "
+    "name it in insecure-registries of /etc/docker/daemon.json, or in the buildkitd.toml of its builder; or use "
+    "engine: buildah"
 )
 _NO_AUTHORITY = (
-    "the engine {engine} asks {host} by its own configuration: put the authority's certificate into "
+    "the engine {engine} connects to {host} by its own configuration: put the authority's certificate into "
     "/etc/docker/certs.d/{host}/ca.crt, which buildah reads as well, or name it in the buildkitd.toml of its builder"
 )
 HINTS = frozenset({"optimize"}) | _OF_CONTAINERS

@@ -33,7 +33,7 @@ def registry_files(
         names: of base images.
         env: says where the user's own settings are.
         mirrors: ``HOST`` or ``HOST/PATH`` that replace Docker Hub, in this order.
-        insecure: hosts that may show any certificate, or speak no TLS.
+        insecure: hosts that may have any certificate, or no TLS.
 
     Raises:
         BuildError: the user's own settings are needed and cannot be read.

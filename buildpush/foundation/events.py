@@ -1,4 +1,4 @@
-"""What happens, as plain records; whatever does work is handed one sink and calls it."""
+"""The events of a run, as plain records; code that does work gets one sink, and calls it with each event."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ State = Literal["waiting", "running", "succeeded", "ignored", "failed", "skipped
 
 @dataclass(frozen=True, slots=True)
 class BranchState:
-    """What has become of a branch: of steps that run at the same time as others.
+    """The state of a branch: steps that run at the same time as others.
 
     Attributes:
         seconds: since it began, at its end.

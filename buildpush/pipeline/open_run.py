@@ -166,7 +166,7 @@ class OpenRun:
         if error is not None:
             if self._gate.results:
                 show(PipelineResult(tuple(self._gate.results)))
-            # The frames of the thread say nothing to who reads a cell, unless it is our own mistake.
+            # The frames of the thread mean nothing to the reader of a cell, unless the mistake is ours.
             raise error.with_traceback(None) if isinstance(error, BuildPushError) else error
 
     def _work(self, run: Callable[[RunContext, Before], object], context: RunContext) -> None:

@@ -64,7 +64,7 @@ class Walk:
         drop: called with an outcome that no longer counts, since the group around it is run again.
         pause: waits some seconds, until a group is run again.
         clock: gives seconds, for time-outs.
-        before: hears of each element before anything is decided about it, and may wait.
+        before: called with each element before anything is decided about it; it may wait.
     """
 
     run: Callable[[Step, StatusSoFar], Outcome]

@@ -182,7 +182,7 @@ _Ask = TypeVar("_Ask", bound=Callable[..., Any])
 
 
 def once_per_model(ask: _Ask) -> _Ask:
-    """Return *ask* with its answers remembered; they must not be changed, and what asks are classes of settings."""
+    """Return *ask*, a function of classes of settings, with its results remembered; callers must not change these."""
     return cast("_Ask", cache(ask))
 
 

@@ -18,7 +18,7 @@ class KanikoSettings(ImageSettings):
 
     snapshot_mode: Literal["full", "redo", "time"] | None = setting(
         "How kaniko looks for changed files: `redo` is {setting}`optimize`, `full` is its opposite.",
-        "With `time` kaniko overlooks files whose time does not change. Other engines find all that change.",
+        "With `time` kaniko overlooks files whose time does not change. Other engines find every change.",
         group="Build",
         example="redo",
         honoured_by="run",
@@ -61,8 +61,8 @@ class KanikoSettings(ImageSettings):
         place="env",
     )
     ignore_var_run: Switch | None = setting(
-        "Whether kaniko leaves `/var/run` out of the image, as it does by itself.",
-        "For other engines it is a directory as any other.",
+        "Whether kaniko leaves `/var/run` out of the image, as it does by default.",
+        "For other engines it is a directory like any other.",
         group="Build",
         example=False,
         honoured_by="run",
@@ -85,14 +85,14 @@ class KanikoSettings(ImageSettings):
         place="env",
     )
     cache_run_layers: Switch | None = setting(
-        "Whether kaniko keeps what RUN makes in {setting}`remote_cache_repo`, as it does by itself.",
+        "Whether kaniko keeps what RUN makes in {setting}`remote_cache_repo`, as it does by default.",
         group="Cache",
         example=False,
         honoured_by="run",
         place="env",
     )
     compressed_caching: Switch | None = setting(
-        "Whether kaniko compresses layers before it keeps them, as it does by itself.",
+        "Whether kaniko compresses layers before it keeps them, as it does by default.",
         "With `false` it needs less memory, and more time.",
         group="Cache",
         example=False,
@@ -115,7 +115,7 @@ class KanikoSettings(ImageSettings):
     )
     skip_push_permission_check: Switch | None = setting(
         "Whether kaniko does not try, before it builds, to push to {setting}`remote_cache_repo`.",
-        "The right to push the image is asked for all the same: that writes nothing.",
+        "The right to push the image is checked anyway: that writes nothing.",
         group="Cache",
         example=True,
         honoured_by="run",

@@ -183,7 +183,7 @@ _MODE: Final = (
     ),
 )
 
-_OF_THE_RUN: Final = "it gets what the whole run has led to, and who starts the run names the file in the environment"
+_OF_THE_RUN: Final = "it gets the results of the whole run, so whoever starts that names it in the environment"
 
 _OUTPUTS: Final = (
     *_facts("dx", _OF_THE_RUN, DRONE_CARD_PATH="the file that gets the card of what was pushed"),

@@ -153,7 +153,7 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
 
     Raises:
         UnsupportedError: Harness' plugin would act on one of them, and nothing here does.
-        SourceError: an unknown one whose name begins with ``PLUGIN_``.
+        SourceError: the name of an unknown one begins with ``PLUGIN_``.
         SecretError: one holds a secret as plain text.
     """
     known = known_variables(*models())

@@ -25,7 +25,7 @@ def tags_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[str, ...]:
     """Return the tags that the image gets.
 
     Raises:
-        SettingsError: settings contradict each other, or the branch or tag of git makes no tags.
+        SettingsError: settings contradict each other, or the branch or tag in git gives no tags.
     """
     if not settings.auto_tag:
         return tuple(dict.fromkeys(tags_without_git(settings)))

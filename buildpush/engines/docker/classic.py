@@ -98,7 +98,7 @@ class Docker:
         return (program.command(request, credentials, words),)
 
     def builds_in_daemon(self) -> bool:
-        """Return yes."""
+        """Return ``True``: the daemon is its builder."""
         return True
 
     def unsupported_features(self) -> frozenset[str]:

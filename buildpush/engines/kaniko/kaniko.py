@@ -144,7 +144,7 @@ class Kaniko:
         return tuple(build.command(*each) for each in platforms_of(request))
 
     def builds_in_daemon(self) -> bool:
-        """Return no."""
+        """Return ``False``: it builds in a container of its own."""
         return False
 
     def unsupported_features(self) -> frozenset[str]:

@@ -77,7 +77,7 @@ class Native:
         return ()
 
     def builds_in_daemon(self) -> bool:
-        """Return no."""
+        """Return ``False``: it builds in this process."""
         return False
 
     def unsupported_features(self) -> frozenset[str]:
