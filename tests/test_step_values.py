@@ -18,7 +18,7 @@ from buildpush.pipeline.outcomes import Failure, Outcome
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk
-from buildpush.settings.tree import leaves, read_tree
+from buildpush.settings.tree import leaves, read_tree, with_steps
 
 FILE = """\
 pipeline:
@@ -122,6 +122,22 @@ def test_what_is_not_run_here_is_asked_with_the_variable_that_gives_it(values, p
         ask(values, f"{path} ?? 'x'")
     assert says in str(caught.value)
     assert caught.value.hint == f"--var {path}=VALUE gives it"
+
+
+@pytest.mark.parametrize("path", ["pipeline.stages.build.spec.execution.steps.looped_0", "steps.looped_1"])
+def test_an_iteration_of_a_loop_that_is_not_run_here_is_asked_with_the_variable_that_gives_it(path):
+    """The step exists, and a choice of another one leaves it out: 'does not exist' would send people to look for it."""
+    chosen = with_steps(TREE, lambda step, _: replace(step, runs=step.identifier == "last"))
+    name = f"{path}.output.outputVariables.tag"
+    with pytest.raises(ExpressionError, match=r"'looped' \(p.yml:16:23\) is not run here") as caught:
+        ask(StepValues(chosen), name)
+    assert caught.value.hint == f"--var {name}=VALUE gives it"
+
+
+def test_a_name_that_only_begins_as_a_loop_does_is_no_iteration_of_it():
+    chosen = with_steps(TREE, lambda step, _: replace(step, runs=False))
+    with pytest.raises(ExpressionError, match="there is no step 'looped2' there"):
+        ask(StepValues(chosen), "steps.looped2.output.outputVariables.tag")
 
 
 @pytest.mark.parametrize(

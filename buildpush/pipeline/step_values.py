@@ -134,6 +134,8 @@ class StepValues:
                 closed = self._steps.get((*place[:end], ""))
                 if closed and not closed.runs:
                     self._refuse_step(asked, closed)
+            if looped := self._looped(place):
+                self._refuse_step(asked, looped)
         place = asked.places[-1]
         what = f"step {place[-1]!r}" if place[1:] else f"stage {place[0]!r}"
         message = f"{asked.name} does not exist: there is no {what} there"
@@ -141,6 +143,17 @@ class StepValues:
         same = [path for path, one in known.items() if one[-1] == place[-1]]
         near = did_you_mean(_path(place), same or known, cutoff=0) if known else ""
         raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(asked)))))
+
+    def _looped(self, place: Place) -> Step | None:
+        """Return a step of the loop that would have an iteration at *place* if it was run here."""
+        for loop in self._loops:
+            end = len(loop)
+            if place[: end - 1] != loop[:-1] or not "".join(place[end - 1 : end]).startswith(f"{loop[-1]}_"):
+                continue
+            there = [step for at, step in self._steps.items() if at[:end] == loop]
+            if there and not any(step.runs for step in there):
+                return there[0]
+        return None
 
     def _refuse_step(self, asked: _Question, step: Step) -> NoReturn:
         """Raise the reason why a step has no outcome: it is not run here, is run by a loop, or comes later."""

@@ -243,7 +243,7 @@ def _unwrapped(wrapper: str, node: Node) -> tuple[Element, ...]:
     if wrapper in _CHILDREN:
         return (_branch(wrapper, inner),)
     if wrapper == "template":
-        return (_elsewhere("template", _text(inner, "templateRef"), node),)
+        return (_by_template(_text(inner, "templateRef"), node),)
     for key in node.entries:
         if key != wrapper:
             reject("key", key, [wrapper], node.where_key(key))
@@ -345,6 +345,15 @@ def _closed(kind: str, node: Node) -> Step:
     if reference:
         words = f"{kind} of the template {reference.text}"
     return _elsewhere(words, _text(node, "name") if node.at("name") else _text(node, "identifier"), node)
+
+
+def _by_template(reference: str, node: Node) -> Step:
+    """Return the placeholder for a step that is in the file of a template, under the names that *node* gives it."""
+    name, identifier = _text(node, "name"), _text(node, "identifier")
+    if not (name or identifier):
+        return _elsewhere("template", reference, node)
+    step = _elsewhere(f"step of the template {reference}", name or identifier, node)
+    return replace(step, identifier=identifier or identifier_from(name))
 
 
 def _elsewhere(words: str, name: str, node: Node) -> Step:

@@ -75,3 +75,21 @@ def test_what_is_not_run_here_cannot_be_chosen(file, chosen, words, way):
     with pytest.raises(SourceError, match=words) as caught:
         buildpush.load(file, **chosen)
     assert way in caught.value.hint
+
+
+def test_a_step_whose_template_was_not_found_keeps_its_own_identifier(tmp_path):
+    """Under the name of the template, neither --step nor an expression would find it."""
+    web = "{step: {name: Web, identifier: web, template: {templateRef: org.push}}}"
+    text = f"steps: [{web}, {{step: {{type: BuildAndPushDockerRegistry, identifier: api}}}}]"
+    (tmp_path / "p.yml").write_text(text, encoding="utf-8")
+    first, _ = buildpush.list_pipeline("p.yml", cwd=tmp_path)
+    assert str(first) == "not run  step web (step of the template org.push) p.yml:1:16"
+    with pytest.raises(SourceError, match=r"step of the template org\.push 'Web' .* is not run here") as caught:
+        buildpush.load("p.yml", cwd=tmp_path, step="web")
+    assert "templates" in caught.value.hint
+
+
+def test_a_step_whose_template_was_not_found_may_have_no_name(tmp_path):
+    (tmp_path / "p.yml").write_text("steps: [{step: {template: {templateRef: org.push}}}]", encoding="utf-8")
+    (only,) = buildpush.list_pipeline("p.yml", cwd=tmp_path)
+    assert str(only) == "not run  step org.push (template) p.yml:1:16"
