@@ -76,6 +76,14 @@ class BuildStage:
         return self.name or f"stage {self.number}"
 
 
+class UnbuildableError(DockerfileError):
+    """No builder accepts it: an unknown instruction, no FROM, a FROM that names nothing, or stages without an order."""
+
+
+class NewerSyntaxError(DockerfileError):
+    """We cannot read it, and a builder may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
     """A parsed Dockerfile.

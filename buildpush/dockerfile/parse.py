@@ -24,7 +24,15 @@ from buildpush.dockerfile.lexer import (
     split_flags,
     split_words,
 )
-from buildpush.dockerfile.model import BuildStage, Dockerfile, Heredoc, Instruction, nearest_hint
+from buildpush.dockerfile.model import (
+    BuildStage,
+    Dockerfile,
+    Heredoc,
+    Instruction,
+    NewerSyntaxError,
+    UnbuildableError,
+    nearest_hint,
+)
 from buildpush.dockerfile.variables import SPACE
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.regex import regex
@@ -108,10 +116,10 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
 def _parsed(content: bytes, path: str) -> Dockerfile:
     if len(content) > LARGEST:
         message = f"the Dockerfile is larger than {LARGEST} bytes"
-        raise DockerfileError(message, where=path)
+        raise NewerSyntaxError(message, where=path)
     if (nul := content.find(b"\0")) >= 0:
         message = "the Dockerfile holds a NUL character"
-        raise DockerfileError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
+        raise NewerSyntaxError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
     lines = content.decode("utf-8-sig", errors="replace").split("\n")
     directives = read_directives(lines, path)
     escape = directives.get("escape", "\\")
@@ -165,9 +173,11 @@ class InstructionReader:
         mark = re.escape(escape)
         self.continued = re.compile(rf"(?<!{mark}){mark}[ \t]*\Z")
 
-    def error(self, line: int, message: str, hint: str | None = None) -> DockerfileError:
+    def error(
+        self, line: int, message: str, hint: str | None = None, kind: type[DockerfileError] = DockerfileError
+    ) -> DockerfileError:
         """Return an error about that *line*."""
-        return DockerfileError(message, hint=hint, where=f"{self.path}:{line}")
+        return kind(message, hint=hint, where=f"{self.path}:{line}")
 
     def instructions(self) -> Iterator[Instruction]:
         """Yield the instructions in the order of the file."""
@@ -239,7 +249,7 @@ class InstructionReader:
             flag, equals, value = word[2:].partition("=")
             if flag not in FLAGS[name]:
                 hint = nearest_hint(flag, sorted(FLAGS[name])) or f"{name} takes no flags" * (not FLAGS[name])
-                raise self.error(line, f"unknown flag --{flag} of {name}", hint or None)
+                raise self.error(line, f"unknown flag --{flag} of {name}", hint or None, NewerSyntaxError)
             if flag in found and flag not in _REPEATED:
                 raise self.error(line, f"the flag --{flag} of {name} is given twice")
             if flag in _SWITCHES:
@@ -335,7 +345,7 @@ class InstructionReader:
         name, line = instruction.name, instruction.line
         if name not in FLAGS:
             message = f"unknown instruction {quotation(name, 40)}"
-            raise self.error(line, message, nearest_hint(name, list(FLAGS)))
+            raise self.error(line, message, nearest_hint(name, list(FLAGS)), UnbuildableError)
         nothing = not instruction.pairs if name in _PAIRS else not instruction.rest
         if nothing and name not in _MAY_BE_EMPTY:
             raise self.error(line, f"{name} requires at least one argument")
@@ -408,9 +418,11 @@ def split_stages(
         elif instruction.name == "ARG":
             arguments.append(instruction)
         else:
-            raise reader.error(instruction.line, f"{instruction.name} comes before the first FROM", "begin with FROM")
+            message = f"{instruction.name} comes before the first FROM"
+            raise reader.error(instruction.line, message, "begin with FROM", UnbuildableError)
     if not stages:
-        raise reader.error(1, "the Dockerfile holds no FROM", "begin with FROM scratch or FROM IMAGE")
+        hint = "begin with FROM scratch or FROM IMAGE"
+        raise reader.error(1, "the Dockerfile holds no FROM", hint, UnbuildableError)
     whole = (replace(stage, instructions=tuple(body)) for stage, body in zip(stages, bodies, strict=True))
     return tuple(arguments), tuple(whole)
 

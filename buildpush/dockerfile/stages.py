@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from buildpush.dockerfile.model import BuildStage, Dockerfile
+from buildpush.dockerfile.model import BuildStage, Dockerfile, UnbuildableError
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.variables import expand
@@ -98,7 +98,7 @@ def origin(
     if not base:
         message = f"the base name {stage.base} is blank"
         hint = "give the argument a default before FROM, or set it in buildArgs"
-        raise DockerfileError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
+        raise UnbuildableError(message, hint=hint, where=dockerfile.where(stage.line), setting="build_args")
     if base in contexts:
         return replace(_context_source(contexts[base]), platform=platform)
     # Names of stages are always lower case, and BuildKit compares this one unchanged.
@@ -108,7 +108,7 @@ def origin(
     return StageSource(image=None if base == "scratch" else base, platform=platform)
 
 
-class StageOrderError(DockerfileError):
+class StageOrderError(UnbuildableError):
     """A stage takes files from one that does not begin before it."""
 
 
@@ -248,7 +248,7 @@ def needed(
         stage = open_ends.pop()
         if stage.number not in wanted:
             wanted[stage.number] = stage
-            open_ends += [found.stage for found in _origins(dockerfile, stage, values, contexts) if found.stage]
+            open_ends += [found.stage for found, _ in _origins(dockerfile, stage, values, contexts) if found.stage]
     return tuple(wanted[number] for number in sorted(wanted))
 
 
@@ -272,13 +272,28 @@ def needed_for(
             yield stage, values
 
 
+def check_bases(dockerfile: Dockerfile, request: BuildRequest) -> None:
+    """Check every FROM as BuildKit does: what it names, in stages that nothing needs as well, and the images it pulls.
+
+    Raises:
+        DockerfileError: one names nothing or no possible image, a substitution is malformed.
+    """
+    for platform in request.platforms or (None,):
+        values = global_arguments(
+            dockerfile, request.build_args, platform_arguments(dockerfile, request, platform, None)
+        )
+        for stage in dockerfile.stages:
+            origin(dockerfile, stage, values, request.build_contexts)
+    base_images(dockerfile, request)
+
+
 def _origins(
     dockerfile: Dockerfile, stage: BuildStage, values: Mapping[str, str | None], contexts: Mapping[str, str]
-) -> Iterator[StageSource]:
-    """Yield what *stage* begins from and what it copies from."""
-    yield origin(dockerfile, stage, values, contexts)
+) -> Iterator[tuple[StageSource, int]]:
+    """Yield what *stage* begins from and what it copies from, each with its line."""
+    yield origin(dockerfile, stage, values, contexts), stage.line
     for name, line, copied in _names(stage):
-        yield (source if copied else mounted)(dockerfile, stage, name, line, contexts)
+        yield (source if copied else mounted)(dockerfile, stage, name, line, contexts), line
 
 
 def _names(stage: BuildStage) -> Iterator[tuple[str, int, bool]]:
@@ -303,9 +318,9 @@ def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Referenc
         return ()
     found: dict[Reference, None] = {}
     for stage, values in needed_for(dockerfile, request):
-        for begins in _origins(dockerfile, stage, values, request.build_contexts):
+        for begins, line in _origins(dockerfile, stage, values, request.build_contexts):
             if begins.image:
-                found[_reference(dockerfile, stage, begins.image)] = None
+                found[_reference(dockerfile, line, begins.image)] = None
     return tuple(found)
 
 
@@ -314,8 +329,8 @@ def _context_source(place: str) -> StageSource:
     return StageSource(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else StageSource(context=place)
 
 
-def _reference(dockerfile: Dockerfile, stage: BuildStage, image: str) -> Reference:
+def _reference(dockerfile: Dockerfile, line: int, image: str) -> Reference:
     try:
         return Reference.parse(image)
     except BadNameError as error:
-        raise DockerfileError(str(error), hint=error.hint, where=dockerfile.where(stage.line)) from error
+        raise DockerfileError(str(error), hint=error.hint, where=dockerfile.where(line)) from error

@@ -21,15 +21,18 @@ from types import MappingProxyType
 from typing import ClassVar, Final
 
 from buildpush.credentials.docker import Credential
+from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.model import NewerSyntaxError
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import HEREDOCS, RUN_INTO_VOLUMES
+from buildpush.dockerfile.stages import needed_for
 from buildpush.engines import Tools, registries
 from buildpush.engines.bases import base_credentials, bases, insecure_hosts, platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation import mounts, strict_json
-from buildpush.foundation.errors import EngineMissingError
+from buildpush.foundation.errors import DockerfileError, EngineMissingError
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
@@ -45,6 +48,16 @@ _PARENT_COMMENT: Final = regex(r"FROM [0-9a-f]{12}\Z")
 _VERSION: Final = regex(r"version (\d+)\.(\d+)")
 # The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
 _FIRST_VERSIONS: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
+# The flags of the version that was tried; later ones have more.
+_OLD: Final = (1, 28)
+_OLD_FLAGS: Final = MappingProxyType(
+    {
+        "ADD": frozenset({"chmod", "chown"}),
+        "COPY": frozenset({"chmod", "chown", "from"}),
+        "RUN": frozenset({"mount"}),
+        "HEALTHCHECK": frozenset({"interval", "timeout", "start-period", "retries"}),
+    }
+)
 _NO_NAMESPACES: Final = "this user may not make user namespaces, which buildah needs without root"
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 _FULL: Final = (
@@ -89,9 +102,33 @@ class Buildah:
             return None
         return f"{_NO_NAMESPACES}\n{_NAMESPACES}; {REMEDIES}"
 
-    def refuses(self, _request: BuildRequest) -> str | None:
-        """Return ``None``: buildah itself reports what it does not support."""
-        return None
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return the first flag that an old buildah does not have; it reports itself what else it does not support.
+
+        Raises:
+            DockerfileError: the Dockerfile has a flag that nothing we know has.
+        """
+        try:
+            found = next(_unusual_flags(request), None)
+        except NewerSyntaxError:
+            if self._is_old:
+                raise
+            return None
+        return found if found and self._is_old else None
+
+    @property
+    def _is_old(self) -> bool:
+        """Whether the installed version is one whose flags we know."""
+        try:
+            version = self._version
+        except EngineMissingError:
+            return False
+        return version is not None and version <= _OLD
+
+    @property
+    def _version(self) -> tuple[int, int] | None:
+        found = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
+        return (int(found[1]), int(found[2])) if found else None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return only base images: buildah reads Dockerfiles only in its built-in language."""
@@ -108,8 +145,7 @@ class Buildah:
 
     def unsupported_features(self) -> frozenset[str]:
         """Return what the installed version does not support."""
-        found = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
-        version = (int(found[1]), int(found[2])) if found else None
+        version = self._version
         return frozenset(feature for feature, first in _FIRST_VERSIONS.items() if version and version < first)
 
     @contextmanager
@@ -211,6 +247,24 @@ class _BuildahBuild:
         directory = self.tools.env.get("DOCKER_CONFIG")
         missing = {"DOCKER_CONFIG": ""} if directory and not Path(directory, "config.json").exists() else {}
         return {"TMPDIR": str(self.directory), **missing, **self.request.proxies}
+
+
+def _unusual_flags(request: BuildRequest) -> Iterator[str]:
+    """Yield the flags that an old buildah does not have, with their lines.
+
+    Raises:
+        NewerSyntaxError: we cannot read the Dockerfile.
+    """
+    try:
+        file = dockerfile.read(request.dockerfile)
+        stages = [stage for stage, _ in needed_for(file, request)] if file.stages else []
+    except NewerSyntaxError:
+        raise
+    except DockerfileError:
+        return  # buildah may understand it
+    for one in (one for stage in stages for one in stage.instructions):
+        for flag in one.flags.keys() - _OLD_FLAGS.get(one.name, one.flags.keys()):
+            yield f"{file.where(one.line)}: {one.name} --{flag}"
 
 
 def _without_container(config: bytes) -> bytes:

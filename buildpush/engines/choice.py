@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.model import NewerSyntaxError, UnbuildableError
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import advise
-from buildpush.dockerfile.stages import StageOrderError, check_order
+from buildpush.dockerfile.stages import check_order
 from buildpush.engines import AUTO, ENGINES, OWN_SETTINGS
 from buildpush.engines.bases import authorities, insecure_hosts, unknown_bases_note
 from buildpush.engines.refusal import refusal_of, refuse_unsupported, require_here
@@ -60,7 +61,7 @@ def choose(
     for engine in engines.values():
         try:
             why_not = _why_not(engine, set_names, request)
-        except DockerfileError as error:
+        except NewerSyntaxError as error:
             unreadable, why_not = error, "it cannot read the Dockerfile"
         if why_not is None:
             refuse_unsupported_settings(engine, set_names, sink)
@@ -99,11 +100,13 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
 def _require_stages(request: BuildRequest) -> None:
     """Refuse a target that the Dockerfile does not have, and stages without a possible order, for every engine.
 
-    Some engines would ask Docker Hub for an image with the name of a later stage. Numbers of targets are left to the
-    engine.
+    The same for what no builder accepts. Some engines would ask Docker Hub for an image with the name of a later stage.
+    Numbers of targets are left to the engine.
     """
     try:
         file = dockerfile.read(request.dockerfile)
+    except UnbuildableError:
+        raise
     except DockerfileError:
         return  # each engine reports it itself, or can read it
     if not file.stages:
@@ -112,7 +115,7 @@ def _require_stages(request: BuildRequest) -> None:
         file.target(request.target)
     try:
         check_order(file, request)
-    except StageOrderError:
+    except UnbuildableError:
         raise
     except DockerfileError:
         return  # as above

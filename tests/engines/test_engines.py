@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from buildpush.dockerfile.model import NewerSyntaxError
 from buildpush.engines import AUTO, ENGINES, Engines, Tools
 from buildpush.engines.choice import choose, refuse_unsupported_settings
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, UnsupportedError
@@ -32,7 +33,10 @@ class Stub:
 
     def refuses(self, _request):
         if self.refused == "unreadable":
-            message = "unknown instruction"
+            message = "unknown flag"
+            raise NewerSyntaxError(message, where="Dockerfile:1")
+        if self.refused == "malformed":
+            message = "ENV must have two arguments"
             raise DockerfileError(message, where="Dockerfile:1")
         return self.refused
 
@@ -85,6 +89,11 @@ def test_a_dockerfile_that_nobody_reads_is_an_error_of_the_dockerfile():
     with pytest.raises(DockerfileError):
         chosen(Stub("native", refused="unreadable"), Stub("docker", reason="no daemon"))
     assert chosen(Stub("native", refused="unreadable"), Stub("docker")) == "docker"
+
+
+def test_a_dockerfile_that_breaks_the_grammar_is_an_error_whatever_comes_next():
+    with pytest.raises(DockerfileError, match="ENV must have"):
+        chosen(Stub("native", refused="malformed"), Stub("buildah"))
 
 
 def test_an_engine_that_was_asked_for_is_taken_or_missing():

@@ -19,6 +19,7 @@ from buildpush.engines.bases import base_credentials
 from buildpush.engines.docker.caching import LayerCaches
 from buildpush.engines.docker.classic import Docker
 from buildpush.engines.docker.cli import Builder, BuildxProgram, layout_output
+from buildpush.engines.docker.frontend import Release, refused
 from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import EngineMissingError
@@ -84,9 +85,16 @@ class Buildx:
             raise EngineMissingError(message, hint=hint, setting="engine")
         return program, builder
 
-    def refuses(self, _request: BuildRequest) -> str | None:
-        """Return ``None``: BuildKit itself reports what it does not support."""
-        return None
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return the first flag that this BuildKit does not have; it reports itself what else it does not support."""
+        return refused(request, self._release)
+
+    def _release(self) -> Release | None:
+        try:
+            _, builder = self._in_use
+        except EngineMissingError:
+            return None
+        return self._docker.release() if builder.driver == _DOCKER else Release.parse("BuildKit", builder.version)
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return the same as Docker's builder."""

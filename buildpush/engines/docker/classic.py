@@ -22,6 +22,7 @@ from buildpush.engines import Tools
 from buildpush.engines.bases import base_credentials, bases, frontend, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.docker.cli import BuildxProgram, layout_output
+from buildpush.engines.docker.frontend import Release, refused
 from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import BuildError, EngineMissingError, UnsupportedError
@@ -79,8 +80,16 @@ class Docker:
         except EngineMissingError as error:
             return f"{error}\n{REMEDIES}"
 
-    def refuses(self, _request: BuildRequest) -> str | None:
-        """Return ``None``: Docker itself reports what it does not support."""
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return the first flag that this Docker does not have; it reports itself what else it does not support."""
+        return refused(request, self.release)
+
+    def release(self) -> Release | None:
+        """Return what reads Dockerfiles here, or ``None`` where that is not known."""
+        if BuildxProgram.find(self._tools) is None:
+            return Release("classic")
+        with suppress(EngineMissingError, *failures()), self._client() as client:
+            return Release.of_daemon(client.version())
         return None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:

@@ -35,11 +35,13 @@ class Builder:
     Attributes:
         driver: docker, docker-container, kubernetes or remote.
         status: of its first node; empty if unknown.
+        version: of the BuildKit of its first node; empty if unknown.
     """
 
     name: str
     driver: str
     status: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class BuildxProgram:
             hint = "docker buildx ls lists all builders; docker buildx use chooses one"
             raise EngineMissingError(message, hint=hint, setting="engine")
         # The daemon's own builder has no driver where the daemon cannot be asked (buildx 0.13).
-        return Builder(found.get("Name", ""), found["Driver"] or "docker", found.get("Status", ""))
+        version = found.get("BuildKit version") or found.get("Buildkit") or ""
+        return Builder(found.get("Name", ""), found["Driver"] or "docker", found.get("Status", ""), version)
 
     def into_layout(
         self, request: BuildRequest, credentials: Mapping[str, Credential], directory: Path, words: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from buildpush.dockerfile.model import BuildStage, Dockerfile, Instruction
 from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import StageSource, global_arguments, needed, needed_for, origin, source
+from buildpush.dockerfile.stages import StageSource, base_images, global_arguments, needed, needed_for, origin, source
 from buildpush.dockerfile.urls import is_git
 from buildpush.engines import Tools
 from buildpush.engines.native import copying
@@ -53,6 +53,7 @@ def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platf
     strange = [name for name, location in request.build_contexts.items() if not _is_readable(location)]
     if strange:
         return 1, f"the build context {strange[0]}, which is neither a directory nor an image"
+    base_images(dockerfile, request)
     for stage, values in needed_for(dockerfile, request, here):
         if origin(dockerfile, stage, values, request.build_contexts).context:
             return stage.line, f"FROM a directory, {stage.base}"

@@ -1,0 +1,133 @@
+"""What BuildKit refuses in a Dockerfile before it builds anything: found out before it is asked, and by ``check``.
+
+Source: BuildKit, frontend/dockerfile/docs/reference.md, the first version with each flag; each was tried with Docker
+26.1 and BuildKit 0.34.
+"""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.model import Dockerfile, Instruction, NewerSyntaxError
+from buildpush.dockerfile.outline import outline
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.dockerfile.stages import check_bases
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.regex import regex
+
+Version = tuple[int, int]
+
+# The first BuildKit and the first Docker whose own frontend has a flag; a later one is assumed where it is not certain.
+_FIRST: Final[Mapping[tuple[str, str], Mapping[str, Version]]] = MappingProxyType(
+    {
+        ("COPY", "parents"): {"BuildKit": (0, 26), "Docker": (29, 0)},
+        ("COPY", "exclude"): {"BuildKit": (0, 25), "Docker": (28, 5)},
+        ("ADD", "exclude"): {"BuildKit": (0, 25), "Docker": (28, 5)},
+        ("ADD", "unpack"): {"BuildKit": (0, 23), "Docker": (28, 3)},
+        ("RUN", "security"): {"BuildKit": (0, 26), "Docker": (29, 0)},
+        ("RUN", "device"): {"BuildKit": (0, 20), "Docker": (28, 0)},
+    }
+)
+# Up to these, a flag that we do not know does not exist.
+_TRIED: Final[Mapping[str, Version]] = MappingProxyType({"BuildKit": (0, 34), "Docker": (29, 0), "classic": (0, 0)})
+# The flags of the daemon's classic builder; those of HEALTHCHECK do not differ.
+_CLASSIC: Final = MappingProxyType(
+    {"ADD": frozenset({"chown"}), "COPY": frozenset({"chown", "from"}), "RUN": frozenset[str]()}
+)
+_VERSION: Final = regex(r"v?(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The program that reads Dockerfiles: Docker's daemon, a BuildKit of its own, or Docker's classic builder.
+
+    Attributes:
+        program: Docker, BuildKit or classic.
+    """
+
+    program: str
+    version: Version = (0, 0)
+
+    @classmethod
+    def parse(cls, program: str, text: str) -> Release | None:
+        """Return the release whose version is *text*; ``None`` for an unknown one, as of Debian's BuildKit."""
+        found = _VERSION.match(text)
+        version = (int(found[1]), int(found[2])) if found else (0, 0)
+        return cls(program, version) if any(version) else None
+
+    @classmethod
+    def of_daemon(cls, answer: Mapping[str, Any]) -> Release | None:
+        """Return the release of a daemon from its *answer* about its version; ``None`` for another program's."""
+        names = [str(part.get("Name")) for part in answer.get("Components") or ()]
+        return cls.parse("Docker", str(answer.get("Version") or "")) if "Engine" in names else None
+
+    def __str__(self) -> str:
+        if self.program == "classic":
+            return "Docker's classic builder"
+        return f"{self.program} {self.version[0]}.{self.version[1]}"
+
+    def lacks(self, instruction: Instruction, flag: str) -> bool:
+        """Return whether its own frontend does not have *flag* of *instruction*."""
+        if self.program == "classic":
+            return flag not in _CLASSIC.get(instruction.name, {flag})
+        first = _FIRST.get((instruction.name, flag))
+        return first is not None and self.version < first[self.program]
+
+
+def refused(request: BuildRequest, release: Callable[[], Release | None]) -> str | None:
+    """Return what the builder does not support, with its line, or ``None``.
+
+    Args:
+        request: what it is to build.
+        release: returns what reads the Dockerfile, or ``None`` where that is not known; asked only where it matters.
+
+    Raises:
+        DockerfileError: BuildKit cannot read the Dockerfile.
+    """
+    if "BUILDKIT_SYNTAX" in request.build_args:  # which names another frontend
+        return None
+    try:
+        file = dockerfile.read(request.dockerfile)
+    except NewerSyntaxError:
+        if not _is_outdated(request, release):
+            return None
+        raise
+    if not file.stages:  # another language
+        return None
+    check_bases(file, request)
+    if file.syntax:  # it is fetched, and may be newer than the builder
+        return None
+    found = [
+        (one, flag) for stage in file.stages for one in stage.instructions for flag in one.flags if _differs(one, flag)
+    ]
+    builder = release() if found else None
+    return next(
+        (_refusal(file, one, flag, builder) for one, flag in found if builder and builder.lacks(one, flag)), None
+    )
+
+
+def _differs(instruction: Instruction, flag: str) -> bool:
+    """Return whether some builder does not have *flag* of *instruction*."""
+    name = instruction.name
+    return (name, flag) in _FIRST or flag not in _CLASSIC.get(name, {flag})
+
+
+def _refusal(file: Dockerfile, instruction: Instruction, flag: str, builder: Release) -> str:
+    """Return what *builder* does not have, with its line and what else has it."""
+    words = f"{instruction.name} --{flag}, which {builder} does not have"
+    fetched = "" if builder.program == "classic" else "; with # syntax=docker/dockerfile:1 as the first line it may"
+    return f"{file.where(instruction.line)}: {words}{fetched}"
+
+
+def _is_outdated(request: BuildRequest, release: Callable[[], Release | None]) -> bool:
+    """Return whether what reads a Dockerfile with a flag that we do not know is no newer than what we know."""
+    file = outline(request.dockerfile)
+    if file.syntax or not file.stages:  # fetched, and may be newer; or we cannot read it at all
+        return False
+    builder = release()
+    return builder is not None and builder.version <= _TRIED[builder.program]
