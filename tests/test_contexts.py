@@ -23,9 +23,10 @@ from urllib.parse import unquote
 import pytest
 
 import buildpush
-from buildpush.foundation.errors import BuildPushError, ContextError, SettingsError, TimeOutError, UnsupportedError
+from buildpush.foundation.errors import BuildPushError, ContextError, SettingsError, TimeOutError
 from buildpush.foundation.limits import _Watch
 from buildpush.foundation.secrets import redact
+from buildpush.pipeline.plan import SkippedStep
 from buildpush.transfer.oci_layout import open_layout
 
 DOCKERFILE = "FROM scratch\nCOPY . /\n"
@@ -137,14 +138,17 @@ def test_a_list_of_what_is_ignored_does_not_lead_out_of_the_context(place, tmp_p
     assert "planted" not in str(caught.value)
 
 
+@pytest.mark.sandbox
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/404?sig=planted-query", "https://[::1/r.git?t=planted-query"])
 def test_the_query_of_an_address_is_never_shown(place, address):
     events = []
     with pytest.raises(BuildPushError) as caught:
-        files(address, sink=events.append, retries=0)
-    with pytest.raises(BuildPushError) as checked:
-        buildpush.check(context=address, repo="a.test/b/c")
-    assert "planted" not in f"{events} {caught.value} {caught.value.hint} {checked.value} {checked.value.hint}"
+        files(address, sink=events.append)
+    try:
+        checked = str(buildpush.check(context=address, repo="a.test/b/c"))
+    except BuildPushError as error:  # as of the run, where it is no address
+        checked = f"{error} {error.hint}"
+    assert "planted" not in f"{events} {caught.value} {caught.value.hint} {checked}"
 
 
 def test_the_name_of_a_file_is_told_whole(place):
@@ -194,8 +198,34 @@ def test_the_dockerfile_counts_from_such_a_context(place):
 
 def test_check_fetches_and_unpacks_nothing(place):
     tar_of(place / "c.tar", {})
-    with pytest.raises(UnsupportedError, match="is not a directory"):
-        buildpush.check(context="c.tar", engine="native", repo="127.0.0.1:1/a/b", tags=["1"], push=False)
+    plan = buildpush.check(context="c.tar", engine="native", repo="127.0.0.1:1/a/b", tags=["1"], push=False)
+    assert isinstance(plan, SkippedStep)
+    assert "only a run fetches or unpacks the context c.tar: Dockerfile, engine and logins are not checked" in str(plan)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://[::1/r.git", "https://u:planted@git.test/r.git", "https://g.test/r.git?a=b"]
+)
+def test_check_refuses_an_address_that_a_run_refuses(place, address):
+    with pytest.raises(SettingsError) as ran:
+        files(address)
+    with pytest.raises(SettingsError) as checked:
+        buildpush.check(context=address, repo="a.test/b/c")
+    assert str(checked.value) == str(ran.value)
+
+
+def test_check_goes_on_behind_a_step_whose_context_is_elsewhere(place):
+    (place / "Dockerfile").write_text("FROM scratch\n")
+    step = "{repo: 127.0.0.1:1/a/NAME, tags: [1], context: WHERE, envVariables: {PLUGIN_ENGINE: native}}"
+    steps = [
+        f"- step: {{type: BuildAndPushDockerRegistry, identifier: {name}, name: {name}, spec: "
+        f"{step.replace('NAME', name).replace('WHERE', where)}}}\n"
+        for name, where in (("one", "'https://git.test/x/y.git#main'"), ("two", "."))
+    ]
+    (place / "p.yml").write_text("".join(steps))
+    first, second = buildpush.check_pipeline(place / "p.yml")
+    assert isinstance(first, SkippedStep)
+    assert second.engine == "native"
 
 
 @programs

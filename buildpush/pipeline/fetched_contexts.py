@@ -123,8 +123,7 @@ def _stdin() -> BinaryIO:
 def _cloned(text: str, root: Path, env: Mapping[str, str]) -> LocalContext:
     """Fetch one commit of a repository, without its history."""
     place = Here(of_no_repository(env), passes=for_logins)
-    url, _, fragment = text.partition("#")
-    reference, _, inner = fragment.partition(":")
+    url, reference, inner = _parts(text)
     _check(url, reference, inner)
     directory, history = root / "context", root / "history"
     remote = _remote(url)
@@ -185,6 +184,25 @@ def _remote(url: str) -> _Remote:
     }
     words = ("-c", f"include.path={FILES}/gitconfig", "-c", f"credential.helper=store --file='{FILES}/logins'")
     return _Remote(urlunsplit(parts._replace(netloc=host)), words, files)
+
+
+def check_address(text: str) -> None:
+    """Check the context *text* as a run does before it fetches anything.
+
+    Raises:
+        SettingsError: nothing can be fetched from there.
+    """
+    if is_git(text):
+        _check(*_parts(text))
+    elif is_web(text):
+        _check_legible(text)
+
+
+def _parts(text: str) -> tuple[str, str, str]:
+    """Return the address of a repository, its reference and its directory."""
+    url, _, fragment = text.partition("#")
+    reference, _, inner = fragment.partition(":")
+    return url, reference, inner
 
 
 def _check_legible(url: str) -> None:

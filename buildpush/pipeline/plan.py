@@ -31,12 +31,12 @@ from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import keep_in_daemon
-from buildpush.pipeline.resolve import resolve_step
+from buildpush.pipeline.resolve import UnfetchedError, resolve_step
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
-from buildpush.settings.evaluate import check_known
+from buildpush.settings.evaluate import check_known, evaluate
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import WrittenValue
@@ -200,6 +200,10 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
         except LaterError:
             reasons = dict.fromkeys(map(str, check_known(step, dry.facts).values()))
             plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
+            return Outcome(step, "planned")
+        except UnfetchedError as error:
+            plans.append(SkippedStep(step, str(error), notes, waits=True))
+            pushes.add(step, evaluate(step, dry.facts), progress)
             return Outcome(step, "planned")
         plans.append(replace(one, notes=(*notes, *one.notes)))
         pushes.add(step, one.order.settings, progress)

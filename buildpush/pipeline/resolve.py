@@ -15,7 +15,7 @@ from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
-from buildpush.pipeline.fetched_contexts import fetch_context, is_elsewhere, printable_context
+from buildpush.pipeline.fetched_contexts import check_address, fetch_context, is_elsewhere, printable_context
 from buildpush.pipeline.outputs import OF_KEPT
 from buildpush.settings.declare import explicitly_set
 from buildpush.settings.evaluate import evaluate
@@ -28,6 +28,10 @@ from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 
 _CONNECTORS: Final = "base_image_connector_refs"
+
+
+class UnfetchedError(UnsupportedError):
+    """The context is not a directory, and is not made into one here."""
 
 
 def resolve_step(
@@ -69,9 +73,10 @@ def _local(
         return settings, None
     about = printable_context(settings.context)
     if stack is None:
-        message = f"the context {about} is not a directory, and this command does not fetch or unpack it"
+        check_address(settings.context)
+        message = f"only a run fetches or unpacks the context {about}: Dockerfile, engine and logins are not checked"
         hint = "use run; or fetch it yourself, and name the directory"
-        raise UnsupportedError(message, hint=hint, setting="context")
+        raise UnfetchedError(message, hint=hint, setting="context")
     limit = limited(settings.timeout, deadline)
     found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))
     if not (found.directory / settings.dockerfile).is_file():
