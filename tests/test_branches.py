@@ -428,7 +428,7 @@ def test_a_timeout_of_the_stage_ends_all_branches_and_moves_no_tag(site):
     lines = "".join(f"        {line}\n" for line in inner.splitlines())
     site.write(f"stage:\n  identifier: s\n  timeout: 10s\n  spec:\n    execution:\n      steps:\n{lines}")
     begun = time.monotonic()
-    with pytest.raises(TimeOutError, match=r"the stage 's' took longer than its timeout of 10s|0:00:10"):
+    with pytest.raises(TimeOutError, match=r"the stage 's' took longer than its timeout of 10s"):
         buildpush.run_pipeline("p.yml")
     assert time.monotonic() - begun < 25
     assert site.tags == []

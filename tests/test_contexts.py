@@ -272,7 +272,7 @@ def test_a_host_that_never_answers_git_is_left_when_the_time_is_over(place, monk
     begun = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"git://127.0.0.1:{silent.getsockname()[1]}/x.git"
-        with pytest.raises(TimeOutError, match="0:00:10"):
+        with pytest.raises(TimeOutError, match="10s"):
             buildpush.build(context=address, engine="native", timeout="10s")
     assert time.monotonic() - begun < 8
 

@@ -1,7 +1,7 @@
 """What BuildKit refuses in a Dockerfile before it builds anything: found out before it is asked, and by ``check``.
 
-Source: BuildKit, frontend/dockerfile/docs/reference.md, the first version with each flag; each was tried with Docker
-26.1 and BuildKit 0.34.
+Source: the release notes of Docker 28.0 to 29.0, and of the Dockerfile frontend 1.14 to 1.20, which say in which
+version a flag left the channel ``labs``.
 """
 
 # Flags of other programs in this module's texts: any
