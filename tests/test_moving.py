@@ -574,7 +574,7 @@ def test_a_copy_is_called_as_its_source_was_named(place, source, sink, tag):
 
 def test_a_whole_reference_as_a_tag_is_refused_with_what_to_write(capsys):
     assert run_command(["tag", "a.io/b:1", "a.io/b:full"]) == 2
-    assert "alone: full" in capsys.readouterr().err
+    assert "only the tag for a.io/b: full" in capsys.readouterr().err
 
 
 def test_what_the_registry_has_not_is_an_error_of_the_push(place, box, registry, capsys):
@@ -645,7 +645,7 @@ def test_a_timeout_from_python_ends_requests_in_any_thread(place, box, registry,
     def push():
         return buildpush.push("oci:l", registry("1"), timeout=timedelta(seconds=0.5))
 
-    with ThreadPoolExecutor(1) as threads, pytest.raises(TimeOutError, match=r"0:00:00\.5"):
+    with ThreadPoolExecutor(1) as threads, pytest.raises(TimeOutError, match=r"0\.5s"):
         (threads.submit(push).result if elsewhere else push)()
     assert box.tags("docker-local/app") == []
 
