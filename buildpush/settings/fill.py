@@ -9,6 +9,8 @@ from dataclasses import replace
 from typing import Final
 
 from buildpush.expressions.evaluate import Names, Value, evaluate
+from buildpush.expressions.grammar import parse
+from buildpush.expressions.tree import Input
 from buildpush.foundation.documents import Node, Raw
 from buildpush.foundation.errors import ExpressionError, SourceError
 from buildpush.foundation.secrets import Secret
@@ -17,6 +19,7 @@ from buildpush.settings.words import reject
 INPUT: Final = "<+input>"
 _WRAPPERS: Final = ("step", "stage", "stepGroup")
 _NAMES: Final = ("identifier", "name", "key")
+_LIMITS: Final = ("allowedValues", "selectOneFrom", "selectManyFrom", "regex")
 
 
 def fill(node: Node, given: Node, what: str) -> Node:
@@ -54,7 +57,20 @@ def _filled_map(node: Node, given: Node, what: str) -> Node:
         entries[key] = fill(entries[key], value, what)
         if node.entries[key].text.startswith(INPUT) and value.value:
             keys[key] = given.where_key(key)
+            entries[key] = _limited(node, key, entries[key])
     return replace(node, value=entries, keys=keys)
+
+
+def _limited(node: Node, key: str, given: Node) -> Node:
+    """Return the value *given* for a variable with the limits of its input, which a ``--var`` has to keep as well."""
+    kind, text = node.entries.get("type"), node.entries[key].text
+    is_variable = key == "value" and "name" in node.entries and not (kind and kind.text.strip().lower() == "secret")
+    cannot_be_default = not given.text or "<+" in given.text or set(given.text) & set('()"')
+    if not is_variable or cannot_be_default or "<+" in text.removeprefix(INPUT):
+        return given
+    suffixes = (suffix for part in parse(text).parts if isinstance(part, Input) for suffix in part.suffixes)
+    limits = "".join(f".{name}({raw})" for name, raw in suffixes if name in _LIMITS)
+    return replace(given, value=f'{INPUT}.default("{given.text}"){limits}') if limits else given
 
 
 def _refuse(name: str, node: Node, where: str, what: str) -> None:

@@ -7,6 +7,7 @@ import re
 import pytest
 
 import buildpush
+from buildpush.cli import run_command
 from buildpush.foundation.errors import SourceError
 
 PIPELINE = """\
@@ -62,6 +63,29 @@ def test_a_value_takes_the_place_of_its_input(write):
     assert step.settings["tags"].origin.where == "one.yml:9:73"
     assert step.environment["kind"].value == "<+pipeline.variables.kind>"
     assert step.facts["pipeline.variables.kind"] == "oak"
+
+
+@pytest.mark.parametrize(
+    ("limits", "given", "kind", "says"),
+    [
+        (".default(elm).allowedValues(oak,elm)", "oak", "ash", "'ash' for <+input> is not one of oak, elm"),
+        (".selectOneFrom(oak,elm)", "oak", "elm", "value     elm"),
+        (".selectManyFrom(oak,elm)", "oak", "elm,ash", "'ash' for <+input> is not one of oak, elm"),
+        (".regex(^[a-z]+$)", "oak", "Ash", "does not match ^[a-z]+$"),
+        (".regex(^[a-z]+$)", "oak", None, "value     oak"),
+        (".regex(^.+$)", "'o\"a(k'", None, 'value     o"a(k'),  # cannot stand in .default() and stays as it is
+        ("", "oak", "ash", "value     ash"),
+    ],
+)
+def test_a_variable_keeps_the_limits_of_its_input_when_an_input_set_gives_its_value(
+    write, capsys, limits, given, kind, says
+):
+    """A --var in place of the value of an input set would else pass by what the pipeline allows."""
+    write("one", kind=given)
+    write("p", text=PIPELINE.replace("value: <+input>}", f"value: '<+input>{limits}'}}"))
+    variable = [f"--var=kind={kind}"] if kind else []
+    run_command(["explain", "<+pipeline.variables.kind>", "p.yml", "--inputs", "one.yml", *variable])
+    assert says in "".join(capsys.readouterr())
 
 
 def test_of_several_input_sets_the_last_counts_and_gives_no_more_than_it_says(write):
