@@ -247,7 +247,33 @@ def _variable(name: str, node: Node) -> Node:
     default = {"default": as_text(node.entries["default"])} if "default" in node.entries else {}
     if (kind := node.at("type")) and kind.text == "secret":
         words["type"] = replace(kind, value="Secret")
-    return map_of(node, words | default | {"value": replace(node, value="<+input>", keys={})})
+    own = node.at("value")
+    value = as_text(own) if own and own.value else replace(node, value=input_of(node), keys={})
+    return map_of(node, words | default | {"value": value})
+
+
+def input_of(node: Node) -> str:
+    """Return the ``<+input>`` of the older form with the limits that an input of the newer form has.
+
+    Source: harness/harness-schema, ``v1/pipeline/common/variable.yaml``: ``enum``, ``options`` in its place,
+    ``pattern`` and ``execution_input``. An ``enum`` of lists or maps is no limit: it would be compared as text.
+    """
+    parts, kind = ["<+input>"], node.at("type")
+    choices = node.at("enum") or node.at("options")
+    texts = [one.text for one in choices.items] if choices and all(one.text for one in choices.items) else []
+    if texts and not (kind and kind.text in {"array", "object", "secret"}):
+        parts.append(f"allowedValues({','.join(map(_choice, texts))})")
+    if (pattern := node.at("pattern")) and pattern.text:
+        parts.append(f"regex({pattern.text})")
+    if (asked := node.at("execution_input")) and asked.text.lower() == "true":
+        parts.append("executionInput()")
+    return ".".join(parts)
+
+
+def _choice(text: str) -> str:
+    """Return one of the allowed values, in quotes where a comma would end it."""
+    quote = "'" if '"' in text else '"'
+    return f"{quote}{text}{quote}" if "," in text or text != text.strip() else text
 
 
 def as_text(node: Node) -> Node:

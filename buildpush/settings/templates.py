@@ -16,7 +16,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.settings.fill import fill
-from buildpush.settings.forms import OF_OURS, map_of
+from buildpush.settings.forms import OF_OURS, input_of, map_of
 from buildpush.settings.words import reject
 
 DEEPEST: Final = 16  # templates in templates
@@ -256,6 +256,8 @@ def _values(asked: Node | None, given: Node | None) -> Mapping[str, Node]:
     for name in given.entries if given else ():
         if name not in inputs:
             reject("input", name, inputs, given.where_key(name) if given else "")
+        if given and (value := given.entries[name]).text and "${{" not in value.text:
+            fill(replace(inputs[name], value=input_of(inputs[name])), value, "the template")
     defaults = {name: entry.entries["default"] for name, entry in inputs.items() if "default" in entry.entries}
     found = defaults | dict(given.entries if given else {})
     for name, entry in inputs.items():

@@ -8,7 +8,7 @@ import pytest
 
 import buildpush
 from buildpush.cli import run_command
-from buildpush.foundation.errors import SourceError
+from buildpush.foundation.errors import SettingsError, SourceError
 
 PIPELINE = """\
 pipeline:
@@ -237,3 +237,39 @@ def test_a_list_or_map_that_is_an_input_is_a_whole_setting(newer, tmp_path):
     order = plan(inputs="one.yml")
     assert [str(one.tag) for one in order.references] == ["c"]
     assert {name: order.request.build_args[name] for name in "AB"} == {"A": "1,2", "B": "x"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "tag", "says"),
+    [
+        ("enum: [fine, rough]", "soft", "the value 'soft' for <+input> is not one of fine, rough"),
+        ("options: [fine, rough]", "soft", "the value 'soft' for <+input> is not one of fine, rough"),
+        ("enum: [fine, rough]", "rough", None),
+        ("enum: [1, 2.10]", "2.10", None),
+        ("pattern: '^[a-z]+$'", "7", "the value '7' for <+input> does not match ^[a-z]+$"),
+        ("pattern: '^[a-z]+$'", "oak", None),
+        ("value: elm", None, None),
+        ("value: elm, default: oak", None, None),
+    ],
+)
+def test_an_input_of_the_newer_form_allows_what_it_says(newer, limits, tag, says):
+    """They were passed by, so that a value that Harness refuses was pushed as a tag."""
+    text = NEWER.replace("connector: jfrog, ", "").replace("required: true", limits)
+    newer("p", text=text)
+    variables = {"tag": tag} if tag else {}
+    if says:
+        with pytest.raises(SettingsError, match=re.escape(says)):
+            newer_reference(variables=variables)
+        newer("one", text=f"kind: input-set\nspec: {{tag: {tag}}}\n")
+        with pytest.raises(SettingsError, match=re.escape(says)):
+            newer_reference(inputs="one.yml")
+    else:
+        assert newer_reference(variables=variables) == f"host.test/fine:{tag or 'elm'}"
+
+
+def test_values_with_commas_and_spaces_may_be_allowed(newer):
+    newer("p", text=NEWER.replace("connector: jfrog, ", "").replace("default: fine", "enum: ['a, b', \"o'ak\"]"))
+    with pytest.raises(SettingsError, match=r"is not one of a, b, o'ak"):
+        newer_reference(variables={"tag": "1", "grain": "a"})
+    with pytest.raises(SettingsError, match=r"'a, b' is not a repository|not a repository path"):
+        newer_reference(variables={"tag": "1", "grain": "a, b"})

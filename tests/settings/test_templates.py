@@ -186,6 +186,20 @@ def test_an_input_that_a_newer_template_requires_is_asked_for(house):
         buildpush.load("p.yml", templates="t")
 
 
+def test_an_input_of_a_newer_template_allows_what_it_says(house):
+    house.write(
+        "t/ship@1.yaml",
+        "template:\n  inputs: {image: {type: string, enum: [x, y]}}\n  step: {uses: buildAndPushToDocker@1,"
+        " with: {repo: 'host.test/${{ inputs.image }}', tags: ['1']}}\n",
+    )
+    text = "steps:\n  - {{name: a, id: a, template: {{uses: ship@1, with: {{image: {0}}}}}}}\n"
+    house.write("p.yml", text.format("y"))
+    assert repo(buildpush.load("p.yml", templates="t")) == "host.test/y"
+    house.write("p.yml", text.format("z"))
+    with pytest.raises(SourceError, match=r"p\.yml:2:\d+: the value 'z' for <\+input> is not one of x, y"):
+        buildpush.load("p.yml", templates="t")
+
+
 def test_of_several_versions_of_the_newer_form_one_is_chosen_behind_the_name(house):
     for version in ("1", "2"):
         step = "{uses: buildAndPushToDocker@1, with: {repo: host.test/a, tags: ['1']}}"
