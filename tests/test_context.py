@@ -76,3 +76,10 @@ def test_what_was_closed_is_opened_anew(context):
 def test_a_directory_of_secrets_that_does_not_exist_is_an_error(context):
     with pytest.raises(SettingsError, match="does not exist"):
         context.vault.remember()
+
+
+def test_files_of_connectors_and_secrets_are_looked_for_where_all_paths_start(tmp_path):
+    made = RunContext.default(env={}, cwd=tmp_path, connectors="c.yml", secrets="secrets")
+    assert (made.connectors_file, made.secrets_directory) == (tmp_path / "c.yml", tmp_path / "secrets")
+    made = RunContext.default(env={}, connectors="c.yml", secrets="secrets")
+    assert (str(made.connectors_file), str(made.secrets_directory)) == ("c.yml", "secrets")

@@ -202,3 +202,34 @@ def test_an_image_that_goes_to_a_file_is_not_said_to_be_kept_nowhere(dry, settin
 def test_an_image_that_a_later_step_pushes_is_not_said_to_be_kept_nowhere(place):
     plan, *_ = buildpush.check_pipeline(place())
     assert not [note for note in plan.notes if NOWHERE in note]
+
+
+@pytest.mark.parametrize(
+    ("spec", "connectors", "name", "idle"),
+    [
+        ("repo: team/app", None, "host.test/team/app:one", ["password", "username"]),
+        ("repo: other.test/team/app", None, "other.test/team/app:one", ["password", "registry", "username"]),
+        (
+            "repo: team/app, connectorRef: jfrog",
+            "c.yml",
+            "jfrog.test/team/app:one",
+            ["password", "registry", "username"],
+        ),
+        ("repo: team/app, connectorRef: jfrog", None, None, ["connector_ref"]),
+    ],
+)
+def test_what_gives_an_image_its_name_has_an_effect_also_where_nothing_is_pushed(
+    tmp_path, spec, connectors, name, idle
+):
+    """The image is kept under that name: in a file, in the Docker daemon, or for a later step."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    spec = f"{{{spec}, tags: [one], envVariables: {{PLUGIN_NO_PUSH: 'true', PLUGIN_TAR_PATH: a.tar}}}}"
+    (tmp_path / "p.yml").write_text(f"step: {{type: BuildAndPushDockerRegistry, identifier: a, spec: {spec}}}")
+    (tmp_path / "c.yml").write_text(
+        "connectors:\n  - connector:\n      identifier: jfrog\n      type: DockerRegistry\n      spec:\n"
+        "        dockerRegistryUrl: https://jfrog.test\n        auth: {type: Anonymous}\n"
+    )
+    login = {"PLUGIN_REGISTRY": "host.test", "PLUGIN_USERNAME": "someone", "PLUGIN_PASSWORD": "p4ssw0rd-value"}
+    (plan,) = buildpush.check_pipeline("p.yml", cwd=tmp_path, connectors=connectors, env=login if name else {})
+    assert [str(one) for one in plan.order.references] == [name or "docker.io/team/app:one"]
+    assert f"nothing is pushed, so these have no effect: {', '.join(idle)}" in plan.notes

@@ -157,13 +157,14 @@ class RunContext:
         variables: Mapping[str, str] | None = None,
     ) -> RunContext:
         """Return the context of this process, except for what is given."""
+        base = Path(cwd).absolute() if cwd else Path()  # without one, paths in messages stay as they are given
         return cls(
             env=dict(os.environ if env is None else env),
-            cwd=Path(cwd).absolute() if cwd else _working_directory(),
+            cwd=base if cwd else _working_directory(),
             home=_home(),
             state=State.default(),
-            connectors_file=None if connectors is None else Path(connectors),
-            secrets_directory=None if secrets is None else Path(secrets),
+            connectors_file=None if connectors is None else base / connectors,
+            secrets_directory=None if secrets is None else base / secrets,
             variables=variables or {},
         )
 

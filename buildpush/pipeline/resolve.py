@@ -13,6 +13,7 @@ from buildpush.engines.bases import authorities, pulled_images
 from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
+from buildpush.images.references import Repository
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.fetched_contexts import check_address, fetch_context, is_elsewhere, printable_context
@@ -93,9 +94,18 @@ def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
         return
     used = set(OF_KEPT) if push else {*OF_KEPT, "compression", "media_types"}
     used |= {"connector_ref", "registry", "username", "password"} if _opens_base_images(order) else set()
+    used |= _names_image(order, order.settings)
     yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
     yield from _idle_base_login(order, order.settings)
     yield from _idle_certificates(order)
+
+
+def _names_image(order: ResolvedStep, settings: BuildAndPush) -> set[str]:
+    """Return the setting that gives the name of the image its host; the name is that in the Docker daemon, too."""
+    written = Repository.parse(settings.repo)
+    if any(reference.repository != written for reference in order.references):
+        return {"connector_ref"} if settings.connector_ref else {"registry"}
+    return {"registry"} if settings.expand_repo and not settings.connector_ref else set()
 
 
 def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[str]:
