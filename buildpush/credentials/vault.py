@@ -73,8 +73,16 @@ class Vault:
         if (found := self._found(identifier)) is not None:
             return found
         message = f"there is no secret {identifier!r}: {self._places(variable_of(identifier))}"
-        hint = did_you_mean(identifier, self._known()) or f"set {variable_of(identifier)}"
-        raise SecretError(message, hint=hint)
+        raise SecretError(message, hint=self._misspelt(variable_of(identifier)) or self._near(identifier))
+
+    def _misspelt(self, wanted: str) -> str:
+        """Return the hint for a variable that was meant, and is written as the identifier is: ``..._my-token``."""
+        named = (name for name in self.env if name.startswith(_PREFIX) and name != variable_of(name[len(_PREFIX) :]))
+        found = next((name for name in named if variable_of(name[len(_PREFIX) :]) == wanted), None)
+        return f"{found} is set: name it {wanted}, in capital letters" if found else ""
+
+    def _near(self, identifier: str) -> str:
+        return did_you_mean(identifier, self._known()) or f"set {variable_of(identifier)}"
 
     def reference(self, text: str, where: str | None = None) -> Secret:
         """Return the secret that *text*, written at *where*, leads to; a relative PATH starts from ``cwd``."""

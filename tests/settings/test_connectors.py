@@ -188,6 +188,15 @@ class TestSecrets:
         (tmp_path / "token").write_bytes(content.encode())
         assert vault(tmp_path).reference("file:token").reveal() == value
 
+    @pytest.mark.parametrize("written", ["org_my_token", "ORG_my_token"])
+    def test_a_variable_named_as_the_secret_is_written_leads_to_the_one_that_is_read(self, tmp_path, written):
+        """'There is no secret org.my-token; did you mean org_my_token?' would lead nowhere."""
+        with pytest.raises(SecretError) as caught:
+            vault(tmp_path, {f"BUILDPUSH_SECRET_{written}": "x"}).secret("org.my-token")
+        assert caught.value.hint == (
+            f"BUILDPUSH_SECRET_{written} is set: name it BUILDPUSH_SECRET_ORG_MY_TOKEN, in capital letters"
+        )
+
     def test_an_unresolved_secret_says_who_was_asked(self, tmp_path):
         with pytest.raises(SecretError) as caught:
             vault(tmp_path, {"BUILDPUSH_SECRET_TOKEN": "x"}, directory=tmp_path).secret("tokn")
