@@ -86,11 +86,9 @@ class Server:
         self._thread.join()
 
     def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            self._loop.run_until_complete(self._answer())
-        finally:
-            self._loop.close()
+        # It also ends what is left of requests whose client has gone.
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._answer())
 
     async def _answer(self) -> None:
         """Answer until :meth:`stop`; an error before the first answer is raised by :meth:`start`."""
