@@ -213,6 +213,17 @@ def test_a_private_key_in_the_file_is_a_secret_in_plain_text(say, tmp_path, cert
     assert lines[-2] not in "".join(capsys.readouterr())
 
 
+def test_a_host_with_a_certificate_may_be_written_in_capitals(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM bases.test:5000/a@sha256:" + 64 * "a" + "\n")
+    path = str(certificates / "ca.pem")
+    step = {"cwd": tmp_path, "env": {}, "repo": "a.test/b/c", "engine": "native"}
+    plan = buildpush.check(**step, registry_certificate={"Bases.TEST": path})
+    assert plan.order.authorities.keys() == {"bases.test"}
+    assert [note for note in plan.notes if "registry_certificate" in note] == []
+    with pytest.raises(SettingsError, match=r"registry_certificate names bases\.test twice"):
+        buildpush.check(**step, registry_certificate={"Bases.TEST": path, "bases.test": path})
+
+
 def test_a_step_that_builds_trusts_a_certificate_at_its_own_host_alone(tmp_path, certificates):
     (tmp_path / "Dockerfile").write_text("FROM bases.test:5000/a@sha256:" + 64 * "a" + "\n")
     hosts = ("a.test", "bases.test", "elsewhere.test", "open.test")

@@ -23,6 +23,7 @@ from buildpush.http.urls import (
     check_lead,
     is_loopback,
     joined,
+    names_of_host,
     url_without_secrets,
     user_info,
     zone_of,
@@ -307,3 +308,16 @@ def test_nothing_is_deleted_at_another_host():
     for elsewhere in ("https://s.example/u1", "https://r.example:8443/u1"):
         with pytest.raises(AddressError, match="nothing is deleted"):
             check_lead(here, here.joined(elsewhere), "DELETE")
+
+
+@pytest.mark.parametrize(
+    ("host", "names"),
+    [
+        ("R.Test:5000", ("r.test:5000", "r.test")),
+        ("r.test", ("r.test",)),
+        ("[::1]:5000", ("[::1]:5000", "[::1]")),
+        ("[::1]", ("[::1]",)),
+    ],
+)
+def test_a_host_is_declared_with_or_without_its_port(host, names):
+    assert names_of_host(host) == names

@@ -13,6 +13,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import base_images
 from buildpush.engines import Find
 from buildpush.foundation.errors import BadNameError, DockerfileError
+from buildpush.http.urls import names_of_host
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, mirrored
 
@@ -61,18 +62,18 @@ def pulled_images(request: BuildRequest) -> tuple[Reference, ...]:
 
 
 def insecure_hosts(request: BuildRequest) -> tuple[str, ...]:
-    """Return the hosts that the build asks, of which *request* says that they may have any certificate."""
+    """Return those of the hosts that the build pulls from that may have any certificate, as *request* says."""
     return tuple(host for host, name in _hosts_among(request, request.insecure))
 
 
 def authorities(request: BuildRequest) -> dict[str, str]:
-    """Return the hosts that the build asks, and the certificates that *request* has for them, as PEM text."""
+    """Return the hosts that the build pulls from, and the certificates that *request* has for them, as PEM text."""
     found = {name.lower(): text for name, text in request.authorities.items()}
     return {host: found[name] for host, name in _hosts_among(request, found)}
 
 
 def _hosts_among(request: BuildRequest, names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the hosts that the build asks and that are among *names*, with that name, which may have no port.
+    """Yield the hosts that the build pulls from and that are among *names*, with that name, which may have no port.
 
     Where only the engine can read the Dockerfile, these are all of *names*.
     """
@@ -81,7 +82,7 @@ def _hosts_among(request: BuildRequest, names: Collection[str]) -> Iterator[tupl
         return
     asked = {image.repository.host for image in pulled_images(request)} | {cache.host for cache in caches(request)}
     for host in sorted(asked):
-        if name := next((name for name in (host.lower(), host.lower().rpartition(":")[0]) if name in names), ""):
+        if name := next((name for name in names_of_host(host) if name in names), ""):
             yield host, name
 
 

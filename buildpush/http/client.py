@@ -36,7 +36,7 @@ from buildpush.http.messages import (
 from buildpush.http.proxies import Proxies, proxy_headers
 from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, retry_after
 from buildpush.http.tls import tls_context
-from buildpush.http.urls import Address, Zone, check_lead, is_loopback, origin, zone_of
+from buildpush.http.urls import Address, Zone, check_lead, is_loopback, names_of_host, origin, zone_of
 
 if TYPE_CHECKING:
     import urllib3
@@ -426,18 +426,16 @@ class Http:
 
     def trusts_blindly(self, host: str) -> bool:
         """Return whether *host*, with or without its port, was declared insecure."""
-        host = host.lower()
-        return bool({host, host.rpartition(":")[0]} & (self.insecure_hosts | self.plain_hosts))
+        return bool({*names_of_host(host)} & (self.insecure_hosts | self.plain_hosts))
 
     def authority_of(self, host: str) -> str:
         """Return the certificates that are trusted at *host*, with or without its port, as PEM text; empty for none."""
-        host = host.lower()
-        return self._authorities.get(host) or self._authorities.get(host.rpartition(":")[0], "")
+        return next((self._authorities[name] for name in names_of_host(host) if self._authorities.get(name)), "")
 
     @property
     def never_trusted(self) -> tuple[str, ...]:
         """Hosts that were declared insecure and never asked, sorted."""
-        met = {name for host in self._trusted for name in (host, host.rpartition(":")[0])}
+        met = {name for host in self._trusted for name in names_of_host(host)}
         return tuple(sorted(self.insecure_hosts - met))
 
     def proxy_for(self, url: str) -> str | None:

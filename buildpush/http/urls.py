@@ -240,6 +240,12 @@ def is_loopback(host: str) -> bool:
     return found is not None and zone_of(found["host"]) is Zone.MACHINE
 
 
+def names_of_host(host: str) -> tuple[str, ...]:
+    """Return the names by which a setting may declare *host*, in lower case: with its port, and without."""
+    bare, _, port = host.lower().rpartition(":")
+    return (f"{bare}:{port}", bare) if bare and port.isdecimal() else (host.lower(),)
+
+
 _NAMES_OF_THIS_MACHINE: Final = frozenset({"localhost", "ip6-localhost", "ip6-loopback", "localhost.localdomain"})
 
 

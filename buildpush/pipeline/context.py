@@ -81,7 +81,9 @@ class Hosts:
 
         Those that an engine has *asked* are none of them.
         """
-        met = {name.lower() for host in asked for name in (host, host.rpartition(":")[0])}
+        from buildpush.http.urls import names_of_host
+
+        met = {name for host in asked for name in names_of_host(host)}
         for host in sorted({*self.http.never_trusted} - met):
             sink(Note(f"insecure has no effect on {host}: no request went there"))
 
@@ -346,7 +348,7 @@ class RunContext:
         return found
 
     def hosts_of(self, order: ResolvedStep) -> Hosts:
-        """Return what speaks to the hosts of a step."""
+        """Return the connections to the hosts of a step."""
         return self.hosts(order.credentials, order.plain_http, order.insecure, order.authorities, order.retries)
 
     def hosts(

@@ -13,6 +13,7 @@ from buildpush.engines.bases import authorities, pulled_images
 from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
+from buildpush.http.urls import names_of_host
 from buildpush.images.references import Repository
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
@@ -89,7 +90,7 @@ def _local(
 
 
 def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
-    """Yield which settings have no effect; the rest is said once it is known where an image stays without a push."""
+    """Yield which settings have no effect; the rest is noted once it is known where an image stays without a push."""
     if not isinstance(order.settings, BuildAndPush):
         return
     used = set(OF_KEPT) if push else {*OF_KEPT, "compression", "media_types"}
@@ -124,7 +125,7 @@ def _idle_certificates(order: ResolvedStep) -> Iterator[str]:
     asked = {*authorities(order.request)} if order.request else set()
     asked |= {one.repository.host for one in order.references} if order.push else set()
     asked |= {order.artifactory.host} if order.artifactory else set()
-    names = {name for host in asked for name in (host, host.rpartition(":")[0])}
+    names = {name for host in asked for name in names_of_host(host)}
     for host in sorted(order.authorities):
         if host in order.insecure or host not in names:
             why = "it may have any certificate" if host in order.insecure else "it is not asked"

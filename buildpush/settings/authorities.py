@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from buildpush.credentials.vault import LARGEST
 from buildpush.settings.flows import relative_hint
 from buildpush.settings.resolved import ResolveContext
+
+
+def authorities_in(paths: Mapping[str, str], name: str, ctx: ResolveContext) -> dict[str, str]:
+    """Return the certificates in the files that the setting *name* gives, as PEM text, by host in lower case.
+
+    Raises:
+        SettingsError: they cannot be read, or one host is named twice.
+    """
+    found: dict[str, str] = {}
+    for host, path in paths.items():
+        if host.lower() in found:
+            message = f"{name} names {host.lower()} twice"
+            raise ctx.fail(message, name, "put the certificates of both into one file")
+        found[host.lower()] = authority_in(path, name, ctx)
+    return found
 
 
 def authority_in(path: str, name: str, ctx: ResolveContext) -> str:

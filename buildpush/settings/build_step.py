@@ -22,7 +22,7 @@ from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 from buildpush.settings import flows
-from buildpush.settings.authorities import authority_in
+from buildpush.settings.authorities import authorities_in
 from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
@@ -50,7 +50,6 @@ from buildpush.settings.words import nearest
 
 _NEAR: Final = 0.7
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999
-_AUTHORITIES: Final = "registry_certificate"
 UNNAMED: Final = "unnamed"  # the repo of an image without a name
 
 
@@ -80,7 +79,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     source, notes = flows.existing_image(settings, references, ctx.cwd, ctx.fail)
     tar = flows.archive_path(settings, ctx.cwd, ctx.fail)
     layout = flows.layout_path(settings, ctx.cwd, ctx.fail)
-    trusted = {host: authority_in(path, _AUTHORITIES, ctx) for host, path in settings.registry_certificate.items()}
+    trusted = authorities_in(settings.registry_certificate, "registry_certificate", ctx)
     request = _request(settings, references, insecure | plain_http, ctx) if source is None else None
     request = replace(request, archive=tar, authorities=trusted) if request else None
     _refuse_readable(settings, ctx)
