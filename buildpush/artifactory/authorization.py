@@ -6,7 +6,7 @@ from buildpush.credentials.docker import Credential
 
 
 def authorization(credential: Credential | None) -> str | None:
-    """Return the value of ``Authorization``, made anew for every request and never stored."""
+    """Return the value of ``Authorization``, which is made for each request and never stored."""
     if credential is None or (credential.is_api_key and not credential.username):
         return None
     return credential.bearer or credential.basic

@@ -60,7 +60,7 @@ class ImageFiles:
 
     @property
     def files(self) -> tuple[Artifact, ...]:
-        """The head and the others."""
+        """All files, the head first."""
         return (self.head, *self.others)
 
     def at(self, path: str) -> ImageFiles:

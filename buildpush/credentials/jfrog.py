@@ -82,7 +82,7 @@ class BuildIdentity:
 
 
 def artifactory_address(text: str) -> str:
-    """Return the address of Artifactory itself: what follows ``/artifactory`` is cut, a missing one is added."""
+    """Return the address of Artifactory itself: what follows ``/artifactory`` is cut, and a missing one is added."""
     parts = urlsplit(text)
     before, found, _ = f"{parts.path.rstrip('/')}/".partition(f"{_PART}/")
     path = f"{before}{_PART}/" if found else f"{before.rstrip('/')}{_PART}/"

@@ -74,7 +74,7 @@ class Sentences:
         self._retries: Counter[str] = Counter()
 
     def of(self, event: Event) -> str:
-        """Return one line for *event*, safe to show, or empty where silence is better; further lines have a margin."""
+        """Return one line for *event*, safe to show, or the empty text to show none; further lines have a margin."""
         if isinstance(event, FromBranch):
             return self._of_branch(event)
         if isinstance(event, Asking):

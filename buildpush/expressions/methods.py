@@ -124,7 +124,10 @@ def _substring(text: str, arguments: Arguments) -> Value:
     end = _position(arguments, 1, len(text))
     if not 0 <= begin <= end <= len(text):
         shown = f"substring({begin},{end})" if len(arguments) > 1 else f"substring({begin})"
-        fail(f"{shown} is outside a text of {len(text)} characters", "positions count from 0, the end is not included")
+        fail(
+            f"{shown} is outside a text of {len(text)} characters",
+            "positions count from 0, and the end is not included",
+        )
     return text[begin:end]
 
 

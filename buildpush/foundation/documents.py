@@ -190,7 +190,7 @@ class _Composer:
         return node or self.empty()
 
     def documents(self) -> tuple[Node, ...]:
-        """Return all documents but those that hold nothing beside others."""
+        """Return all documents, without empty ones if there are others."""
         nodes = tuple(node for _, node in self.parts())
         return tuple(node for node in nodes if node.value is not None) or nodes or (self.empty(),)
 

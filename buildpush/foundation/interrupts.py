@@ -72,8 +72,8 @@ def _untraced() -> Iterator[None]:
 def take_back() -> None:
     """Take back an interrupt that this thread has not received yet: it is raised here, and ends here.
 
-    It is not replaced by nothing: the flag of Python 3.11 that one is waiting would stay up for good, which costs time,
-    and a thread that is traced would never go on.
+    It is not cleared instead: Python 3.11 would keep its flag for a pending interrupt, which costs time for good, and a
+    traced thread would never continue.
     """
     with suppress(KeyboardInterrupt):
         for _ in range(2):  # it is raised where a loop begins again

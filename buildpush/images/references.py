@@ -1,4 +1,4 @@
-"""What images are called: host, repository, tag, digest; the grammar, checked once.
+"""Names of images: host, repository, tag and digest; their grammar is checked once.
 
 Source: OCI distribution-spec 1.1 ("Pulling manifests"), and distribution/reference for what counts as a host.
 """

@@ -71,7 +71,7 @@ _INTERRUPTED: Final[State] = "interrupted"
 
 
 def _names(branches: Iterable[Branch]) -> list[str]:
-    """Return the names of *branches*; of those with the same name each one has a number behind it."""
+    """Return the names of *branches*; of those with the same name each has a number after it."""
     names: list[str] = []
     for branch in branches:
         number = 1

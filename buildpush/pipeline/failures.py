@@ -64,7 +64,7 @@ ROLLBACKS: Final = frozenset({"StageRollback", "StepGroupRollback", "PipelineRol
 _ABOUT_FAILURES: Final = ("condition",)  # keys of what is evaluated when a step has failed
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
-_SERVER: Final = 500  # and all above are the server's own
+_SERVER: Final = 500  # this and all above are errors of the server
 _TRANSIENT: Final = frozenset({408, 429})
 _BY_CLASS: Final[tuple[tuple[type[Exception], frozenset[ErrorType]], ...]] = (
     (AuthenticationError, frozenset({"Authentication"})),

@@ -25,7 +25,7 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """What is shown only once: afterwards only hashes are stored."""
+    """A new account with its password and token, which are shown only once: afterwards only hashes are stored."""
 
     username: str
     password: Secret

@@ -76,10 +76,10 @@ class Setting:
         default: value if it is not set; ``None`` also where ``required``.
         honoured_by: who acts on it; empty while nothing does, so that setting it is refused.
         place: where a step file sets it: in the step, its ``spec``, its ``envVariables``, or ``spec.settings``.
-        hint: without effect on the image, so that setting it is a note, and no error, while nothing acts on it.
+        hint: without effect on the image, so that setting it is a note, not an error, while nothing acts on it.
         instead: what to do while nothing acts on it.
         ambient: variables of other tools, used when nothing else sets it.
-        adds_up: whether several of its variables make one list, in place of contradicting each other.
+        adds_up: whether several of its variables make one list instead of contradicting each other.
         spelled_variables: its variables, the derived one first.
         variables: names of its variables, the derived one first, those of other tools last.
     """

@@ -72,7 +72,7 @@ class ImageSettings(StepSettings):
     )
     auto_tag_suffix: TagText | None = setting(
         "What {setting}`auto_tag` adds to each tag, after a dash.",
-        "In place of `latest` it is used alone.",
+        "A tag `latest` is replaced by the suffix alone.",
         group="Image",
         example="linux-arm64",
         honoured_by="push",
@@ -160,7 +160,7 @@ class ImageSettings(StepSettings):
     )
     build_args: BuildArgs = setting(
         "Values for the ARG instructions of the Dockerfile.",
-        "They stay visible in the history of the image, so they hold no secrets: see {setting}`env_docker_secrets`. "
+        "They stay visible in the history of the image, so no secrets belong there: see {setting}`env_docker_secrets`. "
         "In the variable, a comma separates two arguments; for values with a comma set "
         "`PLUGIN_MULTIPLE_BUILD_ARGS` and separate by semicolons in `PLUGIN_BUILD_ARGS_NEW`.",
         default={},

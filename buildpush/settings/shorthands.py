@@ -13,7 +13,7 @@ from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
 
-# What is about layers in a repository.
+# Settings about layers in a repository.
 _OF_LAYERS = frozenset({"cache_copy_layers", "cache_run_layers", "cache_ttl", "skip_push_permission_check"})
 _STYLE = "use_path_style"
 

@@ -17,7 +17,7 @@ from buildpush.settings.proxies import PROXIES, proxies_of
 from buildpush.settings.tree import Step
 from buildpush.settings.written import WrittenValue
 
-# What counts in a file as in the environment, although it sets nothing.
+# Variables that count in a file as in the environment, although they set no setting.
 OF_STEPS: Final = PROXIES | variables_of_codebase()
 
 
