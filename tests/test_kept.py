@@ -140,6 +140,16 @@ def in_daemon(box):
     return subprocess.run(words, check=False, capture_output=True, text=True).stdout.split()
 
 
+@sandbox
+@pytest.mark.parametrize("output", ["", ", PLUGIN_TAR_PATH: made.tar"])
+def test_an_image_for_a_later_step_is_said_to_be_gone_at_the_end_only_where_it_is(place, output):
+    text = FILE.replace("PLUGIN_ENGINE: native", f"PLUGIN_ENGINE: native{output}")
+    first, second, _ = buildpush.run_pipeline(place(text=text), env={**os.environ})
+    assert second.digest
+    (reason,) = [one.reason for one in first.decisions if (one.what, one.choice) == ("image", "kept")]
+    assert ("it is gone when the run ends" in reason) is not bool(output)
+
+
 @pytest.mark.engines
 @pytest.mark.parametrize("engine", ["docker", "buildx"])
 def test_the_daemon_that_builds_an_image_has_it_under_all_its_names_without_a_push(need, dry, box, engine):

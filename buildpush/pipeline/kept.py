@@ -23,7 +23,7 @@ class KeptImages:
     """Images of one run that were built and not pushed.
 
     Attributes:
-        asked: whether a step of the run pushes an existing image; otherwise none is kept.
+        asked: whether a step of the run pushes an existing image by its name; otherwise none is kept.
         builders: the step that builds an image, by the name of the image.
         files: where it is.
         written: the image that is meant, by a name as the step writes it, without the host of its connector.
@@ -37,11 +37,11 @@ class KeptImages:
     @classmethod
     def of(cls, steps: Iterable[Step]) -> KeptImages:
         """Return the table for *steps*, still empty."""
-        return cls(any("push_only" in step.settings for step in steps))
+        return cls(any("push_only" in step.settings and "source_tar_path" not in step.settings for step in steps))
 
     def takes(self, order: ResolvedStep) -> bool:
-        """Return whether the image of *order* is kept: nothing else holds it afterwards."""
-        return self.asked and order.request is not None and not order.push and not order.tar
+        """Return whether the image of *order* is kept, also where it is written elsewhere: a later step names it."""
+        return self.asked and order.request is not None and not order.push
 
     def foresee(self, order: ResolvedStep, step: Step) -> None:
         """Remember that *step* builds the image of *order*, if that is kept."""

@@ -363,7 +363,9 @@ class _StepRun:
         with self.log.phase("keep", names):
             location = Location("oci-archive", str(self.context.keep(order, self.step)))
             write(image, location, hosts.clients, WriteOptions(order.references, _packing(order), sink=self.log))
-        reason = "a later step may push it; it is gone when the run ends, unless tar_path names a file"
+        reason = "a later step may push it"
+        if not (order.load or order.tar):
+            reason += "; it is gone when the run ends, unless tar_path names a file"
         self.log(Decision("image", "kept", reason))
 
     # ---- push
