@@ -138,7 +138,8 @@ class OpenRun:
             _refuse(f"the step {name!r} of this run is done, and nothing is done twice", _AGAIN)
         if at > self._next:
             before = self.steps[self._next]
-            _refuse(f"the step {before!r} comes before {name!r}, and is not run yet", f"run {before!r} first")
+            hint = f"run {before!r} first; a notebook that has no cell for it is older than the file: write it again"
+            _refuse(f"the step {before!r} comes before {name!r}, and is not run yet", hint)
         return at
 
     def _continue(self, until: int) -> None:
