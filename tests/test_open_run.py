@@ -276,6 +276,32 @@ def test_an_interrupt_ends_the_run_and_no_step_of_it_is_run_later(served, place)
     assert json.loads((place / "record.json").read_text(encoding="utf-8"))["state"] == "RUNNING"
 
 
+def test_a_run_whose_end_was_interrupted_as_well_is_begun_again(opened, monkeypatch):
+    """People press Ctrl-C twice, and a run that is interrupted while it begins leaves nothing to call close() on."""
+    run, pause = opened(), time.sleep
+
+    def press_again(seconds):
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        pause(seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", press_again)
+        with pytest.raises(KeyboardInterrupt):
+            run.close()
+    assert opened().steps == NAMES
+
+
+def test_a_run_that_is_closed_twice_ends_no_other_one(opened):
+    first = opened()
+    first.close()
+    second = opened()
+    first.close()
+    with pytest.raises(SettingsError, match="was begun here before"):
+        opened()
+    assert second.steps == NAMES
+
+
 @pytest.mark.sandbox
 def test_a_group_that_is_run_again_is_run_again_by_the_call_of_the_step_that_failed(opened, served, place):
     text = PIPELINE.replace(

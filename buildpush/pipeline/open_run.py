@@ -29,6 +29,7 @@ from buildpush.settings.tree import Element, Loaded
 _POLL_SECONDS: Final = 0.01
 _AGAIN: Final = "to run the file again, restart the kernel, or end this run with its close()"
 _runs: dict[Path, OpenRun] = {}
+_ending: dict[Path, OpenRun] = {}  # those of which the end was asked for, and perhaps interrupted as well
 
 Before = Callable[[Element], object]
 
@@ -97,11 +98,14 @@ class OpenRun:
 
     def close(self) -> None:
         """End the run: what is under way is interrupted, and what has not begun is not run."""
-        if self._is_under_way and self._thread.ident:
+        if self._is_under_way and self._thread.ident and _ending.get(self._file) is not self:
+            _ending[self._file] = self
             interrupt(self._thread.ident)
         while self._is_under_way:  # an interrupted join would take the thread for ended (Python 3.11, gh-89437)
             time.sleep(_POLL_SECONDS)
-        _runs.pop(self._file, None)
+        for runs in (_runs, _ending):
+            if runs.get(self._file) is self:
+                del runs[self._file]
         atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
@@ -116,6 +120,8 @@ class OpenRun:
 
     def _begin(self) -> None:
         """Check the whole file, and go to the first section."""
+        if before := _ending.get(self._file):
+            before.close()
         if self._file in _runs:
             _refuse(f"a run of {self._file.name} was begun here before", f"continue with its steps; {_AGAIN}")
         _runs[self._file] = self
