@@ -8,6 +8,7 @@ import pytest
 
 import buildpush
 from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.pipeline.receipts import Delivery
 
 pytestmark = pytest.mark.sandbox
 
@@ -151,3 +152,17 @@ def test_a_metadata_file_holds_the_last_push_and_a_note_says_so(matrix, tmp_path
     assert json.loads((tmp_path / "metadata.json").read_text())["containerimage.digest"] == result[1].digest
     assert not [note for note in result[0].notes if "metadata.json" in note]
     assert [note for note in result[1].notes if "metadata.json holds one push" in note]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "says"),
+    [
+        ({"size": 5}, "is not a digest"),
+        ({"digest": "sha256:x\nEVIL=1"}, "is not a digest"),
+        ({"digest": f"sha256:{'0' * 64}"}, "two digests for one image"),
+    ],
+)
+def test_a_record_that_somebody_has_edited_says_nothing_of_what_was_pushed(manifest, says):
+    result = {"references": ["a.test/b:1"], "digest": f"sha256:{'1' * 64}", "manifest": manifest}
+    with pytest.raises(BuildPushError, match=says):
+        Delivery.of_record(result)

@@ -48,12 +48,19 @@ class Delivery:
 
     @classmethod
     def of_record(cls, result: Mapping[str, Any]) -> Delivery | None:
-        """Return what a step of an earlier run has pushed, as its record has it; ``None`` for nothing."""
-        from buildpush.images.references import Reference
+        """Return what a step of an earlier run has pushed, as its record has it; ``None`` for nothing.
+
+        Raises:
+            BuildPushError: the record has a name that is none, or not one digest.
+        """
+        from buildpush.images.references import Digest, Reference
 
         names, manifest = result.get("references"), result.get("manifest")
         if not names or not manifest:
             return None
+        if Digest(str(manifest.get("digest"))).text != result.get("digest"):
+            message = "the record of that run has two digests for one image"
+            raise BuildPushError(message, hint="run it without --resume")
         url = str((result.get("outputs") or {}).get("build_info_url") or "")
         return cls(tuple(Reference.parse(str(name)) for name in names), manifest, url)
 
