@@ -61,7 +61,28 @@ def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platf
             words = _unsupported(instruction)
             if words:
                 return instruction.line, words
+    for stage, values in needed_for(dockerfile, request, here):
+        stage_platform(dockerfile, stage, origin(dockerfile, stage, values, request.build_contexts).platform)
     return None
+
+
+def stage_platform(dockerfile: Dockerfile, stage: BuildStage, text: str | None) -> Platform | None:
+    """Return the platform that the FROM of *stage* names by *text*, if it does.
+
+    Raises:
+        DockerfileError: it is blank, or no platform.
+    """
+    if text is None:
+        return None
+    where = dockerfile.where(stage.line)
+    if not text:
+        message = f"the platform {stage.platform} is blank"
+        hint = "give the argument a default before FROM, or set it in buildArgs"
+        raise DockerfileError(message, hint=hint, where=where, setting="build_args")
+    try:
+        return Platform.parse(text)
+    except BadNameError as error:
+        raise DockerfileError(str(error), hint=error.hint, where=where) from error
 
 
 def _is_readable(location: str) -> bool:
@@ -132,11 +153,7 @@ class NativeBuild:
 
     def _stage(self, stage: BuildStage) -> Draft:
         begins = origin(self.dockerfile, stage, self.values, self.request.build_contexts)
-        if begins.platform == "":
-            message = f"the platform {stage.platform} is blank"
-            hint = "give the argument a default before FROM, or set it in buildArgs"
-            raise DockerfileError(message, hint=hint, where=self.dockerfile.where(stage.line), setting="build_args")
-        wanted = self._platform(begins.platform, stage.line) if begins.platform else self.platform
+        wanted = stage_platform(self.dockerfile, stage, begins.platform) or self.platform
         base = begins.stage or begins.image  # scratch has the target platform, whatever FROM says
         draft = self._begin(begins, wanted if base else self.platform, stage.line)
         state = StageState(self.dockerfile, draft, self.values, self.request.build_args, self.automatic, self.used)
@@ -147,12 +164,6 @@ class NativeBuild:
             self.tools.sink(Log(f"[{stage.title}] {instruction.name} {words}".rstrip()))
             self._do(state, instruction, stage)
         return draft
-
-    def _platform(self, text: str, line: int) -> Platform:
-        try:
-            return Platform.parse(text)
-        except BadNameError as error:
-            raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
 
     def _begin(self, begins: StageSource, platform: Platform, line: int) -> Draft:
         if begins.stage:

@@ -925,3 +925,10 @@ def test_a_foreign_syntax_can_be_checked(directory):
 def test_a_foreign_syntax_is_left_to_others(directory):
     error = refused(directory, "# syntax=example.com/x\nFROM scratch\n", DockerfileError)
     assert error.where == "Dockerfile:1"
+
+
+@pytest.mark.parametrize(("name", "says"), [("bogus/", "'bogus/' is not a platform"), ("$NONE", r"\$NONE is blank")])
+def test_a_platform_that_is_none_is_refused_in_a_plan_too(directory, name, says):
+    directory.write("Dockerfile", f"FROM --platform={name} scratch\nCOPY Dockerfile /\n")
+    with pytest.raises(DockerfileError, match=says):
+        directory.engine().refuses(directory.request())
