@@ -331,3 +331,48 @@ def test_the_parts_of_a_condition_and_a_strategy_may_be_inputs(site):
         "failureStrategies.onFailure.action.type": "Ignore",
     }
     assert site.run(*(word for name, value in given.items() for word in ("--var", f"{name}={value}"))) == 0
+
+
+NEWER = """\
+pipeline:
+  inputs: {{fast: {{type: string, default: "false"}}}}
+  stages:
+    - name: s
+      steps:
+        - name: push
+          uses: buildAndPushToDocker
+          with: {{repo: {host}/docker-local/app, tags: ["${{{{ matrix.os }}}}"], caching: false, target: "{target}"}}
+          {more}
+"""
+
+
+def newer(site, more, target=""):
+    text = NEWER.format(host=site.box.host, more=more, target=target)
+    site.write(text.replace(', target: ""', ""))
+
+
+def test_what_follows_a_failure_in_the_newer_form_may_be_an_input(site, capsys):
+    newer(site, "strategy: {matrix: {os: [a]}}\n          on-failure: <+input>", target="gone")
+    given = "failureStrategies.on-failure"
+    for text in ('{"action": "ignore"}', "[{errors: all, action: {ignore: {}}}]"):
+        assert site.run("--json", "--var", f"{given}={text}") == 0
+        assert json.loads(capsys.readouterr().out)["steps"][0]["ignored"]
+    assert site.run("--var", f"{given}=") == 3
+    assert site.run("--var", f"{given}=[") == 2
+    assert "neither JSON nor YAML" in capsys.readouterr().err
+    assert site.run() == 2
+    assert f"give --var {given}=VALUE" in capsys.readouterr().err
+
+
+def test_fail_fast_may_be_an_expression(site, capsys):
+    newer(site, 'strategy: {matrix: {os: [gone, docker-local]}, max-parallel: 1, fail-fast: "${{ inputs.fast }}"}')
+    text = (
+        (site.directory / "p.yml").read_text().replace(f"{site.box.host}/docker-local", f"{site.box.host}/<+matrix.os>")
+    )
+    (site.directory / "p.yml").write_text(text.replace('["${{ matrix.os }}"]', "[b]"))
+    assert site.run("--var", "fast=true") == 4
+    assert site.tags == []
+    assert site.run("--var", "fast=maybe") == 2
+    assert "fail-fast is 'maybe'" in capsys.readouterr().err
+    assert site.run() == 4
+    assert site.tags == ["b"]

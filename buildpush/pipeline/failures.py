@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from typing import Final, Literal, TypeAlias, get_args
@@ -22,7 +23,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.settings.evaluate import evaluate_raw, written_out
-from buildpush.settings.failures import ErrorType, FailureAction, FailureStrategy, read_strategies
+from buildpush.settings.failures import NEWER, ErrorType, FailureAction, FailureStrategy, read_strategies
 from buildpush.settings.tree import Step
 from buildpush.settings.written import WrittenValue
 
@@ -119,7 +120,12 @@ def strategies(written: WrittenValue | None, facts: Facts) -> tuple[FailureStrat
     """
     if written is None:
         return ()
-    whole = written_out("failureStrategies", written, facts)
+    newer = written.value.get(NEWER) if isinstance(written.value, dict) else None
+    if isinstance(newer, str):
+        whole = written_out(f"failureStrategies.{NEWER}", replace(written, value=newer), facts)
+        whole = replace(whole, value={NEWER: whole.value})
+    else:
+        whole = written_out("failureStrategies", written, facts)
     return read_strategies(evaluate_raw("failureStrategies", whole, facts, kept=_ABOUT_FAILURES), whole.origin)
 
 

@@ -227,7 +227,8 @@ class _StrategyReader:
         if inner.get("exitcode"):
             hint = "name types under errors: 124 is timeout, and 5 authentication"
             self.fail("exitcode of on-failure is not supported", hint, *path, "exitcode")
-        errors = self.items(inner.get("errors") or "all", *path, "errors")
+        given = inner.get("errors")
+        errors = self.items("all" if given is None or given == "" else given, *path, "errors")
         types = self.errors([errors] if isinstance(errors, str) else errors, *path, "errors")
         return FailureStrategy(types, self.newer_action(inner.get("action") or "", *path, "action"))
 
@@ -239,10 +240,12 @@ class _StrategyReader:
         if entries.get("fail-all", "false") not in {"", "false"}:
             hint = "write abort, after which nothing more is run"
             self.fail("fail-all is not supported: what it ends is not documented", hint, *path, "fail-all")
+        names = [name for name in entries if name in self.words.actions]
+        if beside := names if "type" in entries else [name for name in ("spec",) if name in entries]:
+            self.fail(f"{beside[0]} has no effect here", "write type and spec, or the action's name", *path, beside[0])
         if "type" in entries:
             kind = self.kind(entries["type"], *path, "type")
             return self.action_of(kind, entries.get("spec"), (*path, "type"), (*path, "spec"), nested=nested)
-        names = [name for name in entries if name in self.words.actions]
         if len(names) != 1:
             self.fail(f"action is one action, and this has {' and '.join(names) or 'none'}", "keep one", *path)
         where = (*path, names[0])

@@ -17,7 +17,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.regex import regex
 from buildpush.settings.conditions import StatusKey
 from buildpush.settings.failures import NEWER
-from buildpush.settings.loops import INCLUDE
+from buildpush.settings.loops import FAIL_FAST, INCLUDE
 from buildpush.settings.stepkinds import BUILD
 from buildpush.settings.words import reject
 
@@ -50,8 +50,11 @@ _OF_LOOPS: Final = {
     "for": "repeat",
     "iterations": "times",
 }
+_KEYS_OF_LOOPS: Final = ("matrix", "for", "max-parallel", "node-name", FAIL_FAST)
+_OLDER_KEYS_OF_LOOPS: Final = ("repeat", "parallelism", "maxConcurrency", "when", "onFailure")
 _STATUSES: Final = {"always": "All", "failure": "Failure", "success": "Success"}
 _FUNCTION: Final = regex(r"(?s)\s*(<\+)?\s*(always|failure|success)\(\)(?:\s*&&\s*(?=\S)|(?=[\s>]*\Z))(.*)\Z")
+_OF_STATE: Final = regex(r"(?<![\w.\"'])(?:always|failure|success|cancelled)\(\)")
 _OF_MACHINES: Final = ("platform", "runtime", "clone", "cache", "volumes")
 _BRACES: Final = regex(r"\$\{\{\s*(.*?)\s*\}\}")
 _OLDER_NAMES: Final = {"inputs.": "pipeline.variables.", "for.": "strategy."}
@@ -197,6 +200,9 @@ def _with_control(node: Node, entries: dict[str, Node], status: StatusKey = "sta
 def _condition(node: Node, status: StatusKey) -> Node:
     """Return what an ``if`` says: the function that it begins with is the status, and the rest a condition."""
     found = _FUNCTION.match(node.text)
+    if _OF_STATE.search(found[3] if found else node.text):
+        message = "if begins with one of always(), failure() and success(), and has no other"
+        raise SourceError(message, where=node.where, hint="write a condition behind it: failure() && CONDITION")
     if found is None:
         return map_of(node, {"condition": node})
     before, name, after = found.groups(default="")
@@ -213,6 +219,9 @@ def _loop(node: Node) -> Node:
     if "while" in node.entries:
         message = "while of a strategy is not supported: how often it runs would not be known before"
         raise SourceError(message, where=node.where_key("while"), hint="write for, with iterations")
+    for key in node.entries:
+        if key not in (*_KEYS_OF_LOOPS, *_OLDER_KEYS_OF_LOOPS):
+            reject("key", key, _KEYS_OF_LOOPS, node.where_key(key))
     entries = {_OF_LOOPS.get(key, key): entry for key, entry in node.entries.items()}
     for key in ("matrix", "for"):
         if (kind := node.at(key)) and kind.entries:
@@ -222,10 +231,7 @@ def _loop(node: Node) -> Node:
             if "nodeName" in entries:
                 inner["nodeName"] = entries.pop("nodeName")
             entries[_OF_LOOPS.get(key, key)] = map_of(kind, inner, _OF_LOOPS)
-    if fast := entries.pop("fail-fast", None):
-        word = "SkipQueued" if fast.text.lower() == "true" else "RunAll"
-        entries["onFailure"] = replace(fast, value=word)
-    return map_of(node, entries, _OF_LOOPS | {"fail-fast": "onFailure"}) if entries else node
+    return map_of(node, entries, _OF_LOOPS) if entries else node
 
 
 def _with_variables(entries: dict[str, Node]) -> dict[str, Node]:

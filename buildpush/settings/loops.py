@@ -26,6 +26,7 @@ _NUMBER: Final = regex(r"[0-9]{1,9}\Z")
 _KEYS_OF_EVERY_KIND: Final = ("maxConcurrency", "when", "onFailure")
 _KINDS: Final = ("matrix", "repeat", "parallelism")
 INCLUDE: Final = "include"  # of a matrix in the newer form; moved beside the matrix, whose axes may have any name
+FAIL_FAST: Final = "fail-fast"  # of the newer form
 _ABOUT_MATRIX: Final = ("exclude", "maxConcurrency", "nodeName")
 _REPEAT: Final = ("times", "items", "partitionSize", "start", "end", "unit", "maxConcurrency", "nodeName")
 _UNITS: Final = ("Count", "Percentage")
@@ -177,12 +178,14 @@ class _LoopReader:
             self.fail("strategy is a map", "write matrix, repeat or parallelism below it")
         kinds = [kind for kind in _KINDS if kind in raw]
         for key in raw:
-            if key not in {*_KINDS, *_KEYS_OF_EVERY_KIND, INCLUDE}:
+            if key not in {*_KINDS, *_KEYS_OF_EVERY_KIND, INCLUDE, FAIL_FAST}:
                 reject("key", key, [*_KINDS, *_KEYS_OF_EVERY_KIND], self.origin.at(key))
         if len(kinds) != 1:
             said = f"{' and '.join(kinds)}" if kinds else "none of them"
             self.fail(f"strategy takes one of {', '.join(_KINDS)}, and has {said}", "keep one of them")
         (kind,) = kinds
+        if kind != "matrix" and INCLUDE in raw:
+            self.fail("include is for a matrix, and this strategy has none", "leave it out", INCLUDE)
         inner = raw[kind]
         matrix = partial(self.matrix, include=raw.get(INCLUDE) or "")
         readers: Mapping[str, Callable[[Raw], tuple[Iteration, ...]]]
@@ -191,7 +194,7 @@ class _LoopReader:
         self.count(len(iterations), kind)
         limit = inner.get("maxConcurrency") if isinstance(inner, dict) else None
         at_once = self.limit(raw.get("maxConcurrency"), "maxConcurrency") or self.limit(limit, kind, "maxConcurrency")
-        return Loop(iterations, at_once or None, self.skips(raw.get("onFailure")))
+        return Loop(iterations, at_once or None, self.skips(raw))
 
     def count(self, number: int, kind: str) -> None:
         if number == 0:
@@ -303,8 +306,10 @@ class _LoopReader:
             self.fail("maxConcurrency is at least 1", "leave it out for no limit", *path)
         return number or 0
 
-    def skips(self, raw: Raw | None) -> bool:
-        return self.word(raw or "RunAll", _ON_FAILURE, "onFailure") == "SkipQueued"
+    def skips(self, raw: Mapping[str, Raw]) -> bool:
+        if fast := raw.get(FAIL_FAST):
+            return self.word(fast.lower() if isinstance(fast, str) else fast, ("true", "false"), FAIL_FAST) == "true"
+        return self.word(raw.get("onFailure") or "RunAll", _ON_FAILURE, "onFailure") == "SkipQueued"
 
     def word(self, raw: Raw, words: Sequence[str], *path: str | int) -> str:
         if raw not in words:

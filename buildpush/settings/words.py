@@ -26,7 +26,7 @@ def reject(what: str, word: str, words: Iterable[str], where: str) -> NoReturn:
     """
     words = sorted(set(words))
     near = nearest(word, words)
-    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(words)}"
+    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(words)}" if words else "leave it out"
     if not near and len(words) > _MANY:
         hint = f"none of the {len(words)} that are known is near it; buildpush explain lists the settings"
     message = f"unknown {what} {word!r}"

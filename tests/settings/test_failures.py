@@ -200,6 +200,10 @@ def test_an_intervention_of_the_newer_form_is_read_whole():
             "write one of ignore, success, fail, abort",
         ),
         ("{errors: '[', action: ignore}", "errors is not a list", "JSON"),
+        ("{errors: [], action: ignore}", "errors is a list of error types", "all"),
+        ("{action: {type: ignore, abort: {}}}", "abort has no effect here", "the action's name"),
+        ("{action: {retry: {attempts: 1}, spec: {attempts: 2}}}", "spec has no effect here", "the action's name"),
+        ("{action: {ignore: {attempts: 1}}}", "unknown key 'attempts'", "leave it out"),
         ("a", "on-failure is a map of errors", "indentation"),
     ],
 )

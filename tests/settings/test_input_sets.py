@@ -273,3 +273,27 @@ def test_values_with_commas_and_spaces_may_be_allowed(newer):
         newer_reference(variables={"tag": "1", "grain": "a"})
     with pytest.raises(SettingsError, match=r"'a, b' is not a repository|not a repository path"):
         newer_reference(variables={"tag": "1", "grain": "a, b"})
+
+
+@pytest.mark.parametrize(
+    ("more", "says", "hint"),
+    [
+        ("strategy: {for: {iterations: 2}, max-paralel: 1}", "unknown key 'max-paralel'", "'max-parallel'"),
+        ("strategy: {matrix: {os: [a]}, include: [{os: b}]}", "unknown key 'include'", "known are"),
+        ("if: failure() || always()", "if begins with one of always", "failure\\(\\) && CONDITION"),
+        ("if: always() && failure()", "if begins with one of always", "failure\\(\\) && CONDITION"),
+        ('if: "${{ !success() }}"', "if begins with one of always", "failure\\(\\) && CONDITION"),
+    ],
+)
+def test_control_of_the_newer_form_that_would_mean_nothing_is_refused_in_its_words(newer, tmp_path, more, says, hint):
+    path = tmp_path / "p.yml"
+    path.write_text(path.read_text().replace("uses:", f"{more}\n          uses:"), encoding="utf-8")
+    with pytest.raises(SourceError, match=f"{says}.*\nhint: .*{hint}"):
+        newer_reference(inputs="one.yml")
+
+
+def test_an_input_set_for_a_pipeline_without_inputs_has_a_hint(newer, tmp_path):
+    path = tmp_path / "p.yml"
+    path.write_text(path.read_text().replace("  inputs:", "  env:"), encoding="utf-8")
+    with pytest.raises(SourceError, match="unknown input 'grain'\nhint: leave it out"):
+        newer_reference(inputs="one.yml")
