@@ -986,7 +986,7 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
 
 
 def test_explain_says_what_is_not_there_yet(capsys):
-    run_command(["explain", "reports"])
+    run_command(["explain", "enforce"])
     assert "nothing yet: setting it is" in capsys.readouterr().out
 
 
