@@ -13,6 +13,8 @@ import pytest
 import buildpush
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note, Started
+from buildpush.foundation.interrupts import interrupt
+from buildpush.pipeline import open_run
 from buildpush.pipeline.sections import sections_of
 from tests.test_pipeline_calls import CONNECTORS
 
@@ -285,7 +287,11 @@ def test_a_run_whose_end_was_interrupted_as_well_is_begun_again(opened, monkeypa
             raise KeyboardInterrupt
         pause(seconds)
 
+    def interrupt_later(*thread):  # the run has not ended yet when Ctrl-C is pressed again
+        threading.Timer(0.3, interrupt, thread).start()
+
     with monkeypatch.context() as patch:
+        patch.setattr(open_run, "interrupt", interrupt_later)
         patch.setattr(time, "sleep", press_again)
         with pytest.raises(KeyboardInterrupt):
             run.close()
