@@ -1,4 +1,4 @@
-"""The answers to the expressions in a value, wherever in it they are; an error names their place."""
+"""Evaluates the expressions in a value, at any depth; an error names the place of its expression."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildpush.settings.written import Origin, in_front
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers the expressions in one setting's value, and names the place of an error.
+    """Evaluates the expressions in the value of one setting, and names the place of an error.
 
     Attributes:
         kept: keys of maps, the values of which stay as they are written.
@@ -30,10 +30,10 @@ class Answers:
     kept: frozenset[str] = frozenset()
 
     def of(self, raw: Raw, path: Trail = ()) -> Raw:
-        """Return *raw* with its expressions answered.
+        """Return *raw* with its expressions evaluated.
 
         Raises:
-            SettingsError: one has no answer; with its place.
+            SettingsError: an expression has no value; the error has its place.
         """
         if isinstance(raw, dict):
             return {

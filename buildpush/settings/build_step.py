@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from buildpush.credentials.docker import Credential
 from buildpush.credentials.pairing import registry_host
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.request import BuildRequest, StepContainer
@@ -20,7 +21,7 @@ from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.secrets import Secret, known_in
 from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
-from buildpush.images.references import Reference
+from buildpush.images.references import Reference, Repository
 from buildpush.settings import flows
 from buildpush.settings.authorities import authorities_in
 from buildpush.settings.build_info import build_info, sources_of
@@ -65,10 +66,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     settings = without_shorthands(settings, ctx)
     connector = connector_of(settings, ctx)
     repository = repository_of(settings, connector)
-    insecure = frozenset({registry_host(settings.insecure_registry)} if settings.insecure_registry else ())
-    if repository.host in insecure:
-        settings = settings.changed(insecure=True)
-    insecure |= {repository.host} if settings.insecure else frozenset()
+    settings, insecure = _insecure(settings, repository)
     plain_http = frozenset(entry.host for entry in connectors_of(settings, ctx) if entry.plain_http)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
     references = tuple(repository.tagged(tag) for tag in tags_of(settings, ctx)) if named else ()
@@ -83,7 +81,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     request = _request(settings, references, insecure | plain_http, ctx) if source is None else None
     request = replace(request, archive=tar, authorities=trusted) if request else None
     _refuse_readable(settings, ctx)
-    return ResolvedStep(
+    order = ResolvedStep(
         settings=settings,
         references=references,
         request=request,
@@ -110,21 +108,36 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         fetch_limit=settings.fetch_limit,
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
         own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
-        notes=(
-            *notes,
-            *shorthands,
-            *tag_notes(settings, ctx),
-            *label_notes(settings, ctx),
-            *overridden_logins(settings, credentials, ctx),
-            *unused_credentials(settings, repository, given, ctx),
-            *unused_connectors(settings, ctx),
-            *(artifactory.notes if artifactory else ()),
-            *flows.archive_notes(request),
-            *_resource_notes(settings, ctx),
-            *_format_notes(settings, ctx),
-            *(note for entry in connectors_of(settings, ctx) for note in entry.notes),
-        ),
+        notes=(*notes, *shorthands),
     )
+    return replace(order, notes=(*order.notes, *_notes(settings, order, repository, given, ctx)))
+
+
+def _insecure(settings: BuildAndPush, repository: Repository) -> tuple[BuildAndPush, frozenset[str]]:
+    """Return *settings*, and the hosts that may have any certificate, or no TLS; the registry may be one of them."""
+    hosts = frozenset({registry_host(settings.insecure_registry)} if settings.insecure_registry else ())
+    if repository.host in hosts:
+        settings = settings.changed(insecure=True)
+    return settings, hosts | ({repository.host} if settings.insecure else frozenset())
+
+
+def _notes(
+    settings: BuildAndPush,
+    order: ResolvedStep,
+    repository: Repository,
+    given: Mapping[str, Credential],
+    ctx: ResolveContext,
+) -> Iterator[str]:
+    yield from tag_notes(settings, ctx)
+    yield from label_notes(settings, ctx)
+    yield from overridden_logins(settings, order.credentials, ctx)
+    yield from unused_credentials(settings, repository, given, ctx)
+    yield from unused_connectors(settings, ctx)
+    yield from order.artifactory.notes if order.artifactory else ()
+    yield from flows.archive_notes(order.request)
+    yield from _resource_notes(settings, ctx)
+    yield from _format_notes(settings, ctx)
+    yield from (note for entry in connectors_of(settings, ctx) for note in entry.notes)
 
 
 def _request(

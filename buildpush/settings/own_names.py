@@ -31,7 +31,7 @@ def with_own_names(image: str, given: Mapping[str, T], notes: list[str]) -> tupl
 
 
 def with_user_of_token(written: Mapping[str, WrittenValue], notes: list[str]) -> Mapping[str, WrittenValue]:
-    """Return *written* with the user that the token of a plugin is of; wherever a password is given, that counts."""
+    """Return *written* with the user to whom the token of a plugin belongs; a password comes before the token."""
     password = written.get("password")
     if password is None or password.origin.variable != _TOKEN:
         return written

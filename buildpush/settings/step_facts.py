@@ -1,4 +1,4 @@
-"""What expressions answer for a step: what the file has around it, and variables of the file in its environment."""
+"""The facts that expressions of a step may ask for: of what is around it in the file, and of its variables."""
 
 from __future__ import annotations
 
