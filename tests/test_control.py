@@ -376,3 +376,82 @@ def test_fail_fast_may_be_an_expression(site, capsys):
     assert "fail-fast is 'maybe'" in capsys.readouterr().err
     assert site.run() == 4
     assert site.tags == ["b"]
+
+
+def test_a_while_of_the_newer_form_runs_as_long_as_its_condition_holds(site, capsys):
+    loop = "strategy: {while: {iterations: 4, condition: '<+strategy.iteration> != 2'}}"
+    newer(site, loop)
+    path = site.directory / "p.yml"
+    path.write_text(path.read_text().replace("${{ matrix.os }}", "t${{ strategy.iteration }}"))
+    assert run_command(["check", "p.yml"]) == 0
+    shown = capsys.readouterr().out
+    assert "app:t0" in shown
+    assert "app:t2" not in shown
+    assert site.run() == 0
+    assert site.tags == ["t0", "t1"]
+
+
+def test_a_while_runs_again_what_has_failed(site, capsys):
+    condition = '<+strategy.iteration> == 0 || <+steps.push_0.status> == "FAILED"'
+    newer(site, f"strategy: {{while: {{iterations: 3, condition: '{condition}'}}}}")
+    path = site.directory / "p.yml"
+    text = path.read_text().replace("${{ matrix.os }}", "t").replace("docker-local", "<+pipeline.variables.fast>")
+    path.write_text(text)
+    for repository, number in (("gone", 3), ("docker-local", 1)):
+        assert site.run("--json", "--var", f"fast={repository}") == (4 if repository == "gone" else 0)
+        assert len(json.loads(capsys.readouterr().out)["steps"]) == number
+
+
+def test_a_while_may_ask_the_iteration_before_and_is_planned_up_to_its_limit(site, capsys):
+    """Only the run knows the condition, and each iteration may push the same tag: none of them runs beside another."""
+    condition = '<+strategy.iteration> == 0 || <+strategy.currentStatus> == "FAILED"'
+    newer(site, f"strategy: {{while: {{iterations: 3, condition: '{condition}'}}}}")
+    path = site.directory / "p.yml"
+    path.write_text(path.read_text().replace("${{ matrix.os }}", "one"))
+    assert run_command(["check", "p.yml"]) == 0
+    shown = capsys.readouterr().out
+    assert [f"push_{number} (p.yml" in shown for number in range(4)] == [True, True, True, False]
+    assert shown.count("it is not known yet whether it is run: p.yml:9:45: condition: in strategy.currentStatus") == 2
+    assert site.run("--json") == 0
+    assert [step["step"] for step in json.loads(capsys.readouterr().out)["steps"]] == ["push_0"]
+    assert site.tags == ["one"]
+
+
+@pytest.mark.parametrize("text", ["for: {iterations: 2}", "parallelism: 2", '{"for": {"iterations": 2}}'])
+def test_an_input_that_is_all_of_a_loop_of_the_newer_form_may_be_in_either_form(site, text, capsys):
+    newer(site, "strategy: <+input>")
+    path = site.directory / "p.yml"
+    path.write_text(path.read_text().replace("${{ matrix.os }}", "${{ strategy.iteration }}"))
+    assert site.run("--var", f"strategy={text}") == 0
+    assert site.tags == ["0", "1"]
+    assert site.run() == 2
+    assert "give --var strategy=VALUE" in capsys.readouterr().err
+    assert site.run("--var", "strategy=for: {iterations: many}") == 2
+    assert "iterations is 'many'" in capsys.readouterr().err
+
+
+def test_a_part_of_a_loop_of_the_newer_form_may_be_an_input(site):
+    newer(site, "strategy: {matrix: <+input>, max-parallel: <+input>, if: <+input>}")
+    given = {"strategy.matrix": '{"os": ["a"], "include": [{"os": "b"}]}', "strategy.max-parallel": "1"}
+    given["condition"] = "true"
+    assert site.run(*(word for name, value in given.items() for word in ("--var", f"{name}={value}"))) == 0
+    assert site.tags == ["a", "b"]
+
+
+def test_an_axis_that_only_some_entries_of_include_give_has_a_message_of_its_own(site, capsys):
+    newer(site, "strategy: {matrix: {os: [a, b], include: [{os: a, tag: x}]}}")
+    path = site.directory / "p.yml"
+    text = path.read_text()
+    path.write_text(text.replace("${{ matrix.os }}", "${{ matrix.tag }}"))
+    assert site.run() == 2
+    shown = capsys.readouterr().err
+    assert "matrix.tag has no value in this iteration: only some entries of include give it" in shown
+    assert "<+matrix.tag ?? 'x'>" in shown
+    path.write_text(text.replace("${{ matrix.os }}", "${{ matrix.oss }}"))
+    assert site.run() == 2
+    shown = capsys.readouterr().err
+    assert "matrix.oss has no value: the axes of the matrix are os, tag" in shown
+    assert "did you mean os?" in shown
+    path.write_text(text.replace("${{ matrix.os }}", "${{ matrix.tag ?? matrix.os }}"))
+    assert site.run() == 0
+    assert site.tags == ["b", "x"]

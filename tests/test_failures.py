@@ -186,6 +186,52 @@ def test_an_abort_skips_what_stands_beside_and_the_iterations_to_come():
     assert (run.ran, run.statuses) == (["a_0"], {"a_0": "failed", "a_1": "skipped", "z": "skipped"})
 
 
+FAIL_ALL = f"""\
+- parallel:
+    - step:
+        {STEP}
+        identifier: a
+        strategy: {{parallelism: 3}}
+        failureStrategies: [{{onFailure: {{errors: [AllErrors], action: ACTION}}}}]
+    - step: {{{STEP}, identifier: beside}}
+- step: {{{STEP}, identifier: next}}
+- step: {{{STEP}, identifier: z, when: {{stageStatus: All}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "failing", "ran"),
+    [
+        ("{type: MarkAsFailure, spec: {failAll: true}}", 1, ["a_0", "z"]),
+        ("{type: MarkAsFailure, spec: {failAll: false}}", 1, ["a_0", "a_1", "a_2", "beside", "z"]),
+        ("{type: PipelineRollback, spec: {failAll: true}}", 1, ["a_0", "z"]),
+        ("{type: Retry, spec: {retryCount: 1, failAll: true}}", 2, ["a_0", "a_0", "z"]),
+        (
+            "{type: Retry, spec: {retryCount: 1, failAll: true}}",
+            1,
+            ["a_0", "a_0", "a_1", "a_2", "beside", "next", "z"],
+        ),
+        (
+            "{type: Retry, spec: {retryCount: 1, failAll: true, onRetryFailure: {action: {type: Ignore}}}}",
+            2,
+            ["a_0", "a_0", "a_1", "a_2", "beside", "next", "z"],
+        ),
+    ],
+)
+def test_with_fail_all_a_failure_skips_what_has_not_begun_beside_it(action, failing, ran):
+    """What follows is run by its own condition, unlike after an abort."""
+    run = Run(FAIL_ALL.replace("ACTION", action), *[PushError("gone")] * failing)
+    assert run.ran == ran
+    if "beside" not in ran:
+        assert run.outcomes[1].reason == "the step 'a_0' beside it has failed, with fail-all"
+
+
+def test_an_entry_of_the_newer_form_is_chosen_by_the_exit_code():
+    text = f"- step: {{{STEP}, identifier: a, failureStrategies: {{on-failure: {{exitcode: 4, action: ignore}}}}}}"
+    assert Run(text, PushError("gone")).statuses == {"a": "ignored"}
+    assert Run(text, BuildError("gone")).statuses == {"a": "failed"}
+
+
 def test_an_interrupt_is_ignored_by_no_strategy():
     run = Run(steps(("[AllErrors]", "{type: Ignore}")), CancelledError("stopped"))
     assert run.statuses == {"a": "failed", "z": "skipped"}
@@ -639,3 +685,35 @@ def test_a_step_in_no_group_is_refused(nested):
     assert "RetryStepGroup runs a step group again, but the step 'a' is in none" in str(error)
     assert isinstance(error, SettingsError)
     assert (run.ran, error.where[:6]) == ([], "p.yml:")
+
+
+WHILE = (
+    f"- step: {{{STEP}, identifier: a, strategy: {{newer form: 'true', fail-fast: FAST, while: {{iterations: 3, "
+    "condition: CONDITION}}}\n"
+    f"- step: {{{STEP}, identifier: z, when: {{stageStatus: All}}}}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "fast", "failing", "ran"),
+    [
+        ("'true'", False, 0, ["a_0", "a_1", "a_2", "z"]),
+        ("'<+strategy.iteration> != 1'", False, 0, ["a_0", "z"]),
+        ("'true'", False, 1, ["a_0", "a_1", "a_2", "z"]),
+        ("'true'", True, 1, ["a_0", "z"]),
+        ("'false'", False, 0, ["z"]),
+    ],
+)
+def test_a_while_runs_one_more_as_long_as_its_condition_holds(condition, fast, failing, ran):
+    text = WHILE.replace("CONDITION", condition).replace("FAST", str(fast).lower())
+    run = Run(text, *[PushError("gone")] * failing)
+    assert run.ran == ran
+    if condition == "'false'":
+        assert run.outcomes[0].reason == "the condition of its loop is false before the first iteration: false"
+
+
+def test_a_condition_of_a_while_without_an_answer_fails_its_iteration_and_keeps_those_before():
+    condition = "'<+strategy.iteration> == 0 || <+steps.b.status> == \"FAILED\"'"
+    run = Run(WHILE.replace("CONDITION", condition).replace("FAST", "false"))
+    assert run.statuses == {"a_0": "succeeded", "a_1": "failed", "z": "succeeded"}
+    assert "steps.b.status has no value" in str(run.outcomes[1].error)

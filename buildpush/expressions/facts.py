@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
-from typing import Final, TypeAlias
+from typing import Final, NoReturn, TypeAlias
 
 from buildpush.expressions import methods
 from buildpush.expressions.builtin import BUILT_IN, origin_of
@@ -39,6 +39,7 @@ _DEPLOYMENT: Final = frozenset(
     | {"serviceConfig", "rollbackArtifact", "configFile", "kubernetes", "deploymentInstanceName"}
 )
 _DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type", "variables", "envGroupName"})
+AXES: Final = "all axes"  # in the scope, below strategy: those that any iteration of the matrix has
 _DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that are not asked for
 _ASKS_VAULT: Final = "<+secrets.getValue("
 AskInput: TypeAlias = Callable[[str, str], str | None]
@@ -262,10 +263,22 @@ class Facts:
         if root in _DEPLOYMENT or root == "env":
             message = f"{'.'.join(path)} is not available outside CD: it belongs to a deployment"
             raise ExpressionError(message, hint="a build step has pipeline, stage, step, codebase, variable and env")
+        axes = self.scope.get("matrix")
+        if root == "matrix" and rest and isinstance(axes, Mapping):
+            self._refuse_axis(rest[0], axes)
         if root in _TEMPORARY and (rest or root == "trigger"):
             message = f"{'.'.join(path)} has no value: {_TEMPORARY[root]}"
             raise AbsentError(message)
         return self._unknown(path)
+
+    def _refuse_axis(self, name: str, axes: Mapping[str, Value]) -> NoReturn:
+        """Raise that the iteration has no axis *name*: other iterations may have it, by an entry of ``include``."""
+        others = self._in_scope(("strategy", AXES))
+        if isinstance(others, Sequence) and name in others:
+            message = f"matrix.{name} has no value in this iteration: only some entries of include give it"
+            raise AbsentError(message, hint=f"write a value for the others: <+matrix.{name} ?? 'x'>")
+        message = f"matrix.{name} has no value: the axes of the matrix are {', '.join(axes)}"
+        raise AbsentError(message, hint=did_you_mean(name, axes) or f"--var matrix.{name}=VALUE gives it")
 
     def _variable(self, path: tuple[str, ...]) -> Value:
         name = path[1]

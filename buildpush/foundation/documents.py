@@ -88,6 +88,18 @@ def parse_yaml(text: str, name: str) -> Node:
     return _parsed(text, name, _Composer.document)
 
 
+def structure_of(value: Raw, name: str) -> Raw:
+    """Return the list or map that a text is in JSON, or in YAML between brackets; any other value as it is.
+
+    Raises:
+        SourceError: it begins as one, and is none; *name* is in the message.
+    """
+    if not isinstance(value, str) or value.strip()[:1] not in {"[", "{"}:
+        return value
+    found = parse_yaml(value, name).raw()
+    return value if isinstance(found, str) else found
+
+
 def _parsed(text: str, name: str, compose: Callable[[_Composer], _T]) -> _T:
     import ruamel.yaml.error as failures
     from ruamel.yaml import YAML

@@ -38,12 +38,14 @@ class _Decided:
 
     Attributes:
         types: of the error, where a person has changed them.
+        fails_all: whether the failure ends what has not begun beside the step.
     """
 
     verdict: Verdict
     reason: str = ""
     wait: timedelta | None = None
     types: frozenset[ErrorType] = frozenset()
+    fails_all: bool = False
 
 
 _DEADLINE_REACHED: Final = _Decided("failed", "the time limit of the stage or group around it was reached")
@@ -115,7 +117,7 @@ class Attempts:
         if verdict in {"ignored", "succeeded"}:
             self.log(Note(f"the step {_name(outcome.step)} failed, and the run continues: {outcome.error}"))
             return replace(outcome, status="ignored", reason=str(outcome.error), failures=failures)
-        return replace(outcome, aborts=verdict == "aborted", failures=failures)
+        return replace(outcome, aborts=verdict == "aborted", fails_all=decided.fails_all, failures=failures)
 
     def _verdict(
         self,
@@ -127,7 +129,7 @@ class Attempts:
         types = error_types(error)
         if not types:
             return _Decided("aborted", "it was interrupted")
-        action = choose(progress.strategies, types)
+        action = choose(progress.strategies, types, exit_code(error))
         if action is None:
             return _Decided("failed")
         try:
@@ -137,6 +139,10 @@ class Attempts:
             return _Decided("failed", str(wrong))
 
     def _act(self, action: FailureAction, failed: _Failed) -> _Decided:
+        decided = self._decided(action, failed)
+        return replace(decided, fails_all=True) if action.fail_all and decided.verdict == "failed" else decided
+
+    def _decided(self, action: FailureAction, failed: _Failed) -> _Decided:
         about = f"{action.type} ({action.where}) for {' and '.join(sorted(failed.types))}"
         if action.type == "Retry":
             return self._retry(action, failed)
@@ -201,7 +207,7 @@ class Attempts:
     def _with_type(self, kind: ErrorType, decided: _Decided, failed: _Failed) -> _Decided:
         """Return what follows now that the error is one of *kind*: only an entry that names this counts."""
         types: frozenset[ErrorType] = frozenset({kind})
-        action = choose_named(failed.progress.strategies, kind)
+        action = choose_named(failed.progress.strategies, types, exit_code(failed.error))
         if action is None or failed.types == types:
             return replace(decided, types=types)
         then = self._act(action, replace(failed, types=types))

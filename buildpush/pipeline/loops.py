@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from buildpush.expressions.facts import Facts
+from buildpush.expressions.facts import AXES, Facts
 from buildpush.expressions.tree import Value
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.step_values import place_of
+from buildpush.settings.conditions import Condition
 from buildpush.settings.evaluate import evaluate_raw, written_out
-from buildpush.settings.loops import Iteration, node_name, read_loop
+from buildpush.settings.loops import NEWER, Iteration, before_loop, node_name, read_loop
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
 from buildpush.settings.written import Origin, WrittenValue, written_at
 
@@ -21,7 +22,6 @@ Loopable = Step | Stage | StepGroup
 _TYPE_NAMES: Final = {Step: "step", Stage: "stage", StepGroup: "stepGroup"}
 # Beside HARNESS_NODE_INDEX and HARNESS_NODE_TOTAL.
 _COUNTED: Final = {Step: ("STEP",), Stage: ("STAGE",)}
-_EVALUATED_PER_ITERATION: Final = ("when",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,13 @@ class Iterations:
         elements: the copies, in their order.
         at_once: how many run at the same time; ``None`` where the loop does not say it.
         queued: how many of them are started even if others have failed.
+        condition: of a while: each is run only if this holds before it.
     """
 
     elements: tuple[Loopable, ...]
     at_once: int | None
     queued: int
+    condition: Condition | None = None
 
 
 def loop_of(element: Step | Stage | StepGroup | Pipeline) -> WrittenValue | None:
@@ -46,6 +48,22 @@ def loop_of(element: Step | Stage | StepGroup | Pipeline) -> WrittenValue | None
     if isinstance(element, Step):
         return element.settings.get("strategy")
     return written_at(element.header.node, "strategy") if element.header.strategy else None
+
+
+def whole_loop(written: WrittenValue, facts: Facts) -> WrittenValue:
+    """Return a ``strategy`` as a map, also where an expression stands for all of it.
+
+    Raises:
+        SettingsError: the expression cannot be evaluated, or gives neither JSON nor YAML.
+    """
+    if not isinstance(written.value, dict) or NEWER not in written.value:
+        return written_out("strategy", written, facts)
+    if set(written.value) > {NEWER}:
+        return written
+    written = written_out("strategy", replace(written, value=written.value[NEWER]), facts)
+    if not isinstance(written.value, dict):
+        return written
+    return replace(written, value={**written.value, NEWER: "true"})
 
 
 def is_in_loop(tree: tuple[Element, ...]) -> bool:
@@ -86,44 +104,40 @@ def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iteration
     Raises:
         SettingsError: it is not a loop, or holds an expression without an answer.
     """
-    written = written_out("strategy", written, facts)
-    loop = read_loop(evaluate_raw("strategy", _now(written), facts), written.origin)
+    written = whole_loop(written, facts)
+    before = replace(written, value=before_loop(written.value))
+    kept = ("condition",) if isinstance(before.value, dict) and "while" in before.value else ()
+    loop = read_loop(evaluate_raw("strategy", before, facts, kept), written.origin)
     name = node_name(written.value)
-    copies = []
+    copies, axes = [], _axes(loop.iterations)
     for number, iteration in enumerate(loop.iterations):
-        scope = _scope(element, iteration, number, len(loop.iterations))
+        scope = _scope(element, iteration, {"iteration": number, "iterations": len(loop.iterations), AXES: axes})
         label = str(_label(name, written, facts.within(_inner(scope, facts.scope)))) if name else ""
         copies.append(_copy(element, scope, iteration.suffix, label))
     queued = (loop.at_once or len(copies)) if loop.skips_queued else len(copies)
-    return Iterations(tuple(copies), loop.at_once, queued)
-
-
-def _now(written: WrittenValue) -> WrittenValue:
-    """Return what is evaluated before the loop begins: everything except its condition and the names of iterations."""
-    if not isinstance(written.value, dict):
-        return written
-    value = {
-        key: {name: one for name, one in part.items() if name != "nodeName"} if isinstance(part, dict) else part
-        for key, part in written.value.items()
-        if key not in _EVALUATED_PER_ITERATION
-    }
-    return replace(written, value=value)
+    return Iterations(tuple(copies), loop.at_once, queued, loop.condition)
 
 
 def _label(name: str, written: WrittenValue, facts: Facts) -> object:
     return evaluate_raw("nodeName", replace(written, value=name), facts)
 
 
-def _scope(element: Loopable, iteration: Iteration, number: int, total: int) -> Mapping[str, Value]:
+def _axes(iterations: Iterable[Iteration]) -> list[Value]:
+    """Return the axes that any of *iterations* has: with an entry of ``include``, not each has all."""
+    return list(dict.fromkeys(axis for one in iterations for axis in _mapping(one.values.get("matrix"))))
+
+
+def _scope(element: Loopable, iteration: Iteration, strategy: Mapping[str, Value]) -> Mapping[str, Value]:
     suffix = {"identifierPostFix": iteration.suffix}
     values: dict[str, Value] = dict(iteration.values)
     own: Mapping[str, Value] = {**values, **suffix} if isinstance(element, Stage) else suffix
     around: dict[str, Value] = {
-        "strategy": {"iteration": number, "iterations": total, **suffix},
+        "strategy": {**strategy, **suffix},
         _TYPE_NAMES[type(element)]: own,
     }
     words = ("NODE", *_COUNTED.get(type(element), ()))
-    env = {f"HARNESS_{word}_{name}": str(of) for word in words for name, of in (("INDEX", number), ("TOTAL", total))}
+    counted = (("INDEX", "iteration"), ("TOTAL", "iterations"))
+    env = {f"HARNESS_{word}_{name}": str(strategy[of]) for word in words for name, of in counted}
     return {**values, **around, "env": env}
 
 

@@ -53,6 +53,7 @@ class Outcome:
         error: why it failed.
         reason: why it was skipped, or what it failed with when that is ignored.
         aborts: whether nothing is run after it.
+        fails_all: whether branches and iterations beside it that have not begun are skipped, as a strategy asks.
         failures: its failed attempts.
         began: when its first attempt did; ``None`` if nothing was tried.
         again: how long to wait until the group around it is run again; ``None`` if it is not.
@@ -64,6 +65,7 @@ class Outcome:
     error: Exception | None = None
     reason: str = ""
     aborts: bool = False
+    fails_all: bool = False
     failures: tuple[Failure, ...] = ()
     began: datetime | None = None
     again: timedelta | None = None

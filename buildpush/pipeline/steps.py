@@ -18,13 +18,13 @@ from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
 from buildpush.pipeline.deadlines import Deadline, nearest, read_limit, shorter
 from buildpush.pipeline.failures import check_in_group, strategies
-from buildpush.pipeline.loops import iterate, loop_of
+from buildpush.pipeline.loops import Iterations, iterate, loop_of, whole_loop
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import Place, StepValues, place_of
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
 from buildpush.settings.evaluate import evaluate_raw, written_out
-from buildpush.settings.loops import MOST
+from buildpush.settings.loops import MOST, when_key
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
 from buildpush.settings.written import WrittenValue, written_at
 
@@ -98,7 +98,7 @@ class Walk:
         loop = loop_of(element)
         if loop is None or isinstance(element, Pipeline):
             return self._once(element, step, progress)
-        loop = written_out("strategy", loop, self._facts(step, progress))
+        loop = whole_loop(loop, self._facts(step, progress))
         return self._loop(element, loop, step, progress) if loop.value else self._once(element, step, progress)
 
     def _safely(
@@ -144,7 +144,7 @@ class Walk:
         def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
             if _begins_again(outcomes):
                 return []
-            here = _in_branch(_unless_aborted(outcomes, progress), parallel, number)
+            here = _in_branch(_unless_all_failed(outcomes, progress), parallel, number)
             return walk._element(children[number], here)
 
         return self._together([(_identifier(child), partial(act, number)) for number, child in enumerate(children)])
@@ -182,20 +182,50 @@ class Walk:
                 message, where=loop.origin.where, hint="write smaller loops: loops inside one another multiply"
             )
 
+        names = [_identifier(one) for one in found.elements]
+        around = () if isinstance(element, Stage) else progress.place
+        self.values.loop((*around, _identifier(element)), names)
+        if found.condition:
+            return self._while(element, found, found.condition, step, progress)
+
         def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
             if _begins_again(outcomes):
                 return []
-            reason = _unless_aborted(outcomes, progress).reason
+            reason = _unless_all_failed(outcomes, progress).reason
             if number >= found.queued and _failed(outcomes):
                 reason = reason or "an iteration before it has failed, and onFailure is SkipQueued"
             here = _in_branch(replace(progress, reason=reason), found, number)
             return walk._safely(walk._once, found.elements[number], here)
 
-        names = [_identifier(one) for one in found.elements]
-        around = () if isinstance(element, Stage) else progress.place
-        self.values.loop((*around, _identifier(element)), names)
         acts = [(name, partial(act, number)) for number, name in enumerate(names)]
         return self._together(acts, found.at_once)
+
+    def _while(
+        self,
+        element: Step | Stage | StepGroup,
+        found: Iterations,
+        condition: Condition,
+        step: Step,
+        around: StatusSoFar,
+    ) -> list[Outcome]:
+        """Run the iterations of *element* one after the other, as long as *condition* holds."""
+        outcomes, begun = list[Outcome](), list[Element]()
+
+        def act(element: _Conditional, step: Step, progress: StatusSoFar) -> list[Outcome]:
+            reason, progress = self._reason(condition, step, progress)
+            if reason:
+                return []
+            begun.append(element)
+            return self._once(element, step, progress)
+
+        for number, one in enumerate(found.elements, 1):
+            more = self._safely(act, one, around)
+            outcomes += more
+            is_over = len(begun) < number or (number >= found.queued and _failed(more))
+            if is_over or _begins_again(more) or any(outcome.aborts or outcome.fails_all for outcome in more):
+                break
+        reason = f"the condition of its loop is false before the first iteration: {' '.join(condition.text.split())}"
+        return outcomes or self._once(element, step, replace(around, reason=reason))
 
     def _reason_for_all(
         self, element: Step | Stage | StepGroup, loop: WrittenValue, facts: Facts, progress: StatusSoFar
@@ -204,10 +234,11 @@ class Walk:
         own = condition_of(element, facts)
         by_status = replace(own, text="true") if own else Condition("stageStatus", "All")
         reason = reason_to_skip(by_status, progress, facts)
-        text = loop.value.get("when") if isinstance(loop.value, dict) else None
-        if reason or text is None:
+        key = when_key(loop.value) if isinstance(loop.value, dict) else ""
+        if reason or not isinstance(loop.value, dict) or key not in loop.value:
             return reason
-        written = WrittenValue({"condition": text}, replace(loop.origin, where=loop.origin.at("when"), parts={}))
+        where = replace(loop.origin, where=loop.origin.at(key), parts={})
+        written = WrittenValue({"condition": loop.value[key]}, where)
         return reason_to_skip(replace(read_condition(written, "stageStatus"), status="All"), progress, facts)
 
     def _once(self, element: _Conditional, step: Step, progress: StatusSoFar) -> list[Outcome]:
@@ -297,6 +328,16 @@ def _unless_aborted(outcomes: Iterable[Outcome], progress: StatusSoFar) -> Statu
     if step is None:
         return progress
     return replace(progress, reason=f"the step {step.name or step.identifier!r} has aborted the run")
+
+
+def _unless_all_failed(outcomes: Iterable[Outcome], progress: StatusSoFar) -> StatusSoFar:
+    """Return the progress of what begins beside *outcomes*: with fail-all, a failure there ends it as an abort does."""
+    outcomes = tuple(outcomes)
+    progress = _unless_aborted(outcomes, progress)
+    step = next((outcome.step for outcome in outcomes if outcome.fails_all), None)
+    if progress.reason or step is None:
+        return progress
+    return replace(progress, reason=f"the step {step.name or step.identifier!r} beside it has failed, with fail-all")
 
 
 def _begins_again(outcomes: Collection[Outcome]) -> bool:

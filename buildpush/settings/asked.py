@@ -17,6 +17,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.spelling import did_you_mean
 from buildpush.settings.declare import camel_case, settings_of
+from buildpush.settings.loops import NEWER
 from buildpush.settings.tree import Branch, Loaded, Parallel, Step, leaves
 
 _INPUT: Final = regex(r"<\+\s*input\s*>")
@@ -178,7 +179,7 @@ def _of_settings(step: Step) -> Iterator[str]:
     for name, written in step.settings.items():
         for inner, text in _parts(written.value, (keys.get(name, name),)):
             if _INPUT.search(text):
-                yield from (".".join(inner), *(["condition"] if inner[-1] == "condition" else []))
+                yield from (_asked_as(inner), *(["condition"] if inner[-1] in _EXPRESSIONS else []))
 
 
 def _around(branch: Branch) -> Iterator[str]:
@@ -197,7 +198,12 @@ def _around(branch: Branch) -> Iterator[str]:
     ):
         for inner, text in _parts(node.raw(), (key,)) if node else ():
             if _INPUT.search(text):
-                yield from (key, ".".join(inner), *(["condition"] if inner[-1] == "condition" else []))
+                yield from (key, _asked_as(inner), *(["condition"] if inner[-1] in _EXPRESSIONS else []))
+
+
+def _asked_as(keys: tuple[str, ...]) -> str:
+    """Return the name of an input at *keys*; the mark of the newer form of a loop is none of them."""
+    return ".".join(key for key in keys if key != NEWER)
 
 
 def _of_any(value: Raw) -> Iterator[str]:

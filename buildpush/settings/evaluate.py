@@ -9,7 +9,7 @@ from typing import Final
 
 from buildpush.expressions.evaluate import LaterError
 from buildpush.expressions.facts import Facts
-from buildpush.foundation.documents import Raw, parse_yaml
+from buildpush.foundation.documents import Raw, parse_yaml, structure_of
 from buildpush.foundation.errors import SecretError, SettingsError, SourceError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.secrets import Secret
@@ -140,17 +140,9 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
         facts = image or facts.for_image()
     value = Answers(name, setting.key, written.origin, facts).of(written.value)
     if setting.kind in {"list", "map"} and "<+" in str(written.value):
-        value = _structure(value)
-    remember_passwords(setting, value)
-    return value
-
-
-def _structure(value: Raw) -> Raw:
-    """Return the list or map that an expression gives as JSON; any other value as it is."""
-    if isinstance(value, str) and value.strip()[:1] in {"[", "{"}:
         with suppress(SettingsError):
-            found = parse_yaml(value, "").raw()
-            return value if isinstance(found, str) else found
+            value = structure_of(value, "")
+    remember_passwords(setting, value)
     return value
 
 

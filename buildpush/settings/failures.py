@@ -1,17 +1,18 @@
 """``failureStrategies``, and ``on-failure`` of the newer form: the action that follows a failure.
 
 Sources: Harness, "Define a failure strategy for pipelines": error types, actions and their order; Harness 3.0,
-"On failure"; drone/go-convert, convert/v0tov1: which name of the newer form is which of the older one.
+"On failure"; drone/go-convert, convert/v0tov1: which name of the newer form is which of the older one; Harness, "Fail
+fast pipeline": ``failAll``; bradrydzewski/spec, ``schema/failure.ts``: ``exitcode``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Final, Literal, NoReturn, TypeAlias, get_args
 
-from buildpush.foundation.documents import Raw, Trail, parse_yaml
+from buildpush.foundation.documents import Raw, Trail, structure_of
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
@@ -57,7 +58,11 @@ DAY: Final = timedelta(days=1)
 _ERRORS: Final[tuple[ErrorType, ...]] = get_args(ErrorType)
 _ACTIONS: Final[tuple[ActionType, ...]] = get_args(ActionType)
 _ENDS: Final = frozenset({"Ignore", "MarkAsSuccess", "MarkAsFailure", "Abort"})
+_GO_ON: Final = frozenset({"Ignore", "MarkAsSuccess"})
 _NUMBER: Final = regex(r"[0-9]{1,4}\Z")
+_EXIT_CODE: Final = regex(r"[0-9]{1,3}\Z")
+_EXIT_CODES: Final = ("exitcode", "exit-code")  # of the newer form
+_EXIT_CODES_END: Final = 256
 NEWER: Final = "on-failure"  # the key of strategies that are written in the newer form
 
 
@@ -71,6 +76,7 @@ class _Spelling:
         then: the key of what follows when that is used up.
         after: the key of what follows when no one has answered.
         answers: the key of the actions that a person may choose from.
+        fail_all: the key of whether a failure ends more than its own step.
     """
 
     errors: Mapping[str, ErrorType] = field(default_factory=lambda: {name: name for name in _ERRORS})
@@ -80,15 +86,17 @@ class _Spelling:
     then: str = "onRetryFailure"
     after: str = "onTimeout"
     answers: str = "availableActions"
+    fail_all: str = "failAll"
 
     def keys(self, kind: ActionType) -> tuple[str, ...]:
-        """Return the keys that an action of *kind* takes."""
-        more = ("condition",) if self is _OLDER else ()
-        return {
-            "Retry": (self.count, self.intervals, self.then, *more),
+        """Return the keys that the spec of an action of *kind* takes."""
+        condition = ("condition",) if self is _OLDER else ()
+        own = {
+            "Retry": (self.count, self.intervals, self.then, *condition),
             "RetryStepGroup": (self.count, self.intervals),
             "ManualIntervention": ("timeout", self.after, self.answers),
         }.get(kind, ())
+        return own if self is _NEWER or kind in _GO_ON else (*own, self.fail_all)
 
 
 _OLDER: Final = _Spelling()
@@ -125,6 +133,7 @@ _NEWER: Final = _Spelling(
     then="failure-action",
     after="timeout-action",
     answers="available-actions",
+    fail_all="fail-all",
 )
 
 
@@ -141,6 +150,7 @@ class FailureAction:
         answers: what a person may choose; everything if there are none.
         then: what is done when the retries are used up, or there was no answer.
         where: its place.
+        fail_all: whether a failure that it does not lift also ends what has not begun beside the step.
     """
 
     type: ActionType
@@ -151,6 +161,7 @@ class FailureAction:
     answers: tuple[ActionType, ...] = ()
     then: FailureAction | None = None
     where: str = ""
+    fail_all: bool = False
 
     def wait(self, attempt: int) -> timedelta:
         """Return how long to wait before the step is run for the *attempt*-th time again; it counts from 1."""
@@ -159,21 +170,33 @@ class FailureAction:
 
 @dataclass(frozen=True, slots=True)
 class FailureStrategy:
-    """One entry of the list: its errors, and the action that follows them."""
+    """One entry of the list: its errors, and the action that follows them.
+
+    Attributes:
+        exit_codes: those of the step that it is for; without any, it is for all.
+    """
 
     errors: frozenset[ErrorType]
     action: FailureAction
+    exit_codes: frozenset[int] = frozenset()
+
+    def is_for(self, types: frozenset[ErrorType], code: int) -> bool:
+        """Return whether it names one of *types*, and the exit code *code* if it names any."""
+        return bool(self.errors & types) and (not self.exit_codes or code in self.exit_codes)
 
 
-def choose(lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorType]) -> FailureAction | None:
+def choose(
+    lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorType], code: int = 1
+) -> FailureAction | None:
     """Return what is done about an error of *types*: the first entry that names one, the nearest list first."""
-    wanted = types | {"AllErrors"}
-    return next((entry.action for entries in lists for entry in entries if entry.errors & wanted), None)
+    return choose_named(lists, types | {"AllErrors"}, code)
 
 
-def choose_named(lists: Sequence[Sequence[FailureStrategy]], kind: ErrorType) -> FailureAction | None:
-    """Return the action of the first entry that names *kind* itself, the nearest list first."""
-    return next((entry.action for entries in lists for entry in entries if kind in entry.errors), None)
+def choose_named(
+    lists: Sequence[Sequence[FailureStrategy]], types: frozenset[ErrorType], code: int = 1
+) -> FailureAction | None:
+    """Return the action of the first entry that names one of *types* itself, the nearest list first."""
+    return next((entry.action for entries in lists for entry in entries if entry.is_for(types, code)), None)
 
 
 def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
@@ -223,23 +246,38 @@ class _StrategyReader:
         return tuple(self.newer_strategy(entry, *path) for entry, path in zip(entries, paths, strict=True))
 
     def newer_strategy(self, raw: Raw, *path: str | int) -> FailureStrategy:
-        inner = self.map(raw, ("errors", "action", "exitcode"), *path)
-        if inner.get("exitcode"):
-            hint = "name types under errors: 124 is timeout, and 5 authentication"
-            self.fail("exitcode of on-failure is not supported", hint, *path, "exitcode")
+        inner = self.map(raw, ("errors", "action", *_EXIT_CODES), *path)
         given = inner.get("errors")
         errors = self.items("all" if given is None or given == "" else given, *path, "errors")
         types = self.errors([errors] if isinstance(errors, str) else errors, *path, "errors")
-        return FailureStrategy(types, self.newer_action(inner.get("action") or "", *path, "action"))
+        action = self.newer_action(inner.get("action") or "", *path, "action")
+        return FailureStrategy(types, action, self.exit_codes(inner, *path))
+
+    def exit_codes(self, entry: dict[str, Raw], *path: str | int) -> frozenset[int]:
+        written = [key for key in _EXIT_CODES if entry.get(key)]
+        if len(written) > 1:
+            self.fail(f"{' and '.join(written)} are the same", "keep one of them", *path, written[1])
+        given = self.items(entry[written[0]], *path, written[0]) if written else []
+        codes = given if isinstance(given, list) else [given]
+        for code in codes:
+            if not isinstance(code, str) or not _EXIT_CODE.match(code) or not 0 < int(code) < _EXIT_CODES_END:
+                hint = "write those of a step that has failed, such as [3, 124]"
+                self.fail(f"{written[0]} has {code!r}, which is not an exit code", hint, *path, written[0])
+        return frozenset(int(str(code)) for code in codes)
 
     def newer_action(self, raw: Raw, *path: str | int, nested: bool = False) -> FailureAction:
         """Read an action that is its name alone, its name with a spec below it, or ``type`` and ``spec``."""
         if isinstance(raw, str):
             return self.action_of(self.kind(raw, *path), None, path, path, nested=nested)
-        entries = self.map(raw, (*self.words.actions, "type", "spec", "fail-all"), *path)
-        if entries.get("fail-all", "false") not in {"", "false"}:
-            hint = "write abort, after which nothing more is run"
-            self.fail("fail-all is not supported: what it ends is not documented", hint, *path, "fail-all")
+        entries = self.map(raw, (*self.words.actions, "type", "spec", self.words.fail_all), *path)
+        action = self.long_action(entries, *path, nested=nested)
+        fails_all = self.fails_all(entries, *path)
+        if fails_all and action.type in _GO_ON:
+            message = f"fail-all has no effect: after {self.name(action.type)} the run continues"
+            self.fail(message, "leave it out, or write fail", *path, self.words.fail_all)
+        return replace(action, fail_all=fails_all)
+
+    def long_action(self, entries: dict[str, Raw], *path: str | int, nested: bool) -> FailureAction:
         names = [name for name in entries if name in self.words.actions]
         if beside := names if "type" in entries else [name for name in ("spec",) if name in entries]:
             self.fail(f"{beside[0]} has no effect here", "write type and spec, or the action's name", *path, beside[0])
@@ -278,6 +316,7 @@ class _StrategyReader:
             self.fail("a retry cannot follow a retry", f"write one of {names}", *place)
         keys = words.keys(kind)
         spec = self.map(raw if raw and raw != "true" else {}, keys, *inside)
+        fails_all = self.fails_all(spec, *inside)
         if kind in {"Retry", "RetryStepGroup"}:
             return FailureAction(
                 kind,
@@ -286,6 +325,7 @@ class _StrategyReader:
                 condition=str(spec.get("condition") or ""),
                 then=self.follower(spec, words.then, *inside),
                 where=where,
+                fail_all=fails_all,
             )
         if kind == "ManualIntervention":
             timeout = spec.get("timeout")
@@ -294,8 +334,15 @@ class _StrategyReader:
             limit = DAY if timeout is None else self.duration(timeout, *inside, "timeout")
             answers = self.answers(spec.get(words.answers), *inside, words.answers)
             then = self.follower(spec, words.after, *inside)
-            return FailureAction(kind, timeout=limit, answers=answers, then=then, where=where)
-        return FailureAction(kind, where=where)
+            return FailureAction(kind, timeout=limit, answers=answers, then=then, where=where, fail_all=fails_all)
+        return FailureAction(kind, where=where, fail_all=fails_all)
+
+    def fails_all(self, entries: dict[str, Raw], *path: str | int) -> bool:
+        key = self.words.fail_all
+        word = str(entries.get(key) or "false").lower()
+        if word not in {"true", "false"}:
+            self.fail(f"{key} is {word!r}", "write true or false", *path, key)
+        return word == "true"
 
     def answers(self, raw: Raw | None, *path: str | int) -> tuple[ActionType, ...]:
         raw = self.items(raw or [], *path)
@@ -328,10 +375,8 @@ class _StrategyReader:
 
     def items(self, raw: Raw | None, *path: str | int) -> Raw | None:
         """Return *raw*; a list that an expression gives may be JSON or YAML."""
-        if not isinstance(raw, str) or not raw.lstrip().startswith("["):
-            return raw
         try:
-            return parse_yaml(raw, str(path[-1])).raw()
+            return raw if raw is None else structure_of(raw, str(path[-1]))
         except SourceError as error:
             self.fail(f"{path[-1]} is not a list: {error}", "write it as JSON", *path)
 

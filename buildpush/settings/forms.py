@@ -17,7 +17,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.foundation.regex import regex
 from buildpush.settings.conditions import StatusKey
 from buildpush.settings.failures import NEWER
-from buildpush.settings.loops import FAIL_FAST, INCLUDE
+from buildpush.settings.loops import NEWER as NEWER_LOOP
 from buildpush.settings.stepkinds import BUILD
 from buildpush.settings.words import reject
 
@@ -44,14 +44,6 @@ _CONTAINERS: Final = frozenset(
 _HOLD_STEPS: Final = _CONTAINERS | {"group", "template"}
 _KEYS: Final = {"id": "identifier", "group": "stepGroup"}
 _CONTROL: Final = {"if": "when", NEWER: "failureStrategies"}
-_OF_LOOPS: Final = {
-    "max-parallel": "maxConcurrency",
-    "node-name": "nodeName",
-    "for": "repeat",
-    "iterations": "times",
-}
-_KEYS_OF_LOOPS: Final = ("matrix", "for", "max-parallel", "node-name", FAIL_FAST)
-_OLDER_KEYS_OF_LOOPS: Final = ("repeat", "parallelism", "maxConcurrency", "when", "onFailure")
 _STATUSES: Final = {"always": "All", "failure": "Failure", "success": "Success"}
 _FUNCTION: Final = regex(r"(?s)\s*(<\+)?\s*(always|failure|success)\(\)(?:\s*&&\s*(?=\S)|(?=[\s>]*\Z))(.*)\Z")
 _OF_STATE: Final = regex(r"(?<![\w.\"'])(?:always|failure|success|cancelled)\(\)")
@@ -215,23 +207,11 @@ def _failures(around: Node, node: Node) -> Node:
 
 
 def _loop(node: Node) -> Node:
-    """Return a ``strategy``, whose matrix has its ``include`` beside it."""
-    if "while" in node.entries:
-        message = "while of a strategy is not supported: how often it runs would not be known before"
-        raise SourceError(message, where=node.where_key("while"), hint="write for, with iterations")
-    for key in node.entries:
-        if key not in (*_KEYS_OF_LOOPS, *_OLDER_KEYS_OF_LOOPS):
-            reject("key", key, _KEYS_OF_LOOPS, node.where_key(key))
-    entries = {_OF_LOOPS.get(key, key): entry for key, entry in node.entries.items()}
-    for key in ("matrix", "for"):
-        if (kind := node.at(key)) and kind.entries:
-            inner = {_OF_LOOPS.get(name, name): entry for name, entry in kind.entries.items()}
-            if include := inner.pop(INCLUDE, None) if key == "matrix" else None:
-                entries[INCLUDE] = include
-            if "nodeName" in entries:
-                inner["nodeName"] = entries.pop("nodeName")
-            entries[_OF_LOOPS.get(key, key)] = map_of(kind, inner, _OF_LOOPS)
-    return map_of(node, entries, _OF_LOOPS) if entries else node
+    """Return a ``strategy`` with the mark of its form; so is an expression that stands for all of it."""
+    if node.text:
+        return map_of(node, {NEWER_LOOP: node})
+    mark = {NEWER_LOOP: replace(node, value="true", keys={})}
+    return map_of(node, {**node.entries, **mark}) if node.entries else node
 
 
 def _with_variables(entries: dict[str, Node]) -> dict[str, Node]:

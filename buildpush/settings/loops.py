@@ -1,33 +1,45 @@
-"""``strategy``: a matrix, a repeat or a parallelism, and its iterations.
+"""``strategy``: a matrix, a repeat, a parallelism or a while, and its iterations.
 
-Source: Harness, "Use looping strategies": matrix, repeat, parallelism.
+Sources: Harness, "Use looping strategies": matrix, repeat, parallelism; for the newer form harness/harness-schema,
+``v1/pipeline/common/strategy.yaml`` and those that it names, and Harness 3.0, "Advanced configuration": while.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any, Final, NoReturn
 
 from buildpush.expressions.tree import Value
-from buildpush.foundation import strict_json
-from buildpush.foundation.documents import Raw
+from buildpush.foundation.documents import Raw, structure_of
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
+from buildpush.settings.conditions import Condition, read_condition
 from buildpush.settings.words import reject
-from buildpush.settings.written import Origin
+from buildpush.settings.written import Origin, WrittenValue
 
 MOST: Final = 10_000  # iterations of one loop
 _NUMBER: Final = regex(r"[0-9]{1,9}\Z")
-_KEYS_OF_EVERY_KIND: Final = ("maxConcurrency", "when", "onFailure")
+NEWER: Final = "newer form"  # the key that marks a strategy in that form; at it, the expression for all of one
 _KINDS: Final = ("matrix", "repeat", "parallelism")
-INCLUDE: Final = "include"  # of a matrix in the newer form; moved beside the matrix, whose axes may have any name
-FAIL_FAST: Final = "fail-fast"  # of the newer form
+_KEYS: Final = (*_KINDS, "maxConcurrency", "when", "onFailure")
+_NEWER_KINDS: Final = ("matrix", "for", "while", "repeat", "parallelism")
+_NEWER_KEYS: Final = ("matrix", "for", "while", "repeat", "maxConcurrency", "nodeName", "fail-fast", "when")
+_NEWER_NAMES: Final = {  # by those of the older form, which the newer one takes as well
+    "maxConcurrency": "max-parallel",
+    "nodeName": "node-name",
+    "times": "iterations",
+    "partitionSize": "partition-size",
+    "when": "if",
+}
+_OLDER_NAMES: Final = {newer: older for older, newer in _NEWER_NAMES.items()}
+_INCLUDE: Final = "include"  # of a matrix in the newer form; in the older one, it is the name of an axis
 _ABOUT_MATRIX: Final = ("exclude", "maxConcurrency", "nodeName")
+_WHILE: Final = ("times", "condition", "nodeName")
 _REPEAT: Final = ("times", "items", "partitionSize", "start", "end", "unit", "maxConcurrency", "nodeName")
 _UNITS: Final = ("Count", "Percentage")
 _ON_FAILURE: Final = ("RunAll", "SkipQueued")
@@ -51,13 +63,47 @@ class Loop:
     """The iterations of a loop in their order.
 
     Attributes:
+        iterations: all of them; of a while, the most that there may be.
         at_once: how many run at the same time; ``None`` where the loop does not say it.
         skips_queued: whether those that have not begun are skipped once one has failed.
+        condition: of a while: one more is run as long as it holds.
     """
 
     iterations: tuple[Iteration, ...]
     at_once: int | None
     skips_queued: bool = False
+    condition: Condition | None = None
+
+
+def before_loop(raw: Raw) -> Raw:
+    """Return the parts of a ``strategy`` that are evaluated before it begins: not its ``when``, and no names."""
+    if not isinstance(raw, dict):
+        return raw
+    later = {"nodeName", "node-name"} if NEWER in raw else {"nodeName"}
+    return {
+        key: {name: part for name, part in one.items() if name not in later} if isinstance(one, dict) else one
+        for key, one in raw.items()
+        if key not in {*later, when_key(raw)}
+    }
+
+
+def when_key(raw: Mapping[str, Raw]) -> str:
+    """Return the key of the condition under which a ``strategy`` runs anything."""
+    return "if" if NEWER in raw and "if" in raw else "when"
+
+
+def _older(raw: Raw) -> Raw:
+    """Return a ``strategy`` with the names of the older form."""
+    if not isinstance(raw, dict) or NEWER not in raw:
+        return raw
+    kinds = {key: _renamed(one) if key in _NEWER_KINDS and isinstance(one, dict) else one for key, one in raw.items()}
+    return _renamed(kinds)
+
+
+def _renamed(entries: dict[str, Raw]) -> dict[str, Raw]:
+    """Return *entries* by the names of the older form; one that is there in both forms stays, and is refused."""
+    names = {key: _OLDER_NAMES.get(key, key) for key in entries}
+    return {key if names[key] != key and names[key] in entries else names[key]: one for key, one in entries.items()}
 
 
 def combinations(
@@ -129,13 +175,14 @@ def read_loop(raw: Raw, origin: Origin) -> Loop:
     """Return the loop of a ``strategy``.
 
     Args:
-        raw: its value; expressions are evaluated, except ``nodeName`` and ``when``, which are read elsewhere.
+        raw: its value without what :func:`before_loop` leaves out; expressions are evaluated, except in the
+            condition of a while.
         origin: of the value.
 
     Raises:
         SourceError: an unknown key, a wrong value, or no iteration at all.
     """
-    return _LoopReader(origin).loop(raw)
+    return _LoopReader(origin).loop(_older(raw))
 
 
 def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
@@ -146,6 +193,9 @@ def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
     entries = inner if isinstance(inner, dict) else {}
     if "matrix" in raw:
         yield from _vain_exclusions(entries, origin)
+        if NEWER not in raw and "{" in str(entries.get(_INCLUDE)):
+            where = origin.at("matrix", _INCLUDE)
+            yield f"{where}: include is an axis here, as in Harness; only in the newer form it adds combinations"
     if "start" in entries and "end" not in entries and "repeat" in raw:
         yield f"{origin.at('repeat', 'start')}: start without end leaves out the last item, as in Harness"
 
@@ -164,102 +214,131 @@ def _vain_exclusions(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str
 
 def node_name(raw: Raw) -> str:
     """Return the name that a ``strategy`` gives to its iterations: an expression, or the empty text."""
-    inner = next((raw[kind] for kind in _KINDS if kind in raw), None) if isinstance(raw, dict) else None
-    found = inner.get("nodeName") if isinstance(inner, dict) else None
+    raw = _older(raw)
+    if not isinstance(raw, dict):
+        return ""
+    inner = next((raw[kind] for kind in _NEWER_KINDS if kind in raw), None)
+    found = (inner.get("nodeName") if isinstance(inner, dict) else None) or raw.get("nodeName")
     return found if isinstance(found, str) else ""
 
 
 class _LoopReader:
     def __init__(self, origin: Origin) -> None:
         self.origin = origin
+        self.is_newer = False
 
     def loop(self, raw: Raw) -> Loop:
         if not isinstance(raw, dict):
             self.fail("strategy is a map", "write matrix, repeat or parallelism below it")
-        kinds = [kind for kind in _KINDS if kind in raw]
+        self.is_newer = NEWER in raw
+        known, kinds = (_NEWER_KEYS, _NEWER_KINDS) if self.is_newer else (_KEYS, _KINDS)
         for key in raw:
-            if key not in {*_KINDS, *_KEYS_OF_EVERY_KIND, INCLUDE, FAIL_FAST}:
-                reject("key", key, [*_KINDS, *_KEYS_OF_EVERY_KIND], self.origin.at(key))
-        if len(kinds) != 1:
-            said = f"{' and '.join(kinds)}" if kinds else "none of them"
-            self.fail(f"strategy takes one of {', '.join(_KINDS)}, and has {said}", "keep one of them")
-        (kind,) = kinds
-        if kind != "matrix" and INCLUDE in raw:
-            self.fail("include is for a matrix, and this strategy has none", "leave it out", INCLUDE)
-        inner = raw[kind]
-        matrix = partial(self.matrix, include=raw.get(INCLUDE) or "")
-        readers: Mapping[str, Callable[[Raw], tuple[Iteration, ...]]]
-        readers = {"matrix": matrix, "repeat": self.repeat, "parallelism": self.parallelism}
-        iterations = readers[kind](inner)
+            if key not in {*known, *_KEYS, NEWER}:
+                self.unknown(key, known, key)
+        found = [kind for kind in kinds if kind in raw]
+        if len(found) != 1:
+            has = " and ".join(found) or "none of them"
+            self.fail(f"strategy takes one of {', '.join(kinds)}, and has {has}", "keep one of them")
+        (kind,) = found
+        iterations = self.reader(kind)(raw[kind])
         self.count(len(iterations), kind)
+        if kind == "while":
+            return Loop(iterations, 1, self.skips(raw), self.condition(raw[kind]))
+        return Loop(iterations, self.at_once(raw, kind), self.skips(raw))
+
+    def reader(self, kind: str) -> Callable[[Raw], tuple[Iteration, ...]]:
+        readers: Mapping[str, Callable[[Raw], tuple[Iteration, ...]]] = {
+            "matrix": self.matrix,
+            "while": self.runs_while,
+            "parallelism": self.parallelism,
+        }
+        return readers.get(kind) or partial(self.repeat, kind=kind)
+
+    def at_once(self, raw: Mapping[str, Raw], kind: str) -> int | None:
+        inner = raw[kind]
         limit = inner.get("maxConcurrency") if isinstance(inner, dict) else None
-        at_once = self.limit(raw.get("maxConcurrency"), "maxConcurrency") or self.limit(limit, kind, "maxConcurrency")
-        return Loop(iterations, at_once or None, self.skips(raw))
+        found = self.limit(raw.get("maxConcurrency"), "maxConcurrency") or self.limit(limit, kind, "maxConcurrency")
+        return found or None
 
-    def count(self, number: int, kind: str) -> None:
+    def count(self, number: int, *path: str) -> None:
+        name = ".".join(map(self.named, path))
         if number == 0:
-            self.fail(f"{kind} has no iterations", "leave the loop out, or give it values", kind)
+            self.fail(f"{name} has no iterations", "leave the loop out, or give it values", *path)
         if number > MOST:
-            self.fail(f"{kind} has {number} iterations, and the maximum is {MOST}", "write a smaller number", kind)
+            self.fail(f"{name} has {number} iterations, and the maximum is {MOST}", "write a smaller number", *path)
 
-    def matrix(self, raw: Raw, include: Raw = "") -> tuple[Iteration, ...]:
-        entries = self.map(raw, "matrix")
-        old = entries.get("include")
-        if isinstance(old, list) and any(isinstance(one, dict) for one in old):
-            hint = "write all values on the axes, and name under exclude what is not to be run"
-            message = "include of a matrix is of the newer form, and Harness takes it for an axis here"
-            self.fail(message, hint, "matrix", "include")
+    def matrix(self, raw: Raw) -> tuple[Iteration, ...]:
+        entries = dict(self.map(raw, "matrix"))
+        include = entries.pop(_INCLUDE, None) if self.is_newer else None
         axes = {key: self.items(value, "matrix", key) for key, value in entries.items() if key not in _ABOUT_MATRIX}
         size = 1
         for values in axes.values():
             size *= len(values)
-        more = [self.included_entry(one, place) for place, one in enumerate(self.items(include or [], INCLUDE))]
-        self.count(size if axes else len(more), "matrix")
-        exclude = [
-            self.entry(one, axes, place) for place, one in enumerate(self.list(entries.get("exclude") or [], "exclude"))
+        more = [
+            self.included_entry(one, place) for place, one in enumerate(self.items(include or [], "matrix", _INCLUDE))
         ]
-        return combinations(axes, exclude, more)
+        self.count(size if axes else len(more), "matrix")
+        listed = self.items(entries.get("exclude") or [], "matrix", "exclude")
+        return combinations(axes, [self.entry(one, axes, place) for place, one in enumerate(listed)], more)
 
     def included_entry(self, raw: Raw, place: int) -> Mapping[str, Raw]:
-        entries = self.map(raw, INCLUDE, place)
+        entries = self.map(raw, "matrix", _INCLUDE, place)
         if not entries:
-            self.fail("an entry of include is empty", "name an axis and its value", INCLUDE, place)
+            self.fail("an entry of include is empty", "name an axis and its value", "matrix", _INCLUDE, place)
         return entries
 
     def entry(self, raw: Raw, axes: Mapping[str, Any], place: int) -> Mapping[str, Raw]:
         entries = self.map(raw, "matrix", "exclude", place)
         for key in entries:
             if key not in axes:
-                reject("axis", key, axes, self.origin.at("matrix", "exclude", place, key))
+                reject("axis", key, axes, self.where("matrix", "exclude", place, key))
         if not entries:
             self.fail("an entry of exclude is empty", "name an axis and its value", "matrix", "exclude", place)
         return entries
 
-    def repeat(self, raw: Raw) -> tuple[Iteration, ...]:
-        entries = self.map(raw, "repeat")
+    def runs_while(self, raw: Raw) -> tuple[Iteration, ...]:
+        entries = self.map(raw, "while")
+        for key in entries:
+            if key not in _WHILE:
+                self.unknown(key, _WHILE, "while", key)
+        if not entries.get("times"):
+            self.fail("while does not say how often it runs at most", "write iterations: 10 below it", "while")
+        return self.times(self.number(entries["times"], "while", "times") or 0, "while", "times")
+
+    def condition(self, raw: Raw) -> Condition:
+        entries = self.map(raw, "while")
+        text, where = entries.get("condition"), self.where("while", "condition")
+        if not text:
+            self.fail("while does not have a condition", "write condition: EXPRESSION below it, or for", "while")
+        written = WrittenValue({"condition": text}, Origin("file", where, ""))
+        return replace(read_condition(written, "stageStatus"), status="All")
+
+    def repeat(self, raw: Raw, kind: str) -> tuple[Iteration, ...]:
+        entries = self.map(raw, kind)
         for key in entries:
             if key not in _REPEAT:
-                reject("key", key, _REPEAT, self.origin.at("repeat", key))
+                self.unknown(key, _REPEAT, kind, key)
+        times = self.named("times")
         if ("times" in entries) == ("items" in entries):
-            self.fail("repeat takes either times or items", "keep one of them", "repeat")
+            self.fail(f"{kind} takes either {times} or items", "keep one of them", kind)
         if "times" in entries:
             if vain := [key for key in ("partitionSize", "start", "end", "unit") if key in entries]:
-                self.fail(f"{vain[0]} is for items, and repeat has times", "leave it out", "repeat", vain[0])
-            return self.times(self.number(entries["times"], "repeat", "times") or 0, "repeat", "times")
-        return self.repeated(entries)
+                message = f"{self.named(vain[0])} is for items, and {kind} has {times}"
+                self.fail(message, "leave it out", kind, vain[0])
+            return self.times(self.number(entries["times"], kind, "times") or 0, kind, "times")
+        return self.repeated(entries, kind)
 
-    def repeated(self, entries: Mapping[str, Raw]) -> tuple[Iteration, ...]:
-        items = self.items(entries["items"], "repeat", "items")
-        start, end = (self.number(entries.get(key), "repeat", key) for key in ("start", "end"))
-        unit = self.word(entries.get("unit") or "Count", _UNITS, "repeat", "unit")
+    def repeated(self, entries: Mapping[str, Raw], kind: str) -> tuple[Iteration, ...]:
+        items = self.items(entries["items"], kind, "items")
+        start, end = (self.number(entries.get(key), kind, key) for key in ("start", "end"))
+        unit = self.word(entries.get("unit") or "Count", _UNITS, kind, "unit")
         first, last = bounds(len(items), start, end, percentage=unit == "Percentage")
         chosen = items[first:last]
         if "partitionSize" in entries:
-            size = self.number(entries["partitionSize"], "repeat", "partitionSize")
+            size = self.number(entries["partitionSize"], kind, "partitionSize")
             if not size:
-                self.fail(
-                    "partitionSize is at least 1", "write the number of items in a group", "repeat", "partitionSize"
-                )
+                message = f"{self.named('partitionSize')} is at least 1"
+                self.fail(message, "write the number of items in a group", kind, "partitionSize")
             values: list[Mapping[str, Value]] = [{"partition": part} for part in partitions(chosen, size)]
         else:
             values = [{"item": item} for item in chosen]
@@ -268,60 +347,71 @@ class _LoopReader:
     def parallelism(self, raw: Raw) -> tuple[Iteration, ...]:
         return self.times(self.number(raw, "parallelism") or 0, "parallelism")
 
-    def times(self, number: int, *path: str | int) -> tuple[Iteration, ...]:
-        self.count(number, ".".join(map(str, path)))
+    def times(self, number: int, *path: str) -> tuple[Iteration, ...]:
+        self.count(number, *path)
         return tuple(Iteration(f"_{place}", {}) for place in range(number))
 
     # ---- values
 
     def map(self, raw: Raw, *path: str | int) -> dict[str, Raw]:
+        raw = self.structure(raw, *path)
         if not isinstance(raw, dict):
             self.fail(f"{path[0]} takes a map here", "look at the indentation", *path)
         return raw
 
-    def list(self, raw: Raw, *path: str | int) -> Sequence[Raw]:
+    def items(self, raw: Raw, *path: str | int) -> Sequence[Raw]:
+        raw = self.structure(raw, *path)
         if not isinstance(raw, list):
             self.fail(f"{path[-1]} takes a list", "write [a, b], or an expression that gives a list", *path)
         return raw
 
-    def items(self, raw: Raw, *path: str | int) -> Sequence[Raw]:
-        """Return a list; an expression may give one as JSON."""
-        if isinstance(raw, str) and raw.lstrip().startswith("["):
-            try:
-                return [_json_item(one) for one in strict_json.parse(raw)]
-            except ValueError:
-                self.fail(f"{path[-1]} is not a list: {raw!r}", "write it as JSON", *path)
-        return self.list(raw, *path)
+    def structure(self, raw: Raw, *path: str | int) -> Raw:
+        """Return a list or map; an expression may give one as JSON or YAML."""
+        try:
+            return structure_of(raw, str(path[-1]))
+        except SourceError:
+            self.fail(f"{path[-1]} is not a list or map: {raw!r}", "write it as JSON", *path)
 
     def number(self, raw: Raw | None, *path: str | int) -> int | None:
         if raw is None or raw == "":
             return None
         if not isinstance(raw, str) or not _NUMBER.match(raw):
-            self.fail(f"{path[-1]} is {raw!r}, which is not a whole number", "write 0 or more", *path)
+            self.fail(f"{self.named(path[-1])} is {raw!r}, which is not a whole number", "write 0 or more", *path)
         return int(raw)
 
     def limit(self, raw: Raw | None, *path: str | int) -> int:
         number = self.number(raw, *path)
         if number == 0:
-            self.fail("maxConcurrency is at least 1", "leave it out for no limit", *path)
+            self.fail(f"{self.named('maxConcurrency')} is at least 1", "leave it out for no limit", *path)
         return number or 0
 
     def skips(self, raw: Mapping[str, Raw]) -> bool:
-        if fast := raw.get(FAIL_FAST):
-            return self.word(fast.lower() if isinstance(fast, str) else fast, ("true", "false"), FAIL_FAST) == "true"
+        if fast := raw.get("fail-fast"):
+            word = fast.lower() if isinstance(fast, str) else fast
+            return self.word(word, ("true", "false"), "fail-fast") == "true"
         return self.word(raw.get("onFailure") or "RunAll", _ON_FAILURE, "onFailure") == "SkipQueued"
 
     def word(self, raw: Raw, words: Sequence[str], *path: str | int) -> str:
-        if raw not in words:
+        """Return one of *words*, which begin with a small letter in the newer form."""
+        found = [one for one in words if raw == one or (self.is_newer and raw == one.lower())]
+        if not found:
             self.fail(f"{path[-1]} is {raw!r}", f"write one of {', '.join(words)}", *path)
-        return str(raw)
+        return found[0]
+
+    def named(self, key: str | int) -> str:
+        """Return *key* as the form of the file has it."""
+        return _NEWER_NAMES.get(str(key), str(key)) if self.is_newer else str(key)
+
+    def unknown(self, key: str, known: Sequence[str], *path: str | int) -> NoReturn:
+        reject("key", key, list(map(self.named, known)), self.where(*path))
+
+    def where(self, *path: str | int) -> str:
+        """Return the place of *path*, whose names may be written in either form."""
+        found: tuple[str | int, ...] = ()
+        for part in path:
+            newer = _NEWER_NAMES.get(str(part), part)
+            found = (*found, newer if (*found, part) not in self.origin.parts else part)
+        return self.origin.at(*found)
 
     def fail(self, message: str, hint: str, *path: str | int) -> NoReturn:
-        raise SourceError(message, where=self.origin.at(*path), setting="strategy", hint=hint)
-
-
-def _json_item(value: Any) -> Raw:
-    """Return an item of a list that an expression gives, as JSON: ``true``, not ``True``."""
-    if isinstance(value, dict):
-        return {str(key): _json_item(one) for key, one in value.items()}
-    return value if isinstance(value, str) else json.dumps(value)
+        raise SourceError(message, where=self.where(*path), setting="strategy", hint=hint)

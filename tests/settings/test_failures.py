@@ -86,6 +86,9 @@ def test_an_intervention_after_retries_has_a_day():
         (entry("{type: Retry, spec: {retryCount: 1, retryIntervals: [5s]}}"), "shorter than 10 seconds"),
         (entry("{type: Ignore, spec: {retryCount: 1}}"), "unknown key 'retryCount'"),
         (entry("{type: ManualIntervention}"), "does not have a timeout"),
+        (entry("{type: Ignore, spec: {failAll: true}}"), "unknown key 'failAll'"),
+        (entry("{type: Abort, spec: {failAll: maybe}}"), "failAll is 'maybe'"),
+        (entry("{type: Abort, spec: {fail-all: true}}"), "unknown key 'fail-all'"),
         (entry("{type: ManualIntervention, spec: {timeout: 1h, availableActions: Retry}}"), "availableActions takes a"),
         (
             entry("{type: ManualIntervention, spec: {timeout: 1h, availableActions: [Retri]}}"),
@@ -188,8 +191,13 @@ def test_an_intervention_of_the_newer_form_is_read_whole():
         ("{errors: all}", "'' is not the name of an action", "known are ignore, success"),
         ("{action: {ignore: {}, abort: {}}}", "this has ignore and abort", "keep one"),
         ("{action: {fail-all: false}}", "this has none", "keep one"),
-        ("{action: {abort: {}, fail-all: true}}", "fail-all is not supported", "write abort"),
-        ("{exitcode: '1', action: ignore}", "exitcode of on-failure is not supported", "124 is timeout"),
+        ("{action: {ignore: {}, fail-all: true}}", "fail-all has no effect: after ignore the run", "write fail"),
+        ("{action: {fail: {}, fail-all: maybe}}", "fail-all is 'maybe'", "true or false"),
+        ("{exitcode: many, action: ignore}", "exitcode has 'many', which is not an exit code", "3, 124"),
+        ("{exit-code: [3, 256], action: ignore}", "exit-code has '256', which is not an exit code", "3, 124"),
+        ("{exit-code: [[3]], action: ignore}", r"exit-code has \['3'\]", "3, 124"),
+        ("{exitcode: 0, action: ignore}", "exitcode has '0'", "3, 124"),
+        ("{exitcode: 3, exit-code: 4, action: ignore}", "exitcode and exit-code are the same", "keep one"),
         ("{action: retry}", "attempts is 'missing'", "such as 3"),
         ("{action: {retry: {retryCount: 1}}}", "unknown key 'retryCount'", "attempts"),
         ("{action: {retry: {attempts: 1, interval: 5s}}}", "shorter than 10 seconds", "10s"),
@@ -212,6 +220,35 @@ def test_what_is_no_strategy_of_the_newer_form_is_refused_in_its_words(text, mes
         read(f"on-failure: {text}")
     assert hint in caught.value.hint
     assert caught.value.where.startswith("p.yml:1:")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        entry("{type: PipelineRollback, spec: {failAll: true}}"),
+        entry("{type: MarkAsFailure, spec: {failAll: 'True'}}"),
+        entry("{type: Retry, spec: {retryCount: 1, failAll: true}}"),
+        entry("{type: ManualIntervention, spec: {timeout: 1h, failAll: true}}"),
+        entry("{type: RetryStepGroup, spec: {retryCount: 1, failAll: true}}"),
+        "on-failure: {action: {fail: {}, fail-all: true}}",
+        "on-failure: {action: {retry: {attempts: 1}, fail-all: true}}",
+        "on-failure: {action: {type: fail, fail-all: true}}",
+    ],
+)
+def test_an_action_may_fail_all(text):
+    assert read(text)[0].action.fail_all
+    assert not read(text.replace("true", "false").replace("True", "false"))[0].action.fail_all
+
+
+@pytest.mark.parametrize(
+    ("codes", "chosen"), [("3", {3}), ("[3, 124]", {3, 124}), ("'[3]'", {3}), ("''", {3, 5, 124}), ("[]", {3, 5, 124})]
+)
+@pytest.mark.parametrize("key", ["exitcode", "exit-code"])
+def test_an_entry_of_the_newer_form_may_be_for_some_exit_codes(key, codes, chosen):
+    (found,) = read(f"on-failure: {{errors: [unknown], {key}: {codes}, action: ignore}}")
+    types = frozenset({"Unknown"})
+    assert {code for code in (3, 5, 124) if choose(((found,),), types, code)} == chosen
+    assert choose(((found,),), frozenset({"Timeout"}), 3) is None
 
 
 def entries(*pairs):

@@ -10,17 +10,31 @@ from hypothesis import strategies as st
 
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import SourceError
-from buildpush.settings.loops import bounds, combinations, loop_notes, node_name, partitions, read_loop
+from buildpush.settings.loops import (
+    NEWER,
+    before_loop,
+    bounds,
+    combinations,
+    loop_notes,
+    node_name,
+    partitions,
+    read_loop,
+)
 from buildpush.settings.written import Origin
 
 
-def loop(text):
+def loop(text, **mark):
     node = parse_yaml(text, "p.yml")
-    return read_loop(node.raw(), Origin("file", node.where, "", parts=dict(node.places())))
+    raw = {**node.raw(), **mark} if mark else node.raw()
+    return read_loop(raw, Origin("file", node.where, "", parts=dict(node.places())))
 
 
-def values(text):
-    return {one.suffix: one.values for one in loop(text).iterations}
+def newer(text):
+    return loop(text, **{NEWER: "true"})
+
+
+def values(text, read=loop):
+    return {one.suffix: one.values for one in read(text).iterations}
 
 
 def matrix(**axes):
@@ -93,20 +107,18 @@ def test_a_slice_of_items(size, start, end, percentage, expected):
         ("repeat: {}", "either times or items", "1:1"),
         ("repeat: {times: 1, items: [a]}", "either times or items", "1:1"),
         ("repeat: {times: -1}", "times is '-1'", "1:10"),
-        ("repeat: {times: 0}", "has no iterations", "1:1"),
+        ("repeat: {times: 0}", "has no iterations", "1:10"),
         ("repeat: {times: 2, end: 1}", "end is for items", "1:20"),
         ("repeat: {items: [], end: 1}", "repeat has no iterations", "1:1"),
         ("repeat: {items: [a], start: -1}", "start is '-1'", "1:22"),
         ("repeat: {items: [a], unit: Percent}", "unit is 'Percent'", "1:22"),
         ("repeat: {items: [a], partitionSize: 0}", "partitionSize is at least 1", "1:22"),
         ("repeat: {items: [a], time: 2}", "unknown key 'time'", "1:22"),
-        ("matrix: {os: [a], include: [{os: b}]}", "include of a matrix is of the newer form", "1:19"),
-        ("{matrix: {os: [a]}, include: {os: b}}", "include takes a list", "1:21"),
-        ("{matrix: {os: [a]}, include: [b]}", "include takes a map", "1:31"),
-        ("{matrix: {os: [a]}, include: [{}]}", "an entry of include is empty", "1:31"),
-        ("{repeat: {times: 2}, include: [{os: b}]}", "include is for a matrix", "1:22"),
-        ("{parallelism: 2, fail-fast: maybe}", "fail-fast is 'maybe'", "1:18"),
-        ("{parallelism: 2, fail-fast: [a]}", r"fail-fast is \['a'\]", "1:18"),
+        ("{matrix: {os: [a]}, include: [{os: b}]}", "unknown key 'include'", "1:21"),
+        ("{parallelism: 2, fail-fast: true}", "unknown key 'fail-fast'", "1:18"),
+        ("while: {times: 2, condition: 'true'}", "unknown key 'while'", "1:1"),
+        ("for: {times: 2}", "unknown key 'for'", "1:1"),
+        ("matrix: '[a]'", "matrix takes a map", "1:1"),
         ("parallelism: many", "parallelism is 'many'", "1:1"),
         ("parallelism: 10001", "the maximum is 10000", "1:1"),
         ("{parallelism: 2, onFailure: Stop}", "onFailure is 'Stop'", "1:18"),
@@ -117,6 +129,76 @@ def test_what_is_no_loop_is_refused_with_its_place(text, message, where):
         loop(text)
     assert caught.value.where == f"p.yml:{where}"
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "where"),
+    [
+        ("matrix: {os: [a], include: {os: b}}", "include takes a list", "1:19"),
+        ("matrix: {os: [a], include: [b]}", "matrix takes a map here", "1:29"),
+        ("matrix: {os: [a], include: [{}]}", "an entry of include is empty", "1:29"),
+        ("{matrix: {os: [a]}, include: [{os: b}]}", "unknown key 'include'", "1:21"),
+        ("for: {iterations: 2, include: [{os: b}]}", "unknown key 'include'", "1:22"),
+        ("for: {iterations: many}", "iterations is 'many'", "1:7"),
+        ("for: {}", "for takes either iterations or items", "1:1"),
+        ("for: {iterations: 2, times: 2}", "unknown key 'iterations'", "1:7"),
+        ("{for: {iterations: 2}, max-parallel: 0}", "max-parallel is at least 1", "1:24"),
+        ("{for: {iterations: 2}, repeat: {items: [a]}}", "has for and repeat", "1:1"),
+        ("{for: {iterations: 2}, max-paralel: 1}", "unknown key 'max-paralel'", "1:24"),
+        ("repeat: {items: [a], partition-size: 0}", "partition-size is at least 1", "1:22"),
+        ("repeat: {items: [a], unit: many}", "unit is 'many'", "1:22"),
+        ("{parallelism: 2, fail-fast: maybe}", "fail-fast is 'maybe'", "1:18"),
+        ("{parallelism: 2, fail-fast: [a]}", r"fail-fast is \['a'\]", "1:18"),
+        ("while: {condition: 'true'}", "while does not say how often it runs at most", "1:1"),
+        ("while: {iterations: 3}", "while does not have a condition", "1:1"),
+        ("while: {iterations: 0, condition: 'true'}", "has no iterations", "1:9"),
+        ("while: {iterations: 2, condition: [a]}", "a condition is an expression", "1:24"),
+        ("while: {iterations: 2, condition: 'true', delay: 5s}", "unknown key 'delay'", "1:43"),
+    ],
+)
+def test_what_is_no_loop_of_the_newer_form_is_refused_with_its_place_and_in_its_words(text, message, where):
+    with pytest.raises(SourceError, match=message) as caught:
+        newer(text)
+    assert caught.value.where == f"p.yml:{where}"
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("for: {iterations: 2}", {"_0": {}, "_1": {}}),
+        ("repeat: {iterations: 1}", {"_0": {}}),
+        ("repeat: {times: 1}", {"_0": {}}),
+        ("repeat: {items: [a, b], unit: percentage, end: 50}", {"_0": {"repeat": {"item": "a"}}}),
+        ("repeat: {items: [a, b], partition-size: 2}", {"_0": {"repeat": {"partition": ["a", "b"]}}}),
+        ("while: {iterations: 2, condition: 'true'}", {"_0": {}, "_1": {}}),
+        ('matrix: \'{"os": ["a"], "include": [{"os": "b"}]}\'', {"_0": matrix(os="a"), "_1": matrix(os="b")}),
+    ],
+)
+def test_the_iterations_of_a_loop_of_the_newer_form(text, expected):
+    assert values(text, newer) == expected
+
+
+def test_a_while_runs_one_iteration_after_the_other_as_long_as_its_condition_holds():
+    found = newer("{while: {iterations: 2, condition: '<+env.A> == \"b\"'}, max-parallel: 4, fail-fast: true}")
+    assert (found.at_once, found.skips_queued) == (1, True)
+    assert (found.condition.text, found.condition.where) == ('<+env.A> == "b"', "p.yml:1:25")
+
+
+def test_what_is_evaluated_before_a_loop_has_no_condition_and_no_name():
+    older = {"matrix": {"a": ["b"], "nodeName": "x", "node-name": ["y"]}, "when": "z"}
+    assert before_loop(older) == {"matrix": {"a": ["b"], "node-name": ["y"]}}
+    assert before_loop({"for": {"node-name": "x"}, "if": "z", NEWER: "true"}) == {"for": {}, NEWER: "true"}
+
+
+def test_include_is_an_axis_of_the_older_form_as_any_other_name():
+    """Harness takes every list in the matrix of that form for an axis; one of maps is noted: it is meant otherwise."""
+    text = "matrix: {os: [a], include: [{os: b}]}"
+    assert values(text) == {"_0_0": matrix(os="a", include={"os": "b"})}
+    node = parse_yaml(text, "p.yml")
+    (note,) = loop_notes(node.raw(), Origin("file", node.where, "", parts=dict(node.places())))
+    assert note == "p.yml:1:19: include is an axis here, as in Harness; only in the newer form it adds combinations"
+    assert list(loop_notes({**node.raw(), NEWER: "true"}, Origin("file", node.where, ""))) == []
 
 
 # From the page of GitHub on include, with what it says each entry does
@@ -148,7 +230,7 @@ FRUITS_INCLUDED = """\
     ],
 )
 def test_an_entry_of_include_adds_to_the_combinations_that_it_agrees_with_or_is_one_more(axes, include, expected):
-    assert values(f"{{matrix: {{{axes}}}, include: {include}}}") == expected
+    assert values(f"matrix: {{{axes}, include: {include}}}", newer) == expected
 
 
 def test_how_many_begin_at_once():
@@ -183,6 +265,8 @@ def test_a_start_alone_leaves_out_the_last_item():
 
 def test_the_name_of_iterations():
     assert node_name({"matrix": {"a": ["b"], "nodeName": "x-<+matrix.a>"}}) == "x-<+matrix.a>"
+    assert node_name({"for": {"node-name": "x"}, NEWER: "true"}) == "x"
+    assert node_name({"for": {}, "node-name": "x", NEWER: "true"}) == "x"
     assert node_name({"parallelism": "2"}) == node_name([]) == ""
 
 
