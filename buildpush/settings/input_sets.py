@@ -6,10 +6,10 @@ form, the schemas ``inputSet`` and ``overlayInputSet`` in ``v1`` of harness/harn
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from buildpush.foundation.documents import Node, read_yaml
 from buildpush.foundation.errors import SourceError
@@ -19,8 +19,19 @@ from buildpush.settings.words import reject
 
 _SET, _OVERLAY = "inputSet", "overlayInputSet"
 # What they are called in the newer form, with and without hyphens.
-_NEWER_SET: Final = frozenset({"input-set", "inputSet"})
-_NEWER_OVERLAY: Final = frozenset({"overlay-input-set", "overlayInputSet"})
+_NEWER: Final = frozenset({"input-set", "inputSet", "overlay-input-set", "overlayInputSet"})
+_OTHERS: Final = "input_sets"  # of the newer form: the input sets that are put together, before further values
+_ABOUT: Final = (
+    "id",
+    "identifier",
+    "name",
+    "description",
+    "tags",
+    "org",
+    "orgIdentifier",
+    "project",
+    "projectIdentifier",
+)
 
 
 def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
@@ -39,7 +50,7 @@ def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
         raise SourceError(message, where=document.where, hint="give the values by --var NAME=VALUE")
     filled = pipeline
     for one, meant in sets:
-        if _is_newer(one, _NEWER_SET):
+        if _is_newer(one):
             filled = _with_inputs(filled, one)
             continue
         for identifier in (meant, one.at("identifier")):
@@ -54,13 +65,8 @@ def _sets(file: Path, cwd: Path) -> Iterator[tuple[Node, Node | None]]:
     An input set of the newer form is yielded whole.
     """
     document = read_yaml(cwd / file, str(file))
-    if _is_newer(document, _NEWER_OVERLAY):
-        message = "it is an overlay of the newer form, which names input sets that are not in its file"
-        raise SourceError(
-            message, where=str(file), hint="give its input sets themselves, each by --inputs, in its order"
-        )
-    if _is_newer(document, _NEWER_SET):
-        yield document, None
+    if _is_newer(document):
+        yield from ((one, None) for one in _newer_sets(document, file, cwd))
         return
     if (overlay := document.at(_OVERLAY)) is not None:
         for reference in _references(overlay):
@@ -93,27 +99,65 @@ def _beside(file: Path, cwd: Path, reference: Node) -> Node:
         identifier, inputs = document.at(_SET, "identifier"), document.at(_SET, "pipeline")
         if identifier and inputs:
             known[identifier.text] = inputs
-    if reference.text not in known:
-        if known:
-            reject("input set", reference.text, known, reference.where)
-        message = f"the input set {reference.text!r} is not in the directory of this overlay"
-        raise SourceError(message, where=reference.where, hint="put its file beside that of the overlay")
-    return known[reference.text]
+    return known[reference.text] if reference.text in known else _missing(reference, known)
 
 
-def _is_newer(document: Node, kinds: frozenset[str]) -> bool:
+def _missing(reference: Node, known: Iterable[str]) -> NoReturn:
+    if names := list(known):
+        reject("input set", reference.text, names, reference.where)
+    message = f"the input set {reference.text!r} is not in the directory of this overlay"
+    raise SourceError(message, where=reference.where, hint="put its file beside that of the overlay")
+
+
+# ---- the newer form
+
+
+def _is_newer(document: Node) -> bool:
     kind = document.at("kind")
-    return kind is not None and kind.text in kinds
+    return kind is not None and kind.text in _NEWER
+
+
+def _newer_sets(document: Node, file: Path, cwd: Path, around: tuple[str, ...] = ()) -> Iterator[Node]:
+    """Yield the input sets that *document* puts together, and itself if it has further values."""
+    known = ("version", "kind", "spec", *_ABOUT)
+    for key in document.entries:
+        if key not in known:
+            reject("key", key, known, document.where_key(key))
+    spec = document.at("spec")
+    if spec is None or not spec.entries:
+        message = "this input set does not have values"
+        raise SourceError(message, where=document.where, hint="write spec, a map of inputs and their values")
+    others = spec.at(_OTHERS)
+    for reference in others.items if others else ():
+        if reference.text in around:
+            message = f"the input set {reference.text!r} is made of itself"
+            raise SourceError(message, where=reference.where, hint="leave it out")
+        found, path = _newer_beside(file, cwd, reference)
+        yield from _newer_sets(found, path, cwd, (*around, reference.text))
+    if spec.entries.keys() - {_OTHERS}:
+        yield document
+
+
+def _newer_beside(file: Path, cwd: Path, reference: Node) -> tuple[Node, Path]:
+    """Return the input set of the newer form that is called *reference*, by its identifier or its file."""
+    known: dict[str, tuple[Node, Path]] = {}
+    for path in sorted((cwd / file).parent.glob("*.y*ml")):
+        if path.is_file() and b"kind:" in path.read_bytes():
+            there = file.with_name(path.name)
+            document = read_yaml(path, str(there))
+            if _is_newer(document):
+                name = document.at("identifier") or document.at("id")
+                known[name.text if name else path.stem] = (document, there)
+    return known[reference.text] if reference.text in known else _missing(reference, known)
 
 
 def _with_inputs(pipeline: Node, document: Node) -> Node:
     """Return *pipeline* with the values of an input set of the newer form as the defaults of its ``inputs``."""
-    given, inputs = document.at("spec"), pipeline.at("inputs")
-    if given is None or not given.entries:
-        message = "this input set does not have values"
-        raise SourceError(message, where=document.where, hint="write spec, a map of inputs and their values")
+    given, inputs = document.entries["spec"], pipeline.at("inputs")
     asked = dict(inputs.entries if inputs else {})
     for name, value in given.entries.items():
+        if name == _OTHERS:
+            continue
         if name not in asked:
             reject("input", name, asked, given.where_key(name))
         entry = asked[name]

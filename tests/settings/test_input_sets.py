@@ -190,10 +190,10 @@ def test_an_input_set_of_the_newer_form_gives_inputs_and_the_last_one_counts(new
     [
         ("kind: input-set\nspec: {grian: oak}\n", r"one\.yml:2:8: unknown input 'grian'\nhint: did you mean 'grain'"),
         ("kind: input-set\nversion: 1\n", "this input set does not have values"),
-        (
-            "kind: overlay-input-set\nspec: {input_sets: [a]}\n",
-            "overlay of the newer form.*\nhint: give its input sets",
-        ),
+        ("kind: overlay-input-set\nspec: {input_sets: [tow]}\n", "unknown input set 'tow'\nhint: did you mean 'two'"),
+        ("kind: overlay-input-set\nspec: {input_sets: [one]}\n", "'one' is made of itself"),
+        ("kind: input-set\nspce: {grain: oak}\nspec: {tag: 1}\n", r"one\.yml:2:1: unknown key 'spce'"),
+        ("kind: input-set\nspec: {input_sets: [two], grian: oak}\n", "unknown input 'grian'"),
     ],
 )
 def test_what_an_input_set_of_the_newer_form_cannot_give_is_refused(newer, text, says):
@@ -201,6 +201,15 @@ def test_what_an_input_set_of_the_newer_form_cannot_give_is_refused(newer, text,
     with pytest.raises(SourceError) as caught:
         newer_reference(inputs="one.yml")
     assert re.search(says, f"{caught.value}\nhint: {caught.value.hint}")
+
+
+def test_an_overlay_of_the_newer_form_finds_its_input_sets_by_their_identifier_or_file(newer):
+    newer("three", text="kind: input-set\nidentifier: third\nversion: 1\nspec: {tag: 3}\n")
+    for sets, reference in (("[one, two]", "oak:2"), ("[two, one]", "oak:1.10"), ("[one, third]", "oak:3")):
+        newer("all", text=f"version: 1\nkind: overlay-input-set\nspec: {{input_sets: {sets}}}\n")
+        assert newer_reference(inputs="all.yml") == f"host.test/{reference}"
+    newer("more", text="version: 1\nkind: input-set\nspec: {input_sets: [all], grain: elm}\n")
+    assert newer_reference(inputs="more.yml") == "host.test/elm:3"
 
 
 def test_a_list_is_an_input_of_the_newer_form_by_its_default_and_by_an_input_set(newer, tmp_path):
