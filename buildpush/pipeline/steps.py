@@ -368,15 +368,16 @@ def _about(branch: Pipeline | Stage | StepGroup) -> str:
 
 
 def condition_of(element: _Conditional, facts: Facts) -> Condition | None:
-    """Return the condition of *element*; a pipeline has none. *facts* answer an expression that stands for all of it.
+    """Return the condition of *element*, or ``None``. *facts* answer an expression that stands for all of it.
 
     Raises:
         SettingsError: what is written is not one.
     """
-    if isinstance(element, Pipeline):
+    if isinstance(element, Pipeline) and element.header.when is None:
         return None
-    written = element.settings.get("when") if isinstance(element, Step) else written_at(element.header.node, "when")
-    key: StatusKey = "pipelineStatus" if isinstance(element, Stage) else "stageStatus"
+    name = "if" if isinstance(element, Pipeline) else "when"
+    written = element.settings.get("when") if isinstance(element, Step) else written_at(element.header.node, name)
+    key: StatusKey = "pipelineStatus" if isinstance(element, Pipeline | Stage) else "stageStatus"
     if written is None:
         return Condition(key)
     whole = written_out("when", written, facts)

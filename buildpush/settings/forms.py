@@ -37,16 +37,23 @@ _INPUTS: Final = {
 }
 OF_OURS: Final = regex(r"buildAndPushToDocker(?:@1(?:\.[0-9]+)*)?\Z")
 # Steps of the newer form that are not templates: the key says what they do.
-_OTHERS: Final = ("run", "run-test", "action", "approval", "background", "barrier", "queue", "wait", "agent")
+_OTHERS: Final = (
+    *("run", "run-test", "action", "approval", "background", "barrier", "queue", "wait", "agent"),
+    *("clone", "policy", "change-advisor", "chain", "dynamic"),
+)
+# What may name a template: harness/harness-schema, ``v1/pipeline/common/unified-template.yaml``.
+_REFERENCES: Final = ("template", "action", "deploy", "build", "test", "chaos", "idp", "iacm", "sto")
 _CONTAINERS: Final = frozenset(
     {"pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "rollbackSteps", "spec", "execution"}
 )
-_HOLD_STEPS: Final = _CONTAINERS | {"group", "template"}
-_KEYS: Final = {"id": "identifier", "group": "stepGroup"}
+_HOLD_STEPS: Final = _CONTAINERS | {"group", *_REFERENCES}
+_OF_GROUPS: Final = ("id", "name", "desc", "stages")
+_KEYS: Final = {"id": "identifier", "group": "stepGroup", "desc": "description", "rollback": "rollbackSteps"}
 _CONTROL: Final = {"if": "when", NEWER: "failureStrategies"}
 _STATUSES: Final = {"always": "All", "failure": "Failure", "success": "Success"}
 _FUNCTION: Final = regex(r"(?s)\s*(<\+)?\s*(always|failure|success)\(\)(?:\s*&&\s*(?=\S)|(?=[\s>]*\Z))(.*)\Z")
 _OF_STATE: Final = regex(r"(?<![\w.\"'])(?:always|failure|success|cancelled)\(\)")
+_EXECUTION: Final = ("steps", "rollbackSteps")
 _OF_MACHINES: Final = ("platform", "runtime", "clone", "cache", "volumes")
 _BRACES: Final = regex(r"\$\{\{\s*(.*?)\s*\}\}")
 _OLDER_NAMES: Final = {"inputs.": "pipeline.variables.", "for.": "strategy."}
@@ -119,16 +126,29 @@ def _converted(node: Node) -> Node:
     """Return a node that holds steps, or a list of them, in the older form."""
     if node.items:
         return replace(node, value=tuple(map(_converted, node.items)))
-    if uses := node.at("uses") or node.at("template", "uses"):
-        return _step(node, uses)
-    if "type" not in node.entries and (other := next((key for key in _OTHERS if key in node.entries), None)):
+    if reference := _reference(node):
+        return _step(node, reference)
+    is_alone = not node.entries.keys() & {"type", "steps", "stages"}
+    if is_alone and (other := next((key for key in _OTHERS if key in node.entries), None)):
         return _other(node, other)
     group = node.at("group")
-    if group and "stages" in group.entries and not node.entries.keys() - {"name", "id", "group"}:
+    if group and "stages" in group.entries and not node.entries.keys() - {"name", "id", "desc", "group"}:
+        for key in group.entries:
+            if key not in _OF_GROUPS:
+                reject("key", key, _OF_GROUPS, group.where_key(key))
         return _converted(map_of(group, {"stages": group.entries["stages"]}))
     node = _with_contents(node)
     is_stage = "steps" in node.entries and {"name", "identifier"} & node.entries.keys()
     return map_of(node, {"stage": _stage(node)}) if is_stage else node
+
+
+def _reference(node: Node) -> Node | None:
+    """Return the map in *node* that names a template: itself, or what is below ``template``, ``build`` and the like."""
+    if "uses" in node.entries:
+        return node
+    found = next((node.entries[key] for key in _REFERENCES if "uses" in (node.at(key) or node).entries), None)
+    is_other = found and found is node.at("action") and not OF_OURS.match(found.entries["uses"].text)
+    return None if is_other else found
 
 
 def _with_contents(node: Node) -> Node:
@@ -142,6 +162,8 @@ def _content(key: str, node: Node) -> Node:
     """Return the content at *key*: a stage or group of that name, or something to be recognised."""
     if key == "spec" and "execution" not in node.entries:
         return node
+    if key == "pipeline" and "if" in node.entries:
+        node = map_of(node, {**node.entries, "if": _condition(node.entries["if"], "pipelineStatus")})
     if key not in {"stage", "stepGroup"} or "steps" not in node.entries:
         return _converted(node)
     node = _with_contents(node)
@@ -149,23 +171,39 @@ def _content(key: str, node: Node) -> Node:
 
 
 def _stage(node: Node) -> Node:
-    steps = map_of(node, {"steps": node.entries["steps"]})
+    steps = map_of(node, {key: node.entries[key] for key in _EXECUTION if key in node.entries})
     spec = {"execution": steps} | {key: node.entries[key] for key in _OF_MACHINES if key in node.entries}
-    rest = {key: entry for key, entry in node.entries.items() if key not in {"steps", *_OF_MACHINES}}
+    rest = {key: entry for key, entry in node.entries.items() if key not in {*_EXECUTION, *_OF_MACHINES}}
     return map_of(node, _with_control(node, rest, "pipelineStatus") | {"spec": map_of(node, spec)}, _CONTROL)
 
 
-def _step(node: Node, uses: Node) -> Node:
+def _step(node: Node, reference: Node) -> Node:
     """Return a step by its template: ours with its inputs as settings; any other is not run here."""
-    inner = node.entries.get("template", node)
+    uses, given = reference.entries["uses"], reference.at("with") or map_of(reference, {})
     rest = {
-        _KEYS.get(key, key): entry for key, entry in node.entries.items() if key not in {"uses", "with", "template"}
+        _KEYS.get(key, key): entry
+        for key, entry in node.entries.items()
+        if key not in {"uses", "with", "env"} and entry is not reference
     }
     rest = _with_control(node, rest)
     is_ours = OF_OURS.match(uses.text)
     kind = replace(uses, value=BUILD.type if is_ours else uses.text)
-    spec = {"spec": _inputs(inner.at("with") or map_of(inner, {}))} if is_ours else {}
+    spec = {"spec": _inputs(_with_env(given, node.at("env")))} if is_ours else {}
     return map_of(node, {"step": map_of(node, {"type": kind, **rest, **spec}, _KEYS | _CONTROL)})
+
+
+def _with_env(given: Node, env: Node | None) -> Node:
+    """Return the inputs *given* to a step with the variables in its ``env``; one in ``envvars`` comes before them."""
+    if env is None or not env.value:
+        return given
+    own = given.at("envvars")
+    if not env.entries or (own and own.text):
+        message = "env of a step is a map of variables, and envvars beside it as well"
+        raise SourceError(message, where=env.where, hint="write all of them below envvars")
+    inner = map_of(env, {**env.entries, **(own.entries if own else {})})
+    if own:
+        inner = replace(inner, keys={**env.keys, **own.keys})
+    return replace(given, value={**given.entries, "envvars": inner}, keys={**given.keys, "envvars": env.where})
 
 
 def _inputs(node: Node) -> Node:
@@ -217,9 +255,10 @@ def _loop(node: Node) -> Node:
 def _with_variables(entries: dict[str, Node]) -> dict[str, Node]:
     """Return *entries* with ``inputs`` and ``env`` as variables."""
     found: list[Node] = []
-    for key in ("inputs", "env"):
-        node = entries.pop(key, None)
-        found += [_variable(name, entry) for name, entry in (node.entries if node else {}).items()]
+    for key in ("inputs", "env", "variables"):
+        if (node := entries.get(key)) and not (node.items or node.text):
+            del entries[key]
+            found += [_variable(name, entry) for name, entry in node.entries.items()]
     if not found:
         return entries
     return entries | {"variables": replace(found[0], value=tuple(found), keys={})}
@@ -243,13 +282,22 @@ def input_of(node: Node) -> str:
 
     Source: harness/harness-schema, ``v1/pipeline/common/variable.yaml``: ``enum``, ``options`` in its place,
     ``pattern`` and ``execution_input``. An ``enum`` of lists or maps is no limit: it would be compared as text.
+    Harness 3.0, "Inputs and variables", has ``validation`` with ``regex`` in place of ``pattern``.
+
+    Raises:
+        SourceError: a limit that no value is compared with here.
     """
     parts, kind = ["<+input>"], node.at("type")
+    validation = node.at("validation")
+    for key, where in validation.keys.items() if validation else ():
+        if key not in {"regex", "message"}:
+            message = f"{key} of an input is not supported: no value would be compared with it"
+            raise SourceError(message, where=where, hint="write pattern or enum, or leave it out")
     choices = node.at("enum") or node.at("options")
     texts = [one.text for one in choices.items] if choices and all(one.text for one in choices.items) else []
     if texts and not (kind and kind.text in {"array", "object", "secret"}):
         parts.append(f"allowedValues({','.join(map(_choice, texts))})")
-    if (pattern := node.at("pattern")) and pattern.text:
+    if (pattern := node.at("pattern") or node.at("validation", "regex")) and pattern.text:
         parts.append(f"regex({pattern.text})")
     if (asked := node.at("execution_input")) and asked.text.lower() == "true":
         parts.append("executionInput()")

@@ -284,7 +284,11 @@ def _stages(elements: tuple[Element, ...]) -> Iterator[Stage]:
 
 
 def _header(kind: str, node: Node) -> Header:
-    notes = [*_without_effect(node, {*_ACTED_ON, *_LABELS, *_LISTED, _CHILDREN[kind][0]})]
+    acted_on, condition = {*_ACTED_ON}, node.at("when")
+    if kind == "pipeline":  # which has no loop, and a condition in the newer form alone, where it is a map by now
+        condition = node.at("if")
+        acted_on = (acted_on - {"when", "strategy"}) | ({"if"} if condition and condition.entries else set())
+    notes = [*_without_effect(node, {*acted_on, *_LABELS, *_LISTED, _CHILDREN[kind][0]})]
     if kind == "stage" and (spec := node.at("spec")):
         is_asked = any(spec.at("infrastructure", "spec", "nodeSelector", key) for key in ARCHITECTURE_LABELS)
         notes += _without_effect(spec, {"execution", "platform", *(["infrastructure"] if is_asked else [])})
@@ -295,8 +299,8 @@ def _header(kind: str, node: Node) -> Header:
         name=_text(node, "name"),
         description=_text(node, "description"),
         variables=_variables(node),
-        when=node.at("when"),
-        strategy=node.at("strategy"),
+        when=condition if kind != "pipeline" or "if" in acted_on else None,
+        strategy=node.at("strategy") if kind != "pipeline" else None,
         failure_strategies=node.at("failureStrategies"),
         timeout=node.at("timeout"),
         notes=tuple(notes),
