@@ -28,6 +28,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Decision, Note, Retry
+from buildpush.http.retry import RULES
 from buildpush.pipeline.attempts import Attempts
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import shorter
@@ -53,8 +54,8 @@ BUSY = {"Connectivity", "RetryableTransientFailure"}
         (RegistryError("x", status=401), {"Authentication"}),
         (RegistryError("x", status=403), {"Authorization"}),
         (RegistryError("x", status=404), {"Unknown"}),
-        (RegistryError("x", status=429), BUSY),
-        (RegistryError("x", status=503), BUSY),
+        *((RegistryError("x", status=status), BUSY) for status in RULES),
+        (RegistryError("x", status=501), BUSY),
         (UnreachableError("x"), BUSY),
         (TimeOutError("x"), {"Timeout"}),
         (SettingsError("x"), {"ConfigurationFailure"}),

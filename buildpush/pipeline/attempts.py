@@ -15,18 +15,9 @@ from buildpush.foundation.limits import duration_text
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, is_true
 from buildpush.pipeline.deadlines import Deadline, nearest, shorter
-from buildpush.pipeline.failures import (
-    ANSWER_BY_ACTION,
-    ANSWERS,
-    ROLLBACKS,
-    VERDICT_BY_ACTION,
-    AskPerson,
-    Verdict,
-    error_types,
-    exit_code,
-)
+from buildpush.pipeline.failures import ANSWERS, AskPerson, error_types, exit_code
 from buildpush.pipeline.outcomes import Failure, Outcome
-from buildpush.settings.failures import ErrorType, FailureAction, choose, choose_named
+from buildpush.settings.failures import ACTIONS, ErrorType, FailureAction, Verdict, choose, choose_named
 from buildpush.settings.tree import Step
 
 _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked as success", "aborted": "aborted"}
@@ -150,9 +141,10 @@ class Attempts:
             return self._retry_group(action, failed)
         if action.type == "ManualIntervention":
             return self._intervention(action, failed)
-        if action.type in ROLLBACKS:
+        row = ACTIONS[action.type]
+        if row.is_rollback:
             about += "; rollback steps are not run here"
-        return _Decided(VERDICT_BY_ACTION[action.type], about)
+        return _Decided(row.verdict, about)
 
     def _retry(self, action: FailureAction, failed: _Failed) -> _Decided:
         """Wait and run the step again; when no retry is left, or the condition is false, take the action after that."""
@@ -232,7 +224,7 @@ class _Failed:
 
 def _answers(action: FailureAction) -> tuple[str, ...]:
     """Return what a person may answer: all, or what *action* limits that to, each once."""
-    found = [ANSWER_BY_ACTION[one] for one in action.answers if one in ANSWER_BY_ACTION]
+    found = [ACTIONS[one].answer for one in action.answers if ACTIONS[one].answer]
     return tuple(dict.fromkeys(found or ANSWERS))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, TypeAlias, get_args
 
 from buildpush.advice.table import advice_named
 from buildpush.expressions.evaluate import NoInputError
@@ -22,51 +22,28 @@ from buildpush.foundation.errors import (
     TimeOutError,
     UnreachableError,
 )
+from buildpush.http.retry import RULES
 from buildpush.settings.evaluate import evaluate_raw, written_out
-from buildpush.settings.failures import NEWER, ErrorType, FailureAction, FailureStrategy, read_strategies
+from buildpush.settings.failures import (
+    ACTIONS,
+    NEWER,
+    ErrorType,
+    FailureAction,
+    FailureStrategy,
+    Verdict,
+    read_strategies,
+)
 from buildpush.settings.tree import Step
 from buildpush.settings.written import WrittenValue
 
-Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again", "group again"]
 AskPerson: TypeAlias = Callable[[str, Sequence[str], timedelta], str | None]
 
 # What a person may answer, and what it means.
-ANSWERS: Final[Mapping[str, Verdict]] = {
-    "retry": "again",
-    "ignore": "ignored",
-    "success": "succeeded",
-    "fail": "failed",
-    "abort": "aborted",
-    "rollback": "failed",
-}
-# The actions that a strategy may limit the answers to.
-ANSWER_BY_ACTION: Final[Mapping[str, str]] = {
-    "Retry": "retry",
-    "Ignore": "ignore",
-    "MarkAsSuccess": "success",
-    "MarkAsFailure": "fail",
-    "Abort": "abort",
-    "StageRollback": "rollback",
-    "StepGroupRollback": "rollback",
-    "PipelineRollback": "rollback",
-}
-# What the actions without any settings mean: a rollback has nothing to roll back here, and fails the stage.
-VERDICT_BY_ACTION: Final[Mapping[str, Verdict]] = {
-    "Ignore": "ignored",
-    "MarkAsSuccess": "succeeded",
-    "MarkAsFailure": "failed",
-    "Abort": "aborted",
-    "StageRollback": "failed",
-    "StepGroupRollback": "failed",
-    "PipelineRollback": "failed",
-    "ProceedWithDefaultValues": "failed",
-}
-ROLLBACKS: Final = frozenset({"StageRollback", "StepGroupRollback", "PipelineRollback"})
+ANSWERS: Final[Mapping[str, Verdict]] = {row.answer: row.verdict for row in ACTIONS.values() if row.answer}
 _ABOUT_FAILURES: Final = ("condition",)  # keys of what is evaluated when a step has failed
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _SERVER: Final = 500  # this and all above are errors of the server
-_TRANSIENT: Final = frozenset({408, 429})
 _BY_CLASS: Final[tuple[tuple[type[Exception], frozenset[ErrorType]], ...]] = (
     (AuthenticationError, frozenset({"Authentication"})),
     (TimeOutError, frozenset({"Timeout"})),
@@ -107,7 +84,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _by_status(status: int) -> frozenset[ErrorType]:
     if status in {_UNAUTHORIZED, _FORBIDDEN}:
         return frozenset({"Authentication" if status == _UNAUTHORIZED else "Authorization"})
-    if status in _TRANSIENT or status >= _SERVER:
+    if status in RULES or status >= _SERVER:
         return frozenset({"Connectivity", "RetryableTransientFailure"})
     return frozenset()
 

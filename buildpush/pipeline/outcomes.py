@@ -8,9 +8,8 @@ from typing import Any, Literal
 
 from buildpush.foundation.errors import TimeOutError
 from buildpush.foundation.records import dataclass
-from buildpush.pipeline.failures import Verdict
 from buildpush.pipeline.results import RunResult, time_text
-from buildpush.settings.failures import ErrorType
+from buildpush.settings.failures import ErrorType, Verdict
 from buildpush.settings.tree import Step
 
 

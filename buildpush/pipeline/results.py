@@ -15,6 +15,7 @@ from buildpush.foundation.text import one_line
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.pipeline.receipts import manifest_json
+from buildpush.transfer import TRANSPORTS
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Published
@@ -234,7 +235,8 @@ class PipelineResult:
 def _tar_path(output: str | None) -> str | None:
     """Return the path of the archive that an image was written to; ``None`` for another kind of output."""
     kind, _, path = (output or "").partition(":")
-    return path if kind in {"docker-archive", "oci-archive"} else None
+    row = TRANSPORTS.get(kind)
+    return path if row and row.member else None
 
 
 def time_text(time: datetime | None) -> str | None:

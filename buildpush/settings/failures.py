@@ -53,10 +53,45 @@ ActionType: TypeAlias = Literal[
     "ProceedWithDefaultValues",
     "RetryStepGroup",
 ]
+Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again", "group again"]
 
+
+@dataclass(frozen=True, slots=True)
+class ActionRow:
+    """What an action is.
+
+    Attributes:
+        newer: its name in the newer form; empty where that does not have it.
+        verdict: what becomes of the step.
+        answer: by which a person chooses it; empty where a person cannot.
+    """
+
+    newer: str
+    verdict: Verdict
+    answer: str = ""
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether it asks for rollback steps."""
+        return self.answer == "rollback"
+
+
+# A rollback has nothing to roll back here, and fails the stage.
+ACTIONS: Final[Mapping[ActionType, ActionRow]] = {
+    "Retry": ActionRow("retry", "again", "retry"),
+    "Ignore": ActionRow("ignore", "ignored", "ignore"),
+    "MarkAsSuccess": ActionRow("success", "succeeded", "success"),
+    "MarkAsFailure": ActionRow("fail", "failed", "fail"),
+    "Abort": ActionRow("abort", "aborted", "abort"),
+    "ManualIntervention": ActionRow("manual-intervention", "failed"),
+    "StageRollback": ActionRow("stage-rollback", "failed", "rollback"),
+    "StepGroupRollback": ActionRow("", "failed", "rollback"),
+    "PipelineRollback": ActionRow("pipeline-rollback", "failed", "rollback"),
+    "ProceedWithDefaultValues": ActionRow("proceed-with-default", "failed"),
+    "RetryStepGroup": ActionRow("retry-step-group", "group again"),
+}
 DAY: Final = timedelta(days=1)
 _ERRORS: Final[tuple[ErrorType, ...]] = get_args(ErrorType)
-_ACTIONS: Final[tuple[ActionType, ...]] = get_args(ActionType)
 _ENDS: Final = frozenset({"Ignore", "MarkAsSuccess", "MarkAsFailure", "Abort"})
 _GO_ON: Final = frozenset({"Ignore", "MarkAsSuccess"})
 _NUMBER: Final = regex(r"[0-9]{1,4}\Z")
@@ -80,7 +115,7 @@ class _Spelling:
     """
 
     errors: Mapping[str, ErrorType] = field(default_factory=lambda: {name: name for name in _ERRORS})
-    actions: Mapping[str, ActionType] = field(default_factory=lambda: {name: name for name in _ACTIONS})
+    actions: Mapping[str, ActionType] = field(default_factory=lambda: {name: name for name in ACTIONS})
     count: str = "retryCount"
     intervals: str = "retryIntervals"
     then: str = "onRetryFailure"
@@ -116,18 +151,7 @@ _NEWER: Final = _Spelling(
         "approval-rejection": "ApprovalRejection",
         "user-mark-fail": "UserMarkedFailure",
     },
-    actions={
-        "ignore": "Ignore",
-        "success": "MarkAsSuccess",
-        "fail": "MarkAsFailure",
-        "abort": "Abort",
-        "retry": "Retry",
-        "manual-intervention": "ManualIntervention",
-        "stage-rollback": "StageRollback",
-        "pipeline-rollback": "PipelineRollback",
-        "proceed-with-default": "ProceedWithDefaultValues",
-        "retry-step-group": "RetryStepGroup",
-    },
+    actions={row.newer: name for name, row in ACTIONS.items() if row.newer},
     count="attempts",
     intervals="interval",
     then="failure-action",

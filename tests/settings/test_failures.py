@@ -188,7 +188,7 @@ def test_an_intervention_of_the_newer_form_is_read_whole():
     [
         ("{errors: [Timeout], action: ignore}", "'Timeout' is not the name of an error type", "'timeout'"),
         ("{errors: all, action: Abort}", "'Abort' is not the name of an action", "'abort'"),
-        ("{errors: all}", "'' is not the name of an action", "known are ignore, success"),
+        ("{errors: all}", "'' is not the name of an action", "known are retry, ignore"),
         ("{action: {ignore: {}, abort: {}}}", "this has ignore and abort", "keep one"),
         ("{action: {fail-all: false}}", "this has none", "keep one"),
         ("{action: {ignore: {}, fail-all: true}}", "fail-all has no effect: after ignore the run", "write fail"),
