@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from buildpush.engines import ENGINES
 from buildpush.foundation.errors import SettingsError
@@ -73,6 +73,26 @@ class Card:
     def as_json(self) -> dict[str, Any]:
         """Return the card as plain JSON types; keys are stable."""
         return asdict(self) | {"anchor": self.anchor, "engines": dict(self.engines), "examples": dict(self.examples)}
+
+
+def _codes(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"`{word}`" for word in words if word)
+
+
+def _engines(card: Card) -> tuple[str, ...]:
+    return tuple(f"**{engine}** `{words}`" for engine, words in card.engines.items())
+
+
+# The lines of a card below its sentences, on the page and in the terminal: headings, and the entries of each.
+FACTS: Final[Mapping[str, Callable[[Card], tuple[str, ...]]]] = {
+    "YAML": lambda card: _codes([card.yaml]),
+    "Variables": lambda card: _codes(card.variables),
+    "Flags": lambda card: _codes(card.flags),
+    "Type": lambda card: (card.kind,),
+    "Default": lambda card: ("**required**",) if card.default is None else _codes([card.default]),
+    "Honoured by": lambda card: _engines(card) or (card.honoured_by,),
+    "Since": lambda card: (card.since,),
+}
 
 
 @cache

@@ -13,7 +13,7 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import MASK
 from buildpush.foundation.spelling import did_you_mean
 from buildpush.foundation.text import one_line, with_margin
-from buildpush.reference.cards import HONOURED, Card, cards
+from buildpush.reference.cards import FACTS, HONOURED, Card, cards
 from buildpush.settings.declare import setting_named
 from buildpush.settings.decode import decode
 from buildpush.settings.evaluate import evaluate_setting
@@ -114,23 +114,17 @@ def _spellings(card: Card) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    return text.replace("{setting}", "").replace("`", "")
+    return text.replace("{setting}", "").replace("`", "").replace("**", "")
 
 
 def _card(card: Card) -> Iterator[str]:
     yield f"{card.name}: {_plain(card.sentence)}"
     if card.text:
         yield f"  {_plain(card.text)}"
-    yield f"YAML      {card.yaml}"
-    if card.variables:
-        yield f"variable  {', '.join(card.variables)}"
-    if card.flags:
-        yield f"flag      {', '.join(card.flags)}"
-    yield f"type      {card.kind}"
-    yield f"default   {'required' if card.default is None else card.default or 'none'}"
-    yield f"honoured  {card.honoured_by}"
-    for engine, words in card.engines.items():
-        yield f"          {engine}: {words}"
+    for heading, entries in FACTS.items():
+        words = ", ".join(map(_plain, entries(card)))
+        first = heading.partition(" ")[0]
+        yield f"{first if first.isupper() else first.lower():<9} {words or 'none'}"
 
 
 def _default(card: Card) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from buildpush.foundation.regex import regex
 from buildpush.reference import cards
 
 NOTHING = "\N{EN DASH}"
@@ -55,3 +57,21 @@ def literals(words: Iterable[str], name: str = "") -> nodes.paragraph:
             paragraph += nodes.Text(" ")
         paragraph += nodes.literal(word, word, classes=[name] if name else [])
     return paragraph if len(paragraph) else nodes.paragraph(NOTHING, NOTHING)
+
+
+_MARKS: Final = regex(r"(`[^`]+`|\*\*[^*]+\*\*)")
+
+
+def marked(entries: Iterable[str], name: str = "") -> nodes.paragraph:
+    """Return entries side by side; what is between backticks in one is code, and between pairs of stars is strong."""
+    paragraph = nodes.paragraph()
+    for entry in entries:
+        parts = [_marked_part(part) for part in _MARKS.split(entry) if part]
+        paragraph += [nodes.inline("", "", *parts, classes=[name] if name else []), nodes.Text(" ")]
+    return paragraph if len(paragraph) else nodes.paragraph(NOTHING, NOTHING)
+
+
+def _marked_part(part: str) -> nodes.Node:
+    if part.startswith("`"):
+        return nodes.literal(part, part[1:-1])
+    return nodes.strong(part, part[2:-2]) if part.startswith("**") else nodes.Text(part)

@@ -51,7 +51,7 @@ from buildpush.expressions.builtin import BuiltIn
 from buildpush.reference import cards
 from buildpush.reference.cards import Card
 from buildpush.reference.facts import SECTIONS, sources
-from buildpush.reference.rendering import Rendering, literals
+from buildpush.reference.rendering import Rendering, literals, marked
 from buildpush.settings import plugin_variables
 from buildpush.settings.plugin_variables import PluginVariable
 from buildpush.settings.stepkinds import STEP_KINDS
@@ -187,29 +187,11 @@ class SettingsDirective(Rendering):
         return [sentence, self._facts(card), *text, *examples]
 
     def _facts(self, card: Card) -> nodes.field_list:
-        facts: dict[str, nodes.Node] = {
-            "YAML": literals([card.yaml]),
-            "Variables": literals(card.variables),
-            "Flags": literals(card.flags),
-            "Type": nodes.paragraph(card.kind, card.kind),
-            "Default": _default(card),
-            "Honoured by": self._honoured(card),
-            "Since": nodes.paragraph(card.since, card.since),
-        }
         listed = nodes.field_list(classes=["setting-facts"])
-        for name, fact in facts.items():
-            listed += nodes.field("", nodes.field_name(name, name), nodes.field_body("", fact))
+        for heading, entries in cards.FACTS.items():
+            fact = marked(entries(card), nodes.make_id(heading))
+            listed += nodes.field("", nodes.field_name(heading, heading), nodes.field_body("", fact))
         return listed
-
-    def _honoured(self, card: Card) -> nodes.paragraph:
-        if not card.engines:
-            return nodes.paragraph(card.honoured_by, card.honoured_by)
-        paragraph = nodes.paragraph()
-        for engine, words in card.engines.items():
-            badge = nodes.inline(classes=["engine"])
-            badge += [nodes.strong(engine, engine), nodes.Text(" "), nodes.literal(words, words)]
-            paragraph += [badge, nodes.Text(" ")]
-        return paragraph
 
     def _note(self, card: Card, section: nodes.section) -> None:
         """Make every name of the setting an object: for links, the search and other sites."""
@@ -230,12 +212,6 @@ def owner(variable: str) -> str:
     """Return the name of the card that a variable leads to: the one it belongs to first, else the first alias."""
     having = [card for card in cards.cards() if variable in card.variables]
     return min(having, key=lambda card: (card.variables[0] != variable, card.step != "build")).name
-
-
-def _default(card: Card) -> nodes.paragraph:
-    if card.default is None:
-        return nodes.paragraph("", "", nodes.strong("required", "required"))
-    return literals([card.default] if card.default else [])
 
 
 _LANGUAGES = {"YAML": "yaml", "Variables": "sh", "Flags": "sh", "Python": "python"}
@@ -266,7 +242,7 @@ class OverviewDirective(Rendering):
         """Return the table."""
         self.depend()
         rows = [
-            [self.link(card.name), self.prose(card.sentence), _default(card), _engines(card)]
+            [self.link(card.name), self.prose(card.sentence), marked(cards.FACTS["Default"](card)), _engines(card)]
             for card in sorted(cards.cards(), key=lambda card: card.group == "Step")
         ]
         return [self.table(["Setting", "What it is", "Default", "Engines"], rows, "settings-overview")]
