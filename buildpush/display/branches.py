@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 
 from buildpush.display.words import seconds_words
-from buildpush.foundation.events import BranchState, Event, FromBranch, State
+from buildpush.foundation.events import BranchState, Event, FromBranch, StepState
 from buildpush.foundation.text import one_line
 
 HEADINGS = ("", "state", "time", "image")
-_UNDER_WAY: frozenset[State] = frozenset({"waiting", "running"})
+_UNDER_WAY: frozenset[StepState] = frozenset({"waiting", "running"})
 
 
 def branch_of(event: Event) -> tuple[str, Event]:

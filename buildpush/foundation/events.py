@@ -94,7 +94,7 @@ class Traffic:
     seconds: Mapping[str, float] = field(default_factory=dict)
 
 
-State = Literal["waiting", "running", "succeeded", "ignored", "failed", "skipped", "interrupted"]
+StepState = Literal["waiting", "running", "succeeded", "ignored", "failed", "skipped", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class BranchState:
         image: what it has pushed.
     """
 
-    state: State
+    state: StepState
     seconds: float = 0.0
     image: str = ""
 

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from buildpush.foundation.events import Traffic
 
-Count = Literal["read", "sent", "again", "mounted", "skipped"]
+TrafficKind = Literal["read", "sent", "again", "mounted", "skipped"]
 Activity = Literal["read", "compress", "hash", "wait", "send"]
 ACTIVITIES: Final[tuple[Activity, ...]] = ("read", "compress", "hash", "wait", "send")
 
@@ -21,10 +21,10 @@ class Meter:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bytes: defaultdict[Count, int] = defaultdict(int)
+        self._bytes: defaultdict[TrafficKind, int] = defaultdict(int)
         self._seconds: defaultdict[Activity, float] = defaultdict(float)
 
-    def count(self, what: Count, size: int) -> None:
+    def count(self, what: TrafficKind, size: int) -> None:
         """Add *size* bytes."""
         with self._lock:
             self._bytes[what] += size

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from buildpush.foundation.events import Asking, BranchState, Sink, State, ignore
+from buildpush.foundation.events import Asking, BranchState, Sink, StepState, ignore
 from buildpush.foundation.interrupts import interrupt, start, stoppable, take_back
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
@@ -67,7 +67,7 @@ class Branches:
             context.log(BranchState(state, time.monotonic() - begun, ", ".join(images)))
 
 
-_INTERRUPTED: Final[State] = "interrupted"
+_INTERRUPTED: Final[StepState] = "interrupted"
 
 
 def _names(branches: Iterable[Branch]) -> list[str]:
@@ -83,7 +83,7 @@ def _names(branches: Iterable[Branch]) -> list[str]:
     return names
 
 
-def _state(outcomes: Iterable[Outcome]) -> State:
+def _state(outcomes: Iterable[Outcome]) -> StepState:
     found = {outcome.status for outcome in outcomes}
     return next((status for status in ("failed", "ignored", "succeeded") if status in found), "skipped")
 

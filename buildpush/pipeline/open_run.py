@@ -31,7 +31,7 @@ _AGAIN: Final = "to run the file again, restart the kernel, or end this run with
 _runs: dict[Path, OpenRun] = {}
 _ending: dict[Path, OpenRun] = {}  # those of which the end was asked for, and perhaps interrupted as well
 
-Before = Callable[[Element], object]
+BeforeElement = Callable[[Element], object]
 
 
 class OpenRun:
@@ -44,7 +44,7 @@ class OpenRun:
         self,
         loaded: Loaded,
         context: RunContext,
-        run: Callable[[RunContext, Before], object],
+        run: Callable[[RunContext, BeforeElement], object],
         display: Callable[[], AbstractContextManager[Sink]],
     ) -> None:
         self._file = (context.cwd / (loaded.file or "")).resolve()
@@ -176,7 +176,7 @@ class OpenRun:
             # The frames of the thread mean nothing to the reader of a cell, unless the mistake is ours.
             raise error.with_traceback(None) if isinstance(error, BuildPushError) else error
 
-    def _work(self, run: Callable[[RunContext, Before], object], context: RunContext) -> None:
+    def _work(self, run: Callable[[RunContext, BeforeElement], object], context: RunContext) -> None:
         try:
             with stoppable(context.cancel):
                 run(context.with_sink(self._events.put), self._gate)

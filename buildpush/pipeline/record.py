@@ -20,7 +20,7 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.strict_json import parse
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import JSON_VERSION, RunResult, time_text
-from buildpush.pipeline.step_values import Place, place_of
+from buildpush.pipeline.step_values import StepPath, place_of
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.tree import Loaded, Step, leaves
 
@@ -53,11 +53,11 @@ class RunRecord:
         with self._lock:
             self._write(self._document("RUNNING", None))
 
-    def add(self, outcome: Outcome, result: RunResult, place: Place) -> None:
+    def add(self, outcome: Outcome, result: RunResult, place: StepPath) -> None:
         """Add the outcome of a step."""
         self._add(outcome.step, outcome.state, result, place, outcome.reason)
 
-    def interrupt(self, step: Step, result: RunResult, place: Place) -> None:
+    def interrupt(self, step: Step, result: RunResult, place: StepPath) -> None:
         """Record that a step was interrupted, and what it had achieved."""
         self._add(step, "ABORTED", result, place, "it was interrupted")
 
@@ -66,7 +66,7 @@ class RunRecord:
         with self._lock:
             self._write(self._document(state, ended))
 
-    def _add(self, step: Step, state: str, result: RunResult, place: Place, reason: str) -> None:
+    def _add(self, step: Step, state: str, result: RunResult, place: StepPath, reason: str) -> None:
         row = {
             "place": list(place),
             "state": state,
@@ -136,10 +136,10 @@ class Resumed:
 
     path: Path
     facts: Mapping[str, Any]
-    steps: Mapping[Place, Sequence[Mapping[str, Any]]]
+    steps: Mapping[StepPath, Sequence[Mapping[str, Any]]]
     unnamed: frozenset[str] = frozenset()
 
-    def result(self, step: Step, place: Place, facts: Facts) -> RunResult | None:
+    def result(self, step: Step, place: StepPath, facts: Facts) -> RunResult | None:
         """Return the receipt of a step that has succeeded; ``None`` for one that is to be run.
 
         Raises:
@@ -152,7 +152,7 @@ class Resumed:
         self._check(step, row, facts)
         return RunResult(step=step.name or step.identifier, earlier=result)
 
-    def _row(self, step: Step, place: Place) -> Mapping[str, Any]:
+    def _row(self, step: Step, place: StepPath) -> Mapping[str, Any]:
         rows = self.steps.get(place, ())
         if len(rows) > 1 or step.where in self.unnamed:
             rows = [row for row in rows if row.get("where") == step.where]
@@ -241,8 +241,8 @@ def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) 
     return Resumed(path, known, rows, unnamed)
 
 
-def _by_place(pairs: Iterable[tuple[Place, _T]]) -> dict[Place, list[_T]]:
-    found: dict[Place, list[_T]] = {}
+def _by_place(pairs: Iterable[tuple[StepPath, _T]]) -> dict[StepPath, list[_T]]:
+    found: dict[StepPath, list[_T]] = {}
     for place, one in pairs:
         found.setdefault(place, []).append(one)
     return found

@@ -20,7 +20,7 @@ from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import OUTPUTS, RunResult
 from buildpush.settings.tree import Element, Stage, Step, StepGroup, leaves
 
-Place: TypeAlias = tuple[str, ...]  # identifiers of the stage, empty without one, of the groups, and of the step
+StepPath: TypeAlias = tuple[str, ...]  # identifiers of the stage, empty without one, of the groups, and of the step
 
 _STATES: Final = frozenset({"status", "currentStatus", "liveStatus"})
 _BY_WEIGHT: Final = ("ABORTED", "FAILED", "EXPIRED", "IGNORE_FAILED", "SUCCEEDED", "SKIPPED")
@@ -39,7 +39,7 @@ class _Question:
     """
 
     name: str
-    places: tuple[Place, ...]
+    places: tuple[StepPath, ...]
     rest: tuple[str, ...]
 
 
@@ -48,10 +48,10 @@ class StepValues:
 
     def __init__(self, tree: tuple[Element, ...] = ()) -> None:
         self._steps = {(*place_of(path), step.identifier): step for step, path in leaves(tree) if not step.rollback}
-        self._outcomes: dict[Place, Outcome] = {}
-        self._loops: dict[Place, tuple[Place, ...]] = {place: (place,) for place in _loops_of(tree)}
-        self._ended: frozenset[Place] = frozenset()
-        self._beside: frozenset[Place] = frozenset()
+        self._outcomes: dict[StepPath, Outcome] = {}
+        self._loops: dict[StepPath, tuple[StepPath, ...]] = {place: (place,) for place in _loops_of(tree)}
+        self._ended: frozenset[StepPath] = frozenset()
+        self._beside: frozenset[StepPath] = frozenset()
         self._is_outline = False  # of each loop, the tree has one iteration in its place
         self._lock = threading.Lock()  # steps may run at the same time; a reader sees all of a change or nothing
 
@@ -65,17 +65,17 @@ class StepValues:
                 values.add(place, Outcome(step, "planned"))
         return values
 
-    def add(self, place: Place, outcome: Outcome) -> None:
+    def add(self, place: StepPath, outcome: Outcome) -> None:
         """Add the outcome of the step at *place*, in place of an earlier attempt."""
         with self._lock:
             self._outcomes = {**self._outcomes, place: outcome}
 
-    def loop(self, place: Place, iterations: Iterable[str]) -> None:
+    def loop(self, place: StepPath, iterations: Iterable[str]) -> None:
         """Record that the loop at *place* begins, and the identifiers of its iterations."""
         with self._lock:
             self._loops = {**self._loops, place: tuple((*place[:-1], one) for one in iterations)}
 
-    def forget(self, outcomes: Iterable[Outcome]) -> dict[Place, Outcome]:
+    def forget(self, outcomes: Iterable[Outcome]) -> dict[StepPath, Outcome]:
         """Remove *outcomes*, whose steps are run again with the groups around them, and return them by place."""
         dropped = set(map(id, outcomes))
         with self._lock:
@@ -84,7 +84,7 @@ class StepValues:
             self._ended -= {place[:end] for place in gone for end in range(len(place))}
         return gone
 
-    def end(self, place: Place) -> None:
+    def end(self, place: StepPath) -> None:
         """Record that nothing more is run in the stage or group at *place*; the empty place is the pipeline."""
         with self._lock:
             self._ended |= {place}
@@ -97,7 +97,7 @@ class StepValues:
             act()
         self._beside = around
 
-    def __call__(self, path: tuple[str, ...], around: Place) -> Value:
+    def __call__(self, path: tuple[str, ...], around: StepPath) -> Value:
         """Return the value of *path* as seen from *around*; ``None`` if it is not about a step.
 
         Raises:
@@ -124,7 +124,7 @@ class StepValues:
             self._refuse_step(asked, step)
         return self._of_branch(asked, place)
 
-    def _is_known(self, place: Place) -> bool:
+    def _is_known(self, place: StepPath) -> bool:
         return any(one[: len(place)] == place for one in (*self._steps, *self._outcomes))
 
     def _refuse(self, asked: _Question) -> NoReturn:
@@ -144,7 +144,7 @@ class StepValues:
         near = did_you_mean(_path(place), same or known, cutoff=0) if known else ""
         raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(asked)))))
 
-    def _looped(self, place: Place) -> Step | None:
+    def _looped(self, place: StepPath) -> Step | None:
         """Return a step of the loop that would have an iteration at *place* if it was run here."""
         for loop in self._loops:
             end = len(loop)
@@ -179,7 +179,7 @@ class StepValues:
             raise ExpressionError(message, hint=hint)
         return self._of_branch(asked, *self._loops[place])
 
-    def _of_branch(self, asked: _Question, *places: Place) -> Value:
+    def _of_branch(self, asked: _Question, *places: StepPath) -> Value:
         """Return the state of a stage, group or loop: that of the worst step in it so far, or that it is under way."""
         if len(asked.rest) != 1 or asked.rest[0] not in _STATES:
             return None
@@ -199,7 +199,7 @@ class StepValues:
         return next((state for state in _BY_WEIGHT if state in states), "SUCCEEDED")
 
 
-def place_of(path: Iterable[Element], around: Place = ("",)) -> Place:
+def place_of(path: Iterable[Element], around: StepPath = ("",)) -> StepPath:
     """Return the place of the last branch in *path*, which begins at *around*; a group may have no identifier."""
     for branch in path:
         if isinstance(branch, Stage):
@@ -209,7 +209,7 @@ def place_of(path: Iterable[Element], around: Place = ("",)) -> Place:
     return around
 
 
-def _loops_of(tree: tuple[Element, ...]) -> Iterator[Place]:
+def _loops_of(tree: tuple[Element, ...]) -> Iterator[StepPath]:
     """Yield the places of the steps, groups and stages of *tree* that a loop runs."""
     for step, path in leaves(tree):
         if step.node and step.node.at("strategy"):
@@ -219,12 +219,12 @@ def _loops_of(tree: tuple[Element, ...]) -> Iterator[Place]:
                 yield place_of(path[:end])
 
 
-def _around(identifier: str, around: Place) -> tuple[Place, ...]:
+def _around(identifier: str, around: StepPath) -> tuple[StepPath, ...]:
     """Return where something with that identifier may be, the nearest to *around* first; the last one is a stage."""
     return tuple((*around[:end], identifier) for end in range(len(around), -1, -1))
 
 
-def _asked(path: tuple[str, ...], around: Place) -> _Question | None:
+def _asked(path: tuple[str, ...], around: StepPath) -> _Question | None:
     """Return the question in *path*; ``None`` if it is not about a step, group, stage or the run."""
     name, stage = ".".join(path), around[:1]
     if path[0] == "steps" and path[1:]:
@@ -242,16 +242,16 @@ def _asked(path: tuple[str, ...], around: Place) -> _Question | None:
     return _Question(name, (place,), path[1:]) if is_state and place is not None else None
 
 
-def _chain(path: tuple[str, ...]) -> tuple[Place, tuple[str, ...]]:
+def _chain(path: tuple[str, ...]) -> tuple[StepPath, tuple[str, ...]]:
     """Return the identifiers at the beginning of ``GROUP.steps.STEP.output.x``, and what follows them."""
-    chain: Place = path[:1]
+    chain: StepPath = path[:1]
     rest = path[1:]
     while rest[:1] == ("steps",) and rest[1:]:
         chain, rest = (*chain, rest[1]), rest[2:]
     return chain, rest
 
 
-def _path(place: Place) -> str:
+def _path(place: StepPath) -> str:
     steps = f"execution.steps.{'.steps.'.join(place[1:])}"
     return f"pipeline.stages.{place[0]}.spec.{steps}" if place[0] else steps
 

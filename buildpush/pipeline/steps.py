@@ -21,7 +21,7 @@ from buildpush.pipeline.failures import check_in_group, strategies
 from buildpush.pipeline.loops import Iterations, iterate, loop_of, whole_loop
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.step_values import Place, StepValues, place_of
+from buildpush.pipeline.step_values import StepPath, StepValues, place_of
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
 from buildpush.settings.evaluate import evaluate_raw, written_out
 from buildpush.settings.loops import MOST, when_key
@@ -73,7 +73,7 @@ class Walk:
     wait: Callable[[Step, str], object] = lambda _step, _reason: None
     values: StepValues = field(default_factory=StepValues)
     beside: Callable[[Sequence[Branch], int | None], object] | None = None
-    done: Callable[[Outcome, Place], Outcome] = lambda outcome, _place: outcome
+    done: Callable[[Outcome, StepPath], Outcome] = lambda outcome, _place: outcome
     drop: Callable[[Outcome], object] = lambda _outcome: None
     pause: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic

@@ -17,7 +17,7 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.record import Resumed, RunRecord, as_text, resumed
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.step_values import Place
+from buildpush.pipeline.step_values import StepPath
 from buildpush.settings.tree import Loaded, Step
 
 
@@ -34,7 +34,7 @@ class Summary:
     record: RunRecord | None = None
     several: bool = False
 
-    def __call__(self, outcome: Outcome, place: Place) -> Outcome:
+    def __call__(self, outcome: Outcome, place: StepPath) -> Outcome:
         """Return *outcome* with its row."""
         result = self._result(outcome)
         results = self.context.results
@@ -61,7 +61,7 @@ class Summary:
         ended = self.context.now() if outcome.began else None
         return replace(found, failures=outcome.failures, began=outcome.began, ended=ended)
 
-    def around(self, run: Callable[[], Outcome], step: Step, place: Place) -> Outcome:
+    def around(self, run: Callable[[], Outcome], step: Step, place: StepPath) -> Outcome:
         """Return the outcome of *run*; if the step is interrupted, the record keeps what it had achieved."""
         before = len(self.context.results)
         try:

@@ -18,7 +18,7 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.spelling import did_you_mean
 from buildpush.settings.declare import camel_case, settings_of
 from buildpush.settings.loops import NEWER
-from buildpush.settings.tree import Branch, Loaded, Parallel, Step, leaves
+from buildpush.settings.tree import Loaded, Parallel, Parent, Step, leaves
 
 _INPUT: Final = regex(r"<\+\s*input\s*>")
 _HEAD: Final = regex(r"[A-Za-z_$][\w$]*")
@@ -182,7 +182,7 @@ def _of_settings(step: Step) -> Iterator[str]:
                 yield from (_asked_as(inner), *(["condition"] if inner[-1] in _EXPRESSIONS else []))
 
 
-def _around(branch: Branch) -> Iterator[str]:
+def _around(branch: Parent) -> Iterator[str]:
     if isinstance(branch, Parallel):
         return
     header = branch.header

@@ -9,8 +9,8 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, children_of, leaves
 
-EntryKind = Literal["pipeline", "stage", "group", "step"]
-_KINDS: Final[dict[type, EntryKind]] = {Pipeline: "pipeline", Stage: "stage", StepGroup: "group", Step: "step"}
+ContentKind = Literal["pipeline", "stage", "group", "step"]
+_KINDS: Final[dict[type, ContentKind]] = {Pipeline: "pipeline", Stage: "stage", StepGroup: "group", Step: "step"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class ContentsEntry:
         depth: how many others it is in.
     """
 
-    kind: EntryKind
+    kind: ContentKind
     identifier: str
     name: str
     type: str

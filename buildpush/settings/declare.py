@@ -21,7 +21,7 @@ from buildpush.settings.fields import REQUIRED, Field, Model
 from buildpush.settings.kinds import ValueKind
 
 Honour = Literal["engine", "push", "publish", "run", ""]
-Section = Literal["step", "spec", "env", "settings"]
+StepSection = Literal["step", "spec", "env", "settings"]
 
 _PLAIN_KINDS = {bool: "switch", int: "number", str: "text", Any: "structure"}
 
@@ -53,7 +53,7 @@ class Declared:
     group: str
     example: Any
     honoured_by: Honour
-    place: Section
+    place: StepSection
     since: str
     hint: bool
     instead: str
@@ -96,7 +96,7 @@ class Setting:
     required: bool
     example: Any
     honoured_by: Honour
-    place: Section
+    place: StepSection
     hint: bool
     instead: str
     separator: str
@@ -157,7 +157,7 @@ def setting(
     group: str,
     example: Any,
     honoured_by: Honour,
-    place: Section = "spec",
+    place: StepSection = "spec",
     since: str = "0.1",
     hint: bool = False,
     instead: str = "",

@@ -9,7 +9,7 @@ from typing import Final
 
 from buildpush.foundation.documents import Raw
 from buildpush.settings.asked import check_asked
-from buildpush.settings.tree import Branch, Header, Loaded, Parallel, Step, leaves
+from buildpush.settings.tree import Header, Loaded, Parallel, Parent, Step, leaves
 
 _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
 
@@ -58,7 +58,7 @@ def _texts_around(loaded: Loaded) -> Iterator[str]:
             yield from _parts(node.raw()) if node else ()
 
 
-def _headers(path: Iterable[Branch]) -> Iterator[Header]:
+def _headers(path: Iterable[Parent]) -> Iterator[Header]:
     for branch in path:
         if not isinstance(branch, Parallel):
             yield branch.header

@@ -11,7 +11,7 @@ from typing import Final
 from buildpush.foundation.errors import SourceError
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS
 from buildpush.settings.surroundings import stages_of
-from buildpush.settings.tree import Branch, Element, Stage, Step, leaves, with_steps
+from buildpush.settings.tree import Element, Parent, Stage, Step, leaves, with_steps
 from buildpush.settings.words import nearest, reject
 
 _LISTED: Final = "buildpush check FILE --list shows which steps are run"
@@ -57,7 +57,7 @@ def _with_stage(tree: tuple[Element, ...], file: Path, wanted: str) -> tuple[Ele
         message = f"nothing in the stage {wanted!r} is run here, only {', '.join(step.about for step in inside)}"
         raise SourceError(message, where=str(file), hint=_way(inside) or _LISTED)
 
-    def choose(step: Step, path: tuple[Branch, ...]) -> Step:
+    def choose(step: Step, path: tuple[Parent, ...]) -> Step:
         return replace(step, runs=step.runs and _is_in(path, wanted))
 
     return with_steps(tree, choose)
@@ -70,7 +70,7 @@ def selected_stages(tree: tuple[Element, ...], wanted: str | None) -> dict[str, 
     return {"pipeline.selectedStages": f"<+[{quoted}]>"} if quoted else {}
 
 
-def _is_in(path: Iterable[Branch], stage: str) -> bool:
+def _is_in(path: Iterable[Parent], stage: str) -> bool:
     return any(isinstance(branch, Stage) and _is_called(branch, stage) for branch in path)
 
 

@@ -35,7 +35,7 @@ from buildpush.settings.stepfile import step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, StepKind, models
 from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
 from buildpush.settings.templates import Templates
-from buildpush.settings.tree import Branch, Element, Loaded, Parallel, Step, read_tree, with_steps
+from buildpush.settings.tree import Element, Loaded, Parallel, Parent, Step, read_tree, with_steps
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
 from buildpush.settings.verdicts import notes_of_environment
 from buildpush.settings.words import reject
@@ -197,7 +197,7 @@ def _read_project(path: Path, cwd: Path) -> Node | None:
 
 
 def _with_settings(
-    step: Step, path: tuple[Branch, ...], outside: _Outside, notes: list[str], known: dict[int, dict[str, str]]
+    step: Step, path: tuple[Parent, ...], outside: _Outside, notes: list[str], known: dict[int, dict[str, str]]
 ) -> Step:
     if not step.runs or step.node is None or step.kind is None:
         return step

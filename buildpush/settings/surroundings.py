@@ -18,9 +18,9 @@ from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import StepKind, models
 from buildpush.settings.tree import (
     ARCHITECTURE_LABELS,
-    Branch,
     Element,
     Parallel,
+    Parent,
     Pipeline,
     Stage,
     StepGroup,
@@ -44,7 +44,7 @@ _SYSTEMS: Final = {"macos": "linux"}  # a builder on a Mac makes images of Linux
 # ---- answers
 
 
-def answers(path: tuple[Branch, ...], known: dict[int, dict[str, str]]) -> dict[str, str]:
+def answers(path: tuple[Parent, ...], known: dict[int, dict[str, str]]) -> dict[str, str]:
     """Return the values that expressions may ask for about everything around a step, the outermost first.
 
     Each value has the path of where it is written: ``stage.variables.x``, ``pipeline.stages.build.spec.platform.arch``.
@@ -129,7 +129,7 @@ def _quoted(text: str) -> str:
 # ---- variables
 
 
-def environment(path: tuple[Branch, ...]) -> dict[str, tuple[str, WrittenValue]]:
+def environment(path: tuple[Parent, ...]) -> dict[str, tuple[str, WrittenValue]]:
     """Return the variables that a step gets from pipeline, stage and groups: text, and the path of its value."""
     found: dict[str, tuple[str, WrittenValue]] = {}
     for branch in path:
@@ -177,7 +177,7 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
 # ---- platform
 
 
-def platform_layer(model: type[StepSettings], path: tuple[Branch, ...]) -> SettingsLayer:
+def platform_layer(model: type[StepSettings], path: tuple[Parent, ...]) -> SettingsLayer:
     """Return the platform of the stage's machine, where the stage names its architecture."""
     layer = SettingsLayer()
     setting = next((one for one in settings_of(model) if one.name == "platforms"), None)
@@ -188,7 +188,7 @@ def platform_layer(model: type[StepSettings], path: tuple[Branch, ...]) -> Setti
     return layer
 
 
-def _machine(stage: Stage, path: tuple[Branch, ...]) -> tuple[str, Node] | None:
+def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
     """Return the platform that *stage* asks for, and the place of its architecture."""
     system, node = _platform(stage, "os"), _platform(stage, "arch")
     word = _lower(system, "stage.spec.platform.os") if system and system.text else "linux"
@@ -216,7 +216,7 @@ def _platform(stage: Stage, key: str) -> Node | None:
     return entry
 
 
-def _infrastructures(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[Node, str]]:
+def _infrastructures(stage: Stage, path: tuple[Parent, ...]) -> Iterator[tuple[Node, str]]:
     """Yield the infrastructure of *stage*, or of the stage whose it uses, and the path of that stage in expressions."""
     if stage.infrastructure is None:
         return

@@ -139,8 +139,8 @@ class Parallel:
     children: tuple[Element, ...]
 
 
-Branch: TypeAlias = Pipeline | Stage | StepGroup | Parallel
-Element: TypeAlias = Branch | Step
+Parent: TypeAlias = Pipeline | Stage | StepGroup | Parallel
+Element: TypeAlias = Parent | Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Loaded:
         raise SourceError(message, hint=f"there are: {', '.join(step.identifier for step in self.steps)}")
 
 
-def leaves(elements: tuple[Element, ...], path: tuple[Branch, ...] = ()) -> Iterator[tuple[Step, tuple[Branch, ...]]]:
+def leaves(elements: tuple[Element, ...], path: tuple[Parent, ...] = ()) -> Iterator[tuple[Step, tuple[Parent, ...]]]:
     """Yield every step in its order, with the branches that it is in, the outermost first."""
     for element in elements:
         if isinstance(element, Step):
@@ -191,14 +191,14 @@ def leaves(elements: tuple[Element, ...], path: tuple[Branch, ...] = ()) -> Iter
 
 
 def with_steps(
-    elements: tuple[Element, ...], change: Callable[[Step, tuple[Branch, ...]], Step], path: tuple[Branch, ...] = ()
+    elements: tuple[Element, ...], change: Callable[[Step, tuple[Parent, ...]], Step], path: tuple[Parent, ...] = ()
 ) -> tuple[Element, ...]:
     """Return the same tree with the steps that *change* makes of its steps."""
     return tuple(_with_steps(element, change, path) for element in elements)
 
 
 def _with_steps(
-    element: Element, change: Callable[[Step, tuple[Branch, ...]], Step], path: tuple[Branch, ...]
+    element: Element, change: Callable[[Step, tuple[Parent, ...]], Step], path: tuple[Parent, ...]
 ) -> Element:
     if isinstance(element, Step):
         return change(element, path)
@@ -209,7 +209,7 @@ def _with_steps(
     return replace(element, children=children)
 
 
-def children_of(branch: Branch) -> tuple[Element, ...]:
+def children_of(branch: Parent) -> tuple[Element, ...]:
     """Return the elements in *branch*, and those of its rollback."""
     return (*branch.children, *(branch.rollback if isinstance(branch, Stage | StepGroup) else ()))
 
@@ -364,7 +364,7 @@ def _elsewhere(words: str, name: str, node: Node) -> Step:
     return Step("", name, words, {}, node.where, None, runs=False, node=node)
 
 
-def _undoing(step: Step, _path: tuple[Branch, ...]) -> Step:
+def _undoing(step: Step, _path: tuple[Parent, ...]) -> Step:
     """Return a step of a rollback: it is never run here, even if buildpush supports its kind."""
     return replace(step, runs=False, rollback=True)
 
