@@ -1,13 +1,15 @@
 """Imports point down, and heavy or dangerous libraries have one door.
 
-The two tables are what docs/architecture.md shows; change them together with the code.
+The two tables are what docs/architecture.md shows; change them together with the code, and the page's own table too.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -45,13 +47,12 @@ DOORS = {
     "docker": {"transfer.daemon"},
     "ruamel": {"foundation.documents"},
     "aiohttp": {"sandbox"},
-    "sqlite3": {"sandbox", "registry.memory"},
-    "lightkube": {"places"},
+    "sqlite3": {"sandbox.store", "registry.memory"},
     "sphinx": {"reference.sphinx", "reference.rendering"},
     "docutils": {"reference.sphinx", "reference.rendering"},
     "papermill": {"notebooks"},
     "nbformat": {"notebooks"},
-    "rich": {"display", "cli"},
+    "rich": {"display.terminal"},
 }
 
 # Who may read the process's environment; everything below takes it as an argument.
@@ -65,7 +66,8 @@ MODULES = {
 }
 
 
-def imports_of(path: Path, *, nested: bool = True) -> set[str]:
+@cache
+def imports_of(path: Path, *, nested: bool = True) -> frozenset[str]:
     """Return every module, or name of a module, that the file imports; type-checking blocks are left out.
 
     Without *nested*, those that are imported as the file itself is.
@@ -76,7 +78,7 @@ def imports_of(path: Path, *, nested: bool = True) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def statements(body: Iterable[ast.AST], *, nested: bool) -> Iterator[ast.AST]:
@@ -133,14 +135,27 @@ def test_no_module_of_a_room_is_imported_by_one_that_it_imports():
     assert left == {}
 
 
-def test_each_class_has_a_name_of_its_own():
-    names = Counter(
-        node.name
-        for path in ROOT.rglob("*.py")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body
-        if isinstance(node, ast.ClassDef)
-    )
+def types_of(path: Path) -> Iterator[str]:
+    """Yield the names of the classes in a file, and those of types that are assigned."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    yield from (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    assigned = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    names = {ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]) for node in assigned}
+    yield from (name for name in names if name[0].isupper() and not name.isupper())
+
+
+def test_each_class_and_each_type_has_a_name_of_its_own():
+    names = Counter(chain.from_iterable(map(types_of, ROOT.rglob("*.py"))))
     assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_module_is_longer_than_can_be_read():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.rglob("*.py")}
+    assert [path for path, length in lengths.items() if length > (150 if path.name == "__init__.py" else 500)] == []
+
+
+def test_the_root_has_few_modules():
+    assert len(list(ROOT.glob("*.py"))) <= 4
 
 
 CORE_MODULES = sorted(
@@ -159,6 +174,12 @@ def test_every_heavy_or_dangerous_library_enters_through_its_door(module):
     for target in imports_of(MODULES[module]):
         doors = DOORS.get(target.partition(".")[0])
         assert doors is None or inside(module, doors), f"{target} enters through {doors}, not {module}"
+
+
+@pytest.mark.parametrize(("library", "door"), [(library, door) for library, doors in DOORS.items() for door in doors])
+def test_every_door_leads_to_its_library(library, door):
+    imported = chain.from_iterable(imports_of(path) for name, path in MODULES.items() if inside(name, {door}))
+    assert library in {target.partition(".")[0] for target in imported}
 
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - {"foundation.records"}))
@@ -196,9 +217,34 @@ def test_a_planted_upward_import_is_seen(tmp_path):
     assert not may_import("http", "registry")
 
 
+PAGE = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+
+
 def test_the_architecture_page_has_a_line_for_every_room():
-    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
-    listed = page.partition("## Rooms")[2].partition("## Floors")[0]
+    listed = PAGE.partition("## Rooms")[2].partition("## Floors")[0]
     rooms = {room(module) for module in MODULES} - {"__main__"}
     names = {f"{name}/" if (ROOT / name).is_dir() else f"{name}.py" for name in rooms}
     assert names == {word for word in listed.split() if word.endswith((".py", "/"))} - {"buildpush/"}
+
+
+def test_every_path_on_the_architecture_page_exists():
+    paths = re.findall(r"`(\w[\w/]*(?:/|\.py))`", PAGE)
+    assert [path for path in paths if not ((ROOT / path).exists() or (ROOT.parent / path).exists())] == []
+
+
+ONE_MORE = [
+    line.strip("| ").split(" | ")
+    for line in PAGE.partition("## Where one more goes")[2].partition("\n## ")[0].splitlines()
+    if line.startswith("| ") and not line.startswith("| one more")
+]
+
+
+@pytest.mark.parametrize(("what", "module", "row"), ONE_MORE, ids=[what for what, _, _ in ONE_MORE])
+def test_where_one_more_goes_are_names_of_its_modules(what, module, row):
+    words = re.findall(r"`([^`]+)`", module + row)
+    paths = [ROOT / word for word in words if "/" in word and (ROOT / word).exists()]
+    files = [file for path in paths for file in ([path] if path.is_file() else path.glob("*.py"))]
+    assert files, what
+    text = "\n".join(file.read_text(encoding="utf-8") for file in files)
+    names = [word for word in words if re.fullmatch(r"\w+", word)]
+    assert [name for name in names if not re.search(rf"\b{name}\b", text)] == []
