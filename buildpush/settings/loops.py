@@ -156,14 +156,19 @@ def _matrix_of(iteration: Iteration) -> Mapping[str, Value]:
 def bounds(size: int, start: int | None, end: int | None, *, percentage: bool = False) -> tuple[int, int]:
     """Return which items of *size* are used: the first, and the one after the last.
 
-    With a *start* alone the last item is left out, as in Harness. Percentages are rounded; an end is at least 1.
+    With a *start* alone the last item is left out, as in Harness; with percentages, this is so wherever there is no
+    *end*. They are rounded, and an end is at least 1.
     """
     if percentage:
-        start, end = (None if one is None else min(size, (one * size + 50) // 100) for one in (start, end))
-        end = None if end is None else max(1, end)
+        start, end = (None if one is None else min(size, _share(size, one)) for one in (start, end))
+        end = max(1, size - 1 if end is None else end)
     if end is None:
         end = size if start is None else size - 1
     return min(start or 0, size), min(end, size)
+
+
+def _share(size: int, percentage: int) -> int:
+    return (percentage * size + 50) // 100
 
 
 def partitions(items: Sequence[Value], size: int) -> tuple[Sequence[Value], ...]:
@@ -196,8 +201,22 @@ def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
         if NEWER not in raw and "{" in str(entries.get(_INCLUDE)):
             where = origin.at("matrix", _INCLUDE)
             yield f"{where}: include is an axis here, as in Harness; only in the newer form it adds combinations"
-    if "start" in entries and "end" not in entries and "repeat" in raw:
+    if "repeat" in raw:
+        yield from _slices(entries, origin)
+
+
+def _slices(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
+    """Yield what Harness makes of the ``start`` and ``end`` of a repeat, in all of its forms."""
+    beside = next((key for key in ("partitionSize", "partition-size") if key in entries), None)
+    for key in ("start", "end"):
+        if beside and key in entries:
+            yield f"{origin.at('repeat', key)}: {key} has no effect beside {beside}, as in Harness"
+    if beside or "end" in entries:
+        return
+    if "start" in entries:
         yield f"{origin.at('repeat', 'start')}: start without end leaves out the last item, as in Harness"
+    elif str(entries.get("unit")).lower() == "percentage":
+        yield f"{origin.at('repeat', 'unit')}: percentages without end leave out the last item, as in Harness"
 
 
 def _vain_exclusions(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
@@ -332,16 +351,16 @@ class _LoopReader:
         items = self.items(entries["items"], kind, "items")
         start, end = (self.number(entries.get(key), kind, key) for key in ("start", "end"))
         unit = self.word(entries.get("unit") or "Count", _UNITS, kind, "unit")
-        first, last = bounds(len(items), start, end, percentage=unit == "Percentage")
-        chosen = items[first:last]
         if "partitionSize" in entries:
             size = self.number(entries["partitionSize"], kind, "partitionSize")
             if not size:
                 message = f"{self.named('partitionSize')} is at least 1"
                 self.fail(message, "write the number of items in a group", kind, "partitionSize")
-            values: list[Mapping[str, Value]] = [{"partition": part} for part in partitions(chosen, size)]
+            size = max(1, _share(len(items), size)) if unit == "Percentage" else size
+            values: list[Mapping[str, Value]] = [{"partition": part} for part in partitions(items, size)]
         else:
-            values = [{"item": item} for item in chosen]
+            first, last = bounds(len(items), start, end, percentage=unit == "Percentage")
+            values = [{"item": item} for item in items[first:last]]
         return tuple(Iteration(f"_{place}", {"repeat": value}) for place, value in enumerate(values))
 
     def parallelism(self, raw: Raw) -> tuple[Iteration, ...]:

@@ -192,15 +192,23 @@ def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
     """Return the platform that *stage* asks for, and the place of its architecture."""
     system, node = _platform(stage, "os"), _platform(stage, "arch")
     word = _lower(system, "stage.spec.platform.os") if system and system.text else "linux"
+    label = next(_labels(stage, path), None)
     if node and node.text:
-        return f"{_SYSTEMS.get(word, word)}/{_lower(node, 'stage.spec.platform.arch')}", node
+        own = _lower(node, "stage.spec.platform.arch")
+        if label and "<" not in f"{own}{label[0]}" and own != label[0]:
+            message = f"arch of the platform is {own}, and the nodes that infrastructure asks for are {label[0]}"
+            raise SourceError(message, where=node.where, hint="leave out the one that is not meant")
+        return f"{_SYSTEMS.get(word, word)}/{own}", node
+    return (f"{_SYSTEMS.get(word, word)}/{label[0]}", label[1]) if label else None
+
+
+def _labels(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[str, Node]]:
+    """Yield the architectures that the infrastructure of *stage* asks its nodes for, and their places."""
     for of, root in _infrastructures(stage, path):
         labels = of.at("spec", "nodeSelector")
         for key in ARCHITECTURE_LABELS:
             if labels and (node := labels.at(key)) and node.text:
-                asked = f'{root}.spec.infrastructure.spec.nodeSelector["{key}"]'
-                return f"{_SYSTEMS.get(word, word)}/{_lower(node, asked)}", node
-    return None
+                yield _lower(node, f'{root}.spec.infrastructure.spec.nodeSelector["{key}"]'), node
 
 
 def _platform(stage: Stage, key: str) -> Node | None:

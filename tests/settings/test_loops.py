@@ -64,6 +64,18 @@ def test_a_matrix_is_nested_loops_whose_last_axis_is_the_fastest():
             "repeat: {items: [a, b, c], partitionSize: 2}",
             {"_0": {"repeat": {"partition": ["a", "b"]}}, "_1": {"repeat": {"partition": ["c"]}}},
         ),
+        (
+            "repeat: {items: [a, b, c], partitionSize: 50, unit: Percentage}",
+            {"_0": {"repeat": {"partition": ["a", "b"]}}, "_1": {"repeat": {"partition": ["c"]}}},
+        ),
+        (
+            "repeat: {items: [a, b], partitionSize: 1, unit: Percentage, start: 1, end: 1}",
+            {"_0": {"repeat": {"partition": ["a"]}}, "_1": {"repeat": {"partition": ["b"]}}},
+        ),
+        (
+            "repeat: {items: [a, b], partitionSize: 200, unit: Percentage}",
+            {"_0": {"repeat": {"partition": ["a", "b"]}}},
+        ),
         ("matrix: {svc: [{name: a, port: 1}]}", {"_0": matrix(svc={"name": "a", "port": "1"})}),
         ("matrix: {os: [a, b], exclude: [{os: a}]}", {"_1": matrix(os="b")}),
     ],
@@ -83,6 +95,9 @@ def test_the_iterations_of_a_loop(text, expected):
         (3, 0, 50, True, (0, 2)),
         (4, 0, 0, True, (0, 1)),
         (4, 0, 300, True, (0, 4)),
+        (4, 50, None, True, (2, 3)),
+        (4, None, None, True, (0, 3)),
+        (1, None, None, True, (0, 1)),
     ],
 )
 def test_a_slice_of_items(size, start, end, percentage, expected):
@@ -250,6 +265,19 @@ def test_how_many_begin_at_once():
             "repeat: {items: [a, b], start: 1, maxConcurrency: 1}",
             ["p.yml:1:25: start without end leaves out the last item, as in Harness"],
         ),
+        (
+            "repeat: {items: [a, b], unit: Percentage}",
+            ["p.yml:1:25: percentages without end leave out the last item, as in Harness"],
+        ),
+        ("repeat: {items: [a, b], unit: Percentage, end: 50}", []),
+        (
+            "repeat: {items: [a, b], partitionSize: 1, start: 0, end: 1}",
+            [
+                "p.yml:1:43: start has no effect beside partitionSize, as in Harness",
+                "p.yml:1:53: end has no effect beside partitionSize, as in Harness",
+            ],
+        ),
+        ("repeat: {items: [a, b], partitionSize: 50, unit: Percentage}", []),
         ("[]", []),
     ],
 )

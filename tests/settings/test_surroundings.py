@@ -269,6 +269,15 @@ def test_the_architecture_of_the_stage_is_that_of_the_image(file, machine, platf
     assert settings.platforms == platforms
 
 
+def test_two_architectures_of_one_stage_are_refused(file):
+    """The image was for the platform of the stage, whatever nodes its infrastructure asks for."""
+    nodes = "infrastructure: {{spec: {{nodeSelector: {{kubernetes.io/arch: {}}}}}}}"
+    machine = f"platform: {{arch: Amd64}}\n          {nodes.format('arm64')}"
+    with pytest.raises(SourceError, match="arch of the platform is amd64, and the nodes .* are arm64"):
+        file(machine=machine).settings()
+    assert file(machine=machine.replace("arm64", "amd64")).settings().platforms == ("linux/amd64",)
+
+
 def test_what_the_step_says_counts_before_the_machine(file):
     spec = "envVariables: {PLUGIN_PLATFORM: linux/arm64}"
     assert file(machine="platform: {arch: Amd64}", spec=spec).settings().platforms == ("linux/arm64",)
