@@ -5,6 +5,7 @@ Source: Harness, "Template inputs", "Input sets and overlays": the values have t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
@@ -34,7 +35,7 @@ def fill(node: Node, given: Node, what: str) -> Node:
         SourceError: it does not ask for something that is given, or does not allow it.
     """
     if not given.value:
-        return node
+        return given if _is_empty(given) and node.text == INPUT else node
     if node.text.startswith(INPUT):
         return _given(node, given)
     if node.items and given.items:
@@ -45,6 +46,11 @@ def fill(node: Node, given: Node, what: str) -> Node:
         return node
     message = f"{what} does not ask for this"
     raise SourceError(message, where=given.where, hint=f"leave it out: it is written in {node.where}")
+
+
+def _is_empty(given: Node) -> bool:
+    """Return whether *given* is an empty list or map, which is a value; the empty text gives none."""
+    return isinstance(given.value, tuple | Mapping)
 
 
 def _filled_map(node: Node, given: Node, what: str) -> Node:

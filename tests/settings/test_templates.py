@@ -56,6 +56,15 @@ def test_the_version_that_is_named_is_taken(house):
     assert repo(loaded(version=", versionLabel: '2'")) == "host.test/two"
 
 
+def test_an_empty_list_or_map_is_a_value_for_an_input_and_an_empty_text_is_none(house):
+    house("one.yaml", tags="<+input>")
+    asked = {}
+    for given in ("[]", "{}", "''"):
+        found = loaded(inputs=f"{{spec: {{tags: {given}}}}}").steps[0].settings
+        asked[given] = found["tags"].value if "tags" in found else None
+    assert asked == {"[]": [], "{}": {}, "''": "<+input>"}
+
+
 def test_without_a_version_the_only_one_is_taken(house):
     house("one.yaml", version="7", repo="seven")
     assert repo(loaded(version="")) == "host.test/seven"
