@@ -273,7 +273,7 @@ def test_two_architectures_of_one_stage_are_refused(file):
     """The image was for the platform of the stage, whatever nodes its infrastructure asks for."""
     nodes = "infrastructure: {{spec: {{nodeSelector: {{kubernetes.io/arch: {}}}}}}}"
     machine = f"platform: {{arch: Amd64}}\n          {nodes.format('arm64')}"
-    with pytest.raises(SourceError, match="arch of the platform is amd64, and the nodes .* are arm64"):
+    with pytest.raises(SourceError, match="arch of the platform is amd64, and the nodes"):
         file(machine=machine).settings()
     assert file(machine=machine.replace("arm64", "amd64")).settings().platforms == ("linux/amd64",)
 
