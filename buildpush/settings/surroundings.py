@@ -202,7 +202,7 @@ def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
     return (f"{_SYSTEMS.get(word, word)}/{label[0]}", label[1]) if label else None
 
 
-def _labels(stage: Stage, path: tuple[Branch, ...]) -> Iterator[tuple[str, Node]]:
+def _labels(stage: Stage, path: tuple[Parent, ...]) -> Iterator[tuple[str, Node]]:
     """Yield the architectures that the infrastructure of *stage* asks its nodes for, and their places."""
     for of, root in _infrastructures(stage, path):
         labels = of.at("spec", "nodeSelector")
