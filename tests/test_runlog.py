@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from buildpush.foundation.events import Progress
+from buildpush.foundation.events import Log, Note, Progress, Retry
 from buildpush.pipeline.runlog import RunLog
 
 
@@ -32,3 +32,19 @@ def test_a_phase_inside_another_counts_its_own_time():
         threading.Event().wait(0.05)
     assert log.seconds["push"] >= 0.05
     assert log.seconds["build"] < log.seconds["push"]
+
+
+def test_a_quiet_step_prints_neither_lines_of_the_engine_nor_progress_and_its_log_has_them(tmp_path):
+    seen = []
+    log = RunLog(seen.append)
+    log.is_quiet = True
+    with log.engine_log((tmp_path / "engine.log").open("w")):
+        log(Log("step 1"))
+        log(Progress("layer", 1))
+        log(Note("a note"))
+        log(Retry("push", "503", 1.0, 1))
+    assert seen == [Note("a note"), Retry("push", "503", 1.0, 1)]
+    assert (tmp_path / "engine.log").read_text() == "step 1\n"
+    log.begin()
+    log(Log("step 2"))
+    assert seen[-1] == Log("step 2")

@@ -15,6 +15,7 @@ import pytest
 import buildpush
 from buildpush.artifactory import publishing
 from buildpush.cli import run_command
+from buildpush.engines.bases import authorities
 from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError, UnreachableError
 from buildpush.http import client
 from tests.test_http import Client, serving_tls
@@ -237,3 +238,59 @@ def test_a_step_that_builds_trusts_a_certificate_at_its_own_host_alone(tmp_path,
         "registry_certificate has no effect on elsewhere.test: it is not asked",
         "registry_certificate has no effect on open.test: it may have any certificate",
     ]
+
+
+def test_certificates_that_a_file_names_by_harness_ca_path_are_trusted_by_all_its_steps(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
+    build = {"repo": "a.test/docker-local/site", "tags": ["2"], "envVariables": {"PLUGIN_ENGINE": "native"}}
+    info = {"url": "https://a.test", "docker_image": "docker-local/site:2", "build_name": "site", "build_number": "7"}
+    plugin = {
+        "image": "plugins/artifactory-publish-docker-buildinfo",
+        "settings": {**info, "access_token": "env:TOKEN"},
+    }
+    steps = [
+        {"step": {"type": "BuildAndPushDockerRegistry", "identifier": "site", "spec": build}},
+        {"step": {"type": "Plugin", "identifier": "info", "spec": plugin}},
+    ]
+    trust = {"name": "HARNESS_CA_PATH", "type": "String", "value": "ca.pem"}
+    stage = {"identifier": "s", "variables": [trust], "spec": {"execution": {"steps": steps}}}
+    (tmp_path / "p.yml").write_text(json.dumps({"stage": stage}))
+    for plan in buildpush.check_pipeline("p.yml", cwd=tmp_path, env={"TOKEN": "t0ken"}):
+        assert plan.order.authorities == {"*": (certificates / "ca.pem").read_text()}
+        assert not [note for note in plan.notes if "CA_PATH" in note or "ca_path" in note]
+
+
+def test_a_bundle_with_comments_in_any_language_is_trusted_at_every_host(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    (tmp_path / "ca.pem").write_text("# Főtanúsítvány\n" + (certificates / "ca.pem").read_text())
+    plan = buildpush.check(cwd=tmp_path, env={"HARNESS_CA_PATH": "ca.pem"}, repo="a.test/b/c", engine="native")
+    with serving_tls(certificates, "good") as url, Client(authorities=plan.order.authorities) as http:
+        assert http.request("GET", url).ok
+        # A registry on this machine is without TLS unless a setting names certificates for it in particular.
+        assert client.scheme_for("127.0.0.1:5000", http) == "http"
+
+
+def test_certificates_for_every_host_are_added_to_those_of_one(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM bases.test/a@sha256:" + 64 * "a" + "\n")
+    path, text = str(certificates / "ca.pem"), (certificates / "ca.pem").read_text()
+    step = {"cwd": tmp_path, "env": {}, "repo": "a.test/b/c", "ca_path": path}
+    plan = buildpush.check(**step, engine="native", registry_certificate={"bases.test": path})
+    assert plan.order.authorities == {"*": text, "bases.test": f"{text}\n{text}"}
+    assert plan.order.request.authorities == plan.order.authorities
+    assert not [note for note in plan.notes if "ca_path" in note or "certificate" in note]
+
+
+def test_certificates_for_every_host_are_those_of_each_host_of_base_images(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM bases.test/a@sha256:" + 64 * "a" + "\n")
+    request = buildpush.check(
+        cwd=tmp_path, env={}, repo="a.test/b/c", engine="native", ca_path=str(certificates / "ca.pem")
+    ).order.request
+    assert list(authorities(request)) == ["bases.test"]
+
+
+def test_certificates_for_no_host_have_a_note(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    step = {"cwd": tmp_path, "env": {}, "repo": "a.test/b/c", "ca_path": str(certificates / "ca.pem")}
+    plan = buildpush.check(**step, engine="native", push=False, tar_path="image.tar")
+    assert "ca_path has no effect: no host is asked" in plan.notes

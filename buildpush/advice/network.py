@@ -22,8 +22,8 @@ NETWORK: Final = (
         "or a proxy replaces it with its own",
         fix="trust the authority: docker has it below /etc/docker/certs.d/HOST, the plugins by HARNESS_CA_PATH, kaniko "
         "by its flag --registry-certificate HOST=PATH, a buildx builder in the ca entry of its own configuration, and "
-        "buildpush itself by SSL_CERT_FILE; to skip the check, set PLUGIN_INSECURE for the registry of the push, and "
-        "PLUGIN_INSECURE_REGISTRY for the host of base images",
+        "buildpush itself by HARNESS_CA_PATH in the file, or SSL_CERT_FILE in the environment; to skip the check, set "
+        "PLUGIN_INSECURE for the registry of the push, and PLUGIN_INSECURE_REGISTRY for the host of base images",
         type="Connectivity",
     ),
     Advice(

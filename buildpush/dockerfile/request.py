@@ -54,7 +54,7 @@ class BuildRequest:
         caching: both at once, in a local directory.
         mirrors: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from, the first that has one;
             empty for Docker Hub itself, which may also be the last of them.
-        authorities: by host, with or without a port, PEM text of certificates that are trusted there.
+        authorities: by host, with or without a port, or for ``EVERY_HOST``, PEM text of certificates to trust there.
         insecure: hosts, with or without a port, that may have any certificate, or no TLS.
         squash: whether all that the Dockerfile adds becomes one layer.
         ignore_paths: directories of the container that become no part of the image.

@@ -13,7 +13,7 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import base_images
 from buildpush.engines import Find
 from buildpush.foundation.errors import BadNameError, DockerfileError
-from buildpush.http.urls import names_of_host
+from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, mirrored
 
@@ -75,14 +75,14 @@ def authorities(request: BuildRequest) -> dict[str, str]:
 def _hosts_among(request: BuildRequest, names: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the hosts that the build pulls from and that are among *names*, with that name, which may have no port.
 
-    Where only the engine can read the Dockerfile, these are all of *names*.
+    Where only the engine can read the Dockerfile, these are all of *names* that are hosts.
     """
     if _bases_or_none(request) is None:
-        yield from ((name, name) for name in sorted(names))
+        yield from ((name, name) for name in sorted({*names} - {EVERY_HOST}))
         return
     asked = {image.repository.host for image in pulled_images(request)} | {cache.host for cache in caches(request)}
     for host in sorted(asked):
-        if name := next((name for name in names_of_host(host) if name in names), ""):
+        if name := next((name for name in (*names_of_host(host), EVERY_HOST) if name in names), ""):
             yield host, name
 
 

@@ -36,7 +36,7 @@ from buildpush.http.messages import (
 from buildpush.http.proxies import Proxies, proxy_headers
 from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, retry_after
 from buildpush.http.tls import tls_context
-from buildpush.http.urls import Address, Zone, check_lead, is_loopback, names_of_host, origin, zone_of
+from buildpush.http.urls import EVERY_HOST, Address, Zone, check_lead, is_loopback, names_of_host, origin, zone_of
 
 if TYPE_CHECKING:
     import urllib3
@@ -55,7 +55,7 @@ class Http:
         proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
         insecure_hosts: reached with TLS and any certificate, or without TLS where they do not offer it.
         plain_hosts: reached without TLS, because their address begins with ``http``.
-        authorities: by host, PEM text of certificates that are trusted there as well.
+        authorities: by host, or for ``EVERY_HOST``, PEM text of certificates that are trusted there as well.
         retries: how often and how long to try.
         sink: gets an event for every wait.
         sleep: waits seconds; one that :meth:`cancel` ends early if not given.
@@ -430,7 +430,12 @@ class Http:
 
     def authority_of(self, host: str) -> str:
         """Return the certificates that are trusted at *host*, with or without its port, as PEM text; empty for none."""
-        return next((self._authorities[name] for name in names_of_host(host) if self._authorities.get(name)), "")
+        names = (*names_of_host(host), EVERY_HOST)
+        return next((self._authorities[name] for name in names if self._authorities.get(name)), "")
+
+    def names_authority_of(self, host: str) -> bool:
+        """Return whether certificates are trusted at *host* in particular, which so has TLS."""
+        return any(self._authorities.get(name) for name in names_of_host(host))
 
     @property
     def never_trusted(self) -> tuple[str, ...]:
@@ -471,7 +476,7 @@ class Http:
 
 def scheme_for(host: str, http: Http) -> str:
     """Return ``http`` for hosts declared insecure, and for this machine if it has no authority; else ``https``."""
-    is_plain = http.trusts_blindly(host) or (is_loopback(host) and not http.authority_of(host))
+    is_plain = http.trusts_blindly(host) or (is_loopback(host) and not http.names_authority_of(host))
     return "http" if is_plain else "https"
 
 

@@ -240,6 +240,9 @@ def is_loopback(host: str) -> bool:
     return found is not None and zone_of(found["host"]) is Zone.MACHINE
 
 
+EVERY_HOST: Final = "*"  # in place of the name of one host, in what is given by host
+
+
 def names_of_host(host: str) -> tuple[str, ...]:
     """Return the names by which a setting may declare *host*, in lower case: with its port, and without."""
     bare, _, port = host.lower().rpartition(":")

@@ -28,7 +28,7 @@ from buildpush.settings.tree import Loaded, Step, leaves
 _LASTING: Final = ("pipeline.sequenceId", "pipeline.branchSeqId", "pipeline.executionId", "pipeline.startTs")
 _COMMIT: Final = "codebase.commitSha"
 # Settings for when and how often a step is run, and its name, but not for what it makes.
-_NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout"})
+_NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout", "quiet"})
 
 _T = TypeVar("_T")
 Write: TypeAlias = Callable[[dict[str, Any]], object]

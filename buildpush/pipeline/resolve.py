@@ -13,7 +13,7 @@ from buildpush.engines.bases import authorities, pulled_images
 from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.text import quotation
-from buildpush.http.urls import names_of_host
+from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.references import Repository
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
@@ -126,7 +126,9 @@ def _idle_certificates(order: ResolvedStep) -> Iterator[str]:
     asked |= {one.repository.host for one in order.references} if order.push else set()
     asked |= {order.artifactory.host} if order.artifactory else set()
     names = {name for host in asked for name in names_of_host(host)}
-    for host in sorted(order.authorities):
+    if EVERY_HOST in order.authorities and not asked:
+        yield "ca_path has no effect: no host is asked"
+    for host in sorted(order.authorities.keys() - {EVERY_HOST}):
         if host in order.insecure or host not in names:
             why = "it may have any certificate" if host in order.insecure else "it is not asked"
             yield f"registry_certificate has no effect on {host}: {why}"

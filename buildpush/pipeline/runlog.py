@@ -19,6 +19,7 @@ from buildpush.foundation.events import (
     FromBranch,
     Log,
     Note,
+    Progress,
     Retry,
     Sink,
     Started,
@@ -32,6 +33,9 @@ class RunLog:
     """Phases with their times, and the retries, decisions and notes of the current step; itself a sink.
 
     Layers are sent in several threads; the sink is called by one at a time.
+
+    Attributes:
+        is_quiet: whether lines of the engine and progress are not passed on, until the next step begins.
     """
 
     def __init__(self, sink: Sink = ignore) -> None:
@@ -43,6 +47,7 @@ class RunLog:
 
     def begin(self, notes: Iterable[str] = ()) -> None:
         """Begin a step, whose result shows *notes* that were given before it, and what happens from now on."""
+        self.is_quiet = False
         self.begun = time.monotonic()
         self.seconds: dict[str, float] = {}
         self.retries = 0
@@ -79,7 +84,8 @@ class RunLog:
                     self._write(line)
                 case _:
                     pass
-            self._sink(event)
+            if not (self.is_quiet and isinstance(event, Log | Progress)):
+                self._sink(event)
 
     @contextmanager
     def phase(self, name: str, about: str = "") -> Iterator[None]:

@@ -222,6 +222,7 @@ class _StepRun:
             self._record_result()
             return
         self._refuse_notes()
+        self.log.is_quiet = bool(getattr(order.settings, "quiet", False))
         order, output = self._with_output(order)
         with self._recording(), limited(order.settings.timeout, self.deadline):
             hosts = self.context.hosts_of(order)

@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from buildpush.credentials.vault import LARGEST
+from buildpush.http.urls import EVERY_HOST
 from buildpush.settings.flows import relative_hint
 from buildpush.settings.resolved import ResolveContext
+
+
+def with_every_host(authorities: Mapping[str, str], path: str | None, ctx: ResolveContext) -> dict[str, str]:
+    """Return *authorities* by host, with the certificates in the file *path* for every host.
+
+    Raises:
+        SettingsError: they cannot be read.
+    """
+    if not path:
+        return dict(authorities)
+    every = authority_in(path, "ca_path", ctx)
+    return {**{host: f"{text}\n{every}" for host, text in authorities.items()}, EVERY_HOST: every}
 
 
 def authorities_in(paths: Mapping[str, str], name: str, ctx: ResolveContext) -> dict[str, str]:
@@ -39,7 +52,8 @@ def authority_in(path: str, name: str, ctx: ResolveContext) -> str:
     if len(data) > LARGEST:
         message = f"{name} {path!r} is larger than 1 MiB"
         raise ctx.fail(message, name, "name a file with only the certificates of that host's authority")
-    return checked_authority(data.decode("ascii", "replace"), name, ctx)
+    # Bundles have comments in any language; between the lines of a certificate is only ASCII.
+    return checked_authority(data.decode("ascii", "ignore"), name, ctx)
 
 
 def checked_authority(text: str, name: str, ctx: ResolveContext) -> str:

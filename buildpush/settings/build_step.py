@@ -23,7 +23,7 @@ from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.settings import flows
-from buildpush.settings.authorities import authorities_in
+from buildpush.settings.authorities import authorities_in, with_every_host
 from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
@@ -78,6 +78,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     tar = flows.archive_path(settings, ctx.cwd, ctx.fail)
     layout = flows.layout_path(settings, ctx.cwd, ctx.fail)
     trusted = authorities_in(settings.registry_certificate, "registry_certificate", ctx)
+    trusted = with_every_host(trusted, settings.ca_path, ctx)
     request = _request(settings, references, insecure | plain_http, ctx) if source is None else None
     request = replace(request, archive=tar, authorities=trusted) if request else None
     _refuse_readable(settings, ctx)

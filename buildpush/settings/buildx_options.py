@@ -38,6 +38,7 @@ _SETTINGS: Final = {
     "--no-cache": "no_cache",
     "--platform": "platforms",
     "--pull": "pull_image",
+    "--quiet": "quiet",
     "--ssh": "ssh",
     "--target": "target",
 }
@@ -77,7 +78,6 @@ _REFUSED: Final = {
 # What makes no difference, and why.
 _NOTED: Final = {
     "--progress": "the engine's log is kept in the state directory",
-    "--quiet": "the engine's log is kept in the state directory",
     "--debug": "the engine's log is kept in the state directory",
 }
 _SEMICOLON: Final = (

@@ -22,6 +22,16 @@ class PluginSettings(KanikoSettings):
         honoured_by="run",
         place="env",
     )
+    quiet: Switch = setting(
+        "Whether neither the lines of the engine nor the progress of layers are printed while the step runs.",
+        "Notes, phases and the result are printed anyway, and a build that fails shows the last lines of the engine; "
+        "all of them are in its log in the state directory.",
+        default=False,
+        group="Run",
+        example=True,
+        honoured_by="run",
+        place="env",
+    )
     expand_repo: Switch = setting(
         "Whether a {setting}`repo` without a host is at {setting}`registry`.",
         "If a connector names the registry, it is there anyway.",

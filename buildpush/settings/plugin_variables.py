@@ -98,7 +98,7 @@ _BUILD: Final = (
     *_sets("no_cache", NO_CACHE="dxb"),
     *_noted("it packs the context for the classic builder, which is not used here", COMPRESS="dxb"),
     *_sets("squash", SQUASH="dxb"),
-    *_noted("what an engine prints is kept in the state directory either way", QUIET="dxb"),
+    *_sets("quiet", QUIET="dxb"),
     *_sets("platforms", PLATFORM="dxk", CUSTOM_PLATFORM="k"),
     *_sets("buildx_options", SECRET="dx"),
     *_sets("env_docker_secrets", SECRETS_FROM_ENV="dx"),
@@ -159,12 +159,7 @@ _TARGET: Final = (
         PluginVariable(f"DOCKER_BASE_IMAGE_{name}", "d", setting=f"base_image_{name.lower()}")
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
-    PluginVariable(
-        "HARNESS_CA_PATH",
-        "dx",
-        fact="a file of certificates to trust, such as `SSL_CERT_FILE`",
-        in_file="whoever starts the run decides whom to trust: set it, or SSL_CERT_FILE, in the environment",
-    ),
+    PluginVariable("HARNESS_CA_PATH", "dx", setting="ca_path"),
 )
 
 _MODE: Final = (

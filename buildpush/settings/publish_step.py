@@ -14,7 +14,7 @@ from buildpush.credentials.vault import is_certificate
 from buildpush.expressions.ci import ci
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Reference, names_host
-from buildpush.settings.authorities import authority_in, checked_authority
+from buildpush.settings.authorities import authority_in, checked_authority, with_every_host
 from buildpush.settings.build_info import own_credential, sources_of, token_credentials
 from buildpush.settings.declare import explicitly_set, setting, setting_named
 from buildpush.settings.fields import REQUIRED
@@ -188,7 +188,9 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         unshared=frozenset({host} if artifactory.way and artifactory.way.ambient else ()),
         plain_http=frozenset(() if has_tls else {artifactory.host}),
         insecure=frozenset({artifactory.host} if settings.insecure and has_tls else ()),
-        authorities={artifactory.host: text} if (text := _authority(settings, ctx)) else {},
+        authorities=with_every_host(
+            {artifactory.host: text} if (text := _authority(settings, ctx)) else {}, settings.ca_path, ctx
+        ),
         set_names=explicitly_set(settings),
         git_directory=_git_directory(settings, ctx),
         notes=(*artifactory.notes, *vain),

@@ -44,7 +44,7 @@ class ResolvedStep:
         plain_http: hosts that are reached without TLS, by their connectors.
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
         retries: how often a request to its hosts is tried again; ``None`` for the usual number.
-        authorities: by host, PEM text of certificates that are trusted there besides the system's.
+        authorities: by host, or for ``EVERY_HOST``, PEM text of certificates to trust there besides the system's.
         git_directory: whose history gives the revision; ``None`` for the working directory.
         revision: what CI variables, in the file or the environment, say of the revision: fields of ``Vcs``.
         fetch_limit: bytes that a file of the web may have, where anything is built.

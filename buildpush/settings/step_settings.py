@@ -7,6 +7,7 @@ from buildpush.settings.kinds import (
     AnyText,
     Duration,
     Enforce,
+    FileText,
     IdentifierText,
     StepName,
     Structure,
@@ -86,6 +87,18 @@ class StepSettings(Settings):
         example={"matrix": {"os": ["alpine", "debian"], "maxConcurrency": "1"}},
         honoured_by="run",
         place="step",
+    )
+    ca_path: FileText | None = setting(
+        "File of certificates, in PEM, of authorities that are trusted at every host that the step speaks to.",
+        "They are trusted besides the system's. {setting}`registry_certificate` names them for one host. "
+        "With the engines `docker`, `buildx` and `buildah` a note says where they have those for base images. "
+        "`HARNESS_CA_PATH` and `SSL_CERT_FILE` in the environment count for the whole run, "
+        "which includes fetching a {setting}`context`.",
+        group="Registry",
+        example="certificates/company.pem",
+        honoured_by="run",
+        place="env",
+        ambient=("HARNESS_CA_PATH",),
     )
     enforce: Enforce = setting(
         "Policy sets that Harness checks the step against.",

@@ -215,7 +215,7 @@ MARKS = {"doctor": pytest.mark.programs}
 @pytest.mark.parametrize("command", [pytest.param(name, marks=MARKS.get(name, ())) for name in COMMANDS])
 def test_an_option_of_a_command_is_seen_or_named(more, command, monkeypatch):
     if command == "plugin":  # it has no other way to be told
-        variables = {"PLUGIN_REPO": f"{more.box.host}/docker-local/app", "PLUGIN_ENGINE": "native", "PLUGIN_QUIET": "1"}
+        variables = {"PLUGIN_REPO": f"{more.box.host}/docker-local/app", "PLUGIN_ENGINE": "native", "PLUGIN_PURGE": "1"}
         for name, text in variables.items():
             monkeypatch.setenv(name, text)
     usual, options = COMMANDS[command]

@@ -76,14 +76,16 @@ VALUES = {
     "pem_file_contents": "file:ca.pem",
     "pem_file_path": "ca.pem",
     "registry_certificate": {"127.0.0.1:1": "ca.pem"},
+    "ca_path": "ca.pem",
     "source_tar_path": "image.tar",
     "tar_path": "image.tar",
     "oci_layout_path": "layout",
 }
 # They are for people, for choosing the step, for saying other settings as files are read, or have a single value; or
-# the walk over the steps acts on them (tests/test_control.py), and what is done for the step is the same.
+# the walk over the steps acts on them (tests/test_control.py), or what is printed (tests/test_runlog.py), and what is
+# done for the step is the same.
 NO_DIFFERENCE = {"identifier", "name", "description", "env_variables", "env_file", "place"} | {
-    *("when", "strategy", "failure_strategies")
+    *("when", "strategy", "failure_strategies", "quiet")
 }
 CONNECTORS = """
 connectors:

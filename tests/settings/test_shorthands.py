@@ -34,6 +34,23 @@ def in_settings(variables, directory):
     return {}, of_step({"type": "Plugin", "spec": {"image": "plugins/kaniko", "settings": settings}}, directory)
 
 
+def in_stage(variables, directory):
+    """Return a stage whose variables they are."""
+    more = [
+        {"name": name, "type": "String", "value": text} for name, text in variables.items() if name != "PLUGIN_REPO"
+    ]
+    spec = {"repo": variables["PLUGIN_REPO"], "tags": ["latest"]}
+    steps = [{"step": {"type": "BuildAndPushDockerRegistry", "identifier": "one", "spec": spec}}]
+    stage = {"identifier": "s", "type": "CI", "variables": more, "spec": {"execution": {"steps": steps}}}
+    (directory / "step.yml").write_text(json.dumps({"stage": stage}))
+    return {}, read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
+
+
+def in_env_file(variables, directory):
+    (directory / "build.env").write_text("".join(f"{name}={text}\n" for name, text in variables.items()))
+    return in_file({"PLUGIN_REPO": variables["PLUGIN_REPO"], "PLUGIN_ENV_FILE": "build.env"}, directory)
+
+
 def of_step(step, directory):
     (directory / "step.yml").write_text(json.dumps({"step": step}))
     return read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
@@ -374,6 +391,7 @@ OPTIONS = {
     "--provenance=false": lambda order: order.request is not None,
     "--pull": lambda order: order.request.pull_image,
     "--push": lambda order: order.push,
+    "--quiet": lambda order: order.settings.quiet,
     "--push=false": lambda order: not order.push,
     "--sbom=false": lambda order: order.request is not None,
     "--secret=id=a,src=Dockerfile": lambda order: list(order.request.build_secrets) == ["a"],
@@ -612,9 +630,21 @@ def test_a_certificate_of_a_host_is_read_before_anything_is_done(directory, plac
         order_of(place, {**REPO, "PLUGIN_REGISTRY_CERTIFICATE": "h.test=Dockerfile"}, directory)
 
 
-def test_certificates_of_a_file_are_said_to_count_nowhere(directory):
-    [note] = in_file({**REPO, "HARNESS_CA_PATH": "ca.pem"}, directory)[1].notes
-    assert "whoever starts the run decides whom to trust" in note
+@pytest.mark.parametrize("place", [in_environment, in_file, in_stage, in_env_file])
+def test_certificates_for_every_host_are_read_before_anything_is_done(directory, place):
+    with pytest.raises(SettingsError, match="ca_path holds no certificate that can be read") as caught:
+        order_of(place, {**REPO, "HARNESS_CA_PATH": "Dockerfile"}, directory)
+    assert (
+        "HARNESS_CA_PATH" in caught.value.where or ".yml:" in caught.value.where or "build.env:" in caught.value.where
+    )
+
+
+@pytest.mark.parametrize("place", [*map(str, (1, "true", "yes"))])
+def test_a_plugin_that_is_asked_to_be_quiet_is(directory, place):
+    for where in (in_environment, in_file, in_settings):
+        _, loaded = where({**REPO, "PLUGIN_QUIET": place}, directory)
+        assert not [note for note in loaded.notes if "QUIET" in note]
+        assert order_of(where, {**REPO, "PLUGIN_QUIET": place}, directory).settings.quiet
 
 
 def test_two_logins_for_one_host_are_an_error(directory):
