@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,10 +29,10 @@ def push(box, tmp_path, monkeypatch):
     login = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal()}
     usual = {"PLUGIN_REPO": f"{box.host}/docker-local/app", "PLUGIN_TAGS": "1,2", "PLUGIN_ENGINE": "native"}
 
-    def push(*words, **variables):
+    def push(*words, status=0, **variables):
         for name, text in (login | usual | variables).items():
             monkeypatch.setenv(name, text)
-        assert run_command(["run", *words]) == 0
+        assert run_command(["run", *words]) == status
         return box.digest("docker-local/app", "1") if box.tags("docker-local/app") else None
 
     return push
@@ -243,6 +245,24 @@ def test_an_error_that_cannot_be_written_does_not_hide_itself(fail, tmp_path):
     message = fail({"PLUGIN_TAGS": "no tag"}, ERROR_METADATA_FILE="gone/error.env")
     assert "no tag" in message or "gone/error.env cannot be written" in message
     assert "so it does not say why this failed" in message
+
+
+@sandbox
+def test_a_pipe_that_no_program_reads_is_not_waited_for(fail, push, tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe")
+    message = fail({"PLUGIN_TAGS": "no tag"}, ERROR_METADATA_FILE="pipe")
+    assert "pipe cannot be written (no program reads this pipe), so it does not say why this failed" in message
+    push(DRONE_OUTPUT="pipe", status=1)
+    assert "the image is pushed, but pipe cannot be written: no program reads this pipe" in capsys.readouterr().err
+
+
+@sandbox
+def test_a_pipe_with_a_reader_gets_all_of_the_outputs(push, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_text)
+        digest = push(DRONE_OUTPUT="pipe")
+        assert f"digest={digest}\n" in read.result(10)
 
 
 @sandbox

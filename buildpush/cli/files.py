@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -44,12 +45,20 @@ def append(path: Path, text: str) -> None:
         BuildPushError: it cannot be written.
     """
     try:
-        with path.open("ab", buffering=0) as file:
+        with open(path, "ab", buffering=0, opener=_open_at_once) as file:  # noqa: PTH123 - pathlib takes no opener
             file.write(text.encode())
     except OSError as error:
         raise _failure(path, error) from error
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open *path*; a pipe that no program reads is an error, and its reader is not waited for."""
+    handle = os.open(path, flags | os.O_NONBLOCK, 0o666)
+    os.set_blocking(handle, True)  # a slow reader gets all of it
+    return handle
+
+
 def _failure(path: Path, error: OSError) -> BuildPushError:
-    message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
+    reason = "no program reads this pipe" if error.errno == errno.ENXIO and path.is_fifo() else error.strerror
+    message = f"the image is pushed, but {path} cannot be written: {reason}"
     return BuildPushError(message)

@@ -65,8 +65,9 @@ def write_failure(error: BaseException, code: int, env: Mapping[str, str]) -> No
         text = "".join(_form_of(path)(f"ERROR_{name}", value) for name, value in _failure(error, code))
         try:
             append(path, text)
-        except BuildPushError:  # the first error is the one that counts
-            say("note", f"{path} cannot be written, so it does not say why this failed")
+        except BuildPushError as unwritten:  # the first error is the one that counts
+            reason = str(unwritten).rpartition(": ")[2]
+            say("note", f"{path} cannot be written ({reason}), so it does not say why this failed")
 
 
 def _failure(error: BaseException, code: int) -> Iterator[tuple[str, str]]:
