@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import shlex
 import ssl
 import threading
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ import buildpush
 from buildpush.artifactory import publishing
 from buildpush.cli import run_command
 from buildpush.engines.bases import authorities
-from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError, UnreachableError
+from buildpush.foundation.errors import BuildInfoError, BuildPushError, SecretError, SettingsError, UnreachableError
 from buildpush.http import client
 from tests.test_http import Client, serving_tls
 
@@ -294,3 +295,42 @@ def test_certificates_for_no_host_have_a_note(tmp_path, certificates):
     step = {"cwd": tmp_path, "env": {}, "repo": "a.test/b/c", "ca_path": str(certificates / "ca.pem")}
     plan = buildpush.check(**step, engine="native", push=False, tar_path="image.tar")
     assert "ca_path has no effect: no host is asked" in plan.notes
+
+
+@pytest.mark.parametrize("more", ["insecure: true", "pem_file_path: ca.pem"])
+def test_the_command_that_publishes_a_saved_build_info_trusts_what_the_step_trusts(say, box, more, capsys):
+    box.add_fault("PUT", "/api/build", status=500, times=None)
+    with pytest.raises(BuildInfoError) as caught:
+        say(written(more))
+    box.clear_faults()
+    words = shlex.split(caught.value.hint[caught.value.hint.index("buildpush build-info publish") :])
+    login = ["--artifactory-token", "env:TOKEN"]
+    plain = [word for word in words[1:] if word not in {"--insecure", "--pem-file-path", "ca.pem"}]
+    assert run_command([*plain, *login]) != 0
+    assert box.builds() == []
+    assert run_command([*words[1:], *login]) == 0
+    assert len(box.builds()) == 1
+    capsys.readouterr()
+    flags = words[5:-1]
+    assert run_command(["build-info", "show", "site", "7", *words[3:5], *flags, *login]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "site"
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--pem-file-path=none.pem"], "--pem-file-path: pem_file_path 'none.pem' cannot be read"),
+        (["--insecure", "--ca-path=none.pem"], "--ca-path: ca_path 'none.pem' cannot be read"),
+        (["--pem-file-contents=a plain word"], "plain text"),
+    ],
+)
+def test_certificates_that_a_command_cannot_read_are_an_error(tmp_path, monkeypatch, capsys, flags, words):
+    monkeypatch.chdir(tmp_path)
+    assert run_command(["build-info", "show", "a", "1", "--artifactory-url=https://a.test", *flags]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_command_says_which_of_its_options_about_tls_have_no_effect(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run_command(["build-info", "show", "a", "1", "--artifactory-url=http://127.0.0.1:1", "--insecure"])
+    assert "--insecure: insecure has no effect: url has no TLS" in capsys.readouterr().err

@@ -45,7 +45,7 @@ def append(path: Path, text: str) -> None:
         BuildPushError: it cannot be written.
     """
     try:
-        with open(path, "ab", buffering=0, opener=_open_at_once) as file:  # noqa: PTH123 - pathlib takes no opener
+        with open(path, "ab", buffering=0, opener=_open_at_once) as file:
             file.write(text.encode())
     except OSError as error:
         raise _failure(path, error) from error

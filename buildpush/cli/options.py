@@ -84,8 +84,16 @@ def _setting_options() -> list[click.Parameter]:
     return [_setting_option(setting) for setting in settings_of(BuildAndPush) if setting.flags]
 
 
-def _setting_option(setting: Setting) -> click.Option:
-    name, words = f"setting_{setting.name}", _help(setting)
+def trust_options() -> list[click.Parameter]:
+    """Return the flags of the settings about TLS of the step that publishes build-info."""
+    from buildpush.settings.declare import setting_named
+    from buildpush.settings.publish_step import OF_TRUST, PublishBuildInfo
+
+    return [_setting_option(setting_named(PublishBuildInfo, name), has_variable=False) for name in OF_TRUST]
+
+
+def _setting_option(setting: Setting, *, has_variable: bool = True) -> click.Option:
+    name, words = f"setting_{setting.name}", _help(setting) if has_variable else _sentence(setting)
     if setting.kind == "switch":
         flags = [f"{setting.flags[0]}/{setting.negative_flag}", name]
         option = SettingOption(flags, default=None, help=words)
@@ -108,7 +116,7 @@ def _metavar(setting: Setting) -> str:
 
 def _help(setting: Setting) -> str:
     """Return the sentence of a setting, and in brackets its variable, how it may be repeated, and its default."""
-    words = setting.sentence.replace("{setting}", "").replace("`", "")
+    words = _sentence(setting)
     facts = [setting.spelled_variables[0].name]
     if setting.kind in {"list", "map"}:
         commas = setting.kind == "list" and setting.separator == ","
@@ -117,6 +125,11 @@ def _help(setting: Setting) -> str:
         facts.append(f"default: {_default_words(setting)}")
     mark = "" if setting.honoured_by or setting.hint else "(not yet) "
     return f"{mark}{words}  [{'; '.join(facts)}]"
+
+
+def _sentence(setting: Setting) -> str:
+    """Return the sentence of a setting without markup."""
+    return setting.sentence.replace("{setting}", "").replace("`", "")
 
 
 def _default_words(setting: Setting) -> str:
@@ -145,7 +158,7 @@ def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
         variables=dict(pair(text) for text in options.pop("var")),
     )
     file, step, stage, beside = options.pop("file"), options.pop("step"), options.pop("stage"), beside_of(options)
-    flags = _flags(options)
+    flags = flags_in(options)
     loaded = read(
         file, env=context.env, flags=flags, keywords={}, cwd=context.cwd, step=step, stage=stage, beside=beside
     )
@@ -161,7 +174,7 @@ def contents(options: dict[str, Any]) -> tuple[list[ContentsEntry], list[str]]:
 
     file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
     beside, notes = beside_of(options), list[str]()
-    is_vain = bool(_flags(options)) or any(options.values())
+    is_vain = bool(flags_in(options)) or any(options.values())
     if file is None or is_vain:
         message = "--list is given with a setting or an option of a run" if file else "--list is given without a file"
         raise SettingsError(
@@ -200,7 +213,7 @@ def pair(text: str, flag: str = "--var") -> tuple[str, str]:
     return name, value
 
 
-def _flags(options: dict[str, Any]) -> dict[str, Any]:
+def flags_in(options: dict[str, Any]) -> dict[str, Any]:
     """Remove from *options* the settings that flags set, and return them."""
     names = [name for name in options if name.startswith("setting_")]
     given = {name.removeprefix("setting_"): options.pop(name) for name in names}

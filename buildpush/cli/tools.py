@@ -12,7 +12,7 @@ import click
 
 from buildpush.cli import COMMANDS
 from buildpush.cli.messages import say, tell
-from buildpush.cli.options import beside_of, choosing, pair
+from buildpush.cli.options import beside_of, choosing, flags_in, pair, trust_options
 from buildpush.cli.report import as_json, with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -30,6 +30,7 @@ def make_build_info() -> click.Command:
         click.Option(["--artifactory-token"], metavar="REFERENCE", help="Where the token is: env:NAME or file:PATH."),
         click.Option(["--username"], metavar="NAME", help="User name, where there is no token; default: JF_USER."),
         click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
+        *trust_options(),
     ]
     file = click.Argument(["file"], type=click.Path(path_type=Path))
     name, number = click.Argument(["name"]), click.Argument(["number"])
@@ -43,21 +44,21 @@ def make_build_info() -> click.Command:
     return group
 
 
-def _publish_saved(file: Path, **server: str | None) -> None:
+def _publish_saved(file: Path, **server: Any) -> None:
     from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.saved import ServerFlags, publish_saved
 
     with with_display(RunContext.default()) as context:
-        published = publish_saved(file, context, ServerFlags(**server))
+        published = publish_saved(file, context, ServerFlags(trust=flags_in(server), **server))
     click.echo(published.url)
 
 
-def _show_build(name: str, number: str, project: str, **server: str | None) -> None:
+def _show_build(name: str, number: str, project: str, **server: Any) -> None:
     from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.saved import ServerFlags, show_build
 
     with with_display(RunContext.default()) as context:
-        document = show_build(name, number, project, context, ServerFlags(**server))
+        document = show_build(name, number, project, context, ServerFlags(trust=flags_in(server), **server))
     click.echo(as_json(document))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache, partial
@@ -32,6 +32,7 @@ from buildpush.foundation.errors import (
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
+from buildpush.http.urls import names_of_host
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 from buildpush.pipeline.context import RunContext
@@ -63,12 +64,19 @@ class Publication:
         registry: the registry that is pushed to.
         context: of the run; files are kept in its state directory.
         record: gives what the receipt cannot know, as it is when it is asked.
+        trust: options by which the command that finishes a build-info trusts the server as the step does.
     """
 
     def __init__(
-        self, server: Artifactory, registry: Registry, context: RunContext, record: Callable[[], BuildRecord]
+        self,
+        server: Artifactory,
+        registry: Registry,
+        context: RunContext,
+        record: Callable[[], BuildRecord],
+        trust: Sequence[str] = (),
     ) -> None:
         self._server = server
+        self._trust = trust
         self._registry = registry
         self._context = context
         self._sink = context.log
@@ -108,7 +116,7 @@ class Publication:
         if self._claim and self._claim.path:
             with suppress(OSError):  # what was written there before is enough to continue from
                 self._write(self._claim, pushed, base, pushed=True)
-        directory, finish = self._context.pending, finish_command(self._server)
+        directory, finish = self._context.pending, finish_command(self._server, self._trust)
         try:
             published = publish_push(
                 pushed, record, self._server, directory=directory, base=base, sink=self._sink, finish=finish
@@ -131,7 +139,7 @@ class Publication:
             except (CancelledError, TimeOutError):
                 raise
             except BuildPushError as error:
-                way = shlex.join([*finish_command(self._server), str(path)])
+                way = shlex.join([*finish_command(self._server, self._trust), str(path)])
                 self._sink(Note(f"{name} is still waiting: {error}; run {way}"))
                 continue
             else:
@@ -166,7 +174,7 @@ class Publication:
         if isinstance(error, PushError | AuthenticationError) and not _may_be_named(error):
             claim.remove()
         elif error is not None and not isinstance(error, BuildInfoError):  # which says it itself
-            way = shlex.join([*finish_command(self._server), str(claim.path)])
+            way = shlex.join([*finish_command(self._server, self._trust), str(claim.path)])
             self._sink(Note(f"if the registry does have the image, this publishes its build-info: {way}"))
 
 
@@ -205,14 +213,29 @@ def _may_be_named(error: PushError | AuthenticationError) -> bool:
     return bool(error.pushed) or isinstance(error, UnreachableError)
 
 
-def finish_command(server: Artifactory) -> tuple[str, ...]:
+def trust_flags(order: ResolvedStep, host: str) -> Iterator[str]:
+    """Yield the options by which a command trusts *host* as the step does, as far as they can be written."""
+    settings = order.settings
+    if host in order.insecure:
+        yield "--insecure"
+        return
+    certificates = {name.lower(): path for name, path in getattr(settings, "registry_certificate", {}).items()}
+    named = next((certificates[name] for name in names_of_host(host) if name in certificates), None)
+    for flag, path in (
+        ("--pem-file-path", getattr(settings, "pem_file_path", named)),
+        ("--ca-path", settings.ca_path),
+    ):
+        yield from (flag, path) if path else ()
+
+
+def finish_command(server: Artifactory, trust: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the command that finishes a saved build-info, without the file's name.
 
     The password or token stays out of it: ``JF_PASSWORD``, or ``--password env:NAME``.
     """
     name = server.credential.username if server.credential else ""
     user = ("--username", name) if name else ()
-    return (*FINISH, "--artifactory-url", server.url, *user)
+    return (*FINISH, "--artifactory-url", server.url, *user, *trust)
 
 
 def finish(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 from buildpush.artifactory import Artifactory, Published
 from buildpush.artifactory.pending import load
@@ -15,31 +16,46 @@ from buildpush.credentials.vault import Vault
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note
 from buildpush.foundation.records import dataclass
+from buildpush.http.client import Http
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.credentials import follow_flag
 from buildpush.pipeline.publication import finish
 from buildpush.pipeline.tools import open_artifactory
 from buildpush.registry.client import Registry
+from buildpush.settings.keywords import python_layer
+from buildpush.settings.publish_step import PublishBuildInfo, Trust, trust_at
+from buildpush.settings.resolved import ResolveContext
+from buildpush.settings.stepkinds import STEP_KINDS
+from buildpush.settings.tree import Step
+from buildpush.settings.validate import validate
+from buildpush.settings.written import WrittenValue
+
+_NO_BUILD: Final = {"docker_image": "none", "build_name": "none", "build_number": "none"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFlags:
-    """The options about an Artifactory; without an address ``JF_URL`` is used."""
+    """The options about an Artifactory; without an address ``JF_URL`` is used.
+
+    Attributes:
+        trust: settings about TLS of the step that publishes build-info.
+    """
 
     artifactory_url: str | None = None
     artifactory_token: str | None = None
     username: str | None = None
     password: str | None = None
+    trust: Mapping[str, Any] = field(default_factory=dict)
 
 
 def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Published:
     """Publish the build-info in *file*, which a run saved when Artifactory did not take it, or before it was killed."""
     pending = load(file)
     with context:
-        server = _server(context, flags)
+        server, http = _server(context, flags)
         who = server.credential  # the registry of the same host knows us as well: both are one server
         given = {server.host: who} if who and (who.user or who.bearer) else {}
-        registry = Registry(context.http(), context.keychain(given), sink=context.log)
+        registry = Registry(http, context.keychain(given), sink=context.log)
         published = finish(pending, server, registry, directory=context.pending, sink=context.log)
     if file.absolute().parent == context.pending:  # a saved file has served its purpose; a file of the user's stays
         file.unlink(missing_ok=True)
@@ -49,7 +65,7 @@ def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Publis
 def show_build(name: str, number: str, project: str, context: RunContext, flags: ServerFlags) -> dict[str, Any]:
     """Return the document of the newest run of a build."""
     with context:
-        server = _server(context, flags)
+        server, _ = _server(context, flags)
         info = server.get_build(name, number, project=project)
         if info is None:
             message = f"{server.host} does not have the build {name} {number}"
@@ -57,7 +73,7 @@ def show_build(name: str, number: str, project: str, context: RunContext, flags:
         return info.document()
 
 
-def _server(context: RunContext, flags: ServerFlags) -> Artifactory:
+def _server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]:
     url, env = flags.artifactory_url, context.env
     address = url or env.get("JF_URL")
     if not address:
@@ -69,9 +85,21 @@ def _server(context: RunContext, flags: ServerFlags) -> Artifactory:
     vault.remember()
     named = NamedHost(host_of(where), by, "--artifactory-url" if url else "JF_URL")
     target = target_at(where, named, _candidates(vault, flags))
-    for note in (*target.notes, *_unused_flags(target, flags)):
+    trust = _trust(where, flags.trust, vault, context)
+    for note in (*target.notes, *_unused_flags(target, flags), *trust.notes):
         context.log(Note(note))
-    return open_artifactory(target, context.http(), context.keychain({}), context.log)
+    http = context.http(trust.plain_http, trust.insecure, trust.authorities)
+    return open_artifactory(target, http, context.keychain({}), context.log), http
+
+
+def _trust(url: str, flags: Mapping[str, Any], vault: Vault, context: RunContext) -> Trust:
+    """Return what *flags* say of TLS at *url*: what the same settings of a step that publishes build-info say."""
+    layer = python_layer(PublishBuildInfo, flags, "flag")
+    written = {name: WrittenValue(*found) for name, found in layer.values.items()}
+    step = Step("", "", "", written, "", STEP_KINDS["publish"])
+    values = {"url": url, **_NO_BUILD, **{name: one.value for name, one in written.items()}}
+    settings = cast("PublishBuildInfo", validate(step, values))
+    return trust_at(url, settings, ResolveContext(context.cwd, context.facts, vault, context.connectors, written))
 
 
 def _unused_flags(target: ArtifactoryTarget, flags: ServerFlags) -> Iterator[str]:

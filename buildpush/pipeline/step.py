@@ -39,7 +39,7 @@ from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import Output, check_room, output_of, output_of_build, parse_output, with_archive
-from buildpush.pipeline.publication import Publication, Pushed, recorder
+from buildpush.pipeline.publication import Publication, Pushed, recorder, trust_flags
 from buildpush.pipeline.recall import recall
 from buildpush.pipeline.receipts import Delivery, manifest_json
 from buildpush.pipeline.record import Resumed, RunRecord
@@ -402,7 +402,8 @@ class _StepRun:
         """Yield the publication of the step's build-info, if there is to be one."""
         if server is None or not order.build.publish:
             return nullcontext()
-        return Publication(server, hosts.registry, self.context, recorder(order, self.context, self.started))
+        record, trust = recorder(order, self.context, self.started), tuple(trust_flags(order, server.host))
+        return Publication(server, hosts.registry, self.context, record, trust)
 
     def _publish_and_tell(self, order: ResolvedStep, publication: Publication | None) -> None:
         """Publish, then write the files about the push; a failure of one does not prevent the other."""

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
-from buildpush.credentials.pairing import BoundCredential, login_pair
+from buildpush.credentials.pairing import BoundCredential, host_of, login_pair
 from buildpush.credentials.vault import is_certificate
 from buildpush.expressions.ci import ci
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Reference, names_host
 from buildpush.settings.authorities import authority_in, checked_authority, with_every_host
@@ -34,6 +35,8 @@ from buildpush.settings.step_settings import StepSettings
 _CONTENTS: Final = "pem_file_contents"
 _FILE: Final = "pem_file_path"
 _TRUST: Final = ("insecure", _CONTENTS, _FILE)
+# Settings about TLS, which ``build-info publish`` and ``build-info show`` have as well.
+OF_TRUST: Final = (*_TRUST, "ca_path")
 
 
 class PublishBuildInfo(StepSettings):
@@ -168,8 +171,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
     host = reference.repository.host
     image_host = ctx.named("docker_image", host)
     credentials = artifactory.for_registry(host, image_host)
-    vain = (*_logins_in_vain(settings, artifactory, ctx), *_trust_in_vain(settings, url, ctx))
-    has_tls = not url.startswith("http://")
+    trust = trust_at(url, settings, ctx)
     build = BuildIdentity(
         name=settings.build_name,
         number=settings.build_number,
@@ -186,15 +188,40 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         push=False,
         credentials=credentials,
         unshared=frozenset({host} if artifactory.way and artifactory.way.ambient else ()),
-        plain_http=frozenset(() if has_tls else {artifactory.host}),
-        insecure=frozenset({artifactory.host} if settings.insecure and has_tls else ()),
-        authorities=with_every_host(
-            {artifactory.host: text} if (text := _authority(settings, ctx)) else {}, settings.ca_path, ctx
-        ),
+        plain_http=trust.plain_http,
+        insecure=trust.insecure,
+        authorities=trust.authorities,
         set_names=explicitly_set(settings),
         git_directory=_git_directory(settings, ctx),
-        notes=(*artifactory.notes, *vain),
+        notes=(*artifactory.notes, *_logins_in_vain(settings, artifactory, ctx), *trust.notes),
         sources=sources_of(credentials.get(host), artifactory, build),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Which hosts have no TLS, or any certificate, and which certificates are trusted, as in a ``ResolvedStep``."""
+
+    plain_http: frozenset[str]
+    insecure: frozenset[str]
+    authorities: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def trust_at(url: str, settings: PublishBuildInfo, ctx: ResolveContext) -> Trust:
+    """Return what the settings about TLS mean for the Artifactory at *url*.
+
+    Raises:
+        SettingsError: certificates cannot be read.
+        SecretError: a secret reference leads nowhere.
+    """
+    host, has_tls = frozenset({host_of(url)}), not url.startswith("http://")
+    text = _authority(settings, ctx)
+    return Trust(
+        plain_http=frozenset() if has_tls else host,
+        insecure=host if settings.insecure and has_tls else frozenset(),
+        authorities=with_every_host(dict.fromkeys(host, text) if text else {}, settings.ca_path, ctx),
+        notes=tuple(_trust_in_vain(settings, url, ctx)),
     )
 
 
