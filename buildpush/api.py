@@ -93,6 +93,12 @@ class RunOptions(PipelineOptions, total=False):
     sink: Sink | None
 
 
+class OpenRunOptions(RunOptions, total=False):
+    """Keywords of :func:`open_run`."""
+
+    expected: Sequence[str]
+
+
 @with_keywords
 def load(
     file: OptionalPath = None,
@@ -349,20 +355,25 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
         return PipelineResult(_run_steps(all_steps(file, {}, context, choice_of(options)), options, context))
 
 
-@takes(RunOptions)
-def open_run(file: OptionalPath, **options: Unpack[RunOptions]) -> OpenRun:
+@takes(OpenRunOptions)
+def open_run(file: OptionalPath, **options: Unpack[OpenRunOptions]) -> OpenRun:
     """Begin the run of *file*, which continues with each call of its ``step``: so a notebook has a cell for each.
 
     All of the file is checked, and nothing is run yet.
-    Arguments and errors are those of :func:`run_pipeline`.
+    Other arguments and errors are those of :func:`run_pipeline`.
+
+    Args:
+        file: as there.
+        expected: names of all steps that the caller runs, in their order; if given, *file* must have just these.
 
     Raises:
-        SettingsError: a run of *file* was begun before, and is not closed.
+        SettingsError: *file* has other steps, or a run of it was begun before, and is not closed.
     """
-    from buildpush.pipeline.open_run import OpenRun
+    from buildpush.pipeline.open_run import OpenRun, check_sections
 
     context = context_of(**_around(options))
     loaded = all_steps(file, {}, context, choice_of(options))
+    check_sections(loaded, options.get("expected", ()))
     run = with_keywords(partial(_run_steps, loaded, options), like=run_pipeline)
     return OpenRun(loaded, context, run, partial(_display, options.get("sink"), context.env))
 

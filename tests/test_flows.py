@@ -325,6 +325,7 @@ def test_a_built_image_is_put_into_the_daemon_under_all_its_names(need, place, b
         assert len(set(found)) == 1
         assert (result.pushed is not None) is pushes
         assert result.output == f"docker-daemon:{names[0]}"
+        assert [text for name, text in result.rows() if name == "written"] == [f"docker-daemon:{one}" for one in names]
     finally:
         subprocess.run(["docker", "rmi", "--force", *names], check=False, capture_output=True)
 

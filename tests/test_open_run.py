@@ -161,6 +161,26 @@ def test_each_step_is_run_by_its_own_call_and_nothing_before(opened, served):
     ]
 
 
+@pytest.mark.parametrize(
+    ("expected", "says"),
+    [
+        (NAMES[1:], "pipeline.yml has the step 'services', which is not expected"),
+        ((*NAMES, "more"), "pipeline.yml has no step 'more'"),
+        (NAMES[::-1], "pipeline.yml has its steps in another order: services, build.group.one"),
+        ("services", "expected= is a text"),
+    ],
+)
+def test_other_steps_than_expected_are_an_error_before_anything_is_run(opened, expected, says):
+    with pytest.raises(SettingsError, match=says) as caught:
+        opened(expected=expected)
+    assert caught.value.hint
+
+
+@pytest.mark.sandbox
+def test_the_steps_that_are_expected_are_run(opened, served):
+    assert opened(expected=list(NAMES)).steps == NAMES
+
+
 @pytest.mark.sandbox
 @pytest.mark.parametrize(
     ("name", "says"),

@@ -154,7 +154,13 @@ def test_a_run_that_has_succeeded_is_not_resumed(place, box):
         ("[]", "is not the record of a run"),
         ('{"file": null, "state": "FAILED", "facts": {}, "steps": [1]}', "is not the record of a run"),
         ('{"file": null, "state": "FAILED", "facts": {}, "steps": [{"place": ["a"]}]}', "is not the record of a run"),
-        ('{"file": "/q.yml", "state": "FAILED", "facts": {}, "steps": []}', "is the record of a run of /q.yml"),
+        ('{"version": 1, "file": null, "state": "FAILED", "facts": {}, "steps": [1]}', "is not the record of a run"),
+        ('{"file": "/q.yml", "state": "FAILED", "facts": {}, "steps": []}', "is not the record of a run"),
+        (
+            '{"version": 1, "file": "/q.yml", "state": "FAILED", "facts": {}, "steps": []}',
+            "is the record of a run of /q.yml",
+        ),
+        ('{"version": 2, "file": "/q.yml", "state": "FAILED"}', "is a record of version 2, and this buildpush reads 1"),
     ],
 )
 def test_what_is_no_record_of_the_file_is_refused(place, box, text, says):

@@ -41,6 +41,16 @@ def test_what_a_push_moved_and_spent_is_told_to_people_and_programs():
     assert RunResult(step="s").as_json()["traffic"] is None
 
 
+def test_all_names_of_an_image_in_the_daemon_are_shown_and_the_archive_beside_it():
+    loaded = ("docker-daemon:h.test/a:1", "docker-daemon:h.test/a:2")
+    result = RunResult(step="s", output="docker-archive:a.tar", loaded=loaded)
+    assert [text for name, text in result.rows() if name == "written"] == [*loaded, "docker-archive:a.tar"]
+    assert ", ".join([*loaded, "docker-archive:a.tar"]) in PipelineResult((result,))._repr_html_()
+    assert result.as_json()["loaded"] == [*loaded]
+    result = RunResult(step="s", output=loaded[0], loaded=loaded)
+    assert [text for name, text in result.rows() if name == "written"] == [*loaded]
+
+
 def test_no_form_of_a_result_tells_a_secret():
     Secret(SECRET)
     log = RunLog(lambda _: None)

@@ -102,7 +102,7 @@ def _cells(runbook: Runbook) -> Iterator[tuple[str, str, str]]:
     yield "text", "plan-text", "## What is run\n\nNothing is run yet, and a mistake in any step shows here."
     yield "code", "plan", 'for plan in buildpush.check_pipeline(file, **how):\n    print(plan, end="\\n\\n")'
     yield "text", "run-text", f"## The run begins\n\n{_ORDER}"
-    yield "code", "run", "run = buildpush.open_run(file, resume=resume, **how)"
+    yield "code", "run", _RUN.format(names="".join(f"    {name!r},\n" for name in runbook.sections))
     for number, (name, steps) in enumerate(runbook.sections.items(), 1):
         yield "text", f"step-{number}-text", "\n".join([f"## {_text(name)}", "", *(f"- {_text(one)}" for one in steps)])
         yield "code", f"step-{number}", f"run.step({name!r})"
@@ -114,6 +114,10 @@ def _cells(runbook: Runbook) -> Iterator[tuple[str, str, str]]:
 
 _ABOUT = "Each step has a cell, and all cells are one run; the executed copy is the record."
 _ORDER = "Each cell below runs its step, in this order and once; one that makes the run fail ends it."
+_RUN = """\
+steps = [
+{names}]
+run = buildpush.open_run(file, expected=steps, resume=resume, **how)"""
 _RECEIPTS = """\
 for step in result:
     print(step, end="\\n\\n")"""

@@ -28,6 +28,7 @@ _DEFAULTS = {
     "insecure": (),
     "referrers": False,
     "inputs": (),
+    "expected": (),
 }
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

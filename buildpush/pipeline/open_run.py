@@ -186,6 +186,24 @@ class OpenRun:
             self._gate.end()
 
 
+def check_sections(loaded: Loaded, expected: Sequence[str]) -> None:
+    """Refuse a file with other sections than those *expected*, if there are any, before anything is run.
+
+    Raises:
+        SettingsError: they differ.
+    """
+    if isinstance(expected, str):
+        message = f"expected= is a text, {expected!r}, and not the names of steps"
+        raise SettingsError(message, hint="write a list of names")
+    found = tuple(section.name for section in sections_of(loaded.tree))
+    if not expected or tuple(expected) == found:
+        return
+    more = [f"the step {name!r}, which is not expected" for name in found if name not in expected]
+    less = [f"no step {name!r}" for name in expected if name not in found]
+    differences = ", ".join([*more, *less]) or f"its steps in another order: {', '.join(found)}"
+    _refuse(f"{loaded.file} has {differences}", "a notebook that is older than the file is written again")
+
+
 def _refuse_ended(name: str) -> NoReturn:
     hint = "begin another one: restart the kernel and run all cells, or call open_run() again"
     _refuse(f"the run has ended before the step {name!r}", hint)

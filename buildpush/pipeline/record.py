@@ -193,15 +193,18 @@ def read_record(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         message = f"{path} cannot be read as the record of a run: {error}"
         raise SettingsError(message, hint="name a file that run --record has written") from None
-    if not _is_record(document):
+    is_ours = isinstance(document, dict) and {"version", "file", "state"} <= set(document)
+    if is_ours and document["version"] != JSON_VERSION:
+        message = f"{path} is a record of version {document['version']!r}, and this buildpush reads {JSON_VERSION}"
+        hint = "resume it with the buildpush that has written it, or run the file without --resume"
+        raise SettingsError(message, hint=hint)
+    if not (is_ours and _has_rows(document)):
         message = f"{path} is not the record of a run"
         raise SettingsError(message, hint="name a file that run --record has written")
     return dict(document)
 
 
-def _is_record(document: Any) -> bool:
-    if not isinstance(document, dict) or not {"file", "state"} <= set(document):
-        return False
+def _has_rows(document: Mapping[str, Any]) -> bool:
     rows = document.get("steps")
     return isinstance(document.get("facts"), dict) and isinstance(rows, list) and all(map(_is_row, rows))
 

@@ -56,6 +56,7 @@ class RunResult:
         pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
         published: where the build-info is, or ``None`` where none was asked for.
         output: where the image was written to instead of a push, or ``None``.
+        loaded: all its names in the Docker daemon, such as ``docker-daemon:NAME:TAG``, if it was put there.
         written: digest of the manifest that was written there; ``None`` where none is kept.
         referrers: how many referrers went with the image; ``None`` where they were not requested.
         begun: when the step began, in seconds of a clock that all steps of a run share.
@@ -77,6 +78,7 @@ class RunResult:
     pushed: PushedImage | PushedIndex | None = None
     published: Published | None = None
     output: str | None = None
+    loaded: tuple[str, ...] = ()
     written: Digest | None = None
     referrers: int | None = None
     begun: float = field(default=0.0, compare=False)
@@ -119,6 +121,11 @@ class RunResult:
         return {name: value for name, value in found.items() if value}
 
     @property
+    def destinations(self) -> list[str]:
+        """Every place that the image was written to besides a registry."""
+        return list(dict.fromkeys([*self.loaded, *([self.output] if self.output else [])]))
+
+    @property
     def images(self) -> tuple[PushedImage, ...]:
         """The images that were pushed: one, or one per platform."""
         if self.pushed is None:
@@ -146,6 +153,7 @@ class RunResult:
             "images": [_image_json(image) for image in self.images],
             "build": build and {"name": build.name, "number": build.number, "url": build.url},
             "output": self.output,
+            "loaded": list(self.loaded),
             "outputs": self.outputs,
             "referrers": self.referrers,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
@@ -169,8 +177,7 @@ class RunResult:
         if self.digest:
             rows.append(("digest", self.digest))
         rows += [("layers", _layers_words(image)) for image in self.images]
-        if self.output:
-            rows.append(("written", self.output))
+        rows += [("written", place) for place in self.destinations]
         if self.referrers is not None:
             rows.append(("copied", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
         if url := self.outputs.get("build_info_url"):
@@ -255,7 +262,7 @@ def _became(step: RunResult) -> str:
         return f"failed, and ignored: {step.ignored}"
     if step.failed:
         return f"failed: {step.failed}"
-    found = ", ".join(step.references) or step.output or (step.published.url if step.published else "built")
+    found = ", ".join(step.references or step.destinations) or (step.published.url if step.published else "built")
     if step.earlier:
         return f"resumed: {found}"
     return f"{found}, in {len(step.failures) + 1} attempts" if step.failures else found

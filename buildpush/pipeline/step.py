@@ -212,6 +212,7 @@ class _StepRun:
         self.base: frozenset[Digest] = frozenset()
         self.published: Published | None = None
         self.output: str | None = None
+        self.loaded: tuple[str, ...] = ()
         self.written: Digest | None = None
 
     def run(self, stack: ExitStack) -> None:
@@ -356,7 +357,8 @@ class _StepRun:
     def _load(self, image: Built, order: ResolvedStep, hosts: Hosts) -> None:
         with self.log.phase("load", ", ".join(map(str, order.references))):
             outputs.load(image, order.references, hosts.clients, self.log)
-        self.output = f"docker-daemon:{order.references[0]}"
+        self.loaded = tuple(f"docker-daemon:{reference}" for reference in order.references)
+        self.output = self.loaded[0]
 
     def _keep(self, image: Built, order: ResolvedStep, hosts: Hosts) -> None:
         """Put the image where a later step of this run finds it, whichever engine built it."""
@@ -450,6 +452,7 @@ class _StepRun:
             pushed=self.pushed,
             published=self.published,
             output=self.output,
+            loaded=self.loaded,
             written=self.written,
             **self.log.facts(),
         )
