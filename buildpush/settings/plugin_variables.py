@@ -29,7 +29,7 @@ class PluginVariable:
         note: why nothing can depend on it, so that it has no effect.
         refusal: why it is refused.
         instead: what to write in its place.
-        usual: the value by which it asks for what happens anyway, and is not refused.
+        usual: the value by which it asks for what happens anyway, and is not refused; empty for none.
         in_file: why it counts in the environment alone.
     """
 
@@ -138,7 +138,7 @@ _TARGET: Final = (
     *_sets("username", USERNAME="dxkb"),
     *_sets("password", PASSWORD="dxkb"),
     *(
-        PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, instead=_TRAP_HINT.format(name=name))
+        PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, instead=_TRAP_HINT.format(name=name), usual="")
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
     PluginVariable("ARTIFACT_REGISTRY", "x", setting="artifact_registry"),
@@ -147,6 +147,7 @@ _TARGET: Final = (
         "dx",
         refusal=f"it is a token of Google's registry with the plugins docker and buildx, {_WHOSE}",
         instead="write PLUGIN_USERNAME: oauth2accesstoken, and the token as PLUGIN_PASSWORD",
+        usual="",
     ),
     PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for a mail address any more"),
     PluginVariable("DOCKER_EMAIL", "dxb", note="no registry asks for a mail address"),

@@ -16,6 +16,7 @@ _FAR: Final = "buildpush explain lists the settings, and the page flags every va
 _NEAR: Final = 0.6
 # Without the prefix a name says less of what is meant: only the same word counts, or nearly the same.
 _NEAR_WITHOUT_PREFIX: Final = 0.85
+_EMPTY: Final = "it is empty"
 _USUAL: Final = "it asks for what happens anyway"
 
 
@@ -93,16 +94,17 @@ def _unknown(name: str, known: Iterable[str]) -> str:
 
 
 def _reason_in_environment(row: PluginVariable, text: str) -> str:
-    if row.name.startswith(_PREFIX):
+    if not text or row.name.startswith(_PREFIX):
         return _reason(row, text, row.name)
     return row.note or f"{row.refusal}; {row.instead}"
 
 
 def _reason(row: PluginVariable, text: str, where: str) -> str:
+    if not text.strip():
+        return _EMPTY
     if not row.refusal:
         return row.note
-    asked, usual = text.strip().lower(), {"false": FALSE, "true": TRUE}.get(row.usual, {row.usual})
-    if not asked or asked in usual:
+    if text.strip().lower() in {"false": FALSE, "true": TRUE}.get(row.usual, {row.usual}):
         return _USUAL
     message = f"{row.name} is not supported: {row.refusal}"
     raise UnsupportedError(message, where=where, hint=row.instead)

@@ -114,6 +114,21 @@ def test_a_refused_variable_that_asks_for_nothing_is_only_named(tmp_path, place,
 
 
 @PLACES
+@pytest.mark.parametrize("name", ["DOCKER_USERNAME", "ACCESS_TOKEN", "PLUGIN_IPV6", "PLUGIN_PURGE"])
+def test_an_empty_variable_is_said_to_be_empty(tmp_path, place, name):
+    if place is in_settings and not name.startswith("PLUGIN_"):
+        pytest.skip("a setting of a plugin is a variable that begins with PLUGIN_")
+    [note] = [note for note in place({name: ""}, tmp_path).notes if name in note or name[7:].lower() in note]
+    assert note.endswith(": it is empty")
+
+
+@pytest.mark.parametrize("name", ["DOCKER_USERNAME", "ACCESS_TOKEN"])
+def test_a_name_such_as_false_is_not_taken_for_a_switch(tmp_path, name):
+    with pytest.raises(UnsupportedError, match=name):
+        in_file({name: "false"}, tmp_path)
+
+
+@PLACES
 def test_a_choice_that_asks_for_what_happens_anyway_is_not_refused(tmp_path, place):
     place({"PLUGIN_BUILDER_DRIVER": "docker"}, tmp_path)
     with pytest.raises(UnsupportedError, match="PLUGIN_BUILDER_DRIVER"):
