@@ -11,11 +11,12 @@ import tracemalloc
 
 import pytest
 
+import buildpush
 from buildpush.advice.logs import findings
 from buildpush.advice.row import Advice
 from buildpush.advice.table import ROWS, advice_for, advise
 from buildpush.cli import run_command
-from buildpush.foundation.errors import BuildError, SettingsError
+from buildpush.foundation.errors import BuildError, BuildPushError, SettingsError
 from buildpush.reference.troubleshooting import as_text, find
 from buildpush.settings.declare import settings_of
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
@@ -192,6 +193,18 @@ def test_doctor_names_line_cause_and_remedy(tmp_path, capsys):
     assert "buildpush explain advice-disk" in out
 
 
+def test_doctor_says_what_is_here_in_place_of_a_file_that_was_not_found(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "App.py").touch()
+    line = 'ERROR: failed to solve: failed to calculate checksum of ref 1::2: "/src/app.py": not found\n'
+    (tmp_path / "build.log").write_text(line, encoding="utf-8")
+    assert run_command(["doctor", "build.log"]) == 0
+    assert f"here      in {tmp_path}: did you mean src/App.py?" in capsys.readouterr().out
+    assert run_command(["doctor", "build.log", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["findings"][0]["here"] == "did you mean src/App.py?"
+
+
 def test_doctor_ends_with_one_where_nothing_is_known(tmp_path, capsys):
     log = tmp_path / "build.log"
     log.write_text("fine\n", encoding="utf-8")
@@ -259,6 +272,27 @@ PRINTED = {
     "no daemon, docker": (["docker", "-H", "unix:///nope.sock", "ps"], "", "no-daemon"),
     "no builder, buildx": (["docker", "buildx", "build", "--builder", "nosuch", "."], NO_FILE, "parallel-daemons"),
 }
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", ["native", "docker", "buildx", "buildah"])
+@pytest.mark.parametrize(
+    ("files", "source", "hint"),
+    [
+        ("src/App.py", "src/app.py", "did you mean src/App.py?"),
+        ("lib/app.py", "src/app.py", "did you mean lib/app.py?"),
+        ("a.log", "a.log", ".dockerignore:1, '*.log',"),
+    ],
+)
+def test_a_build_that_misses_a_file_says_what_the_context_has(tmp_path, need, engine, files, source, hint):
+    need(*({"docker"} if engine in {"docker", "buildx"} else {engine} - {"native"}))
+    (tmp_path / files).parent.mkdir(exist_ok=True)
+    (tmp_path / files).touch()
+    (tmp_path / ".dockerignore").write_text("*.log\n")
+    (tmp_path / "Dockerfile").write_text(f"FROM scratch\nCOPY {source} /\n", encoding="utf-8")
+    with pytest.raises(BuildPushError) as caught:
+        buildpush.build(cwd=tmp_path, engine=engine, repo="h.test/a/b")
+    assert hint in caught.value.hint
 
 
 @pytest.mark.engines

@@ -58,7 +58,8 @@ DOCKERFILE: Final = (
             *("checking on sources under", "no items matching glob"),
         ),
         cause="the path is relative to another context than intended, or a line of .dockerignore leaves it out",
-        fix="write the path relative to the context, or choose another context; buildpush check names the line",
+        fix="write the path relative to the context, or choose another context; buildpush check names a line of "
+        ".dockerignore, and buildpush doctor LOG, in the directory of the context, what is like the path there",
         type="ConfigurationFailure",
     ),
     Advice(

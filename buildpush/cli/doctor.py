@@ -79,14 +79,16 @@ def _explain(log: str, *, as_json: bool) -> int:
     from buildpush.pipeline.context import RunContext
     from buildpush.reference.troubleshooting import finding_json, finding_text
 
-    RunContext.default().vault.remember()  # a log may hold a secret that this machine knows
+    context = RunContext.default()
+    context.vault.remember()  # a log may hold a secret that this machine knows
+    cwd = context.cwd
     name = "standard input" if log == _STDIN else one_line(log)
     with _opened(log, name) as file:
         found = findings(file)
     if as_json:
-        click.echo(report.as_json({"log": name, "findings": [finding_json(one) for one in found]}))
+        click.echo(report.as_json({"log": name, "findings": [finding_json(one, cwd) for one in found]}))
     elif found:
-        click.echo("\n\n".join(finding_text(name, one) for one in found))
+        click.echo("\n\n".join(finding_text(name, one, cwd) for one in found))
     if not found:
         say("note", f"no message that buildpush knows is in {name}")
     return 0 if found else _NOTHING_FOUND

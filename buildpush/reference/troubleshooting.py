@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from buildpush.advice.logs import MatchedLine
 from buildpush.advice.row import Advice
+from buildpush.advice.sources import missing_source
 from buildpush.advice.table import ROWS, advice_named
+from buildpush.dockerfile.missing import hint_for
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.spelling import did_you_mean
+from buildpush.foundation.text import one_line
 
 
 def as_text(row: Advice) -> str:
@@ -35,15 +39,23 @@ def find(anchor: str) -> Advice:
     raise SettingsError(message, hint=did_you_mean(anchor, [one.anchor for one in ROWS]))
 
 
-def finding_text(log: str, found: MatchedLine) -> str:
-    """Return what is known about one line of the log called *log*."""
-    facts = (*_facts(found.advice), f"read      buildpush explain {found.advice.anchor}")
+def finding_text(log: str, found: MatchedLine, directory: Path) -> str:
+    """Return what is known about one line of the log called *log*; *directory* is perhaps what was built."""
+    here = f"here      in {directory}: {hint}" if (hint := _here(found, directory)) else ""
+    facts = filter(None, (*_facts(found.advice), here, f"read      buildpush explain {found.advice.anchor}"))
     return "\n".join([f"{log}:{found.number}: {found.line}", *(f"  {line}" for line in facts)])
 
 
-def finding_json(found: MatchedLine) -> dict[str, Any]:
+def finding_json(found: MatchedLine, directory: Path) -> dict[str, Any]:
     """Return the same facts for programs."""
-    return {"line": found.number, "text": found.line, **as_json(found.advice)}
+    return {"line": found.number, "text": found.line, **as_json(found.advice), "here": _here(found, directory)}
+
+
+def _here(found: MatchedLine, directory: Path) -> str | None:
+    """Return what *directory* has in place of a file that the line names and a builder did not find."""
+    path = missing_source(found.line) if found.advice.name == "copy-source" else None
+    hint = hint_for(directory, None, path) if path else None
+    return one_line(hint) if hint else None
 
 
 def _facts(row: Advice) -> Iterator[str]:

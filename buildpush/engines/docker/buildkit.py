@@ -16,10 +16,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from buildpush.advice.sources import missing_source, whole_source
 from buildpush.advice.table import advise
 from buildpush.credentials.docker import HUB_KEY, Credential
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.caches import CacheSpec, csv_line
+from buildpush.dockerfile.missing import hint_for
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.bases import repository_cache
@@ -79,6 +81,7 @@ _HINTS: Final = (
 _LONGEST_LOG = 1024 * 1024
 _ERROR = regex(r"^(?:ERROR|Error): ")
 _LINE = regex(r"^(?:#\d+ )?(?P<file>[\w./-]+):(?P<line>\d+)$|parse error (?:on|at) line (?P<other>\d+)", re.MULTILINE)
+_COPY_SOURCE: Final = "advice-copy-source"
 _NOISE = regex(r"^(?:#\d+ )?(?:-+|>+)?\s*$")
 _OWN_ADDRESS = regex(r"dial tcp (?:127\.|\[::1\])\S* connect: connection refused")
 
@@ -199,8 +202,19 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
     message = "\n".join([f"the build failed: {reason}", *(line for line in lines[-_LINES:] if reason not in line)])
     hint = _SYNTAX_HINT if syntax else CRASH_HINT if _went_away(reason) else _hint(log, full)
     error = BuildError(message, hint=hint, where=where)
-    advise(error, [reason, *reversed(lines[-_LINES:])])
+    last = [reason, *reversed(lines[-_LINES:])]
+    advise(error, last)
+    if error.advice == _COPY_SOURCE:
+        error.hint = _missing_source_hint(last, request) or error.hint
     return error
+
+
+def _missing_source_hint(lines: list[str], request: BuildRequest) -> str | None:
+    """Return what the context has in place of a file that COPY names; ``None`` where it is about another stage."""
+    path = next(filter(None, (missing_source(line, str(request.context)) for line in lines)), None)
+    if path is None or any("--from=" in line for line in lines):
+        return None
+    return hint_for(request.context, request.dockerfile, whole_source(path, lines))
 
 
 def _lost_syntax(log: str, request: BuildRequest) -> str | None:

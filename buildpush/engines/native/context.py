@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from buildpush.dockerfile.dockerignore import Ignore
+from buildpush.dockerfile.missing import near
 from buildpush.dockerfile.patterns import DirectoryState
 from buildpush.dockerfile.wildcards import deepest, matcher, split_at_wildcard
 from buildpush.foundation.errors import ContextError
-from buildpush.foundation.spelling import nearest
 from buildpush.images.tar import Entry, EntryKind, OnDisk, in_order
 
 MOST_LINKS = 40
@@ -266,10 +266,7 @@ class Context:
         raise ContextError(message, hint=hint, setting="context")
 
     def _not_there(self, source: str, path: str) -> NoReturn:
-        directory, _, name = path.rpartition("/")
-        near = nearest(name, self._names(directory))
-        where = f" in {directory}" if directory else ""
-        hint = f"near it{where}: {', '.join(near)}" if near else f"sources are relative to the context {self.root}"
+        hint = near(Path(self.root), path, self.ignore) or f"sources are relative to the context {self.root}"
         message = f"{source} is not in the context"
         raise ContextError(message, hint=hint, setting="context")
 

@@ -715,7 +715,7 @@ def test_a_missing_source_names_what_is_near(directory):
     directory.write("src/server.py")
     error = refused(directory, "FROM scratch\nCOPY src/sever.py /\n", ContextError)
     assert error.where == "Dockerfile:2"
-    assert error.hint == "near it in src: server.py"
+    assert error.hint == "did you mean src/server.py?"
 
 
 def test_a_source_that_dockerignore_hides_is_said_to_be_hidden(directory):
