@@ -4,7 +4,7 @@ Sources: drone-docker, drone-buildx, drone-kaniko and drone-buildah, the flags t
 """
 
 # ruff: noqa: S106 - names of variables and letters of plugins, no passwords
-# Flags of other programs in this module's texts: --buildkitd-config --like
+# Flags of other programs in this module's texts: --buildkitd-config --driver-opt --like
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ _BUILD: Final = (
     *_sets("add_host", ADD_HOST="dxb"),
     *_sets("pull_image", PULL_IMAGE="dxb"),
     *_sets("no_cache", NO_CACHE="dxb"),
-    *_noted("it packs the context for the classic builder, which is not used here", COMPRESS="dxb"),
+    *_noted("it compresses the context on its way to the daemon, and the image is the same", COMPRESS="dxb"),
     *_sets("squash", SQUASH="dxb"),
     *_sets("quiet", QUIET="dxb"),
     *_sets("platforms", PLATFORM="dxk", CUSTOM_PLATFORM="k"),
@@ -169,7 +169,7 @@ _MODE: Final = (
     *_sets("source_image", SOURCE_IMAGE="dx"),
     *_sets("source_tar_path", SOURCE_TAR_PATH="xk"),
     *_sets("tar_path", TAR_PATH="xk", DESTINATION_TAR_PATH="xk"),
-    *_noted("no daemon is started here, so there is nothing to clean", PURGE="dxb"),
+    *_noted("what a run makes for itself is removed either way, and an engine's store is left alone", PURGE="dxb"),
     *_refused(
         "nothing here signs an image",
         "sign what was pushed by its digest: cosign sign HOST/NAME@$(buildpush run step.yml --digest-file -)",
@@ -224,6 +224,8 @@ _BAKE: Final = "one step builds one image, and a bake file names several"
 _CACHE_CREDENTIALS: Final = (
     "set what buildx itself reads, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; name the cache in cacheTo"
 )
+_OTHER_NAMES: Final = "the names are those of Harness' own builder, and others are read here"
+_REGISTRY_CACHE: Final = "set remoteCacheRepo to a repository of the registry, which buildx and kaniko use"
 _HARNESS_BUILDKIT: Final = "it is about the BuildKit in Harness' image; here, the builder in use does the build"
 
 _BUILDX: Final = (
@@ -264,11 +266,20 @@ _BUILDX: Final = (
         BUILDKIT_INHERIT_AUTH="x",
     ),
     *_refused(
-        "the names are those of Harness' own builder, and buildx reads others",
+        _OTHER_NAMES,
         _CACHE_CREDENTIALS,
         HARNESS_SELF_HOSTED_S3_ACCESS_KEY="x",
         HARNESS_SELF_HOSTED_S3_SECRET_KEY="x",
+    ),
+    *_refused(
+        "only Harness' own BuildKit keeps a cache in Google Cloud Storage",
+        _REGISTRY_CACHE,
         HARNESS_SELF_HOSTED_GCP_JSON_KEY="x",
+    ),
+    *_refused(
+        _OTHER_NAMES,
+        "give them to the builder, which reads them itself: docker buildx create --driver-opt env.AZURE_CLIENT_ID=ID; "
+        f"or {_REGISTRY_CACHE}",
         HARNESS_SELF_HOSTED_AZURE_ACCOUNT_KEY="x",
         HARNESS_SELF_HOSTED_AZURE_TENANT_ID="x",
         HARNESS_SELF_HOSTED_AZURE_CLIENT_ID="x",
@@ -335,7 +346,7 @@ _BUILDAH: Final = (
     *_noted(_LAYERS, LAYERS="b"),
     *_refused(
         _S3,
-        "set remoteCacheRepo to a repository of the registry",
+        _REGISTRY_CACHE,
         S3_LOCAL_CACHE_DIR="b",
         S3_BUCKET="b",
         S3_ENDPOINT="b",
