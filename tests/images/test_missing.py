@@ -83,11 +83,7 @@ def test_links_and_the_history_of_git_are_not_followed(tree, tmp_path):
     [
         *zip(advice_named("copy-source").examples, ["app", "app", "app.jar", "app.jar"], strict=True),
         ('Error: building at STEP "COPY x /": no items matching glob "/build/x" copied (1 filtered out)', "build/x"),
-        (
-            "ERROR: failed to calculate checksum of ref 1::2: failed to walk /var/lib/docker/tmp/buildkit-mount4/src: "
-            "lstat /var/lib/docker/tmp/buildkit-mount4/src: no such file or directory",
-            "src",
-        ),
+        ("failed to walk /v/buildkit-mount4/src: lstat /v/buildkit-mount4/src: no such file or directory", "src"),
         ("COPY failed: stat /var/lib/docker/tmp/docker-builder7/a/b: no such file or directory", "a/b"),
         ("COPY failed: something else", None),
         ("COPY failed: stat ../app: file does not exist", None),
