@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import subprocess
@@ -408,7 +409,8 @@ def test_a_turn_ends_when_its_step_is_interrupted_while_it_begins():
 
     def asks():
         for number in range(300):
-            with suppress(TimeOutError), time_limit(timedelta(milliseconds=1 + number % 3)):
+            # An interrupt: the limit is reached just where the block begins or ends.
+            with suppress(TimeOutError, KeyboardInterrupt), time_limit(timedelta(milliseconds=1 + number % 3)):
                 for _ in range(2):
                     turns("", ("retry",), timedelta(seconds=60))
 
@@ -418,6 +420,19 @@ def test_a_turn_ends_when_its_step_is_interrupted_while_it_begins():
     for thread in threads:
         thread.join(60)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_turn_that_an_interrupt_has_left_behind_is_ended_by_any_thread():
+    """Where the interrupt comes between two steps of a with, only the garbage collector ends the turn."""
+    turns = Turns()
+    left = turns._turn()
+    taker = threading.Thread(target=left.__enter__)
+    taker.start()
+    taker.join()
+    del left
+    gc.collect()
+    with turns._turn(time.monotonic()) as is_ours:
+        assert is_ours
 
 
 @pytest.mark.programs

@@ -7,7 +7,6 @@ import html
 import json
 import os
 import re
-import signal
 import socket
 import subprocess
 import sys
@@ -26,7 +25,7 @@ from buildpush.cli import report, run_command
 from buildpush.engines import ENGINES
 from buildpush.foundation import documents
 from buildpush.foundation.errors import BuildInfoError
-from buildpush.foundation.limits import _Watch
+from buildpush.foundation.limits import Watch, _Limit
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.state import State
 from buildpush.http import client, retry
@@ -525,8 +524,11 @@ def pushed_and_kept(project, out):
 
 
 def test_a_time_out_while_publishing_does_not_hide_what_was_pushed(project, capsys, monkeypatch):
+    ends, add = [], Watch.add
+    monkeypatch.setattr(Watch, "add", lambda self, end: ends.append(end) or add(self, end))
+
     def too_late(*_args, **_named):
-        signal.pthread_kill(threading.get_ident(), signal.SIGALRM)  # as the clock of the time limit does
+        ends[-1].reach()
         pytest.fail("the time limit did not end this")
 
     monkeypatch.setattr("buildpush.artifactory.publish_push", too_late)
@@ -773,7 +775,7 @@ def test_strict_refuses_an_engines_note_before_the_push(project, capsys):
 
 def test_a_time_out_is_exit_124_and_moves_no_tag(project, monkeypatch):
     """The shortest timeout that can be said is 10 s."""
-    monkeypatch.setattr("buildpush.foundation.limits._Watch", lambda _seconds: _Watch(1.0))
+    monkeypatch.setattr("buildpush.foundation.limits._Limit", lambda _seconds: _Limit(1.0))
     project.box.add_fault("POST", r"/v2/.*", delay=4, times=1)
     project.write("step.yml", STEP.replace("identifier: push\n", "identifier: push\n  timeout: 10s\n"))
     assert project.run() == 124

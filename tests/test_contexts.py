@@ -24,7 +24,7 @@ import pytest
 
 import buildpush
 from buildpush.foundation.errors import BuildPushError, ContextError, SettingsError, TimeOutError
-from buildpush.foundation.limits import _Watch
+from buildpush.foundation.limits import _Limit
 from buildpush.foundation.secrets import redact
 from buildpush.pipeline.plan import SkippedStep
 from buildpush.transfer.oci_layout import open_layout
@@ -268,7 +268,7 @@ def test_a_tar_may_come_from_the_web(place, tmp_path):
 @programs
 def test_a_host_that_never_answers_git_is_left_when_the_time_is_over(place, monkeypatch):
     """The shortest timeout that can be said is 10 s."""
-    monkeypatch.setattr("buildpush.foundation.limits._Watch", lambda _seconds: _Watch(0.5))
+    monkeypatch.setattr("buildpush.foundation.limits._Limit", lambda _seconds: _Limit(0.5))
     begun = time.monotonic()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"git://127.0.0.1:{silent.getsockname()[1]}/x.git"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 
 import pytest
 
 import buildpush
 from buildpush.cli import run_command
 from buildpush.foundation.errors import SettingsError
+from buildpush.pipeline import deadlines
 
 pytestmark = pytest.mark.programs  # git is asked for the revision
 
@@ -266,6 +268,36 @@ def test_a_stage_that_takes_too_long_ends_the_step_under_way(site, capsys):
     assert site.run() == 124
     assert "the stage 'slow' took longer than its timeout of 10s" in capsys.readouterr().err
     assert site.tags == []
+
+
+def test_each_attempt_of_a_step_of_a_file_without_a_timeout_has_the_time_of_harness(site, capsys, monkeypatch):
+    assert timedelta(hours=10) == deadlines.DEFAULT_OF_STEP
+    monkeypatch.setattr(deadlines, "DEFAULT_OF_STEP", timedelta(seconds=5))
+    retry = "{type: Retry, spec: {retryCount: 1, retryIntervals: []}}"
+    again = IGNORE.replace("AllErrors", "Timeout").replace("{type: Ignore}", retry)
+    site.write(site.step("a", again), site.step("b", "timeout: 10m"))
+    site.box.add_fault("PUT", "/manifests/a", delay=30.0, times=1)
+    site.box.add_fault("PUT", "/manifests/b", delay=6.0, times=1)
+    assert site.run() == 0
+    assert "the step took longer than 5s, the limit of a step without a 'timeout'" in capsys.readouterr().err
+    assert site.tags == ["a", "b"]
+
+
+def test_a_stage_without_a_timeout_ends_after_that_of_harness(site, capsys, monkeypatch):
+    assert timedelta(hours=24) == deadlines.DEFAULT_OF_STAGE
+    monkeypatch.setattr(deadlines, "DEFAULT_OF_STAGE", timedelta(seconds=3))
+    steps = "".join(f"          {line}\n" for line in (site.step("a", IGNORE) + site.step("b")).splitlines())
+    site.write("- stage:\n    name: slow\n    spec:\n      execution:\n        steps:\n", steps)
+    site.box.add_fault("PUT", "/manifests/a", delay=30.0)
+    assert site.run() == 124
+    assert "the stage 'slow' took longer than 3s, the limit of a stage without a 'timeout'" in capsys.readouterr().err
+    assert site.tags == []
+
+
+def test_a_step_of_flags_alone_has_no_limit(site, monkeypatch):
+    monkeypatch.setattr(deadlines, "DEFAULT_OF_STEP", timedelta(milliseconds=1))
+    assert run_command(["run", "--repo", "docker-local/app", "--tags", "a"]) == 0
+    assert site.tags == ["a"]
 
 
 INPUTS = "when: <+input>\nstrategy: <+input>\nfailureStrategies: <+input>"

@@ -30,7 +30,7 @@ from buildpush.foundation.errors import (
     UnsupportedError,
 )
 from buildpush.foundation.events import Progress
-from buildpush.foundation.limits import _Watch
+from buildpush.foundation.limits import _Limit
 from buildpush.foundation.secrets import Secret
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_INDEX, DOCKER_MANIFEST, Image, Index, Layer, Platform
@@ -595,7 +595,7 @@ def test_a_failed_push_leaves_its_reason_in_the_json(place, box, registry, capsy
 @pytest.fixture
 def early(monkeypatch):
     """Let every time limit be reached after a second: the shortest that can be said as text is 10 s."""
-    monkeypatch.setattr("buildpush.foundation.limits._Watch", lambda _seconds: _Watch(1.0))
+    monkeypatch.setattr("buildpush.foundation.limits._Limit", lambda _seconds: _Limit(1.0))
 
 
 @pytest.mark.parametrize(

@@ -318,6 +318,22 @@ def test_a_run_whose_end_was_interrupted_as_well_is_begun_again(opened, monkeypa
     assert opened().steps == NAMES
 
 
+def test_a_run_can_be_ended_where_an_interrupt_came_as_its_end_began(opened, monkeypatch):
+    run = opened()
+
+    def interrupted(_thread):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(open_run, "interrupt", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run.close()
+    ends = threading.Thread(target=run.close, daemon=True)
+    ends.start()
+    ends.join(30)
+    assert not ends.is_alive()
+
+
 def test_a_run_that_is_closed_twice_ends_no_other_one(opened):
     first = opened()
     first.close()

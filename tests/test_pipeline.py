@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
 import time
+import weakref
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +16,7 @@ import pytest
 
 from buildpush.foundation.errors import PushError, SettingsError, TimeOutError
 from buildpush.foundation.interrupts import interrupt, pause, stoppable
-from buildpush.foundation.limits import time_limit
+from buildpush.foundation.limits import Watch, time_limit
 from buildpush.foundation.state import State
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.runlog import RunLog
@@ -50,9 +52,80 @@ def test_what_ends_in_time_leaves_nothing_behind():
     before = signal.getsignal(signal.SIGALRM)
     there = set(threading.enumerate())
     with time_limit(timedelta(hours=1)):
-        pass
+        assert set(threading.enumerate()) - there
     assert signal.getsignal(signal.SIGALRM) is before
-    assert not [each for each in set(threading.enumerate()) - there if isinstance(each, threading.Timer)]
+    assert not set(threading.enumerate()) - there
+
+
+def test_an_alarm_of_the_program_that_calls_is_its_own():
+    heard = []
+    before = signal.signal(signal.SIGALRM, lambda *_: heard.append(1))
+    try:
+        with time_limit(timedelta(hours=1)):
+            signal.raise_signal(signal.SIGALRM)
+        with pytest.raises(TimeOutError), time_limit(timedelta(milliseconds=50)):
+            pause(25)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert heard == [1]
+
+
+@pytest.mark.programs
+def test_a_timeout_ends_a_program_where_the_alarm_is_used_by_the_program_that_calls():
+    before, begun = signal.signal(signal.SIGALRM, lambda *_: None), time.monotonic()
+    try:
+        with pytest.raises(TimeOutError), time_limit(timedelta(milliseconds=300)):
+            Here(dict(os.environ)).run(["sleep", "25"])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - begun < 20
+
+
+def test_limits_that_share_a_watch_end_in_their_order_and_only_what_lasts():
+    ended = []
+
+    def lasts(seconds, watch):
+        with suppress(TimeOutError), time_limit(timedelta(seconds=seconds), watch=watch):
+            pause(25)
+        ended.append(seconds)
+
+    with Watch() as watch:
+        threads = [threading.Thread(target=lasts, args=(seconds, watch)) for seconds in (0.6, 0.1, 0.3)]
+        with time_limit(timedelta(hours=1), watch=watch), time_limit(timedelta(hours=2), watch=watch):
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(20)
+    assert ended == [0.1, 0.3, 0.6]
+
+
+def test_of_two_limits_around_a_block_the_one_that_is_reached_is_named():
+    inner = timedelta(milliseconds=50)
+    with (
+        pytest.raises(TimeOutError, match="the inner"),
+        time_limit(timedelta(hours=1)),
+        time_limit(inner, what="the inner"),
+    ):
+        pause(25)
+
+
+def test_what_a_block_holds_is_free_once_its_timeout_is_handled():
+    """What waits for the garbage collector keeps its files and turns until then."""
+
+    def late(held):
+        with time_limit(timedelta(milliseconds=50)):
+            held.append(weakref.ref(mine := {1}))
+            pause(25)
+            assert mine
+
+    held = []
+    gc.disable()
+    try:
+        with suppress(TimeOutError):
+            late(held)
+        assert held[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_an_error_before_the_timeout_stays_what_it_is():

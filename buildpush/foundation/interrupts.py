@@ -16,7 +16,7 @@ SLICE_SECONDS: Final = 0.2
 # would die of it, and be waited for without end.  Who starts one holds this, and so does who interrupts one.
 starting: Final = threading.Lock()
 
-_stops: dict[int, list[Callable[[], object]]] = {}
+_stops: list[tuple[int, Callable[[], object]]] = []  # with the thread of each
 _lock = threading.Lock()
 
 
@@ -24,15 +24,15 @@ _lock = threading.Lock()
 def stoppable(stop: Callable[[], object]) -> Iterator[None]:
     """Have *stop* called when this thread is interrupted in the block: it ends what the thread waits for."""
     me = threading.get_ident()
-    with _lock:
-        _stops.setdefault(me, []).append(stop)
+    entry = me, stop
     try:
+        with _lock:
+            _stops.append(entry)
         yield
     finally:
         with _lock:
-            _stops[me].remove(stop)
-            if not _stops[me]:
-                del _stops[me]
+            if entry in _stops:
+                _stops.remove(entry)
 
 
 def start(thread: threading.Thread) -> None:
@@ -41,16 +41,15 @@ def start(thread: threading.Thread) -> None:
         thread.start()
 
 
-def interrupt(thread: int) -> None:
-    """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for."""
+def interrupt(thread: int, *wake: Callable[[], object]) -> None:
+    """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for, also by *wake*."""
     import ctypes  # imported here, since few runs have more than one thread to interrupt
 
-    with _lock:
-        stops = tuple(_stops.get(thread, ()))
     with _untraced():
-        with starting:
+        with starting, _lock:  # one that is added later is added by a thread that has its interrupt
+            stops = [stop for one, stop in _stops if one == thread]
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
-        for stop in stops:
+        for stop in (*stops, *wake):
             stop()
 
 

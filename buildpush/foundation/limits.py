@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import signal
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from datetime import timedelta
-from typing import Final
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Final, Self
 
 from buildpush.foundation.errors import BuildPushError, TimeOutError
 from buildpush.foundation.interrupts import interrupt, is_main, start, take_back
@@ -32,14 +37,16 @@ def time_limit(
     limit: timedelta | None,
     *,
     what: str = "the step",
-    whole: timedelta | None = None,
+    words: str = "",
+    watch: Watch | None = None,
 ) -> Iterator[None]:
     """End the block when it takes longer than *limit*; it cleans up as after an interrupt.
 
     Args:
         limit: ``None`` for as long as it takes.
         what: whose limit it is.
-        whole: the limit as the user set it, if *limit* is what is left of it.
+        words: about the limit, where it is not just its timeout, or only what is left of that.
+        watch: counts the time; one of its own if not given.
 
     Raises:
         TimeOutError: it took longer; it says what was done until then.
@@ -47,76 +54,109 @@ def time_limit(
     if limit is None:
         yield
         return
-    watch = _Watch(limit.total_seconds()) if is_main() else _ThreadWatch(limit.total_seconds())
+    end = _Limit(limit.total_seconds())
     try:
-        with watch:
+        with nullcontext(watch) if watch else Watch() as clock, closing(end):
+            clock.add(end)
             yield
     except (KeyboardInterrupt, BuildPushError) as error:
-        if not watch.reached:
+        if not end.reached:
             raise
-        message = "; ".join(
-            [
-                f"{what} took longer than its timeout of {duration_text(whole or limit)}",
-                *getattr(error, "__notes__", ()),
-            ]
-        )
-        late = TimeOutError(message, hint="raise 'timeout'; what was confirmed is not sent again")
-        late.pushed = getattr(error, "pushed", ())
-        raise late from error
+        message = f"{what} took longer than {words or f'its timeout of {duration_text(limit)}'}"
+        raise _late(message, error) from error
 
 
-class _ThreadWatch:
-    """Interrupts this thread, once, if its block takes longer than *seconds*."""
+def _late(message: str, error: BaseException) -> TimeOutError:
+    """Return the error of a block that *error* has ended; it says what was done until then."""
+    late = TimeOutError(
+        "; ".join([message, *getattr(error, "__notes__", ())]),
+        hint="give it a longer 'timeout'; what was confirmed is not sent again",
+    )
+    late.pushed = getattr(error, "pushed", ())
+    return late
+
+
+class Watch:
+    """A thread that interrupts others when their time is over, as long as the ``with`` block lasts.
+
+    A signal wakes the main thread from whatever call of the system it waits in, unless the program that calls us uses
+    that signal itself.
+    """
+
+    def __init__(self) -> None:
+        self._added: SimpleQueue[_Limit | None] = SimpleQueue()  # which an interrupt never leaves locked
+        self._thread = threading.Thread(target=self._work, name="buildpush-watch", daemon=True)
+        self._has_alarm = False
+
+    def __enter__(self) -> Self:
+        self._has_alarm = _is_alarm_free()
+        if self._has_alarm:
+            signal.signal(signal.SIGALRM, _notice)
+        start(self._thread)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._added.put(None)
+        self._thread.join()  # a signal on its way arrives before the alarm is as it was
+        if self._has_alarm and signal.getsignal(signal.SIGALRM) is _notice:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+    def add(self, end: _Limit) -> None:
+        """Interrupt the thread of *end* then, unless that is closed before."""
+        self._added.put(end)
+
+    def _work(self) -> None:
+        number = itertools.count()
+        ends: list[tuple[float, int, _Limit]] = []
+        while True:
+            try:
+                end = self._added.get(timeout=max(0.0, ends[0][0] - time.monotonic()) if ends else None)
+            except Empty:
+                heapq.heappop(ends)[2].reach(wakes=self._has_alarm)
+                continue
+            if end is None:
+                return
+            heapq.heappush(ends, (end.at, next(number), end))
+
+
+def _is_alarm_free() -> bool:
+    """Return whether this is the main thread, and nothing else in this process uses the alarm of the system."""
+    return (
+        is_main()
+        and hasattr(signal, "SIGALRM")  # Windows does not have it
+        and signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        and not any(signal.getitimer(signal.ITIMER_REAL))
+    )
+
+
+def _notice(*_: object) -> None:
+    """Receive the interrupt that the watch has raised in this thread: as any function does where it begins."""
+
+
+class _Limit:
+    """When the block of this thread ends at the latest; then the thread is interrupted, once."""
 
     def __init__(self, seconds: float) -> None:
+        self.at = time.monotonic() + seconds
         self.reached = False
         self._running = True
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
 
-    def __enter__(self) -> None:
-        start(self._timer)
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """The block is over: from now on there is no interrupt."""
         with self._lock:
             self._running = False
-        self._timer.cancel()
-        self._timer.join()
         if self.reached:
             take_back()
 
-    def _end(self) -> None:
+    def reach(self, *, wakes: bool = False) -> None:
+        """Interrupt the thread if its block is not over; the signal *wakes* the main thread."""
         with self._lock:
-            if self._running:
-                self.reached = True
+            if not self._running:
+                return
+            self.reached = True
+            if wakes and self._thread == threading.main_thread().ident:
+                interrupt(self._thread, partial(signal.pthread_kill, self._thread, signal.SIGALRM))
+            else:
                 interrupt(self._thread)
-
-
-class _Watch:
-    """Raises ``KeyboardInterrupt`` in the main thread, once, if its block takes longer than *seconds*."""
-
-    def __init__(self, seconds: float) -> None:
-        self.reached = False
-        self._running = False
-        # A signal of the system, because only that wakes a call that waits for a host; and not SIGINT, which a
-        # shell makes its background jobs ignore.
-        self._timer = threading.Timer(seconds, signal.pthread_kill, (threading.get_ident(), signal.SIGALRM))
-        self._timer.daemon = True
-
-    def __enter__(self) -> None:
-        self._before = signal.signal(signal.SIGALRM, self._stop)
-        self._running = True
-        start(self._timer)
-
-    def __exit__(self, *_: object) -> None:
-        self._running = False
-        self._timer.cancel()
-        self._timer.join()  # a signal on its way arrives before the old handler is restored
-        signal.signal(signal.SIGALRM, self._before)
-
-    def _stop(self, *_: object) -> None:
-        if self._running:
-            self.reached, self._running = True, False
-            raise KeyboardInterrupt

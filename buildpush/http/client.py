@@ -277,7 +277,7 @@ class Http:
         self.stop_if_cancelled()
         seconds = self._pauses.seconds(host)
         if seconds > 0:
-            self._sleep(seconds)
+            self._sleep(_spread(seconds))
             self.stop_if_cancelled()
 
     def _worth_repeating(self, request: HttpRequest, broken: Broken, host: str) -> bool:
@@ -306,8 +306,8 @@ class Http:
         step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)
         wish = retry_after(answer.headers) if answer else None
         if wish:  # 0 is ignored: asking at once, again and again, does not spare a host
-            return min(wish, self._retries.longest) * random.uniform(1.0, 1.1)  # noqa: S311 - spreads, hides nothing
-        return step * random.uniform(0.9, 1.1)  # noqa: S311 - as above
+            return _spread(min(wish, self._retries.longest))
+        return step * random.uniform(0.9, 1.1)  # noqa: S311 - as in _spread
 
     def _send(self, request: HttpRequest) -> Answer | Stream:
         import urllib3
@@ -478,6 +478,11 @@ def scheme_for(host: str, http: Http) -> str:
     """Return ``http`` for hosts declared insecure, and for this machine if it has no authority; else ``https``."""
     is_plain = http.trusts_blindly(host) or (is_loopback(host) and not http.names_authority_of(host))
     return "http" if is_plain else "https"
+
+
+def _spread(seconds: float) -> float:
+    """Return a little more than *seconds*, so that not all who wait ask at the same moment."""
+    return seconds * random.uniform(1.0, 1.1)  # noqa: S311 - hides nothing
 
 
 def _final(request: HttpRequest, broken: Broken) -> BuildPushError:

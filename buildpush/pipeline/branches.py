@@ -93,7 +93,7 @@ class Turns:
 
     def __init__(self, sink: Sink = ignore) -> None:
         self._lock = threading.Lock()
-        self._holder: int | None = None  # the thread whose turn it is
+        self._holder: object = None  # whose turn it is
         self._sink = sink
 
     def person(self, ask: AskPerson | None) -> AskPerson | None:
@@ -118,23 +118,24 @@ class Turns:
 
     @contextmanager
     def _turn(self, end: float = float("inf")) -> Iterator[bool]:
-        """Wait until *end* for the turn of this thread, and yield whether it came."""
+        """Wait until *end* for a turn, and yield whether it came."""
+        me = object()  # not the thread: what an interrupt has left behind may be ended by any
         try:
-            if is_ours := self._take(end):
+            if is_ours := self._take(me, end):
                 self._sink(Asking(begins=True))
             yield is_ours
         finally:  # an interrupt may come after the turn was taken, and before this is returned
-            if self._holder == threading.get_ident():
+            if self._holder is me:
                 try:
                     self._sink(Asking(begins=False))
                 finally:
                     self._holder = None
 
-    def _take(self, end: float) -> bool:
+    def _take(self, me: object, end: float) -> bool:
         while True:
             with self._lock:
                 if self._holder is None:
-                    self._holder = threading.get_ident()
+                    self._holder = me
                     return True
             if time.monotonic() >= end:
                 return False

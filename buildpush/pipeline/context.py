@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from buildpush.expressions.ci import Ci
     from buildpush.expressions.evaluate import Value
     from buildpush.expressions.facts import AskInput, Facts
+    from buildpush.foundation.limits import Watch
     from buildpush.http.client import Http
     from buildpush.http.retry import Pauses
     from buildpush.pipeline.failures import AskPerson
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 
 # What a run opens or finds out once, also where several threads ask for it.
-_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses")
+_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses", "watch")
 
 
 class Starts:
@@ -262,7 +263,7 @@ class RunContext:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-        for name in ("_https", "_hosts", "memory"):
+        for name in ("_https", "_hosts", "memory", "watch"):
             vars(self).pop(name, None)
 
     def keep(self, order: ResolvedStep, step: Step) -> Path:
@@ -277,6 +278,13 @@ class RunContext:
     def _lasting(self) -> ExitStack:
         """The exit stack of the whole run."""
         return self._stack.enter_context(ExitStack())
+
+    @cached_property
+    def watch(self) -> Watch:
+        """The thread that ends what takes too long, of all steps."""
+        from buildpush.foundation.limits import Watch
+
+        return self._stack.enter_context(Watch())
 
     @cached_property
     def _pauses(self) -> Pauses:

@@ -99,8 +99,8 @@ class OpenRun:
     def close(self) -> None:
         """End the run: what is under way is interrupted, and what has not begun is not run."""
         if self._is_under_way and self._thread.ident and _ending.get(self._file) is not self:
+            interrupt(self._thread.ident)  # twice if Ctrl-C comes here, which is better than never
             _ending[self._file] = self
-            interrupt(self._thread.ident)
         while self._is_under_way:  # an interrupted join would take the thread for ended (Python 3.11, gh-89437)
             time.sleep(_POLL_SECONDS)
         for runs in (_runs, _ending):

@@ -56,7 +56,7 @@ def resolve_step(
     facts = context.facts.within(step.scope, step.facts, step.around)
     settings = evaluate(step, facts, sink=context.log, push=push)
     with _readable_paths():
-        settings, history = _local(settings, context, stack, deadline)
+        settings, history = _local(settings, step, context, stack, deadline)
         order = resolve(
             settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
         )
@@ -68,7 +68,7 @@ def resolve_step(
 
 
 def _local(
-    settings: StepSettings, context: RunContext, stack: ExitStack | None, deadline: Deadline | None
+    settings: StepSettings, step: Step, context: RunContext, stack: ExitStack | None, deadline: Deadline | None
 ) -> tuple[StepSettings, Path | None]:
     """Return *settings* with a context that is a directory, and the directory of its history where it has one."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
@@ -79,7 +79,7 @@ def _local(
         message = f"only a run fetches or unpacks the context {about}: Dockerfile, engine and logins are not checked"
         hint = "use run; or fetch it yourself, and name the directory"
         raise UnfetchedError(message, hint=hint, setting="context")
-    limit = limited(settings.timeout, deadline)
+    limit = limited(step, settings.timeout, deadline, context)
     found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))
     if not (found.directory / settings.dockerfile).is_file():
         message = f"there is no {settings.dockerfile} in the context {about}"

@@ -225,7 +225,7 @@ class _StepRun:
         self._refuse_notes()
         self.log.is_quiet = bool(getattr(order.settings, "quiet", False))
         order, output = self._with_output(order)
-        with self._recording(), limited(order.settings.timeout, self.deadline):
+        with self._recording(), limited(self.step, order.settings.timeout, self.deadline, self.context):
             hosts = self.context.hosts_of(order)
             with hosts.interruptible():
                 self._carry_out(order, output, hosts)

@@ -16,7 +16,7 @@ from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
-from buildpush.pipeline.deadlines import Deadline, nearest, read_limit, shorter
+from buildpush.pipeline.deadlines import deadline_of, nearest, shorter
 from buildpush.pipeline.failures import check_in_group, strategies
 from buildpush.pipeline.loops import Iterations, iterate, loop_of, whole_loop
 from buildpush.pipeline.outcomes import Outcome
@@ -307,10 +307,8 @@ class Walk:
     def _inside(self, element: Pipeline | Stage | StepGroup, facts: Facts, progress: StatusSoFar) -> StatusSoFar:
         """Return *progress* with the failure strategies and the deadline of *element*, whose time begins now."""
         own = strategies(written_at(element.header.node, "failureStrategies"), facts)
-        limit = read_limit(written_at(element.header.node, "timeout"), facts)
-        deadlines = progress.deadlines
-        if limit is not None:
-            deadlines += (Deadline(self.clock() + limit.total_seconds(), limit, _about(element)),)
+        deadline = deadline_of(element, _about(element), facts, self.clock())
+        deadlines = (*progress.deadlines, deadline) if deadline else progress.deadlines
         return replace(progress, strategies=(own, *progress.strategies), deadlines=deadlines)
 
     def _facts(self, step: Step, progress: StatusSoFar) -> Facts:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Unpack, cast
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
-from buildpush.foundation.interrupts import is_main, start
+from buildpush.foundation.interrupts import is_main, start, stoppable
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
@@ -273,7 +273,7 @@ class _Exchange:
         for thread in (*self._readers, *self._listeners):
             start(thread)
         try:
-            status = self._process.wait(timeout if timeout is not None or is_main() else _FOREVER)
+            status = self._wait(timeout)
         except subprocess.TimeoutExpired as error:
             _end(self._process)
             message = f"{name} took longer than {timeout:g} seconds and was ended"
@@ -287,6 +287,17 @@ class _Exchange:
         if self._failure:
             raise self._failure
         return Ran(status, self._out.text(), safe(self._err.text()))
+
+    def _wait(self, timeout: float | None) -> int:
+        """Wait until the process has ended, and return its status; an interrupt of this thread ends it."""
+        if timeout is not None or not is_main():
+            return self._process.wait(_FOREVER if timeout is None else timeout)
+        with stoppable(self._stop):
+            return self._process.wait()
+
+    def _stop(self) -> None:
+        if self._process.returncode is None:
+            _end(self._process)
 
     def _drain(self) -> None:
         # A process that the program left running may hold the pipes open for ever; it belongs to the group.

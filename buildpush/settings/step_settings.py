@@ -45,7 +45,8 @@ class StepSettings(Settings):
     )
     timeout: Duration | None = setting(
         "Time after which the step is stopped and fails.",
-        "Harness stops a CI step on Kubernetes after 10 hours by default; here there is no default limit. "
+        "Without it a step of a file has 10 hours, as Harness gives it on Kubernetes; one of variables, flags or "
+        "keywords alone has no limit. "
         "Where a pipeline, stage or group has a `timeout`, a step has at most the time that is left of it, and no "
         "failure strategy handles its end. "
         "Fetching a {setting}`context` that is not a directory may take as long again.",
