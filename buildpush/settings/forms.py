@@ -173,6 +173,9 @@ def _content(key: str, node: Node) -> Node:
 def _stage(node: Node) -> Node:
     steps = map_of(node, {key: node.entries[key] for key in _EXECUTION if key in node.entries})
     spec = {"execution": steps} | {key: node.entries[key] for key in _OF_MACHINES if key in node.entries}
+    if labels := node.at("runtime", "kubernetes", "node-selector"):
+        inner = map_of(labels, {"spec": map_of(labels, {"nodeSelector": labels})})
+        spec["infrastructure"] = inner
     rest = {key: entry for key, entry in node.entries.items() if key not in {*_EXECUTION, *_OF_MACHINES}}
     return map_of(node, _with_control(node, rest, "pipelineStatus") | {"spec": map_of(node, spec)}, _CONTROL)
 

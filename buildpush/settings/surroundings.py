@@ -199,6 +199,8 @@ def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
             message = f"arch of the platform is {own}, and the nodes that infrastructure asks for are {label[0]}"
             raise SourceError(message, where=node.where, hint="leave out the one that is not meant")
         return f"{_SYSTEMS.get(word, word)}/{own}", node
+    if label is None and system and word == "windows":
+        return "windows/amd64", system  # the architecture of such machines, where nothing names one
     return (f"{_SYSTEMS.get(word, word)}/{label[0]}", label[1]) if label else None
 
 

@@ -291,7 +291,8 @@ def _header(kind: str, node: Node) -> Header:
     notes = [*_without_effect(node, {*acted_on, *_LABELS, *_LISTED, _CHILDREN[kind][0]})]
     if kind == "stage" and (spec := node.at("spec")):
         is_asked = any(spec.at("infrastructure", "spec", "nodeSelector", key) for key in ARCHITECTURE_LABELS)
-        notes += _without_effect(spec, {"execution", "platform", *(["infrastructure"] if is_asked else [])})
+        of_machines = ["infrastructure", *(["runtime"] if spec.at("runtime", "kubernetes") else [])] if is_asked else []
+        notes += _without_effect(spec, {"execution", "platform", *of_machines})
         notes += _without_effect(spec.at("platform") or spec, {"os", "arch"}) if spec.at("platform") else ()
     return Header(
         node,

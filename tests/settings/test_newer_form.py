@@ -134,3 +134,13 @@ def test_an_input_is_validated(write, validation, tag, message):
             plans(variables={"tag": tag})
     else:
         assert plans(variables={"tag": tag})[0].order.references[0].tag.text == tag
+
+
+def test_the_nodes_of_a_runtime_say_the_platform(write):
+    """An image for the platform of this machine was planned for nodes of another one."""
+    write(stage="runtime: {kubernetes: {namespace: ci, node-selector: {kubernetes.io/arch: arm64}}}")
+    (plan,) = plans()
+    assert [str(platform) for platform in plan.order.request.platforms] == ["linux/arm64"]
+    assert not buildpush.load("p.yml").notes
+    write(stage="runtime: {kubernetes: {namespace: ci, node-selector: {disk: ssd}}}")
+    assert not plans()[0].order.request.platforms

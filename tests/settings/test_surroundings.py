@@ -254,6 +254,7 @@ def test_a_secret_is_not_taken_for_the_name_of_a_variable(file):
         ("platform: {os: Linux, arch: Arm64}", ("linux/arm64",)),
         ("platform: {os: MacOS, arch: Arm64}", ("linux/arm64",)),
         ("platform: {arch: Amd64}", ("linux/amd64",)),
+        ("platform: {os: Windows}", ("windows/amd64",)),
         ("platform: {os: Linux, arch: <+pipeline.variables.arch>}", ("linux/arm64",)),
         ("infrastructure: {spec: {nodeSelector: {kubernetes.io/arch: arm64}}}", ("linux/arm64",)),
         (
