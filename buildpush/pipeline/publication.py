@@ -223,7 +223,7 @@ def trust_flags(order: ResolvedStep, host: str) -> Iterator[str]:
     named = next((certificates[name] for name in names_of_host(host) if name in certificates), None)
     for flag, path in (
         ("--pem-file-path", getattr(settings, "pem_file_path", named)),
-        ("--ca-path", settings.ca_path),
+        ("--ca-path", getattr(settings, "ca_path", None)),
     ):
         yield from (flag, path) if path else ()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.kaniko_settings import KanikoSettings
 from buildpush.settings.kinds import FileText, HostFiles, RegistryText, SecretText, Switch, Text, Texts
+from buildpush.settings.step_settings import ca_path_setting
 
 
 class PluginSettings(KanikoSettings):
@@ -87,6 +88,7 @@ class PluginSettings(KanikoSettings):
         honoured_by="run",
         place="env",
     )
+    ca_path: FileText | None = ca_path_setting("Registry")
     base_image_registry: RegistryText | None = setting(
         "The registry of base images that {setting}`base_image_username` is for, and no other host.",
         "Without it, Docker Hub.",

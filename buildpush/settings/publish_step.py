@@ -30,7 +30,7 @@ from buildpush.settings.kinds import (
     Text,
 )
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import StepSettings, ca_path_setting
 
 _CONTENTS: Final = "pem_file_contents"
 _FILE: Final = "pem_file_path"
@@ -147,6 +147,7 @@ class PublishBuildInfo(StepSettings):
         honoured_by="publish",
         place="settings",
     )
+    ca_path: FileText | None = ca_path_setting("Build-info")
     log_level: Text | None = setting(
         "How much the `jf` program inside Harness' plugin logs; nothing here runs it.",
         group="Build-info",

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from buildpush.settings.declare import Settings, setting
 from buildpush.settings.kinds import (
     AnyText,
     Duration,
     Enforce,
-    FileText,
     IdentifierText,
     StepName,
     Structure,
     When,
 )
+
+
+def ca_path_setting(group: str) -> Any:
+    """Return the declaration of ``ca_path``, which a step that builds has, and one that publishes build-info."""
+    return setting(
+        "File of certificates, in PEM, of authorities that are trusted at every host that the step speaks to.",
+        "They are trusted besides the system's. {setting}`registry_certificate` names them for one host. "
+        "With the engines `docker`, `buildx` and `buildah` a note says where they have those for base images. "
+        "`HARNESS_CA_PATH` and `SSL_CERT_FILE` in the environment count for the whole run, "
+        "which includes fetching a {setting}`context`.",
+        group=group,
+        example="certificates/company.pem",
+        honoured_by="run",
+        place="env",
+        ambient=("HARNESS_CA_PATH",),
+    )
 
 
 class StepSettings(Settings):
@@ -88,18 +105,6 @@ class StepSettings(Settings):
         example={"matrix": {"os": ["alpine", "debian"], "maxConcurrency": "1"}},
         honoured_by="run",
         place="step",
-    )
-    ca_path: FileText | None = setting(
-        "File of certificates, in PEM, of authorities that are trusted at every host that the step speaks to.",
-        "They are trusted besides the system's. {setting}`registry_certificate` names them for one host. "
-        "With the engines `docker`, `buildx` and `buildah` a note says where they have those for base images. "
-        "`HARNESS_CA_PATH` and `SSL_CERT_FILE` in the environment count for the whole run, "
-        "which includes fetching a {setting}`context`.",
-        group="Registry",
-        example="certificates/company.pem",
-        honoured_by="run",
-        place="env",
-        ambient=("HARNESS_CA_PATH",),
     )
     enforce: Enforce = setting(
         "Policy sets that Harness checks the step against.",
