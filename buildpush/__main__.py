@@ -29,7 +29,7 @@ def main() -> NoReturn:
         sys.stderr.write("interrupted: nothing was done\n")
         sys.exit(130)
     code = run_command(sys.argv[1:])
-    gc.freeze()  # no search for garbage at the end either: the system frees all memory at once
+    gc.freeze()  # no search for garbage at the end either: the system frees all memory at exit
     sys.exit(code)
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class HostOptions(TypedDict, total=False):
-    """How registries are reached, and what gets the events: keywords of :func:`tag`, described at :func:`push`."""
+    """Keywords of :func:`tag`, described at :func:`push`: how registries are reached, and what gets the events."""
 
     connectors: OptionalPath
     connector_ref: str | None
@@ -117,14 +117,14 @@ def load(
         file: a step file or pipeline; without one, the keywords make a step.
         env: variables to read instead of the process's own.
         cwd: directory that relative paths start from; the process's own if not given.
-        step: identifier of the only step that is wanted.
-        stage: identifier of the only stage that is wanted.
+        step: identifier of the only step to take.
+        stage: identifier of the only stage to take.
         templates: directory with the files of templates that *file* names.
         inputs: an input set or an overlay, or several, of which the last counts.
-        settings: settings by their Python names; they beat variables, and those the file.
+        settings: settings by their Python names; they override variables, which override the file.
 
     Raises:
-        SettingsError: something cannot be read or is set twice; the message says where.
+        SettingsError: the file cannot be read, or a setting is set twice; the message says where.
     """
     choice = Choice(step, stage, templates, inputs)
     return read_steps(file, settings, context_of(env=env, cwd=cwd), choice)
@@ -153,16 +153,16 @@ def run(
         file: a step file or pipeline with one step to run; without one, the keywords make a step.
         connectors: file of connectors and secret references.
         secrets: directory with one file per secret.
-        variables: what expressions may ask for.
+        variables: values for expressions, by name.
         env: variables to read instead of the process's own.
         cwd: directory that relative paths start from; the process's own if not given.
-        step: identifier of the only step that is wanted.
-        stage: identifier of the only stage that is wanted.
+        step: identifier of the only step to take.
+        stage: identifier of the only stage to take.
         templates: directory with the files of templates that *file* names.
         inputs: an input set or an overlay, or several, of which the last counts.
-        strict: fail where a note would be given.
+        strict: fail instead of giving a note.
         sink: called with every event; without it, a notebook's cell shows them, and elsewhere nothing does.
-        settings: settings by their Python names; they beat variables, and those the file.
+        settings: settings by their Python names; they override variables, which override the file.
 
     Raises:
         BuildPushError: the first thing that failed.
@@ -210,7 +210,7 @@ def build(
 
 @contextmanager
 def _copying(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunContext]]:
-    """Yield the options of the copy that *options* hold, and the context that the others make."""
+    """Yield the options of the copy in *options*, and a context made from the others."""
     from buildpush.pipeline.options import CopyOptions
 
     around = {name: options.get(name) for name in ("env", "cwd", "connectors", "secrets")}
@@ -220,24 +220,24 @@ def _copying(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunConte
 
 @takes(ImageOptions)
 def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunResult:
-    """Push the image or index at *source*, and let every one of *references* name it.
+    """Push the image or index at *source* under every one of *references*.
 
-    What came with a manifest arrives byte for byte, unless *compression* or *media_types* changes it.
+    An image that has a manifest arrives byte for byte, unless *compression* or *media_types* changes it.
 
     Args:
         source: such as ``docker-daemon:app:1``; see :func:`copy`.
         references: ``HOST/REPOSITORY:TAG``; all tags of a repository come from one upload.
         compression: ``gzip``, ``zstd`` or ``none``, for layers that are not compressed yet.
         media_types: ``oci`` or ``docker``, of the manifest.
-        platform: ``OS/ARCHITECTURE`` of the only image of an index that is wanted.
+        platform: ``OS/ARCHITECTURE`` of the only image of an index to push.
         referrers: whether signatures, SBOMs and attestations of the image go with it.
-        allow_nondistributable_artifacts: whether layers go along that are otherwise fetched from their vendor, such as
-            those of Windows; without it the manifest only names them.
-        connectors: file of connectors; each counts for its own host.
+        allow_nondistributable_artifacts: whether layers that are usually fetched from their vendor are pushed as well,
+            such as those of Windows; without it, the manifest only names them.
+        connectors: file of connectors; each is used for its own host.
         connector_ref: the only connector to use.
         secrets: directory with one file per secret.
-        username: at the registry that is written to.
-        password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``.
+        username: for the registry that is written to.
+        password: a ``Secret``, or a reference to it: ``env:NAME``, ``file:PATH``.
         insecure: hosts whose certificate is not verified, and that are reached by plain HTTP where they have no TLS.
         timeout: after which the call is aborted, such as ``10m``.
         env: variables to read instead of the process's own.
@@ -271,7 +271,7 @@ def copy(source: str, destination: str, **options: Unpack[ImageOptions]) -> RunR
 
 @takes(IndexOptions)
 def merge(reference: str, *sources: str, **options: Unpack[IndexOptions]) -> RunResult:
-    """Make one index of the images at *sources*, one for each platform, and let *reference* name it.
+    """Make one index of the images at *sources*, one for each platform, and push it as *reference*.
 
     *sources* are written as for :func:`copy`; *media_types* are ``oci`` or ``docker``, of the index.
     The other arguments and the errors are those of :func:`push`.
@@ -326,20 +326,20 @@ def check(
 
 @takes(RunOptions)
 def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineResult:
-    """Run all steps of *file* as its conditions and loops say, and return what became of each.
+    """Run all steps of *file* as its conditions and loops say, and return their receipts.
 
     Args:
         file: a pipeline file, or anything else that :func:`load` reads.
         connectors: file of connectors and secret references.
         secrets: directory with one file per secret.
-        variables: what expressions may ask for.
+        variables: values for expressions, by name.
         env: variables to read instead of the process's own.
         cwd: directory that relative paths start from; the process's own if not given.
         stage: identifier of the only stage that is run.
         step: identifier of the only step that is run, as often as its loop says.
         templates: directory with the files of templates that *file* names.
         inputs: an input set or an overlay, or several, of which the last counts.
-        strict: fail where a note would be given.
+        strict: fail instead of giving a note.
         record: file for the record of the run: every step, attempt, decision and reason, in JSON; it is kept in the
             state directory as well.
         resume: run again what did not succeed in the last run of *file*, or in the one whose record is named.
@@ -357,9 +357,9 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
 
 @takes(OpenRunOptions)
 def open_run(file: OptionalPath, **options: Unpack[OpenRunOptions]) -> OpenRun:
-    """Begin the run of *file*, which continues with each call of its ``step``: so a notebook has a cell for each.
+    """Begin a run of *file* that continues with each call of its ``step``, such as in the cells of a notebook.
 
-    All of the file is checked, and nothing is run yet.
+    The whole file is checked, and nothing is run yet.
     Other arguments and errors are those of :func:`run_pipeline`.
 
     Args:
@@ -367,7 +367,7 @@ def open_run(file: OptionalPath, **options: Unpack[OpenRunOptions]) -> OpenRun:
         expected: names of all steps that the caller runs, in their order; if given, *file* must have just these.
 
     Raises:
-        SettingsError: *file* has other steps, or a run of it was begun before, and is not closed.
+        SettingsError: *file* has other steps, or an earlier run of it is not closed.
     """
     from buildpush.pipeline.open_run import OpenRun, check_sections
 
@@ -421,9 +421,9 @@ def list_pipeline(
     from buildpush.settings.selection import select
     from buildpush.settings.sources import file_tree
 
-    beside = Choice(step, stage, templates, inputs).beside()
+    companions = Choice(step, stage, templates, inputs).companions()
     path = path_of("file", file) or Path()
-    return tuple(entries(select(file_tree(path, path_of("cwd", cwd) or Path(), beside, []), path, stage, step)))
+    return tuple(entries(select(file_tree(path, path_of("cwd", cwd) or Path(), companions, []), path, stage, step)))
 
 
 def _run_steps(
@@ -432,7 +432,7 @@ def _run_steps(
     context: RunContext,
     before: Callable[[Element], object] = lambda _element: None,
 ) -> tuple[RunResult, ...]:
-    """Run all steps of a file as *options* say; *before* gets each element before anything is decided about it."""
+    """Run all steps of a file as *options* say; *before* gets each element before its condition is evaluated."""
     from buildpush.pipeline.step import run_steps
 
     resume = options.get("resume", False)
@@ -442,16 +442,16 @@ def _run_steps(
 
 
 def _around(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of *options* that make the context."""
+    """Return the *options* that the context is made from."""
     return {name: options.get(name) for name in ("connectors", "secrets", "variables", "env", "cwd")}
 
 
 @contextmanager
 def _context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
-    """Give the context of a call; without a *sink*, the cell of a notebook shows what happens."""
+    """Yield the context of a call; without a *sink*, the cell of a notebook shows what happens."""
     context = context_of(**around)
-    with _display(sink, context.env) as shown:
-        yield context.with_sink(shown)
+    with _display(sink, context.env) as display:
+        yield context.with_sink(display)
 
 
 @contextmanager

@@ -188,7 +188,7 @@ def test_a_name_that_the_locale_cannot_write_is_copied_all_the_same(tmp_path, mo
     [
         (["--platform", "linux/x y"], "error: --platforms: 'linux/x y' is not a platform"),
         (["--tag", "a b"], "error: --tags: 'a b' is not a tag"),
-        (["--build-arg", "A"], "error: --build-arg: 'A' does not have a ="),
+        (["--build-arg", "A"], "error: --build-arg: 'A' does not have an ="),
         (["--timeout", "x"], "error: --timeout: 'x' is not a duration"),
         (["--password", "hunter2"], "error: --password: the secret is given as plain text"),
     ],

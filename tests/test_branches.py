@@ -193,7 +193,7 @@ def test_a_branch_has_connections_results_and_a_log_of_its_own_and_shares_what_i
         names = ("pipeline", "executionId")
         assert one.facts.lookup(names) == two.facts.lookup(names) == context.facts.lookup(names)
         assert one.memory is two.memory is context.memory
-        assert one.kept is context.kept
+        assert one.kept_images is context.kept_images
         with one, two:
             assert one.http() is not two.http()
             one.cancel()

@@ -55,8 +55,8 @@ def parse(text: str) -> object:
     return dockerfile.parse(text.encode()[: dockerfile.LARGEST])
 
 
-def outlined(text: str) -> object:
-    return outline.outlined(text.encode()[: dockerfile.LARGEST], "Dockerfile")
+def parse_outline(text: str) -> object:
+    return outline.parse_outline(text.encode()[: dockerfile.LARGEST], "Dockerfile")
 
 
 def log_of(text: str) -> object:
@@ -83,12 +83,12 @@ CASES: list[tuple[Callable[[str], object], str]] = [
     (parse, "FROM a\nRUN --mount=" + "'" * (MANY // 8)),
     (parse, "FROM " + "a" * (MANY - 60) + " AS " + "a-" * 10),
     (parse, "FROM a\nCMD [" + "[" * (MANY - 60)),
-    (outlined, "FROM a\n" + "x <<E\n" * (MANY // 24)),
-    (outlined, "FROM a\n" + "x <<E\n" * (MANY // 24) + "\tE\n"),
-    (outlined, "FROM a\n" + "x <<E\nE\n" * (MANY // 32)),
+    (parse_outline, "FROM a\n" + "x <<E\n" * (MANY // 24)),
+    (parse_outline, "FROM a\n" + "x <<E\n" * (MANY // 24) + "\tE\n"),
+    (parse_outline, "FROM a\n" + "x <<E\nE\n" * (MANY // 32)),
     (parse, "FROM a\nCOPY " + "--exclude=a " * (MANY // 12) + " a b"),
-    (outlined, "FROM a\nCOPY " + "--x" * (MANY // 4) + " a b"),
-    (outlined, "FROM a\nCOPY " + "--x=a " * (MANY // 6) + " a b"),
+    (parse_outline, "FROM a\nCOPY " + "--x" * (MANY // 4) + " a b"),
+    (parse_outline, "FROM a\nCOPY " + "--x=a " * (MANY // 6) + " a b"),
     (heredoc_starts, "<<a " + "\\" * 5000 + '"'),
     (heredoc_starts, '<<a "' + "\\" * 59),
     (read_heredoc_start, "<<" + " " * MANY + "<"),

@@ -340,7 +340,7 @@ def test_a_receipt_that_cannot_be_written_hides_no_other_error(tmp_path, capsys)
     pushed = RunResult(step="app", written=Digest(f"sha256:{'0' * 64}"))
 
     def fail():
-        with report.reported([pushed], {}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}):
+        with report.reporting([pushed], {}, as_json=True, digest_file=str(tmp_path / "gone" / "digest"), env={}):
             message = "the build-info is not published"
             raise BuildInfoError(message)
 
@@ -983,7 +983,7 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
     for engine in ("buildah", "kaniko", "buildx"):
         assert (f"|{engine}" in shown) == (engine in ENGINES)
     assert "(not yet) A registry of Harness" in shown
-    assert "[PLUGIN_TAGS; may be repeated, or split by commas; default: latest]" in shown
+    assert "[PLUGIN_TAGS; may be repeated, or separated by commas; default: latest]" in shown
     assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")
 
 

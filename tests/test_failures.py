@@ -98,13 +98,15 @@ class Run:
         asked = None if answers is None else lambda _, words, __: (self.asked.append(words), answers.pop(0))[1]
         attempts = Attempts(self.act, facts, self.heard.append, self.wait, asked, self.clock)
         tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_control)
-        self.walk = Walk(attempts, facts, pause=self.wait, clock=self.clock, beside=self.beside if together else None)
+        self.walk = Walk(
+            attempts, facts, pause=self.wait, clock=self.clock, run_branches=self.run_branches if together else None
+        )
         self.outcomes = self.walk.over(tree)
 
     def clock(self):
         return self.now
 
-    def beside(self, branches, _most):
+    def run_branches(self, branches, _most):
         self.all_began = threading.Barrier(len(branches))
         threads = [threading.Thread(target=branch.run, args=(self.walk,)) for branch in branches]
         for act in (threading.Thread.start, threading.Thread.join):

@@ -249,7 +249,7 @@ class Step(Cut):
         """Let a step end with *error* right before its push is confirmed."""
         try:
             with self.publication() as publication:
-                publication.foresee(receipt or self.receipt())
+                publication.announce(receipt or self.receipt())
                 if error:
                     raise error
         except (BuildPushError, KeyboardInterrupt):
@@ -266,7 +266,7 @@ def test_what_is_foreseen_is_kept_as_a_push_without_its_end(step):
     receipt = step.receipt("1", "2")
     base = {receipt.layers[0].digest}
     with step.publication() as publication:
-        publication.foresee(receipt, base)
+        publication.announce(receipt, base)
         [kept] = step.left()
     assert (kept.pushed, kept.server) == (False, step.server.url)
     assert [module.id for module in kept.info.modules] == ["app:1", "app:2"]
@@ -277,7 +277,7 @@ def test_what_is_foreseen_is_kept_as_a_push_without_its_end(step):
 def test_what_is_published_is_kept_no_more(step):
     receipt = step.receipt()
     with step.publication() as publication:
-        publication.foresee(receipt)
+        publication.announce(receipt)
         step.upload(receipt)
         published = publication.publish(receipt)
         assert step.left() == []
@@ -296,7 +296,7 @@ def test_a_push_that_came_to_its_end_is_kept_as_one_before_its_build_info_is_sen
     monkeypatch.setattr(Artifactory, "put_build", put_build)
     receipt = step.receipt()
     with step.publication() as publication:
-        publication.foresee(receipt)
+        publication.announce(receipt)
         step.upload(receipt)
         publication.publish(receipt)
     assert [kept.pushed for kept in seen] == [True]
@@ -316,7 +316,7 @@ def test_what_cannot_be_published_is_kept_as_a_push_with_its_end(step):
     base = {receipt.layers[0].digest}
     step.hide("api/build$")
     with step.publication() as publication:
-        publication.foresee(receipt, base)
+        publication.announce(receipt, base)
         step.upload(receipt)
         with pytest.raises(BuildInfoError) as caught:
             publication.publish(receipt, base)
@@ -334,7 +334,7 @@ def test_a_step_that_ends_after_its_push_says_nothing_of_a_registry(step):
     step.hide("api/build$")
     step.upload(receipt)
     publication = step.publication()
-    publication.foresee(receipt)
+    publication.announce(receipt)
     with pytest.raises(BuildInfoError), publication:
         publication.publish(receipt)
     assert step.notes == []
@@ -388,7 +388,7 @@ def test_what_an_earlier_run_left_is_published_before_the_next_push(step):
     step.upload(receipt)
     step.events.clear()
     with step.publication() as publication:
-        publication.foresee(step.receipt(layers=(b"something else\n",)))
+        publication.announce(step.receipt(layers=(b"something else\n",)))
         assert [build["number"] for build in step.box.builds("app")] == ["7"]
         assert [kept.info.number for kept in step.left()] == ["8"]
     [note] = step.notes
@@ -400,10 +400,10 @@ def test_what_an_earlier_run_never_pushed_is_forgotten(step):
     step.break_off(UnreachableError("gone"))
     step.events.clear()
     with step.publication() as publication:
-        publication.foresee(step.receipt(layers=(b"something else\n",)))
+        publication.announce(step.receipt(layers=(b"something else\n",)))
         assert [kept.info.number for kept in step.left()] == ["8"]
     assert step.notes[0].startswith(
-        "the build-info app 7 of an earlier run is forgotten: the push of app 7 was never completed"
+        "the build-info app 7 of an earlier run is discarded: the push of app 7 was never completed"
     )
 
 
@@ -414,7 +414,7 @@ def test_what_still_cannot_be_published_waits_on_and_the_next_is_tried(step):
     step.break_off(None)
     for number, note in zip(("1", "2"), step.notes, strict=True):
         assert note.startswith(
-            f"the build-info app {number} of an earlier run is still waiting: it is not known whether "
+            f"the build-info app {number} of an earlier run is not published yet: it is not known whether "
         )
         assert shlex.split(note.rpartition("; run ")[2])[:-1] == [*finish_command(step.server)]
     assert [kept.info.number for kept in step.left()] == ["1", "2", "7"]
@@ -428,7 +428,7 @@ def test_what_is_not_of_the_same_build_on_the_same_server_is_left_alone(step, ot
     kept = Pending(replace(info, **changes[other]), server, pushed=False)
     save(kept, step.context.state.pending)
     with step.publication() as publication:
-        publication.foresee(step.receipt())
+        publication.announce(step.receipt())
         assert kept in step.left()
     assert step.notes == []
 
@@ -436,7 +436,7 @@ def test_what_is_not_of_the_same_build_on_the_same_server_is_left_alone(step, ot
 def test_of_many_earlier_runs_ten_are_finished_at_once(step):
     step.keep(*(f"{number:02}" for number in range(12)))
     with step.publication() as publication:
-        publication.foresee(step.receipt())
+        publication.announce(step.receipt())
     assert len(step.notes) == 10
     assert {kept.info.number for kept in step.left()} == {"10", "11", "7"}
 
@@ -445,7 +445,7 @@ def test_where_nothing_can_be_kept_the_push_goes_on_without_a_word(step):
     """That nothing is kept at all is said once by the run."""
     step.directory.joinpath("state").write_text("a file, no folder")
     with step.publication() as publication:
-        publication.foresee(receipt := step.receipt())
+        publication.announce(receipt := step.receipt())
         step.upload(receipt)
         publication.publish(receipt)
     assert step.notes == []
@@ -456,7 +456,7 @@ def test_a_place_for_what_waits_that_cannot_be_used_is_a_note(step):
     step.directory.joinpath("state").mkdir(mode=0o700)
     step.directory.joinpath("state", "pending").write_text("a file, no folder")
     with step.publication() as publication:
-        publication.foresee(step.receipt())
+        publication.announce(step.receipt())
     [note] = step.notes
     assert note.startswith("the build-info is not kept on this machine during the push: ")
 
@@ -465,7 +465,7 @@ def test_a_step_that_is_cancelled_while_it_foresees_ends(step):
     receipt = step.receipt()
     step.http.cancel()
     with pytest.raises(CancelledError), step.publication() as publication:
-        publication.foresee(receipt)
+        publication.announce(receipt)
 
 
 BOT = Credential("bot", Secret("pw-of-bot"), "connector jfrog")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from buildpush.artifactory import VcsEntry
 from buildpush.artifactory.buildinfo import _clean
-from buildpush.dockerfile.urls import safe_url
+from buildpush.dockerfile.urls import printable_url
 from buildpush.foundation.forms import clean_address, looks_secret
 from buildpush.foundation.secrets import redact
 
@@ -75,7 +75,7 @@ def test_redacting_a_text_twice_does_no_more_than_once(text):
 def test_an_address_without_secrets_stays_as_it_is(address):
     assert clean_address(address) == address
     assert redact(address) == address
-    assert safe_url(address) == address
+    assert printable_url(address) == address
     assert _clean(VcsEntry(url=address)).url == address
 
 

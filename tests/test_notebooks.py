@@ -88,7 +88,8 @@ def test_a_parameter_of_another_type_is_refused(notebook):
 
 def test_text_becomes_what_the_parameter_is(notebook):
     given = {"tags": "1.10", "count": "3", "fast": "true", "where": "1.10"}
-    assert notebooks.checked(notebook(), given, {}) == {"tags": "1.10", "count": 3, "fast": True, "where": "1.10"}
+    values = notebooks.checked_values(notebook(), given, {})
+    assert values == {"tags": "1.10", "count": 3, "fast": True, "where": "1.10"}
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_a_reference_to_a_secret_is_let_in(value, tmp_path):
     cell = new_code_cell('token = ""', metadata={"tags": ["parameters"]})
     path = tmp_path / "try.ipynb"
     path.write_text(writes(new_notebook(cells=[cell], metadata=KERNEL)))
-    assert notebooks.checked(path, {"token": value}, {}) == {"token": value}
+    assert notebooks.checked_values(path, {"token": value}, {}) == {"token": value}
 
 
 def test_the_notebook_itself_is_not_overwritten(notebook):

@@ -147,7 +147,7 @@ def test_each_step_is_run_by_its_own_call_and_nothing_before(opened, served):
     assert [one.step for one in run.step("left, right")] == ["Left", "Right"]
     (skipped,) = run.step("release.one")
     assert "its condition" in skipped.skipped
-    with pytest.raises(SettingsError, match="the step 'always' is not run yet"):
+    with pytest.raises(SettingsError, match="the step 'always' has not been run yet"):
         run.result()
     run.step("always")
     assert [one.step for one in run.result()] == [
@@ -185,8 +185,8 @@ def test_the_steps_that_are_expected_are_run(opened, served):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("services", "of this run is done, and nothing is done twice"),
-        ("always", "'build.group.one' comes before 'always', and is not run yet"),
+        ("services", "has been run already in this run"),
+        ("always", "'build.group.one' comes before 'always', and has not been run yet"),
         ("sevrices", "has no step 'sevrices'"),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_step_twice_or_out_of_order_is_an_error_and_nothing_is_pushed(opened, 
 def test_a_run_that_is_begun_is_not_begun_again_until_it_is_closed(opened, served):
     run = opened()
     run.step("services")
-    with pytest.raises(SettingsError, match=r"a run of pipeline\.yml was begun here before"):
+    with pytest.raises(SettingsError, match=r"a run of pipeline\.yml has begun here already"):
         buildpush.open_run("pipeline.yml", connectors="connectors.yml")
     run.close()
     with pytest.raises(SettingsError, match=r"the run has ended before the step 'build\.group\.one'"):
@@ -339,7 +339,7 @@ def test_a_run_that_is_closed_twice_ends_no_other_one(opened):
     first.close()
     second = opened()
     first.close()
-    with pytest.raises(SettingsError, match="was begun here before"):
+    with pytest.raises(SettingsError, match="has begun here already"):
         opened()
     assert second.steps == NAMES
 

@@ -86,7 +86,7 @@ def test_a_plan_shows_a_failure_strategy_as_it_is_written(place):
 
 
 @pytest.mark.parametrize("call", [buildpush.run, buildpush.check, buildpush.build])
-@pytest.mark.parametrize(("step", "says"), [("services", "is run by a strategy"), (None, "the file has 2 steps")])
+@pytest.mark.parametrize(("step", "says"), [("services", "has a strategy"), (None, "the file has 2 steps")])
 def test_a_call_for_one_step_refuses_a_loop_and_a_whole_pipeline(place, call, step, says):
     with pytest.raises(SettingsError, match=says) as caught:
         call("pipeline.yml", step=step, connectors="connectors.yml")

@@ -49,7 +49,7 @@ def test_the_artifact_file_names_the_registry_as_variables_say(push, tmp_path):
 def test_a_kind_of_registry_without_a_file_that_names_it_has_no_effect(push):
     result, _ = push(PLUGIN_REGISTRY_TYPE="GAR", ARTIFACT_REGISTRY="https://eu.test")
     for name in ("registry_type", "artifact_registry"):
-        assert any(f"{name} has no effect: artifact_file names no file" in note for note in result.notes)
+        assert any(f"{name} has no effect: artifact_file is not set" in note for note in result.notes)
 
 
 def test_the_metadata_file_has_what_buildx_writes(push, tmp_path):

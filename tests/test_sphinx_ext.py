@@ -167,7 +167,7 @@ def test_cards_render_as_plain_text_too(tmp_path):
 
 def test_an_unknown_group_is_an_error_that_names_the_known_ones(site):
     _, warnings = site(index="# Index\n\n```{settings} Imag\n```\n")
-    assert "no settings of step 'build' in group 'Imag'; there are: Step, Image" in warnings
+    assert "no settings of step 'build' in group 'Imag'; the groups are Step, Image" in warnings
 
 
 def test_an_unknown_setting_is_a_warning(site):

@@ -121,7 +121,7 @@ def test_what_is_not_run_here_is_asked_with_the_variable_that_gives_it(values, p
     with pytest.raises(ExpressionError) as caught:
         ask(values, f"{path} ?? 'x'")
     assert says in str(caught.value)
-    assert caught.value.hint == f"--var {path}=VALUE gives it"
+    assert caught.value.hint == f"give it by --var {path}=VALUE"
 
 
 @pytest.mark.parametrize("path", ["pipeline.stages.build.spec.execution.steps.looped_0", "steps.looped_1"])
@@ -131,7 +131,7 @@ def test_an_iteration_of_a_loop_that_is_not_run_here_is_asked_with_the_variable_
     name = f"{path}.output.outputVariables.tag"
     with pytest.raises(ExpressionError, match=r"'looped' \(p.yml:16:23\) is not run here") as caught:
         ask(StepValues(chosen), name)
-    assert caught.value.hint == f"--var {name}=VALUE gives it"
+    assert caught.value.hint == f"give it by --var {name}=VALUE"
 
 
 def test_a_name_that_only_begins_as_a_loop_does_is_no_iteration_of_it():
@@ -355,7 +355,7 @@ def test_a_step_that_may_run_at_the_same_time_is_not_asked_for_what_it_has_come_
     error = capsys.readouterr().err
     assert error.startswith("error: p.yml:18:30: condition: pipeline.stages.left.spec.execution.steps.two.status is")
     assert "may run at the same time as this" in error
-    assert "hint: ask for a step that has ended by then" in error
+    assert "hint: use a step that has ended by then" in error
 
 
 def test_what_ran_at_the_same_time_is_known_afterwards_and_what_was_before_in_each_branch(place, capsys):
@@ -374,7 +374,7 @@ def test_an_output_of_a_step_that_is_not_run_is_asked_before_anything_is_done(pl
     assert run_command([command, "p.yml"]) == 2
     shown = capsys.readouterr().err
     assert "Run 'Unit tests' (p.yml:8:9) is not run here" in " ".join(shown.split())
-    assert "--var steps.test.output.outputVariables.ok=VALUE gives it" in shown
+    assert "give it by --var steps.test.output.outputVariables.ok=VALUE" in shown
 
 
 @pytest.mark.sandbox

@@ -211,7 +211,7 @@ def test_doctor_ends_with_one_where_nothing_is_known(tmp_path, capsys):
     assert run_command(["doctor", str(log)]) == 1
     seen = capsys.readouterr()
     assert seen.out == ""
-    assert "no message that buildpush knows" in seen.err
+    assert "buildpush has no advice" in seen.err
 
 
 def test_doctor_reads_standard_input(monkeypatch, capsys):

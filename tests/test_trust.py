@@ -236,7 +236,7 @@ def test_a_step_that_builds_trusts_a_certificate_at_its_own_host_alone(tmp_path,
     plan = buildpush.check(cwd=tmp_path, env={}, repo="a.test/b/c", engine="native", **more)
     assert plan.order.authorities.keys() == plan.order.request.authorities.keys() == {*hosts}
     assert [note for note in plan.notes if "registry_certificate" in note] == [
-        "registry_certificate has no effect on elsewhere.test: it is not asked",
+        "registry_certificate has no effect on elsewhere.test: no request goes there",
         "registry_certificate has no effect on open.test: it may have any certificate",
     ]
 

@@ -94,8 +94,8 @@ ACCESS: Final = (
         examples=(),
         marks=(),
         cause="a login file has one login per host: the second login to a host replaces the first, "
-        "and so base image and push cannot have accounts of their own there",
-        fix="give one account both rights, use two hosts, such as two subdomains of JFrog, or split the step into two",
+        "so base image and push cannot use different accounts there",
+        fix="give one account the rights of both, use two hosts, such as two subdomains of JFrog, or split the step",
         type="Authentication",
     ),
     Advice(

@@ -31,7 +31,7 @@ DOCKERFILE: Final = (
             *("no containerfile or dockerfile", "cannot find containerfile or dockerfile"),
         ),
         cause="the path is relative to another directory than intended, belongs to another clone, or differs in case",
-        fix="write it relative to the workspace, /harness there; COPY paths are relative to the context",
+        fix="write it relative to the workspace, in Harness /harness; COPY paths are relative to the context",
         type="ConfigurationFailure",
     ),
     Advice(

@@ -1,4 +1,4 @@
-"""Searches a log of any size: it is read in pieces, and only the beginning of a line that is too long."""
+"""Searches a log of any size: it is read in pieces, and of a line that is too long, only the beginning."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class MatchedLine:
 
 def findings(log: BinaryIO) -> list[MatchedLine]:
     """Return every row that *log* has a line for, in the order of those lines."""
-    found: list[MatchedLine] = []
-    left, number = list(ROWS), 1
+    matches: list[MatchedLine] = []
+    remaining, number = list(ROWS), 1
     for text in _pieces(log):
         lower = (_COLOUR.sub("", text) if "\x1b" in text else text).lower()
-        likely = [row for row in left if row.may_be_in(lower)]
+        likely = [row for row in remaining if row.may_be_in(lower)]
         new = list(_search(text, lower, likely)) if likely else []
-        found += [MatchedLine(row, number + offset, _shown(line)) for row, offset, line in new]
-        left = [row for row in left if all(one is not row for one, *_ in new)]
+        matches += [MatchedLine(row, number + offset, _printable_line(line)) for row, offset, line in new]
+        remaining = [row for row in remaining if all(one is not row for one, *_ in new)]
         number += text.count("\n")
-    return found
+    return matches
 
 
 def _search(text: str, lower: str, rows: list[Advice]) -> Iterator[tuple[Advice, int, str]]:
@@ -57,7 +57,7 @@ def _search(text: str, lower: str, rows: list[Advice]) -> Iterator[tuple[Advice,
             return
 
 
-def _shown(line: str) -> str:
+def _printable_line(line: str) -> str:
     parts = lines_of(line[:LONGEST_READ].rstrip("\r"), whole=len(line) <= LONGEST_READ)
     return shortened(" ".join(part.strip() for part in parts), _LONGEST_SHOWN)
 

@@ -16,8 +16,8 @@ MACHINE: Final = (
         examples=("kaniko should only be run inside of a container, run with the --force flag if you are sure",),
         marks=("kaniko should only be run inside of a container",),
         cause="its test for a container fails, as with cgroup v2 or a new container runtime",
-        fix="set the environment variable container=docker for the step; or give kaniko its flag --force if it is "
-        "in a container, as buildpush does by itself",
+        fix="set the environment variable container=docker for the step; or, if it is in a container, give kaniko "
+        "its flag --force, as buildpush does",
         type="ConfigurationFailure",
     ),
     Advice(

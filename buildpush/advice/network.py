@@ -20,10 +20,10 @@ NETWORK: Final = (
         marks=("x509:",),
         cause="the registry's certificate is of a private authority or for another name, has expired, "
         "or a proxy replaces it with its own",
-        fix="trust the authority: docker has it below /etc/docker/certs.d/HOST, the plugins by HARNESS_CA_PATH, kaniko "
-        "by its flag --registry-certificate HOST=PATH, a buildx builder in the ca entry of its own configuration, and "
-        "buildpush itself by HARNESS_CA_PATH in the file, or SSL_CERT_FILE in the environment; to skip the check, set "
-        "PLUGIN_INSECURE for the registry of the push, and PLUGIN_INSECURE_REGISTRY for the host of base images",
+        fix="trust the authority: docker reads it from /etc/docker/certs.d/HOST, the plugins by HARNESS_CA_PATH, "
+        "kaniko by its flag --registry-certificate HOST=PATH, a buildx builder in the ca entry of its configuration, "
+        "and buildpush itself by HARNESS_CA_PATH in the file, or SSL_CERT_FILE in the environment; to skip the check, "
+        "set PLUGIN_INSECURE for the registry of the push, and PLUGIN_INSECURE_REGISTRY for the host of base images",
         type="Connectivity",
     ),
     Advice(
@@ -34,7 +34,7 @@ NETWORK: Final = (
         marks=("server gave http response to https client",),
         cause="the registry has no TLS, and the program insists on it unless told otherwise",
         fix="set PLUGIN_INSECURE for the registry of the push, and PLUGIN_INSECURE_REGISTRY for that of base images, "
-        "which counts with native, buildah and kaniko; Docker's daemon has insecure-registries",
+        "which works with native, buildah and kaniko; Docker's daemon has insecure-registries",
         type="Connectivity",
     ),
     Advice(
@@ -65,9 +65,9 @@ NETWORK: Final = (
             'ERROR: no builder "buildx-1" found',
         ),
         marks=("docker.pid", "docker.sock: bind: address already in use", "no builder …found"),
-        cause="steps of one stage share a pod, and each starts a Docker daemon of its own",
+        cause="steps of one stage share a pod, and each starts its own Docker daemon",
         fix="let them share one daemon, such as a Docker-in-Docker service in the background, or run the steps one "
-        "after the other, or in stages of their own; buildpush starts no daemon",
+        "after the other, or in separate stages; buildpush starts no daemon",
         type="ConfigurationFailure",
     ),
     Advice(
@@ -99,8 +99,8 @@ NETWORK: Final = (
     ),
     Advice(
         name="dns",
-        symptom="a host is not known",
-        programs="every engine; docker and buildx with a daemon inside of a container",
+        symptom="a host name cannot be resolved",
+        programs="every engine; docker and buildx with a daemon inside a container",
         examples=(
             "dial tcp: lookup acme.jfrog.io on 127.0.0.11:53: no such host",
             "Temporary failure resolving 'deb.debian.org'",
@@ -110,7 +110,7 @@ NETWORK: Final = (
             *("no such host", "temporary failure resolving", "temporary failure in name resolution"),
             *("could not resolve host", "server misbehaving"),
         ),
-        cause="the name is wrong, or the network of a daemon inside of a container has no DNS; a download that hangs "
+        cause="the name is wrong, or the network of a daemon inside a container has no DNS; a download that hangs "
         "there usually has an MTU larger than the network's",
         fix="check the name; set dns and mtu in the /etc/docker/daemon.json of that daemon, or take a builder in the "
         "network of the host; PLUGIN_ADD_HOST gives RUN the address of a single host",

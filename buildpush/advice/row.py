@@ -15,11 +15,11 @@ class Advice:
 
     Attributes:
         name: of the row, unique.
-        symptom: what people see, as a title.
-        programs: those that print it, as people call them.
+        symptom: what users see, as a title.
+        programs: those that print it, by their usual names.
         examples: the message as the programs print it.
         marks: pieces of lower-case text, one of which such a line contains; … means any text in between.
-            None where nothing is printed.
+            Empty if nothing is printed.
         cause: why it appears, a part of a sentence.
         fix: what to do, a part of a sentence.
         type: of the error in failure strategies; empty where it is not a failure.
@@ -51,7 +51,7 @@ class Advice:
         return any(_contains_in_order(mark, lower) for mark in self.marks)
 
     def may_be_in(self, lower: str) -> bool:
-        """Return whether a longer text has the beginning of a mark somewhere; a quick test."""
+        """Return whether a text of several lines has the beginning of a mark somewhere: a quick first test."""
         return any(mark.partition(_GAP)[0] in lower for mark in self.marks)
 
 

@@ -37,7 +37,7 @@ def advice_for(lines: Iterable[str]) -> Advice | None:
 
 def advise(error: BuildPushError, lines: Iterable[str]) -> None:
     """Add the row that explains an error, from *lines* of what failed, to the error, and its hint if there is none."""
-    found = None if error.advice else advice_for(lines)
-    if found:
-        error.advice = found.anchor
-        error.hint = error.hint or found.hint
+    row = None if error.advice else advice_for(lines)
+    if row:
+        error.advice = row.anchor
+        error.hint = error.hint or row.hint

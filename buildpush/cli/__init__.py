@@ -1,4 +1,4 @@
-"""What people type; commands are built when they are asked for, so that the first ``--help`` is quick."""
+"""The command line; each command is built on first use, so that ``--help`` is quick."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from buildpush.foundation.spelling import did_you_mean
 # name -> (sentence for the first --help, module and maker of the command); in the order in which they are explained
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "run": ("Build, push, publish: the step or steps in FILE.", "run.make_run"),
-    "plugin": ("Do what the variables of one of Harness' plugins ask for.", "run.make_plugin"),
+    "plugin": ("Do what the variables of one of Harness' plugins say.", "run.make_plugin"),
     "check": ("Show what a run would do, and where each value comes from; does nothing.", "run.make_check"),
     "explain": ("Show a setting or an expression: its value, and where the value comes from.", "run.make_explain"),
     "build": ("Build without a push, into an archive or a directory.", "run.make_build"),
@@ -48,7 +48,7 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Make the command of that name, or return ``None``."""
+        """Build and return the command of that name; ``None`` if there is none."""
         del ctx
         entry = COMMANDS.get(cmd_name)
         return _build_command(*entry) if entry else None
@@ -56,7 +56,7 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that is meant; an unknown one is an error that names near ones."""
+        """Return the command that *args* begin with; the error about an unknown one suggests similar names."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             hint = did_you_mean(args[0], COMMANDS, most=2)
             message = f"there is no command {args[0]!r}"
@@ -64,7 +64,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the table without making a single command."""
+        """Write the table of commands without building them."""
         del ctx
         with formatter.section("Commands"):
             formatter.write_dl([(name, sentence) for name, (sentence, _) in COMMANDS.items()])
@@ -77,8 +77,8 @@ def _build_command(sentence: str, maker: str) -> click.Command:
     return command
 
 
-def _print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
+def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
         import platform
 
         from buildpush import __version__

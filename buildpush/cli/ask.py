@@ -42,7 +42,7 @@ def ask_input(field: str, limits: str, *, answer_in: TextIO, out: TextIO) -> str
 
     Args:
         field: its name.
-        limits: what may be given, as the file has it.
+        limits: which values are allowed, as the file writes it.
         answer_in: a file of the system, such as a terminal.
         out: where the question goes.
     """
@@ -57,7 +57,7 @@ def ask(question: str, answers: Sequence[str], limit: timedelta, answer_in: Text
 
     Args:
         question: shown once, with the answers.
-        answers: words; what else is typed is asked for again.
+        answers: words; after any other word, the question is asked again.
         limit: how long a person has.
         answer_in: a file of the system, such as a terminal.
         out: where the question goes.

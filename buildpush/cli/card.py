@@ -29,7 +29,7 @@ _NEVER: Final = "0001-01-01T00:00:00Z"  # how Go writes a time that is not known
 
 
 def write_card(results: Sequence[RunResult], path: Path, now: datetime, *, stdout_is_free: bool) -> None:
-    """Write the card of what was pushed last to *path*, or in a frame into the log; nothing where nothing was pushed.
+    """Write the card of what was pushed last to *path*, or in a frame into the log; without a push, write nothing.
 
     Raises:
         BuildPushError: it cannot be written.
@@ -75,10 +75,10 @@ def _data(result: RunResult, image: PushedImage, now: datetime) -> dict[str, Any
 
 def _config(image: PushedImage) -> dict[str, Any]:
     try:
-        found = parse(image.config_document)
+        document = parse(image.config_document)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def _text(config: dict[str, Any], name: str) -> str:

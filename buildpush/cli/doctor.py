@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Final
 import click
 
 from buildpush.cli import report
-from buildpush.cli.messages import say
+from buildpush.cli.messages import print_message
 from buildpush.cli.options import JSON, StepCommand, load
 from buildpush.cli.report import document_out
 from buildpush.foundation.errors import SettingsError, SourceError
@@ -23,15 +23,15 @@ _STEP_FILES: Final = frozenset({".yml", ".yaml"})
 
 
 def make_doctor() -> click.Command:
-    """Return the command that explains a log, or looks at what a run needs."""
+    """Return the command that explains a log, or checks what a run needs."""
     command = StepCommand("doctor", _doctor, [JSON])
     command.help = """Say what would fail before it fails, or what the messages in a log mean.
 
-    Without an argument, look at the engines and the room on this machine.
-    With a step file or pipeline (*.yml, *.yaml), look as well at its settings, and ask its hosts for what its steps
-    need, as before a build; nothing is built or pushed.
-    With any other file, which is a log, or - for standard input, say what its messages mean and what to do; the exit
-    code is then 1 where nothing was found.
+    Without an argument, check the engines and the free space on this machine.
+    With a step file or pipeline (*.yml, *.yaml), also check its settings, and ask its hosts for the rights that its
+    steps need, as before a build; nothing is built or pushed.
+    With any other file, which is read as a log, or - for standard input, say what its messages mean and what to do;
+    the exit code is then 1 if nothing was found.
     """
     command.params[0] = click.Argument(["file"], metavar="[FILE | LOG]", required=False)
     return command
@@ -80,18 +80,18 @@ def _explain(log: str, *, as_json: bool) -> int:
     from buildpush.reference.troubleshooting import finding_json, finding_text
 
     context = RunContext.default()
-    context.vault.remember()  # a log may hold a secret that this machine knows
+    context.vault.remember()  # a log may hold a secret of this machine
     cwd = context.cwd
     name = "standard input" if log == _STDIN else one_line(log)
     with _opened(log, name) as file:
-        found = findings(file)
+        matches = findings(file)
     if as_json:
-        click.echo(report.as_json({"log": name, "findings": [finding_json(one, cwd) for one in found]}))
-    elif found:
-        click.echo("\n\n".join(finding_text(name, one, cwd) for one in found))
-    if not found:
-        say("note", f"no message that buildpush knows is in {name}")
-    return 0 if found else _NOTHING_FOUND
+        click.echo(report.as_json({"log": name, "findings": [finding_json(one, cwd) for one in matches]}))
+    elif matches:
+        click.echo("\n\n".join(finding_text(name, one, cwd) for one in matches))
+    if not matches:
+        print_message("note", f"buildpush has no advice for any line of {name}")
+    return 0 if matches else _NOTHING_FOUND
 
 
 @contextmanager

@@ -16,8 +16,8 @@ def check_writable(path: Path) -> None:
     Raises:
         SettingsError: nothing can be written there.
     """
-    there = path if path.exists() else path.absolute().parent
-    if path.is_dir() or not there.exists() or not os.access(there, os.W_OK):
+    existing = path if path.exists() else path.absolute().parent
+    if path.is_dir() or not existing.exists() or not os.access(existing, os.W_OK):
         message = f"{path} cannot be written"
         raise SettingsError(message, hint="name a file in a directory that exists and is writable")
 
@@ -32,7 +32,7 @@ def write(path: Path, text: str) -> None:
         if path.exists() and not path.is_file():
             append(path, text)
             return
-        with replacement(path.resolve(), mode=0o644, durable=True) as file:  # a link stays
+        with replacement(path.resolve(), mode=0o644, durable=True) as file:  # a link stays a link
             file.write(text.encode())
     except OSError as error:
         raise _failure(path, error) from error

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from buildpush.cli.options import DIGEST_FILE, JSON
-from buildpush.cli.report import check_receipts, check_stdout, document_out, reported, with_display
+from buildpush.cli.report import check_receipts, check_stdout, document_out, reporting, with_display
 
 _REF = click.Argument(["reference"], metavar="REF")
 
@@ -17,7 +17,7 @@ def make_push() -> click.Command:
     text = """Push the image or index at SOURCE under every REF (HOST/REPOSITORY:TAG).
 
     SOURCE is written as for copy, such as docker-daemon:app:1 or oci:build.
-    What came with a manifest arrives byte for byte, unless a flag changes it.
+    An image that has a manifest arrives byte for byte, unless a flag changes it.
     """
     return _command("push", text, click.Argument(["source"]), _many("references", "REF..."), *_packing())
 
@@ -65,7 +65,7 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
             check_receipts(digest_file, context.env)
             arguments = [options.pop(str(param.name)) for param in params[:2]]
             results, env = context.results, context.env
-            report = reported(results, document, as_json=as_json, digest_file=digest_file, env=env)
+            report = reporting(results, document, as_json=as_json, digest_file=digest_file, env=env)
             with report, with_display(context) as context:
                 results.append(getattr(images, verb)(*arguments, CopyOptions(**options), context))
 
@@ -73,7 +73,7 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
 
 
 def _packing() -> list[click.Parameter]:
-    """Return the flags that say what of an image is copied, and how it is packed."""
+    """Return the flags for the parts of an image to copy, and for how to pack it."""
     rewritten = "the manifest is rewritten."
     compressions = "gzip|none|zstd"
     beside = "Also copy signatures, SBOMs and attestations of the image."
@@ -94,18 +94,18 @@ def _media_types(more: str) -> click.Option:
 
 
 def _nondistributable() -> click.Option:
-    words = "Also copy layers that are otherwise fetched from their vendor, such as those of Windows."
+    words = "Also copy layers that are usually fetched from their vendor, such as those of Windows."
     return click.Option(["--allow-nondistributable-artifacts"], is_flag=True, help=words)
 
 
 def _hosts() -> list[click.Parameter]:
-    """Return the flags that say how registries are reached."""
+    """Return the flags for how registries are reached."""
     return [
         click.Option(["--connectors"], metavar="FILE", help="File of connectors; each is used for its own host."),
         click.Option(["--connector-ref"], metavar="ID", help="Use only this connector."),
         click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
         click.Option(["--username"], metavar="NAME", help="User name for the registry that is written to."),
-        click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
+        click.Option(["--password"], metavar="REFERENCE", help="Reference to the password: env:NAME or file:PATH."),
         click.Option(
             ["--insecure"],
             metavar="HOST",

@@ -20,13 +20,13 @@ _TERMINATED = 143
 
 def show_error(error: BuildPushError) -> None:
     """Write an error for people: what happened, what to do, and where to read more."""
-    say("error", str(error))
+    print_message("error", str(error))
     if error.hint:
-        say("hint", error.hint)
+        print_message("hint", error.hint)
     if error.setting:
-        say("read", f"buildpush explain {error.setting}")
+        print_message("read", f"buildpush explain {error.setting}")
     if error.advice:
-        say("read", f"buildpush explain {error.advice}")
+        print_message("read", f"buildpush explain {error.advice}")
 
 
 def drop(stream: TextIO) -> None:
@@ -40,14 +40,14 @@ def interrupt_code(interrupt: BaseException) -> int:
     return _TERMINATED if interrupt.args == (signal.SIGTERM,) else CancelledError.exit_code
 
 
-def say(kind: str, text: str) -> None:
+def print_message(kind: str, text: str) -> None:
     """Write a line to stderr with its kind in front, such as ``error: ...``."""
     colour = {"error": "red", "interrupted": "yellow"}.get(kind, "cyan")
     head = click.style(f"{kind}:", fg=colour, bold=True)
-    tell(f"{head} {with_margin(text)}")
+    print_line(f"{head} {with_margin(text)}")
 
 
-def tell(text: str) -> None:
+def print_line(text: str) -> None:
     """Write to stderr; if that fails, the command continues silently."""
     plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     try:
@@ -57,10 +57,10 @@ def tell(text: str) -> None:
 
 
 def show_failure(error: BaseException) -> int:
-    """Say on stderr why a command failed, and return its exit code; even a bug of buildpush shows no secret."""
+    """Print on stderr why a command failed, and return its exit code; no secret is printed, even after a bug."""
     match error:
         case click.exceptions.NoArgsIsHelpError():
-            tell(error.format_message())
+            print_line(error.format_message())
         case click.ClickException():
             _show_misuse(error)
         case BuildPushError():
@@ -68,13 +68,13 @@ def show_failure(error: BaseException) -> int:
         case KeyboardInterrupt() | click.Abort():
             interrupt = error.__cause__ or error  # click wraps it in its own Abort
             words = ["nothing was tagged after this point; what was confirmed is not sent again"]
-            say("interrupted", "; ".join(getattr(interrupt, "__notes__", None) or words))
+            print_message("interrupted", "; ".join(getattr(interrupt, "__notes__", None) or words))
             return interrupt_code(interrupt)
         case OSError():
             _show_unusable(error)
         case _:
-            tell(with_margin(f"bug:\n{traceback.format_exc()}"))
-            say("error", "this is a bug in buildpush; please report it with the lines above")
+            print_line(with_margin(f"bug:\n{traceback.format_exc()}"))
+            print_message("error", "this is a bug in buildpush; please report it with the lines above")
     return getattr(error, "exit_code", _UNEXPECTED)
 
 
@@ -86,8 +86,8 @@ def _show_misuse(error: click.ClickException) -> None:
     if isinstance(error, click.NoSuchOption):
         message = f"there is no option {error.option_name}"
         hint = f"did you mean {' or '.join(sorted(error.possibilities))}?" if error.possibilities else hint
-    say("error", message[:1].lower() + message[1:].removesuffix("."))
-    say("hint", hint)
+    print_message("error", message[:1].lower() + message[1:].removesuffix("."))
+    print_message("hint", hint)
 
 
 def _show_unusable(error: OSError) -> None:
@@ -96,11 +96,11 @@ def _show_unusable(error: OSError) -> None:
         drop(sys.stdout)
     # The reader of our stdout may have ended, as `head` does: then nothing reads it.
     if not isinstance(error, BrokenPipeError):
-        say("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+        print_message("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
 
 
 def error_json(error: BaseException) -> dict[str, Any]:
-    """Return an error for a program to read."""
+    """Return an error as plain JSON types."""
     more: dict[str, Any] = {}
     facts: tuple[str, str | None, str | None, int]
     match error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
     from buildpush.settings.contents import ContentsEntry
     from buildpush.settings.declare import Setting
-    from buildpush.settings.sources import Beside
+    from buildpush.settings.sources import CompanionFiles
     from buildpush.settings.tree import Loaded
 
 
@@ -26,7 +26,7 @@ DIGEST_FILE = click.Option(
 
 
 class StepCommand(click.Command):
-    """A command that reads a step: FILE, where its secrets are, and one flag per setting."""
+    """A command that reads a step: it has FILE, options for secrets, and one flag per setting."""
 
     def __init__(self, name: str, act: Callable[..., int | None], more: list[click.Parameter]) -> None:
         super().__init__(name, callback=act, params=[*_common(), *more, *_setting_options()])
@@ -52,7 +52,7 @@ def _common() -> list[click.Parameter]:
     """Return the parameters of every command that reads a step."""
     return [
         click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
-        *choosing(),
+        *choice_options(),
         click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
         click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
         click.Option(
@@ -61,8 +61,8 @@ def _common() -> list[click.Parameter]:
     ]
 
 
-def choosing() -> list[click.Parameter]:
-    """Return the parameters that choose what of a file is run, and complete it."""
+def choice_options() -> list[click.Parameter]:
+    """Return the parameters that choose the steps of a file to run, and name the files that complete it."""
     return [
         click.Option(["--stage"], metavar="ID", help="Only the steps of the stage with this identifier."),
         click.Option(["--step"], metavar="ID", help="Only the step with this identifier."),
@@ -77,7 +77,7 @@ def choosing() -> list[click.Parameter]:
 
 
 def _setting_options() -> list[click.Parameter]:
-    """Return one flag per setting, as the settings declare them."""
+    """Return one flag per setting, from their declarations."""
     from buildpush.settings.declare import settings_of
     from buildpush.settings.model import BuildAndPush
 
@@ -117,13 +117,13 @@ def _metavar(setting: Setting) -> str:
 def _help(setting: Setting) -> str:
     """Return the sentence of a setting, and in brackets its variable, how it may be repeated, and its default."""
     words = _sentence(setting)
-    facts = [setting.spelled_variables[0].name]
+    facts = [setting.own_variables[0].name]
     if setting.kind in {"list", "map"}:
         commas = setting.kind == "list" and setting.separator == ","
-        facts.append("may be repeated, or split by commas" if commas else "may be repeated")
+        facts.append("may be repeated, or separated by commas" if commas else "may be repeated")
     if setting.default:
         facts.append(f"default: {_default_words(setting)}")
-    mark = "" if setting.honoured_by or setting.hint else "(not yet) "
+    mark = "" if setting.honoured_by or setting.harmless else "(not yet) "
     return f"{mark}{words}  [{'; '.join(facts)}]"
 
 
@@ -146,7 +146,7 @@ def _default_words(setting: Setting) -> str:
 def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
     """Return the steps and the context that a command's options name; the remaining options are the command's own.
 
-    *more* is another text with expressions, which may ask for variables.
+    *more* is another text with expressions, which may use variables.
     """
     from buildpush.pipeline.context import RunContext
     from buildpush.settings.lookups import with_lookup_notes
@@ -157,50 +157,57 @@ def load(options: dict[str, Any], more: str = "") -> tuple[Loaded, RunContext]:
         secrets=options.pop("secrets") or None,
         variables=dict(pair(text) for text in options.pop("var")),
     )
-    file, step, stage, beside = options.pop("file"), options.pop("step"), options.pop("stage"), beside_of(options)
+    file, step, stage, companions = (
+        options.pop("file"),
+        options.pop("step"),
+        options.pop("stage"),
+        companions_of(options),
+    )
     flags = flags_in(options)
     loaded = read(
-        file, env=context.env, flags=flags, keywords={}, cwd=context.cwd, step=step, stage=stage, beside=beside
+        file, env=context.env, flags=flags, keywords={}, cwd=context.cwd, step=step, stage=stage, companions=companions
     )
     places = context.secrets_directory, context.connectors_file
     return with_lookup_notes(loaded, context.variables, *places, more=more), context
 
 
 def contents(options: dict[str, Any]) -> tuple[list[ContentsEntry], list[str]]:
-    """Return what a file holds, with notes; options other than those that choose or complete it are refused."""
+    """Return the contents of a file, and notes; only options that choose or complete them are accepted."""
     from buildpush.settings.contents import entries
     from buildpush.settings.selection import select
     from buildpush.settings.sources import file_tree
 
     file, step, stage = options.pop("file"), options.pop("step"), options.pop("stage")
-    beside, notes = beside_of(options), list[str]()
-    is_vain = bool(flags_in(options)) or any(options.values())
-    if file is None or is_vain:
+    companions, notes = companions_of(options), list[str]()
+    has_others = bool(flags_in(options)) or any(options.values())
+    if file is None or has_others:
         message = "--list is given with a setting or an option of a run" if file else "--list is given without a file"
         raise SettingsError(
-            message, hint="write --list with FILE, --stage, --step, --templates, --inputs, --json alone"
+            message, hint="beside --list, give only FILE, --stage, --step, --templates, --inputs and --json"
         )
-    return list(entries(select(file_tree(file, Path(), beside, notes), file, stage, step))), notes
+    return list(entries(select(file_tree(file, Path(), companions, notes), file, stage, step))), notes
 
 
-def beside_of(options: dict[str, Any]) -> Beside:
+def companions_of(options: dict[str, Any]) -> CompanionFiles:
     """Remove from *options* those that complete the file, and return them."""
-    from buildpush.settings.sources import Beside
+    from buildpush.settings.sources import CompanionFiles
 
     directory = options.pop("templates")
-    return Beside(Path(directory) if directory else None, tuple(map(Path, options.pop("inputs"))))
+    return CompanionFiles(Path(directory) if directory else None, tuple(map(Path, options.pop("inputs"))))
 
 
 def load_plugin(like: str | None) -> tuple[Loaded, RunContext]:
-    """Return the step that the environment alone asks for, and its context; *like* names the plugin."""
+    """Return the step that the environment alone describes, and its context; *like* names the plugin."""
     from buildpush.pipeline.context import RunContext
     from buildpush.settings.plugin_environment import plugin_for
     from buildpush.settings.sources import read
 
     context = RunContext.default()
     kind = plugin_for(context.env, like)
-    named = like is not None
-    loaded = read(None, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None, kind=kind, is_plugin=named)
+    is_plugin = like is not None
+    loaded = read(
+        None, env=context.env, flags={}, keywords={}, cwd=context.cwd, step=None, kind=kind, is_plugin=is_plugin
+    )
     return loaded, context
 
 

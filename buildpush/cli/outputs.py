@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from buildpush.cli.files import append
-from buildpush.cli.messages import error_json, say
+from buildpush.cli.messages import error_json, print_message
 from buildpush.expressions.ci import files
 from buildpush.expressions.ci_systems import FileKind
 from buildpush.foundation.errors import BuildPushError
@@ -36,8 +36,8 @@ _MARKS: Final = str.maketrans({one: f"\\{one}" for one in "\\`*_{}[]<>()#+!|~-"}
 def paths_in(env: Mapping[str, str]) -> tuple[Path, ...]:
     """Return the output files that *env* names; the log is not one of them."""
     kinds: tuple[FileKind, ...] = ("outputs", "summary", "card", "failure")
-    named = chain.from_iterable(files(env, kind).values() for kind in kinds)
-    return tuple(path for path in named if str(path) not in STREAMS)
+    paths = chain.from_iterable(files(env, kind).values() for kind in kinds)
+    return tuple(path for path in paths if str(path) not in STREAMS)
 
 
 def write_outputs(results: Sequence[RunResult], env: Mapping[str, str], *, stdout_is_free: bool) -> None:
@@ -60,14 +60,14 @@ def write_outputs(results: Sequence[RunResult], env: Mapping[str, str], *, stdou
 
 
 def write_failure(error: BaseException, code: int, env: Mapping[str, str]) -> None:
-    """Write why a command failed into the file that *env* names; where that cannot be written, say so."""
+    """Write why a command failed into the file that *env* names; print a note if that is not possible."""
     for path in files(env, "failure").values():
         text = "".join(_form_of(path)(f"ERROR_{name}", value) for name, value in _failure(error, code))
         try:
             append(path, text)
         except BuildPushError as unwritten:  # the first error is the one that counts
             reason = str(unwritten).rpartition(": ")[2]
-            say("note", f"{path} cannot be written ({reason}), so it does not say why this failed")
+            print_message("note", f"{path} cannot be written ({reason}), so it does not say why this failed")
 
 
 def _failure(error: BaseException, code: int) -> Iterator[tuple[str, str]]:
@@ -106,7 +106,7 @@ def _outputs(results: Sequence[RunResult]) -> Iterator[tuple[str, str]]:
 
 
 def _for_github(name: str, value: str) -> str:
-    """Return an output as GitHub reads it; a value cannot end early and begin another output."""
+    """Return an output as GitHub reads it; no value can end early and begin another output."""
     if value.splitlines() in ([], [value]):
         return f"{name}={value}\n"
     end = f"end_{secrets.token_hex(16)}"
@@ -120,7 +120,7 @@ def _as_dotenv(name: str, value: str) -> str:
 def _as_words(name: str, value: str) -> str:
     if value.splitlines() in ([], [value]):
         return f"{name} {value}\n"
-    say("note", f"the output {name} has several lines, which a .out file cannot hold: it is left out")
+    print_message("note", f"the output {name} has several lines, which a .out file cannot hold: it is left out")
     return ""
 
 
@@ -128,7 +128,7 @@ def _as_words(name: str, value: str) -> str:
 
 
 def _summary(results: Sequence[RunResult]) -> list[str]:
-    """Return the lines of a table, in Markdown, of what was pushed; none if nothing was."""
+    """Return the lines of a Markdown table of what was pushed; without a push, there are none."""
     from buildpush.images.references import Reference  # imported here, since only a run that pushes needs it
 
     rows: dict[tuple[str, str], tuple[list[Reference], Mapping[str, str]]] = {}

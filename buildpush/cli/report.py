@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildpush.cli.files import check_writable, write
-from buildpush.cli.messages import drop, error_json, say
+from buildpush.cli.messages import drop, error_json, print_message
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.secrets import redacted
@@ -27,8 +27,8 @@ _STDOUT = "-"
 
 
 @contextmanager
-def document_out(wanted: bool) -> Iterator[dict[str, Any]]:
-    """Yield the document of a command, to be filled in; if *wanted*, it is printed however the block ends."""
+def document_out(is_printed: bool) -> Iterator[dict[str, Any]]:
+    """Yield the document of a command, to be filled in; if *is_printed*, it is printed however the block ends."""
     document: dict[str, Any] = {"steps": []}
     try:
         yield document
@@ -36,22 +36,22 @@ def document_out(wanted: bool) -> Iterator[dict[str, Any]]:
         document["error"] = error_json(error)
         raise
     finally:
-        if wanted:
+        if is_printed:
             click.echo(as_json(document))
 
 
 def as_json(document: dict[str, Any]) -> str:
-    """Return a document as JSON; controls and halves of characters are escaped, so that every program can read it."""
+    """Return a document as JSON; control characters and lone surrogates are escaped, so any program can read it."""
     return escaped(json.dumps(redacted(document), indent=2, ensure_ascii=False))
 
 
 def file_json(loaded: Loaded) -> dict[str, Any]:
-    """Return what a file says besides the steps that are run."""
+    """Return what a file holds besides the steps that are run."""
     return {"notRun": list(loaded.others), "notes": list(loaded.notes)}
 
 
 @contextmanager
-def reported(
+def reporting(
     results: list[RunResult],
     document: dict[str, Any],
     *,
@@ -71,7 +71,7 @@ def reported(
         try:
             report()
         except BuildPushError as error:  # the first error is the one that counts
-            say("note", str(error))
+            print_message("note", str(error))
         raise
     report()
 
@@ -89,7 +89,7 @@ def with_display(context: RunContext) -> Iterator[RunContext]:
 
 
 def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]) -> None:
-    """Write the results for people, if they want no document, and to the files that CI systems read."""
+    """Write the results for people, unless a document is printed, and to the files that CI systems read."""
     if results and not as_json:
         # With --digest-file -, stdout is for the digest alone.
         click.echo("\n\n".join(str(result) for result in results), err=digest_file == _STDOUT)
@@ -100,7 +100,7 @@ def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None,
         write(Path(digest_file), digests[-1] + "\n")
     elif digest_file and results:
         name = "the digest" if digest_file == _STDOUT else digest_file
-        say("note", f"{name} is not written: only a registry or an OCI layout gives an image a digest")
+        print_message("note", f"{name} is not written: only a registry or an OCI layout gives an image a digest")
     from buildpush.cli.outputs import write_outputs  # imported here, since help writes nothing
 
     write_outputs(results, env, stdout_is_free=not as_json and digest_file != _STDOUT)

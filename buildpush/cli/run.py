@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from buildpush.cli.ask import asker, input_asker
-from buildpush.cli.messages import tell
+from buildpush.cli.messages import print_line
 from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load, load_plugin
-from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reported, with_display
+from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reporting, with_display
 from buildpush.foundation.text import one_line, with_margin
 
 if TYPE_CHECKING:
@@ -25,21 +25,21 @@ _LAST: Final = "last"
 
 
 def make_run() -> click.Command:
-    """Return the command that does the main job."""
+    """Return the command that builds, pushes and publishes."""
     record = click.Option(["--record"], metavar="FILE", help="Write the record of the run there as well.")
     resume = click.Option(
         ["--resume"],
         metavar="[RECORD]",
         is_flag=False,
         flag_value=_LAST,
-        help="Run again what did not succeed in the last run of FILE, or in that of RECORD.",
+        help="Run again what did not succeed in the last run of FILE, or in the run of RECORD.",
     )
     return StepCommand("run", _run, [LIST, JSON, DIGEST_FILE, record, resume, _strict()])
 
 
 def make_plugin() -> click.Command:
-    """Return the command that does what a plugin of Harness does."""
-    text = """Do what the variables PLUGIN_* ask for, in the place of one of Harness' plugins.
+    """Return the command that takes the place of a plugin of Harness."""
+    text = """Do what the variables PLUGIN_* say, in the place of one of Harness' plugins.
 
     With PLUGIN_REPO it builds and pushes, as docker, buildx, kaniko and buildah-docker do; with PLUGIN_DOCKER_IMAGE
     it publishes build-info of an image that is pushed already, as artifactory-publish-docker-buildinfo does.
@@ -54,7 +54,7 @@ def _strict() -> click.Option:
 
 def make_build() -> click.Command:
     """Return the command that builds only."""
-    words = "Where it goes, such as oci:DIRECTORY or docker-daemon:NAME:TAG."
+    words = "Where to write the image, such as oci:DIRECTORY or docker-daemon:NAME:TAG."
     return StepCommand("build", _build, [click.Option(["--output"], metavar="DESTINATION", help=words), JSON])
 
 
@@ -80,7 +80,7 @@ def _read_and_run(
         loaded, context = read()
         document.update(file_json(loaded))
         check_receipts(digest_file, context.env)
-        report = reported(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)
+        report = reporting(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)
         _run_steps(loaded, context, report, strict=strict, **how)
 
 
@@ -93,7 +93,7 @@ def _build(**options: Any) -> None:
     with document_out(as_json) as document:
         loaded, context = load(options)
         document.update(file_json(loaded))
-        report = reported(context.results, document, as_json=as_json, digest_file=None, env={})
+        report = reporting(context.results, document, as_json=as_json, digest_file=None, env={})
         _run_steps(loaded, context, report, push=False, output=output)
 
 
@@ -105,16 +105,16 @@ def _run_steps(loaded: Loaded, context: RunContext, report: AbstractContextManag
 
 
 def _list(options: dict[str, Any]) -> None:
-    """Print what a file holds, as text or as JSON."""
+    """Print the contents of a file, as text or as JSON."""
     from buildpush.cli import report
 
     as_json = options.pop("as_json")
-    found, notes = contents(options)
+    entries, notes = contents(options)
     click.echo(
-        report.as_json({"contents": [one.as_json() for one in found]}) if as_json else "\n".join(map(str, found))
+        report.as_json({"contents": [one.as_json() for one in entries]}) if as_json else "\n".join(map(str, entries))
     )
     for note in notes:
-        tell(f"note: {with_margin(note)}")
+        print_line(f"note: {with_margin(note)}")
 
 
 def make_check() -> click.Command:
@@ -137,9 +137,9 @@ def _check(**options: Any) -> None:
     if not as_json:
         click.echo("\n\n".join(str(each) for each in plans))
     for other in loaded.others:
-        tell(f"not run: {one_line(other)}")
+        print_line(f"not run: {one_line(other)}")
     for note in loaded.notes:
-        tell(f"note: {with_margin(note)}")
+        print_line(f"note: {with_margin(note)}")
 
 
 def make_explain() -> click.Command:
@@ -183,10 +183,10 @@ def _explain(**options: Any) -> None:
     if name is None:
         click.echo(explain.overview_json(loaded, context.facts) if as_json else explain.overview(loaded))
     else:
-        explained = explain.as_json if as_json else explain.as_text
-        click.echo(explained(name, loaded, context.facts))
+        describe = explain.as_json if as_json else explain.as_text
+        click.echo(describe(name, loaded, context.facts))
     for note in loaded.notes:
-        tell(f"note: {with_margin(note)}")
+        print_line(f"note: {with_margin(note)}")
 
 
 def _explain_advice(anchor: str, *, as_json: bool) -> None:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from buildpush.cli import COMMANDS
-from buildpush.cli.messages import say, tell
-from buildpush.cli.options import beside_of, choosing, flags_in, pair, trust_options
+from buildpush.cli.messages import print_line, print_message
+from buildpush.cli.options import choice_options, companions_of, flags_in, pair, trust_options
 from buildpush.cli.report import as_json, with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 def make_build_info() -> click.Command:
     """Return the group of commands about build-info."""
     group = click.Group("build-info")
-    # Variables are read where it is decided to which host a credential goes: there they are not as near as flags.
+    # The variables are not read by click: the choice of a credential's host must tell them from flags.
     server: list[click.Parameter] = [
         click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; default: JF_URL."),
-        click.Option(["--artifactory-token"], metavar="REFERENCE", help="Where the token is: env:NAME or file:PATH."),
-        click.Option(["--username"], metavar="NAME", help="User name, where there is no token; default: JF_USER."),
-        click.Option(["--password"], metavar="REFERENCE", help="Where the password is: env:NAME or file:PATH."),
+        click.Option(
+            ["--artifactory-token"], metavar="REFERENCE", help="Reference to the token: env:NAME or file:PATH."
+        ),
+        click.Option(["--username"], metavar="NAME", help="User name, if there is no token; default: JF_USER."),
+        click.Option(["--password"], metavar="REFERENCE", help="Reference to the password: env:NAME or file:PATH."),
         *trust_options(),
     ]
     file = click.Argument(["file"], type=click.Path(path_type=Path))
@@ -115,7 +117,7 @@ def _sandbox(port: int, data: Path | None, *, faults: tuple[str, ...], line: str
 
 
 def _welcome(box: Sandbox, line: Line | None) -> None:
-    """Print the address and the credentials of the sandbox; the only place that ever shows them."""
+    """Print the address and the credentials of the sandbox; nothing else shows them."""
     rows = [
         ("registry", f"{box.host}/{box.repository}"),
         *([("by the line", f"{line.host}/{box.repository}")] if line else []),
@@ -126,12 +128,12 @@ def _welcome(box: Sandbox, line: Line | None) -> None:
         ("token", box.token.reveal()),
     ]
     click.echo("\n".join(f"{name:<12} {value}" for name, value in rows))
-    tell("press Ctrl-C to stop it")
+    print_line("press Ctrl-C to stop it")
     sys.stdout.flush()
 
 
 def make_tutorial() -> click.Command:
-    """Return the command that executes a notebook."""
+    """Return the command that executes a tutorial or another notebook."""
     options: list[click.Parameter] = [
         click.Argument(["name"], default="01-first-push"),
         click.Option(
@@ -174,7 +176,7 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
     notebook = notebooks.find(name)
     takes_connectors = any(one.name == "connectors" for one in notebooks.parameters_of(notebook))
     if takes_connectors and not parameters.get("connectors") and notebook.stem in notebooks.names():
-        say("note", "the sandbox has ended, and its links lead nowhere; for one that keeps running:")
+        print_message("note", "the sandbox has ended, and its links lead nowhere; for one that keeps running:")
         click.echo(_KEEPING.format(name=notebook.stem, connectors=notebooks.connectors_file()), err=True)
 
 
@@ -190,7 +192,7 @@ def make_notebook() -> click.Command:
     words = "The notebook to write; default: beside FILE, with its name."
     output = click.Option(["--output"], type=click.Path(path_type=Path), help=words)
     text = f"{COMMANDS['notebook'][0]}\n\nExecute it with papermill or `buildpush tutorial`; the copy is the record."
-    return click.Command("notebook", callback=_notebook, params=[file, *choosing(), output], help=text)
+    return click.Command("notebook", callback=_notebook, params=[file, *choice_options(), output], help=text)
 
 
 def _notebook(file: Path, output: Path | None, **options: Any) -> None:
@@ -202,15 +204,15 @@ def _notebook(file: Path, output: Path | None, **options: Any) -> None:
 
     chosen = {name: options[name] for name in ("stage", "step")}
     files = {"templates": options["templates"] or "", "inputs": options["inputs"]}
-    beside, context = beside_of(options), RunContext.default()
-    loaded = read(file, env=context.env, flags={}, keywords={}, cwd=context.cwd, beside=beside, **chosen)
+    companions, context = companions_of(options), RunContext.default()
+    loaded = read(file, env=context.env, flags={}, keywords={}, cwd=context.cwd, companions=companions, **chosen)
     sections = {section.name: [step.about for step in section.steps] for section in sections_of(loaded.tree)}
     choice = {name: value for name, value in chosen.items() if value is not None}
     target = output or file.with_suffix(".ipynb")
-    write_runbook(Runbook(file, sections, inputs_of(loaded), **files, chosen=choice), target)
+    write_runbook(Runbook(file, sections, inputs_of(loaded), **files, choice=choice), target)
     click.echo(f"notebook  {target}")
     for other in loaded.others:
-        tell(f"not run: {one_line(other)}")
+        print_line(f"not run: {one_line(other)}")
 
 
 def make_schema() -> click.Command:
@@ -227,7 +229,7 @@ def _schema(document: Literal["project", "step"]) -> None:
 
 
 def make_clean() -> click.Command:
-    """Return the command that tidies up."""
+    """Return the command that removes what runs left behind."""
     everything = click.Option(
         ["--all", "everything"], is_flag=True, help="Also remove run records, counters and saved build-infos."
     )
@@ -241,7 +243,7 @@ def _clean(*, everything: bool) -> None:
     notes: list[str] = []
     removed = state.sweep(lambda event: notes.append(getattr(event, "text", "")))
     for note in notes:
-        say("note", note)
+        print_message("note", note)
     for path in removed:
         click.echo(f"removed {path}")
     if not removed and not everything:

@@ -68,7 +68,7 @@ class CacheSpec:
         """Return the value of a field; empty where there is none."""
         return next((value for key, value in self.fields if key == name), "")
 
-    def having(self, name: str, value: str) -> CacheSpec:
+    def with_field(self, name: str, value: str) -> CacheSpec:
         """Return the same cache with a field set."""
         others = tuple(pair for pair in self.fields if pair[0] != name)
         return replace(self, fields=(*others, (name, value)))

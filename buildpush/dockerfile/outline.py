@@ -35,11 +35,11 @@ def outline(path: Path) -> Dockerfile:
     try:
         found = parse(content, path.name)
     except DockerfileError:
-        return outlined(content, path.name)
-    return found if found.stages else outlined(content, path.name)
+        return parse_outline(content, path.name)
+    return found if found.stages else parse_outline(content, path.name)
 
 
-def outlined(content: bytes, path: str) -> Dockerfile:
+def parse_outline(content: bytes, path: str) -> Dockerfile:
     """Return the names in *content*, which we do not understand as a whole; no stages where they cannot be found."""
     nothing = Dockerfile(path, (), ())
     if len(content) > LARGEST or b"\0" in content:

@@ -35,7 +35,7 @@ def is_legible(address: str) -> bool:
         return False
 
 
-def safe_url(address: str) -> str:
+def printable_url(address: str) -> str:
     """Return *address* as it may be printed: without user and query, which may be secrets; a git branch stays.
 
     A local file stays unchanged.

@@ -83,7 +83,7 @@ class Names(Protocol):
         del field, limits
         return None
 
-    def instead(self, error: AbsentError) -> Value:
+    def if_absent(self, error: AbsentError) -> Value:
         """Return the fallback of a name that has no value; raise *error* where there is none."""
         raise error
 
@@ -244,13 +244,13 @@ class _Evaluation:
         try:
             return self.names.lookup(keys)
         except AbsentError as error:
-            return None if safe else self.instead(error)
+            return None if safe else self.if_absent(error)
 
-    def instead(self, error: AbsentError) -> Value:
+    def if_absent(self, error: AbsentError) -> Value:
         """Return the fallback of a name without a value, unless an operator handles it."""
         if error.fallback is None or self.asking:
             raise error
-        return self.names.instead(error)
+        return self.names.if_absent(error)
 
     def functor(
         self, base: Identifier, steps: Sequence[KeyAccess | MethodCall]
@@ -263,7 +263,7 @@ class _Evaluation:
             try:
                 return methods.functor(base.word, call.method, arguments), steps[1:]
             except AbsentError as error:
-                return self.instead(error), steps[1:]
+                return self.if_absent(error), steps[1:]
         if call.method != "getValue" or len(arguments) != 1 or not isinstance(arguments[0], str):
             fail("secrets has one function, getValue, with one text", 'write secrets.getValue("id")', at=call.at)
         return self.names.secret(arguments[0]), steps[1:]

@@ -119,7 +119,7 @@ class Facts:
         """Return the facts for what goes into an image, or its name: a name without a value is an error there."""
         return replace(self, strict=True, _results={})
 
-    def instead(self, error: AbsentError) -> Value:
+    def if_absent(self, error: AbsentError) -> Value:
         """Return the fallback of a name without a value: where that is not an error, the empty text, with a note."""
         if self.strict:
             raise error

@@ -1,4 +1,4 @@
-"""Running a notebook: papermill executes it, it is searched for secrets, then written, with an HTML page."""
+"""Runs a notebook: papermill executes it, then it is searched for secrets and written, with an HTML page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from buildpush.foundation.errors import BuildPushError, SecretError, SettingsErr
 from buildpush.foundation.events import Sink, ignore
 from buildpush.foundation.files import replacement
 from buildpush.foundation.records import dataclass
-from buildpush.notebooks.parameters import Parameter, checked, parameters_of
+from buildpush.notebooks.parameters import Parameter, checked_values, parameters_of
 from buildpush.notebooks.tutorials import connectors_file, find, names, tutorials_directory
 
 if TYPE_CHECKING:
@@ -55,33 +55,33 @@ def execute(
         parameters: values for that cell; text is converted to the type of the cell's own value. Secrets only by
             reference.
         out: notebook or directory to write; ``buildpush-tutorial/`` by default.
-        env: where references such as ``env:TOKEN`` lead, so that their values are searched for as well.
+        env: the variables that references such as ``env:TOKEN`` name; their values are searched for as well.
         sink: gets an event when each part of the notebook begins and ends, and what it prints.
 
     Raises:
         SettingsError: there is no such notebook, no such parameter, or a library is missing.
         SecretError: a parameter is a secret, or one was found in the executed notebook; nothing was written.
-        BuildPushError: a cell failed, with its own error where it is a BuildPushError; the notebook up to there was
-            written.
+        BuildPushError: a cell failed; a BuildPushError of the cell keeps its message and hint; the notebook up to there
+            was written.
         KeyboardInterrupt: the kernel was interrupted, had time to clean up, and is stopped; nothing was written.
     """
     make = _run()
     notebook = find(name_or_path)
-    values = checked(notebook, parameters or {}, env or {})
+    values = checked_values(notebook, parameters or {}, env or {})
     target = _target(notebook, out)
     run = make(notebook, values, sink)
     failure = run.execute()
     _search(run)
     executed = _write(run.executed, target)
     if failure:
-        saved = f"the notebook up to there: {executed.path}"
+        saved = f"see the notebook up to there, {executed.path}"
         failure.hint = f"{failure.hint}; {saved}" if failure.hint else saved
         raise failure
     return executed
 
 
 def _run() -> type[NotebookRun]:
-    """Return the module that runs notebooks; its libraries are an extra of buildpush."""
+    """Return the class that runs notebooks; its libraries are an extra of buildpush."""
     try:
         from buildpush.notebooks.kernel import NotebookRun
     except ModuleNotFoundError as error:
@@ -100,13 +100,13 @@ def _target(notebook: Path, out: str | Path | None) -> Path:
 
 
 def _search(run: Any) -> None:
-    """Raise if the executed notebook holds a secret that we or its kernel know."""
+    """Raise an error if the executed notebook holds a secret that this process or its kernel has seen."""
     from buildpush.notebooks import leaks
     from buildpush.notebooks.page import page_of
 
-    found = sorted({*leaks.in_cells(run.executed.cells), *run.leaks})
-    if found or leaks.in_page(run.text()) or leaks.in_page(page_of(run.executed, "")):
-        where = f"in cell {found[0] + 1}" if found else "in its metadata"
+    cells = sorted({*leaks.in_cells(run.executed.cells), *run.leaks})
+    if cells or leaks.in_page(run.text()) or leaks.in_page(page_of(run.executed, "")):
+        where = f"in cell {cells[0] + 1}" if cells else "in its metadata"
         message = f"a secret appears {where} of the executed notebook; nothing was written"
         raise SecretError(message, hint="print the Secret itself, which shows stars, instead of its value")
 

@@ -63,12 +63,12 @@ def _kernel_in(directory: str) -> type[AsyncKernelManager]:
                 self.transport = "ipc"
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
-            with _uninterrupted():
+            with _delayed_signals():
                 await super()._async_launch_kernel(kernel_cmd, **kw)
 
         @property
         def kernel_spec(self) -> KernelSpec:
-            # Without frozen modules the kernel's debugger has nothing to warn about; 50 leaves our stderr to us.
+            # Without frozen modules the kernel's debugger does not warn; log level 50 keeps the kernel silent.
             program = [sys.executable, "-Xfrozen_modules=off", "-m", "ipykernel_launcher"]
             argv = [*program, "-f", "{connection_file}", "--log-level=50"]
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
@@ -77,7 +77,7 @@ def _kernel_in(directory: str) -> type[AsyncKernelManager]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
+def _delayed_signals() -> Iterator[None]:
     """Delay signals: one between a kernel's start and the record of its process would leave it running for ever."""
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -108,23 +108,25 @@ def _forget_dead_kernels(loop: AbstractEventLoop, context: dict[str, Any]) -> No
 
 
 class _Client(PapermillNotebookClient):  # type: ignore[misc]
-    """Executes the cells, then asks the kernel which hold secrets that only it knows, and which error ended them."""
+    """Executes the cells, then asks the kernel which of them hold secrets, and which error ended them."""
 
     def papermill_execute_cells(self) -> None:
         super().papermill_execute_cells()
-        # Without the module the kernel's Python never made a Secret.
-        found = f"__import__('{leaks.__name__}', fromlist=['in_json']).in_json({json.dumps(self.nb.cells)!r})"
-        mistake = f"__import__('{mistakes.__name__}', fromlist=['last']).last()"
-        self.run.leaks = self._asked(f"{found} if 'buildpush.foundation.secrets' in __import__('sys').modules else []")
-        self.run.mistake = self._asked(mistake)
+        # Without that module, the kernel has no secret to find.
+        search = f"__import__('{leaks.__name__}', fromlist=['in_json']).in_json({json.dumps(self.nb.cells)!r})"
+        mistake = f"__import__('{mistakes.__name__}', fromlist=['last_error']).last_error()"
+        self.run.leaks = self._ask_kernel(
+            f"{search} if 'buildpush.foundation.secrets' in __import__('sys').modules else []"
+        )
+        self.run.mistake = self._ask_kernel(mistake)
 
-    def _asked(self, expression: str) -> Any:
+    def _ask_kernel(self, expression: str) -> Any:
         """Return the kernel's value of *expression*, in plain types."""
         request = self.kc.execute("", silent=True, store_history=False, user_expressions={"it": expression})
         answer = self.wait_for_reply(request)["content"]["user_expressions"]["it"]
         return ast.literal_eval(answer["data"]["text/plain"])
 
-    def bury(self) -> None:
+    def ensure_ended(self) -> None:
         """Make sure that the kernel has ended: one that is interrupted at its start would keep writing its files."""
         process = getattr(getattr(self.km, "provisioner", None), "process", None)
         if process is not None and process.poll() is None:
@@ -162,11 +164,13 @@ class NotebookRun:
             execute_notebook(str(self._notebook), None, self._values, engine_name=_ENGINE, progress_bar=False)
         except PapermillExecutionError as error:
             if self.mistake:
-                return mistakes.made_of(self.mistake)
+                return mistakes.error_from(self.mistake)
             return BuildPushError(f"In[{error.exec_count}] failed: {error.ename}: {error.evalue}")
         except DeadKernelError as error:
             message = "the kernel died; nothing was written"
-            raise BuildPushError(message, hint="the usual reason is that memory ran out") from error
+            raise BuildPushError(
+                message, hint="most likely, memory ran out: give the machine more, or let the notebook use less"
+            ) from error
         finally:
             self._tidy()
         return None
@@ -179,7 +183,7 @@ class NotebookRun:
         for cell in self.executed.cells:
             if cell.cell_type == "code":
                 cell.outputs = list(_without_gaps(cell.outputs))
-        # The record names the notebook, but not its path on this machine.
+        # The executed notebook names its source, but not the path on this machine.
         self.executed.metadata.papermill.update(input_path=self._notebook.name, output_path=None)
 
     def _engine(self) -> type:
@@ -194,27 +198,27 @@ class NotebookRun:
                     try:
                         client.execute()
                     finally:
-                        client.bury()
+                        client.ensure_ended()
 
         return KernelEngine
 
     def client(self, nb_man: Any, kernel_name: str, directory: str) -> _Client:
-        """Return the client that executes the cells; leaving its ``execute`` in any way stops the kernel."""
+        """Return the client that executes the cells; its ``execute`` stops the kernel, however it ends."""
         client = _Client(
             nb_man,
             kernel_name=kernel_name,
             kernel_manager_class=_kernel_in(directory),
             timeout=None,
             startup_timeout=60,
-            stdout_file=Lines(self.tell),
-            stderr_file=Lines(self.tell),
+            stdout_file=Lines(self.report_line),
+            stderr_file=Lines(self.report_line),
             on_cell_execute=self.begin,
             on_cell_executed=self.end,
         )
         client.run = self
         return client
 
-    def tell(self, line: str) -> None:
+    def report_line(self, line: str) -> None:
         """Report a line that a cell printed."""
         self._sink(Log(line))
 
@@ -229,7 +233,7 @@ class NotebookRun:
         """Report the result of a cell, and that it ended."""
         for output in cell.outputs:
             for line in lines_of(plain) if (plain := _plain(output)) else ():
-                self.tell(line)
+                self.report_line(line)
         if execute_reply["content"]["status"] == "ok" and (title := self._title(cell_index)):
             self._sink(Finished(title, time.monotonic() - self._began))
 
@@ -239,12 +243,12 @@ class NotebookRun:
         above = self.executed.cells[position - 1] if position else None
         if _PARAMETERS & set(here.metadata.get("tags", [])):
             return ""
-        found = _HEADING.search(above.source) if above is not None and above.cell_type == "markdown" else None
-        return found[1].strip() if found else ""
+        heading = _HEADING.search(above.source) if above is not None and above.cell_type == "markdown" else None
+        return heading[1].strip() if heading else ""
 
 
 def _without_gaps(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
-    """Yield *outputs* without the updating line, which is empty at the end, and what was printed around it as one."""
+    """Yield *outputs* without the progress line, which is empty at the end; text printed around it is joined."""
     before: NotebookNode | None = None
     for output in outputs:
         if output.output_type == "display_data" and not any(map(str, output.data.values())):

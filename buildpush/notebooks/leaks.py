@@ -1,4 +1,4 @@
-"""Which cells of an executed notebook hold a secret, in a file that keeps it or in what a reader of its page sees."""
+"""Which cells of an executed notebook hold a secret, in its file or in what a reader of its page sees."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def in_cells(cells: list[NotebookNode]) -> list[int]:
-    """Return the positions of the cells that hold a secret which this process knows."""
+    """Return the positions of the cells that hold a secret that this process has seen."""
     return [position for position, cell in enumerate(cells) if any(map(known_in, _readings(cell)))]
 
 
 def in_json(text: str) -> list[int]:
-    """Return the same for cells as JSON; used in a kernel, which may know secrets that no other process knows."""
+    """Return the same for cells as JSON; called in a kernel, which may have secrets that no other process has."""
     import nbformat
 
     return in_cells([nbformat.from_dict(cell) for cell in json.loads(text)])  # type: ignore[no-untyped-call]
@@ -31,7 +31,7 @@ def in_page(page: str) -> bool:
 
 
 def _readings(cell: NotebookNode) -> Iterator[str]:
-    """Yield the ways to read *cell*: as stored, as on its page, and its printed text as a whole."""
+    """Yield the texts of *cell* to search: as stored, as on its page, and all that it printed."""
     from buildpush.notebooks.page import html_of
 
     yield json.dumps(cell, ensure_ascii=False)

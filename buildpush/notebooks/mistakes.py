@@ -12,8 +12,8 @@ from buildpush.foundation.text import with_margin
 _KINDS: tuple[type[BuildPushError], ...] = (BuildPushError, *BuildPushError.__subclasses__())
 
 
-def last() -> dict[str, Any] | None:
-    """Return the error that ended this process's last cell as plain types; ``None`` if it is not the user's."""
+def last_error() -> dict[str, Any] | None:
+    """Return the error that ended this process's last cell, as plain types; ``None`` if it is not a user's error."""
     error = getattr(sys, "last_value", None)
     if isinstance(error, BuildPushError):
         texts = {"message": str(error), "hint": error.hint, "setting": error.setting}
@@ -26,7 +26,7 @@ def last() -> dict[str, Any] | None:
     return None
 
 
-def made_of(description: dict[str, Any]) -> BuildPushError:
-    """Return the error that :func:`last` described."""
+def error_from(description: dict[str, Any]) -> BuildPushError:
+    """Return the error that :func:`last_error` described."""
     kind = next((kind for kind in _KINDS if kind.exit_code == description["exit_code"]), BuildPushError)
     return kind(description["message"] or "", hint=description["hint"], setting=description["setting"])

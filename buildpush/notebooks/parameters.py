@@ -19,7 +19,7 @@ _REFERENCE = re.compile(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|<\+secret
 _SECRET_VALUE = re.compile(
     r"eyJ[\w-]{8,}\.[\w-]{8,}|cmVmdGtu\w{20,}|AKCp\w{20,}|gh[pousr]_\w{20,}|-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@]+:[^/\s@]+@"
 )
-_HINT = "say where it is instead: env:NAME or file:PATH"
+_HINT = "give a reference to it instead: env:NAME or file:PATH"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +41,17 @@ def parameters_of(notebook: Path) -> tuple[Parameter, ...]:
     from papermill import inspect_notebook
 
     try:
-        found = inspect_notebook(str(notebook))
+        entries = inspect_notebook(str(notebook))
     except (OSError, ValueError, KeyError, AttributeError) as error:
         message = f"{notebook} cannot be read as a notebook: {error}"
         raise SettingsError(message) from error
     return tuple(
         Parameter(name, _type_of(entry["inferred_type_name"], entry["default"]), entry["default"], entry["help"])
-        for name, entry in found.items()
+        for name, entry in entries.items()
     )
 
 
-def checked(notebook: Path, values: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+def checked_values(notebook: Path, values: Mapping[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
     """Return *values* with the notebook's types; secrets that they refer to are registered.
 
     Raises:
@@ -61,7 +61,7 @@ def checked(notebook: Path, values: Mapping[str, Any], env: Mapping[str, str]) -
     declared = {parameter.name: parameter for parameter in parameters_of(notebook)}
     for name in values:
         if name not in declared:
-            hint = did_you_mean(name, declared, most=1) or f"there are: {', '.join(declared)}"
+            hint = did_you_mean(name, declared, most=1) or f"its parameters are {', '.join(declared)}"
             message = f"{notebook.name} has no parameter {name!r}"
             raise SettingsError(message, hint=hint)
     for name, value in values.items():
@@ -115,7 +115,7 @@ _READERS = {"int": int, "float": float}
 
 
 def _typed(parameter: Parameter, value: Any) -> Any:
-    """Return text as the parameter's type: ``1.10`` stays text where the type is text."""
+    """Return *value* as the parameter's type: ``1.10`` stays text if the type is text."""
     if parameter.type == "str":
         return str(value)
     if not isinstance(value, str) or parameter.type == "":
@@ -126,4 +126,4 @@ def _typed(parameter: Parameter, value: Any) -> Any:
         return _READERS.get(parameter.type, ast.literal_eval)(value)
     except (ValueError, SyntaxError, KeyError):
         message = f"parameter {parameter.name!r} takes {parameter.type}, not {value!r}"
-        raise SettingsError(message, hint=f"its own value is {parameter.default}") from None
+        raise SettingsError(message, hint=f"give a value like its default, {parameter.default}") from None

@@ -1,6 +1,6 @@
 """A pipeline file as a notebook: its inputs are parameters, and the executed copy is the record.
 
-Each step has a cell, and all are one run: they share its number, and later ones push what earlier ones have built.
+Each step has a cell, and all cells are one run: later steps can push what earlier ones have built.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ class Runbook:
 
     Attributes:
         file: the pipeline file; the notebook reads it again when it is executed.
-        sections: name of each cell that runs something, and the steps in it, such as ``Plugin 'x' (step.yml:3:5)``.
-        asked: name of each input, and what is written in its place.
+        sections: name of each section, which has a cell, and the steps in it, such as ``Plugin 'x' (step.yml:3:5)``.
+        texts: name of each input, and the text in its place.
         templates: directory of templates, if any.
         inputs: input sets and overlays.
-        chosen: the only stage or step that is run, by the names of the keywords.
+        choice: the only stage or step that is run, by the names of the keywords.
     """
 
     file: Path
     sections: Mapping[str, Sequence[str]]
-    asked: Mapping[str, str]
+    texts: Mapping[str, str]
     templates: str = ""
     inputs: Sequence[str] = ()
-    chosen: Mapping[str, str] = field(default_factory=dict)
+    choice: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_runbook(runbook: Runbook, target: Path) -> None:
@@ -79,7 +79,7 @@ def write_runbook(runbook: Runbook, target: Path) -> None:
 
 
 def _check_target(target: Path, file: Path) -> None:
-    """Refuse what must not be replaced: the pipeline file, a device, the record of a run."""
+    """Refuse a file that must not be replaced: the pipeline file, a device, the record of a run."""
     reason = unwritable(target)
     if not reason and target.exists():
         if file.exists() and target.samefile(file):
@@ -95,7 +95,7 @@ def _check_target(target: Path, file: Path) -> None:
 
 def _cells(runbook: Runbook) -> Iterator[tuple[str, str, str]]:
     """Yield kind, identifier and source of each cell."""
-    names = _python_names(runbook.asked)
+    names = _python_names(runbook.texts)
     yield "text", "title", f"# {_text(runbook.file.stem)}\n\n{_ABOUT}"
     yield "code", "parameters", "\n".join(_parameters(runbook, names))
     yield "code", "inputs", _inputs(runbook, names)
@@ -133,7 +133,7 @@ how = {{
     "secrets": secrets or None,
     "templates": templates or None,
     "inputs": inputs,
-{chosen}    "variables": {{
+{choice}    "variables": {{
         name: str(value).lower() if isinstance(value, bool) else str(value)
         for name, value in given.items()
         if value != ""
@@ -142,10 +142,10 @@ how = {{
 
 
 def _inputs(runbook: Runbook, names: Mapping[str, str]) -> str:
-    """Return the cell that makes keywords of the parameters."""
+    """Return the cell that turns the parameters into keywords."""
     given = "".join(f"    {name!r}: {python},\n" for name, python in names.items())
-    chosen = "".join(f"    {name!r}: {value!r},\n" for name, value in runbook.chosen.items())
-    return _INPUTS.format(given=given, chosen=chosen)
+    choice = "".join(f"    {name!r}: {value!r},\n" for name, value in runbook.choice.items())
+    return _INPUTS.format(given=given, choice=choice)
 
 
 def _parameters(runbook: Runbook, names: Mapping[str, str]) -> Iterator[str]:
@@ -154,14 +154,14 @@ def _parameters(runbook: Runbook, names: Mapping[str, str]) -> Iterator[str]:
     for name, words in _PARAMETERS.items():
         value = values.get(name, "")
         yield f"{name}: {type(value).__name__} = {value!r}  # {words}"
-    for name, written in runbook.asked.items():
+    for name, written in runbook.texts.items():
         yield f'{names[name]}: str = ""  # {one_line(f"{name}: {written}")}'
 
 
-def _python_names(asked: Iterable[str]) -> dict[str, str]:
+def _python_names(inputs: Iterable[str]) -> dict[str, str]:
     """Return a Python name for each input, all of them different."""
     names: dict[str, str] = {}
-    for name in asked:
+    for name in inputs:
         python = "input_" + re.sub(r"\W", "_", name, flags=re.ASCII)
         while python in names.values():
             python += "_"

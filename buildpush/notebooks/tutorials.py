@@ -35,11 +35,11 @@ def find(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.suffix == ".ipynb" and path.is_file():
         return path
-    wanted = path.stem if path.suffix == ".ipynb" else str(name_or_path)
-    exact = [name for name in names() if wanted in {name, name.partition("-")[2]}]
-    beginning = [name for name in names() if wanted and name.startswith(wanted)]
-    if len(found := exact or beginning) == 1:
-        return tutorials_directory() / "notebooks" / f"{found[0]}.ipynb"
+    word = path.stem if path.suffix == ".ipynb" else str(name_or_path)
+    exact = [name for name in names() if word in {name, name.partition("-")[2]}]
+    beginning = [name for name in names() if word and name.startswith(word)]
+    if len(matches := exact or beginning) == 1:
+        return tutorials_directory() / "notebooks" / f"{matches[0]}.ipynb"
     message = f"there is no notebook {str(name_or_path)!r}"
-    hint = did_you_mean(wanted, names(), most=1) or f"there are: {', '.join(names())}"
+    hint = did_you_mean(word, names(), most=1) or f"the tutorials are {', '.join(names())}"
     raise SettingsError(message, hint=hint)

@@ -65,7 +65,7 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Res
 
 
 def refuse_push(loaded: Loaded) -> None:
-    """Refuse a push that was asked for in this call; one that the file or a variable asks for is meant for a run."""
+    """Refuse a push that a flag or keyword of this call sets; one set in the file or a variable is meant for a run."""
     for written in (step.settings.get("push") for step in loaded.steps):
         if written and written.origin.kind in {"flag", "keyword"} and str(written.value).strip().lower() in TRUE:
             message = "a build pushes nothing"
@@ -91,10 +91,10 @@ class Pushes:
     _seen: dict[str, list[tuple[Step, StatusSoFar]]] = field(default_factory=dict)
 
     def add(self, step: Step, settings: StepSettings, progress: StatusSoFar) -> None:
-        """Keep what *step* pushes and writes.
+        """Add what *step* pushes and writes.
 
         Raises:
-            SettingsError: a step that may run at the same time pushes or writes the same.
+            SettingsError: a step that may run at the same time pushes the same reference, or writes the same file.
         """
         if not isinstance(settings, BuildAndPush) or not progress.branches:
             return
@@ -107,21 +107,21 @@ class Pushes:
             if other := self._other(step, path, progress):
                 raise _overwriting(step, other, ("write", settings.tar_path), "tar_path")
 
-    def _other(self, step: Step, made: str, progress: StatusSoFar) -> Step | None:
-        """Return the step that makes the same as *step* and may run at the same time; add *step* if there is none."""
-        seen = self._seen.setdefault(made, [])
+    def _other(self, step: Step, target: str, progress: StatusSoFar) -> Step | None:
+        """Add *step* for *target*; return an earlier step with that target that may run at the same time, if any."""
+        seen = self._seen.setdefault(target, [])
         seen.append((step, progress))
-        return next((other for other, at in seen[:-1] if progress.beside(at)), None)
+        return next((other for other, at in seen[:-1] if progress.may_overlap(at)), None)
 
 
-def _overwriting(step: Step, other: Step, made: tuple[str, str], setting: str) -> SettingsError:
-    """Return the error of *step*: *other* also pushes or writes *made*."""
+def _overwriting(step: Step, other: Step, target: tuple[str, str], setting: str) -> SettingsError:
+    """Return the error of *step*: *other* also pushes or writes *target*."""
     names = " or ".join(_names(step)) or "<+strategy.iteration>"
     what, hint = "iterations", f"write {names} into {'repo or tags' if setting == 'tags' else setting}"
     if step.where != other.where:
-        own = "a tag" if setting == "tags" else "a file"
-        what, hint = "parallel steps", f"give each one {own} of its own, or let them run one after the other"
-    message = f"the {what} {other.name!r} and {step.name!r} both {made[0]} {made[1]}"
+        own = "tag" if setting == "tags" else "file"
+        what, hint = "parallel steps", f"give each a different {own}, or let them run one after the other"
+    message = f"the {what} {other.name!r} and {step.name!r} both {target[0]} {target[1]}"
     where = step.settings[setting].origin.where if setting in step.settings else step.where
     return SettingsError(message, where=where, setting=setting, hint=hint)
 

@@ -1,4 +1,4 @@
-"""The arguments of public functions, checked: Python does not check types, and messages name what is accepted."""
+"""Checks the arguments of public functions: Python does not check types, and messages name what is accepted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.keywords import with_keywords
 
 if TYPE_CHECKING:
-    from buildpush.settings.sources import Beside
+    from buildpush.settings.sources import CompanionFiles
     from buildpush.settings.tree import Loaded
 
 OptionalPath = str | Path | None
@@ -35,7 +35,7 @@ _R = TypeVar("_R")
 
 
 def takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
-    """Show each of *options* in the signature of a function, which refuses others as Python does."""
+    """Return a decorator that puts *options* into the signature of a function, which then refuses other keywords."""
 
     def take(act: Callable[_P, _R]) -> Callable[_P, _R]:
         *positional, _ = signature(act).parameters.values()
@@ -44,17 +44,17 @@ def takes(options: type) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]:
             for name, kind in sorted(options.__annotations__.items())
         ]
         texts = [parameter.name for parameter in positional if parameter.annotation == "str"]
-        shown = signature(act).replace(parameters=[*positional, *keywords])
+        full = signature(act).replace(parameters=[*positional, *keywords])
 
         @wraps(act)
         def checked(*arguments: _P.args, **given: _P.kwargs) -> _R:
-            _check_keywords(act.__name__, given, shown.parameters)
-            for name, value in shown.bind(*arguments, **given).arguments.items():
+            _check_keywords(act.__name__, given, full.parameters)
+            for name, value in full.bind(*arguments, **given).arguments.items():
                 if name in texts:
                     check_text(name, *value if isinstance(value, tuple) else (value,))
             return act(*arguments, **given)
 
-        checked.__signature__ = shown  # type: ignore[attr-defined]
+        checked.__signature__ = full  # type: ignore[attr-defined]
         return with_keywords(checked)
 
     return take
@@ -70,7 +70,7 @@ def _check_keywords(call: str, given: Iterable[str], known: Iterable[str]) -> No
 
 
 def check_text(name: str, *values: object) -> None:
-    """Refuse what is given as *name* and is not text."""
+    """Refuse *values* of the argument *name* that are not text."""
     for value in values:
         if not isinstance(value, str):
             message = f"{name} is of the type {type(value).__name__}, and takes text"
@@ -78,7 +78,7 @@ def check_text(name: str, *values: object) -> None:
 
 
 def path_of(argument: str, value: OptionalPath) -> Path | None:
-    """Return *value* as a path, if it is one.
+    """Return *value* as a path; ``None`` stays ``None``.
 
     Raises:
         SettingsError: it is of another type, or not a path.
@@ -95,7 +95,7 @@ def path_of(argument: str, value: OptionalPath) -> Path | None:
 
 
 def _texts(argument: str, values: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    """Return *values* as they are, if they are names and texts."""
+    """Return *values* unchanged; anything but names with texts is refused."""
     if values is not None and not isinstance(values, Mapping):
         message = f"{argument} is of the type {type(values).__name__}, and takes names with their texts"
         raise SettingsError(message, hint=f'write {argument}={{"NAME": "text"}}')
@@ -112,7 +112,7 @@ def context_of(
     secrets: OptionalPath = None,
     variables: Mapping[str, str] | None = None,
 ) -> RunContext:
-    """Return the context that the arguments of a call make, checked: Python does not look at their types."""
+    """Return the run context for the arguments of a call; their types are checked."""
     return RunContext.default(
         env=_texts("env", env),
         cwd=path_of("cwd", cwd),
@@ -131,24 +131,24 @@ class Choice:
     templates: OptionalPath
     inputs: Paths
 
-    def beside(self) -> Beside:
-        """Return what completes the file; all that a caller gives is checked.
+    def companions(self) -> CompanionFiles:
+        """Return the templates and input sets; the types of all arguments are checked.
 
         Raises:
-            SettingsError: something is of another type.
+            SettingsError: an argument has another type.
         """
-        from buildpush.settings.sources import Beside
+        from buildpush.settings.sources import CompanionFiles
 
         for name, value in (("step", self.step), ("stage", self.stage)):
             check_text(name, *(() if value is None else (value,)))
         several = isinstance(self.inputs, Sequence) and not isinstance(self.inputs, str)
         paths: Sequence[Any] = self.inputs if several else [self.inputs]  # type: ignore[assignment]  # as Python sees it
         inputs = [path_of("inputs", one) for one in paths]
-        return Beside(path_of("templates", self.templates), tuple(one for one in inputs if one is not None))
+        return CompanionFiles(path_of("templates", self.templates), tuple(one for one in inputs if one is not None))
 
 
 def choice_of(options: Mapping[str, Any]) -> Choice:
-    """Return what the keywords of a call choose."""
+    """Return the choice that the keywords of a call make."""
     return Choice(options.get("step"), options.get("stage"), options.get("templates"), options.get("inputs") or ())
 
 
@@ -156,7 +156,7 @@ def read_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunCont
     """Return the chosen steps of *file*, with the settings that are given as keywords."""
     from buildpush.settings.sources import read
 
-    path, beside = path_of("file", file), choice.beside()
+    path, companions = path_of("file", file), choice.companions()
     return read(
         path,
         env=context.env,
@@ -165,7 +165,7 @@ def read_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunCont
         cwd=context.cwd,
         step=choice.step,
         stage=choice.stage,
-        beside=beside,
+        companions=companions,
     )
 
 
@@ -178,7 +178,7 @@ def all_steps(file: OptionalPath, settings: Mapping[str, Any], context: RunConte
 
 
 def one_step(file: OptionalPath, settings: Mapping[str, Any], context: RunContext, choice: Choice) -> Loaded:
-    """Return the only step of *file*, or the one that is asked for, which must not be in a loop."""
+    """Return the only step of *file*, or the one that *choice* names; it must not be in a loop."""
     from buildpush.pipeline.loops import is_in_loop
 
     loaded = all_steps(file, settings, context, choice)
@@ -187,6 +187,8 @@ def one_step(file: OptionalPath, settings: Mapping[str, Any], context: RunContex
         message = f"the file has {len(loaded.steps)} steps, and this call takes one"
         raise SettingsError(message, hint=f"add step= with one of {names}, or use run_pipeline or check_pipeline")
     if is_in_loop(loaded.tree):
-        message = f"{loaded.steps[0].about} is run by a strategy, as often as it says, and this call takes one run"
+        message = (
+            f"{loaded.steps[0].about} has a strategy, which may run it several times, and this call runs a step once"
+        )
         raise SettingsError(message, hint="use run_pipeline or check_pipeline")
     return loaded

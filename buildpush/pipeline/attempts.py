@@ -24,7 +24,7 @@ _WORDS: Final = {"failed": "failed", "ignored": "ignored", "succeeded": "marked 
 
 
 @dataclass(frozen=True, slots=True)
-class _Decided:
+class _Reaction:
     """What follows a failure, why, and how long to wait until the group of the step is run again.
 
     Attributes:
@@ -39,7 +39,7 @@ class _Decided:
     fails_all: bool = False
 
 
-_DEADLINE_REACHED: Final = _Decided("failed", "the time limit of the stage or group around it was reached")
+_DEADLINE_REACHED: Final = _Reaction("failed", "the time limit of the stage or group around it was reached")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Attempts:
 
     Attributes:
         run: runs a step once, up to a deadline.
-        facts: of the run; they answer the conditions of retries.
+        facts: of the run; the conditions of retries are evaluated with them.
         log: gets each decision.
         wait: waits some seconds.
         ask: asks a person; ``None`` where there is no one to ask.
@@ -73,21 +73,21 @@ class Attempts:
         deadline = nearest(progress.deadlines)
         while True:
             began = self.now()
-            if deadline and self._is_over(deadline):  # before it began, or while something was waited for
+            if deadline and self._is_over(deadline):  # before the step began, or during a wait
                 return Outcome(step, "failed", error=deadline.error(), failures=failures)
             outcome = self.run(step, deadline)
             if outcome.status != "failed" or outcome.error is None:
                 return replace(outcome, failures=failures)
             ended = self.now()
-            if deadline and self._is_over(deadline):  # which no failure strategy follows
-                decided = _DEADLINE_REACHED
+            if deadline and self._is_over(deadline):  # no failure strategy handles that
+                reaction = _DEADLINE_REACHED
             else:
-                decided = self._verdict(step, outcome.error, progress, failures)
-            types = tuple(sorted(decided.types or error_types(outcome.error)))
+                reaction = self._verdict(step, outcome.error, progress, failures)
+            types = tuple(sorted(reaction.types or error_types(outcome.error)))
             code = exit_code(outcome.error)
-            failures += (Failure(str(outcome.error), types, decided.verdict, decided.reason, began, ended, code),)
-            if decided.verdict != "again":
-                return self._end(outcome, decided, failures)
+            failures += (Failure(str(outcome.error), types, reaction.verdict, reaction.reason, began, ended, code),)
+            if reaction.verdict != "again":
+                return self._end(outcome, reaction, failures)
             self.drop(outcome)
             step = _again(step, len(failures))
 
@@ -99,16 +99,16 @@ class Attempts:
         left = limit if deadline is None else shorter(limit, deadline, self.clock())
         self.wait((left or limit).total_seconds())
 
-    def _end(self, outcome: Outcome, decided: _Decided, failures: tuple[Failure, ...]) -> Outcome:
-        verdict = decided.verdict
+    def _end(self, outcome: Outcome, reaction: _Reaction, failures: tuple[Failure, ...]) -> Outcome:
+        verdict = reaction.verdict
         if verdict == "group again":
-            return replace(outcome, failures=failures, again=decided.wait)
-        if decided.reason:
-            self.log(Decision(f"step {_name(outcome.step)}", _WORDS[verdict], decided.reason))
+            return replace(outcome, failures=failures, again=reaction.wait)
+        if reaction.reason:
+            self.log(Decision(f"step {_name(outcome.step)}", _WORDS[verdict], reaction.reason))
         if verdict in {"ignored", "succeeded"}:
             self.log(Note(f"the step {_name(outcome.step)} failed, and the run continues: {outcome.error}"))
             return replace(outcome, status="ignored", reason=str(outcome.error), failures=failures)
-        return replace(outcome, aborts=verdict == "aborted", fails_all=decided.fails_all, failures=failures)
+        return replace(outcome, aborts=verdict == "aborted", fails_all=reaction.fails_all, failures=failures)
 
     def _verdict(
         self,
@@ -116,24 +116,24 @@ class Attempts:
         error: Exception,
         progress: StatusSoFar,
         failures: tuple[Failure, ...],
-    ) -> _Decided:
+    ) -> _Reaction:
         types = error_types(error)
         if not types:
-            return _Decided("aborted", "it was interrupted")
+            return _Reaction("aborted", "it was interrupted")
         action = choose(progress.strategies, types, exit_code(error))
         if action is None:
-            return _Decided("failed")
+            return _Reaction("failed")
         try:
-            retried = sum(one.verdict == "again" for one in failures)
-            return self._act(action, _Failed(step, error, types, retried, progress))
+            retry_count = sum(one.verdict == "again" for one in failures)
+            return self._act(action, _FailedStep(step, error, types, retry_count, progress))
         except SettingsError as wrong:
-            return _Decided("failed", str(wrong))
+            return _Reaction("failed", str(wrong))
 
-    def _act(self, action: FailureAction, failed: _Failed) -> _Decided:
-        decided = self._decided(action, failed)
-        return replace(decided, fails_all=True) if action.fail_all and decided.verdict == "failed" else decided
+    def _act(self, action: FailureAction, failed: _FailedStep) -> _Reaction:
+        reaction = self._decided(action, failed)
+        return replace(reaction, fails_all=True) if action.fail_all and reaction.verdict == "failed" else reaction
 
-    def _decided(self, action: FailureAction, failed: _Failed) -> _Decided:
+    def _decided(self, action: FailureAction, failed: _FailedStep) -> _Reaction:
         about = f"{action.type} ({action.where}) for {' and '.join(sorted(failed.types))}"
         if action.type == "Retry":
             return self._retry(action, failed)
@@ -144,35 +144,37 @@ class Attempts:
         row = ACTIONS[action.type]
         if row.is_rollback:
             about += "; rollback steps are not run here"
-        return _Decided(row.verdict, about)
+        return _Reaction(row.verdict, about)
 
-    def _retry(self, action: FailureAction, failed: _Failed) -> _Decided:
+    def _retry(self, action: FailureAction, failed: _FailedStep) -> _Reaction:
         """Wait and run the step again; when no retry is left, or the condition is false, take the action after that."""
-        step, error, retried = failed.step, failed.error, failed.retried
+        step, error, retry_count = failed.step, failed.error, failed.retry_count
         own = step.scope.get("step")
-        about = {"retryCount": retried, **(own if isinstance(own, Mapping) else {}), "exitCode": exit_code(error)}
+        about = {"retryCount": retry_count, **(own if isinstance(own, Mapping) else {}), "exitCode": exit_code(error)}
         facts = self.facts.within({**step.scope, "step": about}, step.facts, step.around)
-        is_wanted = not action.condition or is_true(action.condition, facts, action.where)
-        if is_wanted and retried < action.retries:
-            wait = action.wait(retried + 1)
-            self.log(Retry(f"step {_name(step)}", str(error), wait.total_seconds(), retried + 1))
+        is_due = not action.condition or is_true(action.condition, facts, action.where)
+        if is_due and retry_count < action.retries:
+            wait = action.wait(retry_count + 1)
+            self.log(Retry(f"step {_name(step)}", str(error), wait.total_seconds(), retry_count + 1))
             self._wait(wait, failed.deadline)
-            return _Decided("again", f"Retry ({action.where}), {retried + 1} of {action.retries}")
+            return _Reaction("again", f"Retry ({action.where}), {retry_count + 1} of {action.retries}")
         if action.then:
             return self._act(action.then, failed)
-        why = f"{action.retries} retries have failed" if is_wanted else "its condition is false"
-        return _Decided("failed", f"Retry ({action.where}): {why}")
+        why = f"{action.retries} retries have failed" if is_due else "its condition is false"
+        return _Reaction("failed", f"Retry ({action.where}): {why}")
 
-    def _retry_group(self, action: FailureAction, failed: _Failed) -> _Decided:
+    def _retry_group(self, action: FailureAction, failed: _FailedStep) -> _Reaction:
         """Let the walk run the group again; when no retry is left, the step has failed."""
-        retried = failed.progress.passes[-1]
-        if retried >= action.retries:
-            return _Decided("failed", f"RetryStepGroup ({action.where}): {action.retries} retries have failed")
-        wait = action.wait(retried + 1)
-        self.log(Retry(f"group of the step {_name(failed.step)}", str(failed.error), wait.total_seconds(), retried + 1))
-        return _Decided("group again", f"RetryStepGroup ({action.where}), {retried + 1} of {action.retries}", wait)
+        retry_count = failed.progress.passes[-1]
+        if retry_count >= action.retries:
+            return _Reaction("failed", f"RetryStepGroup ({action.where}): {action.retries} retries have failed")
+        wait = action.wait(retry_count + 1)
+        self.log(
+            Retry(f"group of the step {_name(failed.step)}", str(failed.error), wait.total_seconds(), retry_count + 1)
+        )
+        return _Reaction("group again", f"RetryStepGroup ({action.where}), {retry_count + 1} of {action.retries}", wait)
 
-    def _intervention(self, action: FailureAction, failed: _Failed) -> _Decided:
+    def _intervention(self, action: FailureAction, failed: _FailedStep) -> _Reaction:
         """Ask a person until the timeout; where no one can be asked, wait that long."""
         name, limit = _name(failed.step), duration_text(action.timeout)
         about = f"ManualIntervention ({action.where})"
@@ -188,52 +190,52 @@ class Attempts:
             return self._after_answer(answer, about, failed)
         if action.then:
             return self._act(action.then, failed)
-        decided = _Decided("failed", f"{about}: there was no answer for {limit}")
-        return self._with_type("InputTimeoutError", decided, failed)
+        reaction = _Reaction("failed", f"{about}: there was no answer for {limit}")
+        return self._with_type("InputTimeoutError", reaction, failed)
 
-    def _after_answer(self, answer: str, about: str, failed: _Failed) -> _Decided:
+    def _after_answer(self, answer: str, about: str, failed: _FailedStep) -> _Reaction:
         more = "; rollback steps are not run here" if answer == "rollback" else ""
-        decided = _Decided(ANSWERS[answer], f"{about}: the answer was {answer}{more}")
-        return self._with_type("UserMarkedFailure", decided, failed) if answer == "fail" else decided
+        reaction = _Reaction(ANSWERS[answer], f"{about}: the answer was {answer}{more}")
+        return self._with_type("UserMarkedFailure", reaction, failed) if answer == "fail" else reaction
 
-    def _with_type(self, kind: ErrorType, decided: _Decided, failed: _Failed) -> _Decided:
-        """Return what follows now that the error is one of *kind*: only an entry that names this counts."""
+    def _with_type(self, kind: ErrorType, reaction: _Reaction, failed: _FailedStep) -> _Reaction:
+        """Return the reaction to an error that is now one of *kind*: only an entry that names this type is used."""
         types: frozenset[ErrorType] = frozenset({kind})
         action = choose_named(failed.progress.strategies, types, exit_code(failed.error))
         if action is None or failed.types == types:
-            return replace(decided, types=types)
+            return replace(reaction, types=types)
         then = self._act(action, replace(failed, types=types))
-        return replace(then, types=then.types or types, reason=f"{decided.reason}; {then.reason}")
+        return replace(then, types=then.types or types, reason=f"{reaction.reason}; {then.reason}")
 
 
 @dataclass(frozen=True, slots=True)
-class _Failed:
+class _FailedStep:
     """A step that has failed, the types of its error, how often it was run again, and what is around it."""
 
     step: Step
     error: Exception
     types: frozenset[ErrorType]
-    retried: int
+    retry_count: int
     progress: StatusSoFar
 
     @property
     def deadline(self) -> Deadline | None:
-        """Until when it may be run again."""
+        """The time until which it may be run again."""
         return nearest(self.progress.deadlines)
 
 
 def _answers(action: FailureAction) -> tuple[str, ...]:
-    """Return what a person may answer: all, or what *action* limits that to, each once."""
-    found = [ACTIONS[one].answer for one in action.answers if ACTIONS[one].answer]
-    return tuple(dict.fromkeys(found or ANSWERS))
+    """Return the answers that a person may choose from: those that *action* lists, or all."""
+    answers = [ACTIONS[one].answer for one in action.answers if ACTIONS[one].answer]
+    return tuple(dict.fromkeys(answers or ANSWERS))
 
 
 def _name(step: Step) -> str:
     return step.name or step.identifier
 
 
-def _again(step: Step, retried: int) -> Step:
+def _again(step: Step, retry_count: int) -> Step:
     """Return *step* with the number of its retries known to its expressions."""
     own = step.scope.get("step")
     known = own if isinstance(own, dict) else {}
-    return replace(step, scope={**step.scope, "step": {**known, "retryCount": retried}})
+    return replace(step, scope={**step.scope, "step": {**known, "retryCount": retry_count}})

@@ -1,6 +1,6 @@
 """What runs at the same time: the branches of a ``parallel`` and the iterations of a loop, each in a thread.
 
-A branch has a context of its own, and results that are joined in the order of the file.
+Each branch has its own context and results; the results are joined in the order of the file.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 64  # threads, whatever maxConcurrency says
 _FEWEST: Final = 2
-# An interrupt may leave a Condition or an Event locked, since their with is Python's own: so none is used here.
+# No Condition or Event is used here: their with blocks run in Python, and an interrupt may leave them locked.
 _POLL_SECONDS: Final = 0.01
 
 
@@ -71,7 +71,7 @@ _INTERRUPTED: Final[StepState] = "interrupted"
 
 
 def _names(branches: Iterable[Branch]) -> list[str]:
-    """Return the names of *branches*; of those with the same name each has a number after it."""
+    """Return the names of *branches*; of several with the same name, the second and later ones get a number."""
     names: list[str] = []
     for branch in branches:
         number = 1
@@ -84,8 +84,8 @@ def _names(branches: Iterable[Branch]) -> list[str]:
 
 
 def _state(outcomes: Iterable[Outcome]) -> StepState:
-    found = {outcome.status for outcome in outcomes}
-    return next((status for status in ("failed", "ignored", "succeeded") if status in found), "skipped")
+    statuses = {outcome.status for outcome in outcomes}
+    return next((status for status in ("failed", "ignored", "succeeded") if status in statuses), "skipped")
 
 
 class Turns:
@@ -97,24 +97,24 @@ class Turns:
         self._sink = sink
 
     def person(self, ask: AskPerson | None) -> AskPerson | None:
-        """Return a function that asks as *ask* does, one person at a time; waiting for a turn uses up the time."""
+        """Return a function that calls *ask* when it is its turn; the wait for it counts towards the time limit."""
 
-        def asked(question: str, answers: Sequence[str], limit: timedelta) -> str | None:
+        def ask_in_turn(question: str, answers: Sequence[str], limit: timedelta) -> str | None:
             end = time.monotonic() + limit.total_seconds()
             with self._turn(end) as is_ours:
                 left = timedelta(seconds=max(0.0, end - time.monotonic()))
                 return ask(question, answers, left) if ask and is_ours else None
 
-        return asked if ask else None
+        return ask_in_turn if ask else None
 
     def input(self, ask: AskInput | None) -> AskInput | None:
-        """Return a function that asks as *ask* does, one at a time."""
+        """Return a function that calls *ask* when it is its turn."""
 
-        def asked(field: str, limits: str) -> str | None:
+        def ask_in_turn(field: str, limits: str) -> str | None:
             with self._turn():
                 return ask(field, limits) if ask else None
 
-        return asked if ask else None
+        return ask_in_turn if ask else None
 
     @contextmanager
     def _turn(self, end: float = float("inf")) -> Iterator[bool]:
@@ -198,7 +198,7 @@ class _ThreadGroup:
         while self.waiting or self.busy:
             time.sleep(_POLL_SECONDS)
         for thread in threads:
-            if thread.ident is not None:  # one that was not started is none
+            if thread.ident is not None:  # it was started
                 thread.join()
 
     def end(self) -> None:

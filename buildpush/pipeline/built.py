@@ -1,4 +1,4 @@
-"""Reads what an engine has built: the layers of its base image, and all of it once."""
+"""Reads the image that an engine has built: which layers are its base image's, and all layers once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Built = Image | Index
 
 
 def base_layers(image: Built, pushed: Pushed) -> Iterator[Digest]:
-    """Yield the digests of layers that came out of a registry as they are: those of base images."""
+    """Yield the digests of layers that came from a registry unchanged: those of base images."""
     receipts = pushed.images if isinstance(pushed, PushedIndex) else (pushed,)
     for source, one in zip(_images(image), receipts, strict=True):
         for layer, blob in zip(source.layers, one.layers, strict=True):
@@ -21,7 +21,7 @@ def base_layers(image: Built, pushed: Pushed) -> Iterator[Digest]:
 
 
 def read_once(image: Built) -> None:
-    """Read every layer once: only then has an engine that makes them on the way really built them."""
+    """Read every layer once: an engine that makes layers on demand has built them only then."""
     for each in _images(image):
         for _, reader in each.blobs(range(len(each.layers))):
             while reader.read(1 << 20):

@@ -35,7 +35,7 @@ class StatusSoFar:
         open: in a plan, conditions around it that only the run decides.
         passes: how often each group around it has been run before, the nearest last.
         before: failed attempts of steps when the groups around them were run before.
-        branches: the branches that it is in: what they belong to, and the number of the branch.
+        branches: the branches that it is in: what each belongs to, and its number there.
     """
 
     stage_failed: bool = False
@@ -50,7 +50,7 @@ class StatusSoFar:
     passes: tuple[int, ...] = ()
     before: Mapping[tuple[str, ...], tuple[Failure, ...]] = field(default_factory=dict)
 
-    def beside(self, other: StatusSoFar) -> bool:
+    def may_overlap(self, other: StatusSoFar) -> bool:
         """Return whether a step that is here may run at the same time as one that is at *other*."""
         pairs = zip(self.branches, other.branches, strict=False)
         mine, its = next(((mine, its) for mine, its in pairs if mine != its), ((None, 0), (None, 0)))
@@ -63,11 +63,11 @@ def reason_to_skip(condition: Condition, progress: StatusSoFar, facts: Facts) ->
     Args:
         condition: its own.
         progress: what has happened before it.
-        facts: answer the expressions in the condition.
+        facts: give values to the expressions in the condition.
 
     Raises:
         LaterError: in a plan, its value is known only after a step has run.
-        ExpressionError: the condition has no answer; that never counts as true, nor as false.
+        ExpressionError: the condition cannot be evaluated; that never counts as true, nor as false.
     """
     return progress.reason or _by_status(condition, progress) or _by_expression(condition, facts)
 
@@ -88,16 +88,16 @@ def _by_expression(condition: Condition, facts: Facts) -> str:
     if is_true(condition.text, facts, condition.where):
         return ""
     answer = evaluate(condition.text, facts, field="condition")
-    shown = f" ({answer})" if isinstance(answer, str) and answer not in {condition.text, "false"} else ""
-    return f"its condition is false: {' '.join(condition.text.split())}{shown}"
+    value = f" ({answer})" if isinstance(answer, str) and answer not in {condition.text, "false"} else ""
+    return f"its condition is false: {' '.join(condition.text.split())}{value}"
 
 
 def is_true(text: str, facts: Facts, where: str) -> bool:
     """Return whether a condition holds.
 
     Args:
-        text: all of it is the expression, also where only the names in it stand between <+ and >.
-        facts: answer it.
+        text: the whole text is an expression, even if only names in it are between <+ and >.
+        facts: give values to its names.
         where: its place.
 
     Raises:

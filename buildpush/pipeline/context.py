@@ -1,4 +1,4 @@
-"""One context for a run: what it gets from the world outside, what it has opened, and the results of its steps.
+"""One context for a run: what it gets from outside, what it has opened, and the results of its steps.
 
 Nothing below reads the environment or the clock: both are passed in here.
 """
@@ -48,12 +48,12 @@ if TYPE_CHECKING:
     from buildpush.transfer.driver import Clients
 
 
-# What a run opens or finds out once, also where several threads ask for it.
+# What a run opens or finds out only once, even if several threads need it.
 _SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses", "watch")
 
 
 class Starts:
-    """Gives each build of a run its start; Artifactory, which counts in milliseconds, knows a run of a build by it."""
+    """Gives each build of a run a different start: Artifactory identifies a run of a build by it, in milliseconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -77,15 +77,15 @@ class Hosts:
     registry: Registry
     clients: Clients
 
-    def note_never_trusted(self, sink: Sink, asked: Collection[str] = ()) -> None:
+    def note_never_trusted(self, sink: Sink, contacted: Collection[str] = ()) -> None:
         """Report to *sink* which hosts were declared insecure without effect: their names may be misspelled.
 
-        Those that an engine has *asked* are none of them.
+        Hosts that an engine has *contacted* are left out.
         """
         from buildpush.http.urls import names_of_host
 
-        met = {name for host in asked for name in names_of_host(host)}
-        for host in sorted({*self.http.never_trusted} - met):
+        names = {name for host in contacted for name in names_of_host(host)}
+        for host in sorted({*self.http.never_trusted} - names):
             sink(Note(f"insecure has no effect on {host}: no request went there"))
 
     @contextmanager
@@ -110,17 +110,17 @@ class RunContext:
         state: what is kept on this machine.
         connectors_file: connectors and secret references.
         secrets_directory: a file per secret.
-        variables: what expressions may ask for, by name.
+        variables: values for expressions, by name.
         log: gets every event.
         now: the clock.
-        dry: whether no counter moves and no file is left behind.
+        dry: whether no counter is advanced and no file is left behind.
         notes: of the whole file; the result of each step repeats them.
         results: of the steps so far.
-        kept: images that were built and not pushed, for later steps.
+        kept_images: images that were built and not pushed, for later steps.
         logins: credentials of the steps so far, for later steps.
-        values: the values of steps that expressions may ask for.
+        values: the values of steps, for expressions.
         receipts: files that tell what was pushed.
-        starts: gives each build a start of its own.
+        starts: gives each build a different start.
         known: values of built-in names that an earlier run had, if it is resumed.
         wait: waits some seconds.
         ask: asks a person what follows a failure; ``None`` where there is no one to ask.
@@ -139,7 +139,7 @@ class RunContext:
     dry: bool = False
     notes: tuple[str, ...] = ()
     results: list[RunResult] = field(default_factory=list)
-    kept: KeptImages = field(default_factory=KeptImages)
+    kept_images: KeptImages = field(default_factory=KeptImages)
     logins: Logins = field(default_factory=Logins)
     values: StepValues | None = None
     receipts: Receipts = field(default_factory=Receipts)
@@ -178,7 +178,7 @@ class RunContext:
     def branch(self, name: str) -> RunContext:
         """Return the context of steps that run at the same time as others.
 
-        Its log, its results and its connections are its own; all else is that of the whole run.
+        It has its own log, results and connections; all else is shared with the whole run.
         """
         own = replace(self, log=self.log.branch(name), results=[])
         vars(own).update({shared: getattr(self, shared) for shared in _SHARED})
@@ -191,18 +191,18 @@ class RunContext:
             http.cancel()
 
     def start(self) -> datetime:
-        """Return when a build begins, which is now; no other one of this run has the same start."""
+        """Return the start of a build, which is now; no other build of this run has the same start."""
         return self.starts.next(self.now())
 
     @property
     def pending(self) -> Path:
-        """Directory for build-infos that could not be published: the working directory where there is no other."""
+        """Directory for build-infos that could not be published: the working directory if there is no other."""
         try:
             return self.state.pending
         except SettingsError:
             return self.cwd
 
-    # ---- what steps are evaluated with
+    # ---- what the evaluation of steps needs
 
     @cached_property
     def connectors(self) -> Connectors:
@@ -214,7 +214,7 @@ class RunContext:
 
     @cached_property
     def vault(self) -> Vault:
-        """Gives secrets."""
+        """The vault, which gives secrets."""
         from buildpush.credentials.vault import Vault
 
         connectors = self.connectors
@@ -251,7 +251,7 @@ class RunContext:
 
     @cached_property
     def ci(self) -> Ci:
-        """What the CI system says about this run."""
+        """The facts that the CI system gives about this run."""
         from buildpush.expressions.ci import ci
 
         return ci(self.env)
@@ -268,7 +268,7 @@ class RunContext:
 
     def keep(self, order: ResolvedStep, step: Step) -> Path:
         """Return the file for an image that later steps push; it is there until the ``with`` block ends."""
-        return self.kept.new_file(order, step, self._lasting)
+        return self.kept_images.new_file(order, step, self._lasting)
 
     @cached_property
     def _stack(self) -> ExitStack:
@@ -288,7 +288,7 @@ class RunContext:
 
     @cached_property
     def _pauses(self) -> Pauses:
-        """How long hosts are left alone, by all steps: they may run at the same time, each with its connections."""
+        """How long to leave hosts alone, for all steps: those that run at the same time have separate connections."""
         from buildpush.http.retry import Pauses
 
         return Pauses()
@@ -303,7 +303,7 @@ class RunContext:
 
     @cached_property
     def memory(self) -> Memory | None:
-        """The memory of earlier pushes, or ``None`` if it has no place: nothing depends on it."""
+        """The memory of earlier pushes; ``None`` if it cannot be used: nothing depends on it."""
         if self.dry:
             return None
         from buildpush.registry.memory import Memory
@@ -351,9 +351,9 @@ class RunContext:
                     pauses=self._pauses,
                 )
             )
-        found = self._https[key]
-        found.resume()  # an earlier step may have been interrupted
-        return found
+        client = self._https[key]
+        client.resume()  # an earlier step may have been interrupted
+        return client
 
     def hosts_of(self, order: ResolvedStep) -> Hosts:
         """Return the connections to the hosts of a step."""
@@ -367,7 +367,7 @@ class RunContext:
         authorities: Mapping[str, str] | None = None,
         retries: int | None = None,
     ) -> Hosts:
-        """Return what speaks to hosts as *credentials* say, by host; the same for the same ones: we log in once."""
+        """Return the clients for hosts, which log in with *credentials*; the same ones for the same arguments."""
         from buildpush.registry.client import Registry
         from buildpush.transfer.driver import Clients
 
@@ -376,12 +376,12 @@ class RunContext:
             http, keychain = self.http(plain, insecure, authorities, retries), self.keychain(credentials)
             registry = Registry(http, keychain, sink=self.log, memory=self.memory)
             self._hosts[key] = Hosts(http, keychain, registry, Clients(registry, self._daemon, self.cwd))
-        found = self._hosts[key]
-        found.http.resume()  # an earlier step may have been interrupted
-        return found
+        clients = self._hosts[key]
+        clients.http.resume()  # an earlier step may have been interrupted
+        return clients
 
     def keychain(self, given: Mapping[str, Credential]) -> Keychain:
-        """Return the keychain with the *given* credentials, those of people's own files, and JFrog's variables."""
+        """Return the keychain with the *given* credentials, those in the user's files, and JFrog's variables."""
         from buildpush.credentials.docker import Keychain
 
         last: Mapping[str, Credential] = {}

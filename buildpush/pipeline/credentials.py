@@ -37,7 +37,7 @@ def find_credentials(
     references = connectors.references if connectors else {}
     vault = Vault(context.env, context.cwd, context.secrets_directory, references)
     vault.remember()
-    found = {host: connector.credential(vault) for host, connector in chosen.items() if connector.password}
+    by_host = {host: connector.credential(vault) for host, connector in chosen.items() if connector.password}
     given = _given(options, vault)
     has_entries = bool(connectors and connectors.entries)
     for note in (
@@ -46,50 +46,50 @@ def find_credentials(
     ):
         context.log(Note(note))
     if given and given.source == _VARIABLE:  # meant for a step: it neither overrides a connector nor conflicts with it
-        hosts = [host for host in hosts if host not in found]
+        hosts = [host for host in hosts if host not in by_host]
     if given and len(hosts) > 1:
         message = f"one user and password would go to several hosts: {', '.join(hosts)}"
         raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
     plain = frozenset(host for host, connector in chosen.items() if connector.plain_http)
-    return found | (dict.fromkeys(hosts, given) if given else {}), plain
+    return by_host | (dict.fromkeys(hosts, given) if given else {}), plain
 
 
 def _unused_variables(env: Mapping[str, str]) -> Iterator[str]:
-    """Yield which variables of a step are not read here: only those of the login are."""
-    left = sorted(name for name in env if name.startswith("PLUGIN_") and name not in {*_LOGIN, _REGISTRY})
-    if left:
-        yield f"these variables of a step are not read here: {', '.join(left)}; use flags"
+    """Yield a note about variables of a step that are not read here: only those of the login are."""
+    unused = sorted(name for name in env if name.startswith("PLUGIN_") and name not in {*_LOGIN, _REGISTRY})
+    if unused:
+        yield f"these variables of a step are not read here: {', '.join(unused)}; use flags"
 
 
 def _connectors(options: CopyOptions, context: RunContext) -> Connectors | None:
-    """Return the connectors, or ``None`` if none are given: reading YAML takes longer than many a push."""
+    """Return the connectors, or ``None`` if none are given: reading YAML takes longer than a small push."""
     return context.connectors if context.connectors_file or options.connector_ref else None
 
 
 def choose_connectors(only: str | None, connectors: Connectors, hosts: Collection[str]) -> dict[str, Connector]:
-    """Return the connector of each host: that of the longest fitting host, or the *only* one that may be used."""
+    """Return the connector of each host: the one for the longest matching host, or the *only* one that may be used."""
     entries = (connectors.find(only),) if only else connectors.entries
-    found: dict[str, Connector] = {}
+    chosen: dict[str, Connector] = {}
     for host in sorted(hosts):
-        fitting = [one for one in entries if one.serves(host)]
-        longest = max((len(one.host) for one in fitting), default=0)
-        fitting = [one for one in fitting if len(one.host) == longest]
-        if len(fitting) > 1:
-            names = ", ".join(one.identifier for one in fitting)
+        serving = [one for one in entries if one.serves(host)]
+        longest = max((len(one.host) for one in serving), default=0)
+        serving = [one for one in serving if len(one.host) == longest]
+        if len(serving) > 1:
+            names = ", ".join(one.identifier for one in serving)
             message = f"several connectors are for {host}: {names}"
             raise SettingsError(message, hint="choose one with --connector-ref", setting="connector_ref")
-        if fitting:
-            found[host] = fitting[0]
-    if only and not found:
+        if serving:
+            chosen[host] = serving[0]
+    if only and not chosen:
         message = f"the connector {only!r} is for {entries[0].host}, which is not a host of this command"
         raise SettingsError(message, setting="connector_ref", where=entries[0].where)
-    return found
+    return chosen
 
 
 def _hosts(
     options: CopyOptions, destinations: Sequence[str], sources: Sequence[str], context: RunContext
 ) -> Sequence[str]:
-    """Return the hosts that user and password are for: those written to, or what the variables themselves name."""
+    """Return the hosts that user and password are for: those written to, or the one that the variables name."""
     by_flags = options.username is not None or options.password is not None
     registry = context.env.get(_REGISTRY)
     if by_flags or not registry or not all(map(context.env.get, _LOGIN)):
@@ -98,31 +98,31 @@ def _hosts(
         bound = host_of(registry_host(registry))
     except SettingsError as error:
         raise SettingsError(str(error), hint=error.hint, setting="registry", where=_REGISTRY) from error
-    found = [host for host in dict.fromkeys((*destinations, *sources)) if host_of(host) == bound]
-    if not found:
+    hosts = [host for host in dict.fromkeys((*destinations, *sources)) if host_of(host) == bound]
+    if not hosts:
         text = f"{_VARIABLE} is for {bound}, which {_REGISTRY} names, and which is not a host of this command"
         context.log(Note(text))
-    return found
+    return hosts
 
 
 def _unused_credentials(
     given: Credential, hosts: Sequence[str], chosen: Mapping[str, Connector], env: Mapping[str, str]
 ) -> Iterator[str]:
-    """Yield which credential has no effect: the *given* one, which is for *hosts*, or one of a connector."""
+    """Yield a note for a credential without effect: the *given* one, which is for *hosts*, or one of a connector."""
     if not hosts and not (given.source == _VARIABLE and env.get(_REGISTRY)):  # which a note has reported
         yield f"username and password, from {given.source}, have no effect: no request goes to a registry"
-    beaten = [chosen[host].identifier for host in hosts if host in chosen]
-    if given.source != _VARIABLE and beaten:
-        yield f"the login of the connector {beaten[0]} has no effect: username and password come first"
+    overridden = [chosen[host].identifier for host in hosts if host in chosen]
+    if given.source != _VARIABLE and overridden:
+        yield f"the login of the connector {overridden[0]} has no effect: username and password come first"
 
 
 def _unused_lookups(options: CopyOptions, context: RunContext, *, has_entries: bool, is_chosen: bool) -> Iterator[str]:
-    """Yield which variables, secrets and connectors have no effect."""
+    """Yield a note for secrets and for connectors without effect."""
     asks = isinstance(options.password, str) and "secret" in options.password
     if has_entries and not is_chosen:
         yield f"connectors has no effect: {context.connectors_file} has none for a registry of this command"
     if context.secrets_directory and not is_chosen and not asks:
-        yield f"secrets has no effect: nothing asks for one in {context.secrets_directory}"
+        yield f"secrets has no effect: no secret of {context.secrets_directory} is used"
 
 
 def _given(options: CopyOptions, vault: Vault) -> Credential | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.plan import Plan
     from buildpush.settings.tree import Loaded
 
-# A build and a push of less than this hardly exist, and what runs out of room fails in the middle.
+# Hardly any build needs less than this, and one that runs out of space fails halfway.
 _LITTLE_ROOM: Final = 1_000_000_000
 # Tokens are valid from the moment they are made, and servers allow for clocks that differ by some minutes.
 _CLOCK_SECONDS: Final = 120
@@ -32,11 +32,11 @@ _CLOCK_SECONDS: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         what: such as ``engine docker`` or ``registry acme.jfrog.io``.
-        state: ``failed`` for what a run would fail with; a ``note`` may matter.
+        state: ``failed`` if a run would fail; a ``note`` may matter.
         text: what was found.
         hint: what to do about it.
         exit_code: of the run that would fail.
@@ -50,7 +50,7 @@ class Check:
 
     @classmethod
     def failure(cls, what: str, error: BuildPushError) -> Check:
-        """Return the check that *error* has ended."""
+        """Return the check of *what* that failed with *error*."""
         return cls(what, "failed", str(error), error.hint, error.exit_code)
 
     def __str__(self) -> str:
@@ -64,7 +64,7 @@ class Check:
 
 
 def diagnose(loaded: Loaded | None, context: RunContext) -> Iterator[Check]:
-    """Yield each thing that a run needs, as it is looked at; with *loaded*, what its steps need too.
+    """Check each thing that a run needs, and yield the results; with *loaded*, what its steps need as well.
 
     Hosts are asked for the rights that the steps need, as before a build; nothing is built, pushed or published.
     """
@@ -95,8 +95,8 @@ def _room(context: RunContext) -> Iterator[Check]:
         ("state directory", context.state.directory),
         ("temporary directory", context.state.scratch),
     ):
-        there = next(path for path in (directory, *directory.parents) if path.is_dir())
-        free = shutil.disk_usage(there).free
+        existing = next(path for path in (directory, *directory.parents) if path.is_dir())
+        free = shutil.disk_usage(existing).free
         text = f"{directory} has {free / 1e9:,.1f} GB of free space"
         little = free < _LITTLE_ROOM
         hint = "layers, logs and archives are written there: make room, or set XDG_STATE_HOME or TMPDIR"
@@ -138,7 +138,7 @@ def _answer(what: str, ask: Callable[[], Iterator[Check]]) -> Iterator[Check]:
 
 
 def _questions(plan: Plan, context: RunContext, hosts: Hosts) -> Iterator[Question]:
-    """Yield what to ask the hosts of a step; of two questions with one key, the second need not be asked."""
+    """Yield the questions to the hosts of a step; of two with the same key, only one needs to be asked."""
     order = plan.order
     repository = order.references[0].repository
     who = hosts.keychain.find(repository.host)
@@ -169,7 +169,7 @@ def _clock(host: str, context: RunContext, hosts: Hosts) -> Iterator[Check]:
         return  # without a date, or with one that has no zone, there is nothing to compare
     if abs(difference) > _CLOCK_SECONDS:
         text = f"it is {abs(difference):,.0f} seconds {'ahead of' if difference > 0 else 'behind'} that of {host}"
-        yield Check("clock", "note", text, "set it: certificates and tokens are refused by a clock that is wrong")
+        yield Check("clock", "note", text, "set the clock: with a wrong one, certificates and tokens are refused")
 
 
 def _may_publish(what: str, server: Artifactory, build: BuildIdentity) -> Iterator[Check]:

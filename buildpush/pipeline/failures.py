@@ -23,7 +23,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.http.retry import RULES
-from buildpush.settings.evaluate import evaluate_raw, written_out
+from buildpush.settings.evaluate import evaluate_raw, evaluate_structure
 from buildpush.settings.failures import (
     ACTIONS,
     NEWER,
@@ -71,8 +71,8 @@ def _by_advice(error: BaseException) -> frozenset[ErrorType]:
     """Return the type that troubleshooting has for the message of *error*, such as that of a full disk."""
     names = (one.advice for one in _causes(error) if isinstance(one, BuildPushError) and one.advice)
     rows = (advice_named(name) for name in names)
-    found = {kind for row in rows if row for kind in get_args(ErrorType) if kind == row.type}
-    return frozenset(found or {"Unknown"})
+    types = {kind for row in rows if row for kind in get_args(ErrorType) if kind == row.type}
+    return frozenset(types or {"Unknown"})
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -90,20 +90,20 @@ def _by_status(status: int) -> frozenset[ErrorType]:
 
 
 def strategies(written: WrittenValue | None, facts: Facts) -> tuple[FailureStrategy, ...]:
-    """Return a list of failure strategies, with the expressions evaluated that *facts* answer.
+    """Return the failure strategies in *written*, with expressions evaluated by *facts*.
 
     Raises:
-        SettingsError: it is not one, or holds an expression without an answer.
+        SettingsError: it is not a list of strategies, or holds an expression that cannot be evaluated.
     """
     if written is None:
         return ()
     newer = written.value.get(NEWER) if isinstance(written.value, dict) else None
     if isinstance(newer, str):
-        whole = written_out(f"failureStrategies.{NEWER}", replace(written, value=newer), facts)
+        whole = evaluate_structure(f"failureStrategies.{NEWER}", replace(written, value=newer), facts)
         whole = replace(whole, value={NEWER: whole.value})
     else:
-        whole = written_out("failureStrategies", written, facts)
-    return read_strategies(evaluate_raw("failureStrategies", whole, facts, kept=_ABOUT_FAILURES), whole.origin)
+        whole = evaluate_structure("failureStrategies", written, facts)
+    return read_strategies(evaluate_raw("failureStrategies", whole, facts, raw_keys=_ABOUT_FAILURES), whole.origin)
 
 
 def check_in_group(lists: Iterable[Sequence[FailureStrategy]], step: Step) -> None:

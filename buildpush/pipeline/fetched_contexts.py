@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from buildpush.dockerfile.urls import is_git, is_legible, is_web, safe_url
+from buildpush.dockerfile.urls import is_git, is_legible, is_web, printable_url
 from buildpush.expressions.git import of_no_repository
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.foundation.events import Log
@@ -62,7 +62,7 @@ def is_elsewhere(text: str, cwd: Path) -> bool:
 
 def printable_context(text: str) -> str:
     """Return the context *text* for people, without passwords."""
-    return "standard input" if text == STDIN else safe_url(text)
+    return "standard input" if text == STDIN else printable_url(text)
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def fetch_context(
     """Make a directory of the context *text*, and remove it at the end; git uses its own logins.
 
     Args:
-        text: as the setting says it.
+        text: the value of the setting.
         context: of the run.
         most: bytes that the files of a tar may have together; for each KiB of it there may be a file.
         limit: ends what takes too long.
@@ -83,18 +83,18 @@ def fetch_context(
             root = stack.enter_context(temporary(context.state.scratch)).resolve()
             (root / "context").mkdir()
             try:
-                found = _cloned(text, root, context.env) if is_git(text) else _unpacked(text, root, context, most)
+                local = _cloned(text, root, context.env) if is_git(text) else _unpacked(text, root, context, most)
             except OSError as error:
                 if error.errno not in _FULL:
                     raise
                 message = f"the context does not fit into {root.parent}: {error.strerror}"
                 hint = "free some space there, or set TMPDIR to a larger disk"
                 raise ContextError(message, hint=hint) from error
-        yield found
+        yield local
 
 
 def _unpacked(text: str, root: Path, context: RunContext, most: int) -> LocalContext:
-    """Unpack a tar, wherever it is."""
+    """Unpack a tar from standard input, this machine or the web."""
     directory = root / "context"
     if text == STDIN:
         _unpack(_stdin(), printable_context(text), directory, most)
@@ -112,12 +112,14 @@ def _unpacked(text: str, root: Path, context: RunContext, most: int) -> LocalCon
 
 
 def _stdin() -> BinaryIO:
-    """Return standard input, if anything can come from there: a notebook has none, and a person types no tar."""
-    found = getattr(sys.stdin, "buffer", None)
-    if found is None or found.isatty():
+    """Return standard input; it is an error if it is a terminal or missing, as in a notebook."""
+    stream = getattr(sys.stdin, "buffer", None)
+    if stream is None or stream.isatty():
         message = "the context is standard input, and nothing is piped into it"
-        raise SettingsError(message, hint="tar -c DIRECTORY | buildpush …, or name a directory", setting="context")
-    return cast("BinaryIO", found)
+        raise SettingsError(
+            message, hint="pipe a tar into it: tar -c DIRECTORY | buildpush …, or name a directory", setting="context"
+        )
+    return cast("BinaryIO", stream)
 
 
 def _cloned(text: str, root: Path, env: Mapping[str, str]) -> LocalContext:
@@ -136,22 +138,22 @@ def _cloned(text: str, root: Path, env: Mapping[str, str]) -> LocalContext:
         ["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"],
     ):
         _run(place, [*git, *words], directory, remote)
-    for left in directory.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-    found = (directory / inner.strip("/")).resolve()
-    if not found.is_relative_to(directory) or not found.is_dir():
-        message = f"{inner} is not a directory of {safe_url(url)}"
-        raise ContextError(message, hint="what follows the colon is a directory of the repository", setting="context")
-    return LocalContext(found, history)
+    for entry in directory.rglob(".git"):  # of submodules: BuildKit gives none of them to a build
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    inside = (directory / inner.strip("/")).resolve()
+    if not inside.is_relative_to(directory) or not inside.is_dir():
+        message = f"{inner} is not a directory of {printable_url(url)}"
+        raise ContextError(message, hint="write a directory of the repository after the colon", setting="context")
+    return LocalContext(inside, history)
 
 
 @dataclass(frozen=True, slots=True)
 class _Remote:
-    """A repository, and the private files that hold our login: everybody may read the arguments of git.
+    """A repository, and the private files that hold our login: any user of the machine can read git's arguments.
 
     Attributes:
         url: without the user.
-        words: behind ``git``.
+        words: options that follow ``git``.
         files: private ones, which *words* name.
     """
 
@@ -163,24 +165,24 @@ class _Remote:
 def _remote(url: str) -> _Remote:
     """Return the repository at *url* with the login in it, which may be a token that needs no password.
 
-    The user's own helpers are asked first, with that user name. An account of SSH's is in the address for all to see.
+    The user's own helpers are asked first, with that user name. The user in an SSH address is not a secret.
     """
     parts = urlsplit(url)
     if parts.scheme.lower() not in {"http", "https"} or "@" not in parts.netloc:
         return _Remote(url)
-    written, _, host = parts.netloc.rpartition("@")
-    user = unquote(written)
+    user_info, _, host = parts.netloc.rpartition("@")
+    user = unquote(user_info)
     if not user.isprintable():
-        message = f"the user in the address {safe_url(url)} has characters that no name may have"
+        message = f"the user in the address {printable_url(url)} has characters that no name may have"
         raise SettingsError(message, hint="write it without control characters", setting="context")
     if may_be_token(user):
         remember(user)
-        remember(written)
+        remember(user_info)
     root = f"{parts.scheme}://{host}"
     name = user.replace("\\", "\\\\").replace('"', '\\"')
     files = {
         "gitconfig": f'[credential "{root}"]\n\tusername = "{name}"\n',
-        "logins": f"{parts.scheme}://{written}:@{host}\n",
+        "logins": f"{parts.scheme}://{user_info}:@{host}\n",
     }
     words = ("-c", f"include.path={FILES}/gitconfig", "-c", f"credential.helper=store --file='{FILES}/logins'")
     return _Remote(urlunsplit(parts._replace(netloc=host)), words, files)
@@ -207,7 +209,7 @@ def _parts(text: str) -> tuple[str, str, str]:
 
 def _check_legible(url: str) -> None:
     if not is_legible(url):
-        message = f"{safe_url(url)} is not a valid address"
+        message = f"{printable_url(url)} is not a valid address"
         raise SettingsError(message, hint="check its host and port", setting="context")
 
 
@@ -218,27 +220,27 @@ def _check(url: str, reference: str, inner: str) -> None:
         hint = "leave it out: git asks its credential helper, or use SSH"
         raise SettingsError(message, hint=hint, setting="context")
     if urlsplit(url).query:
-        message = f"the address {safe_url(url)} has a query, which git would show to every user of this machine"
+        message = f"the address {printable_url(url)} has a query, which git would show to every user of this machine"
         hint = "leave it out: a branch goes after #, and a token before the host, with an @ between them"
         raise SettingsError(message, hint=hint, setting="context")
     if url.startswith("-") or reference.startswith("-") or "\0" in url + reference + inner:
-        message = f"{safe_url(url)}#{reference} is not the address of a repository"
+        message = f"{printable_url(url)}#{reference} is not the address of a repository"
         raise SettingsError(message, hint="write it as URL#BRANCH:DIRECTORY", setting="context")
 
 
 def _run(place: Place, words: list[str], cwd: Path, remote: _Remote) -> None:
     url = remote.url
     try:
-        ran = place.run(words, cwd=cwd, files=remote.files, env=_QUIET)
+        result = place.run(words, cwd=cwd, files=remote.files, env=_QUIET)
     except EngineMissingError as error:
-        message = f"the context {safe_url(url)} needs git, which is not installed"
+        message = f"the context {printable_url(url)} needs git, which is not installed"
         raise ContextError(message, hint="install git, or clone it yourself and name the directory") from error
-    if ran.status:
-        lines = ran.stderr.strip().splitlines() or ["it printed nothing"]
-        # What it ends with is advice; the reason comes before.
+    if result.status:
+        lines = result.stderr.strip().splitlines() or ["it printed nothing"]
+        # The last lines are advice; the reason comes before them.
         reason = next((line for line in lines if line.startswith(("ssh: ", "error: ", "fatal: "))), lines[-1])
-        reason = (reason.partition(": ")[2] or reason).replace(url, safe_url(url))
-        message = f"git cannot fetch the context {safe_url(url)}: {reason}"
+        reason = (reason.partition(": ")[2] or reason).replace(url, printable_url(url))
+        message = f"git cannot fetch the context {printable_url(url)}: {reason}"
         hint = "check the address, the branch after #, and that git can log in there without a prompt"
         raise ContextError(message, hint=hint, setting="context")
 
@@ -274,7 +276,9 @@ def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, directory: Path) -> None
     path, target = (directory / os.path.normpath(f"/{name}").lstrip("/") for name in (member.name, member.linkname))
     if not _may_be_put(member, path, target, directory):
         message = f"the context's tar contains {member.name}, which is not allowed in a context"
-        raise ContextError(message, hint="it is a device, or is reached through a link", setting="context")
+        raise ContextError(
+            message, hint="leave it out of the tar: it is a device, or is reached through a link", setting="context"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.is_symlink() or not member.isdir():  # never through a link, which may lead anywhere
         path.unlink(missing_ok=True)
@@ -300,5 +304,5 @@ def _put_file(tar: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None
     else:
         with path.open("wb") as file, cast("IO[bytes]", tar.extractfile(member)) as content:
             shutil.copyfileobj(content, file)
-    path.chmod(member.mode & 0o7777 | (0o700 if member.isdir() else 0o400))  # we have to read it ourselves
+    path.chmod(member.mode & 0o7777 | (0o700 if member.isdir() else 0o400))  # it must stay readable for us
     os.utime(path, (member.mtime, member.mtime))

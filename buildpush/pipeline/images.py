@@ -1,4 +1,4 @@
-"""Images that exist already: pushed, copied, merged, tagged. Nothing is built, or changed without being asked for."""
+"""Images that exist already: pushed, copied, merged, tagged. Nothing is built, and nothing is changed by default."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ def push(source: str, references: Sequence[str], options: CopyOptions, context: 
     if options.referrers:
         _check_referrers(packing, origin)
     about = ", ".join(map(str, names))
-    with _step(("push", about), options, context, names, [origin]) as clients, _open(origin, clients, options) as found:
-        image = repack(found, packing, context.log)
+    with (
+        _step(("push", about), options, context, names, [origin]) as clients,
+        _open(origin, clients, options) as original,
+    ):
+        image = repack(original, packing, context.log)
         referrers = find_referrers(image, origin, clients) if options.referrers else None
         pushed = registry.push(
             image,
@@ -61,10 +64,13 @@ def copy(source: str, destination: str, options: CopyOptions, context: RunContex
     if options.referrers:
         _check_referrers(packing, origin, goal)
     about, names = f"{origin} to {goal}", [goal.reference] if goal.repository and goal.reference else []
-    with _step(("copy", about), options, context, names, [origin]) as clients, _open(origin, clients, options) as found:
-        image = repack(found, packing, context.log)
+    with (
+        _step(("copy", about), options, context, names, [origin]) as clients,
+        _open(origin, clients, options) as original,
+    ):
+        image = repack(original, packing, context.log)
         referrers = find_referrers(image, origin, clients) if options.referrers else None
-        called = origin.names or ((origin.name,) if origin.name else ())  # as its source was named
+        called = origin.names or ((origin.name,) if origin.name else ())  # the names that the source has
         written = write(image, goal, clients, WriteOptions(called, packing, referrers or (), context.log))
     is_pushed = isinstance(written, PushedImage | PushedIndex)
     facts = {"pushed": written} if is_pushed else {"written": written, "output": str(goal)}
@@ -79,8 +85,8 @@ def merge(reference: str, sources: Sequence[str], options: CopyOptions, context:
         message = f"no images given for {name}"
         raise SettingsError(message, hint="name one source for each platform after the reference")
     with _step(("merge", str(name)), options, context, [name], origins) as clients, ExitStack() as stack:
-        found = {one: stack.enter_context(_open(one, clients, options)) for one in dict.fromkeys(origins)}
-        index, types = _merge_images(found, context.log), packing.media_types or "oci"
+        originals = {one: stack.enter_context(_open(one, clients, options)) for one in dict.fromkeys(origins)}
+        index, types = _merge_images(originals, context.log), packing.media_types or "oci"
         pushed = registry.push(index, [name], clients.registry, media_types=types, checksums=False, sink=context.log)
     return RunResult(step=f"merge {name}", pushed=pushed, **context.log.facts())
 
@@ -93,9 +99,9 @@ def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunC
         message = f"no new tag given for {old}"
         raise SettingsError(message, hint="name at least one tag after the reference")
     with _step(("tag", ", ".join(map(str, names))), options, context, names) as clients:
-        found = receipt(old, clients.registry)
-        registry.name(found.manifest, found.media_type, names, clients.registry, context.log)
-    return RunResult(step=f"tag {old}", pushed=replace(found, references=tuple(names)), **context.log.facts())
+        pushed = receipt(old, clients.registry)
+        registry.name(pushed.manifest, pushed.media_type, names, clients.registry, context.log)
+    return RunResult(step=f"tag {old}", pushed=replace(pushed, references=tuple(names)), **context.log.facts())
 
 
 def _destination(text: str) -> Reference:
@@ -109,11 +115,11 @@ def _open(origin: Location, clients: Clients, options: CopyOptions) -> AbstractC
     return open_source(origin, clients, options.image_platform(), nondistributable=whole)
 
 
-def _merge_images(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
+def _merge_images(originals: Mapping[Location, Image | Index], sink: Sink) -> Index:
     """Return one index of all images, including those of an index."""
     images: dict[Platform, tuple[Location, Image]] = {}
-    for origin, target in found.items():
-        parts = target.images if isinstance(target, Index) else (target,)
+    for origin, original in originals.items():
+        parts = original.images if isinstance(original, Index) else (original,)
         if not all(part.platform.runs for part in parts):
             sink(
                 Note(
@@ -128,7 +134,7 @@ def _merge_images(found: Mapping[Location, Image | Index], sink: Sink) -> Index:
                 raise SettingsError(message, hint="name one source for each platform", setting="platforms")
             images[part.platform] = (origin, part)
     if not images:
-        message = f"there is no image in {', '.join(map(str, found))}"
+        message = f"there is no image in {', '.join(map(str, originals))}"
         raise SettingsError(message, hint="name one source for each platform")
     return Index(tuple(image for _, image in images.values()))
 
@@ -143,7 +149,7 @@ def _tag(text: str, old: Reference) -> Tag:
 
 
 def _check_referrers(packing: Packing, *locations: Location) -> None:
-    """Refuse to copy referrers where there can be none, or where they would be about another image."""
+    """Refuse referrers if a location cannot hold them, or if the copy would have another digest."""
     keepers = ", ".join(f"{row.name}:" for row in TRANSPORTS.values() if row.keeps_referrers)
     for location in locations:
         if not location.transport.keeps_referrers:
@@ -155,14 +161,14 @@ def _check_referrers(packing: Packing, *locations: Location) -> None:
             raise UnsupportedError(message, hint="leave out one of the two", setting=setting)
 
 
-def repack(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
-    """Return the image without its manifest if *packing* changes it, and report what that means."""
+def repack(original: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
+    """Return the image, without its manifest if *packing* changes that, and report the consequences."""
     if packing.compression is None and packing.media_types is None:
-        return found
-    images = found.images if isinstance(found, Index) else (found,)
+        return original
+    images = original.images if isinstance(original, Index) else (original,)
     setting = "compression" if packing.compression else "media_types"
     leave_out = "leave out compression and media types"
-    if isinstance(found, Index) and not all(image.platform.runs for image in images):
+    if isinstance(original, Index) and not all(image.platform.runs for image in images):
         message = "the index holds attestations, which name its images by their digests: it cannot be changed"
         raise UnsupportedError(message, hint=f"{leave_out}, or choose one image with --platform", setting=setting)
     if any(is_nondistributable(layer.media_type) for image in images for layer in image.layers):
@@ -173,7 +179,7 @@ def repack(found: Image | Index, packing: Packing, sink: Sink) -> Image | Index:
     packed = {layer.media_type for image in images for layer in image.layers if layer.compressed}
     if packing.compression and any(compression_of(kind) != packing.compression for kind in packed):
         sink(Note("layers that are already compressed are sent as they are"))
-    return without_manifest(found)
+    return without_manifest(original)
 
 
 @contextmanager

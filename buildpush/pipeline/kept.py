@@ -23,35 +23,35 @@ class KeptImages:
     """Images of one run that were built and not pushed.
 
     Attributes:
-        asked: whether a step of the run pushes an existing image by its name; otherwise none is kept.
+        is_needed: whether a step of the run pushes an existing image by its name; otherwise none is kept.
         builders: the step that builds an image, by the name of the image.
-        files: where it is.
-        written: the image that is meant, by a name as the step writes it, without the host of its connector.
+        files: the file of an image, by its name.
+        references: the full name of an image, by its name as a step writes it, without the host of a connector.
     """
 
-    asked: bool = False
+    is_needed: bool = False
     builders: dict[str, str] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
-    written: dict[str, Reference] = field(default_factory=dict)
+    references: dict[str, Reference] = field(default_factory=dict)
 
     @classmethod
     def of(cls, steps: Iterable[Step]) -> KeptImages:
         """Return the table for *steps*, still empty."""
         return cls(any("push_only" in step.settings and "source_tar_path" not in step.settings for step in steps))
 
-    def takes(self, order: ResolvedStep) -> bool:
-        """Return whether the image of *order* is kept, also where it is written elsewhere: a later step names it."""
-        return self.asked and order.request is not None and not order.push
+    def keeps(self, order: ResolvedStep) -> bool:
+        """Return whether the image of *order* is kept for later steps, even if it is written elsewhere as well."""
+        return self.is_needed and order.request is not None and not order.push
 
-    def foresee(self, order: ResolvedStep, step: Step) -> None:
+    def add_builder(self, order: ResolvedStep, step: Step) -> None:
         """Remember that *step* builds the image of *order*, if that is kept."""
-        if self.takes(order):
+        if self.keeps(order):
             self.builders.update(dict.fromkeys(map(str, order.references), step.name or step.identifier))
-            self.written.update(_as_written(order))
+            self.references.update(_as_written(order))
 
     def new_file(self, order: ResolvedStep, step: Step, stack: ExitStack) -> Path:
         """Return the file for the image of *order*; *stack* removes it at the end."""
-        self.foresee(order, step)
+        self.add_builder(order, step)
         path = stack.enter_context(temporary(what="kept-")) / "image.tar"
         self.files.update(dict.fromkeys(map(str, order.references), path))
         return path
@@ -61,7 +61,7 @@ class KeptImages:
         source = order.source
         if source is None or source.image is None:
             return order
-        image = source.image if str(source.image) in self.builders else self.written.get(str(source.image))
+        image = source.image if str(source.image) in self.builders else self.references.get(str(source.image))
         if image is None:
             return order
         builder, file = self.builders[str(image)], self.files.get(str(image))
@@ -69,7 +69,7 @@ class KeptImages:
 
 
 def _as_written(order: ResolvedStep) -> Iterator[tuple[str, Reference]]:
-    """Yield the names that a daemon would have for the image of *order* by its ``repo``, each with the full name."""
+    """Yield each name of the image of *order* as its ``repo`` writes it, with the full name."""
     with suppress(BadNameError):
         repository = Repository.parse(str(getattr(order.settings, "repo", "")))
         for reference in order.references:

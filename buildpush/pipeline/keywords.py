@@ -21,7 +21,7 @@ _R = TypeVar("_R")
 
 
 def with_keywords(act: Callable[_P, _R], like: Callable[..., object] | None = None) -> Callable[_P, _R]:
-    """Make the errors of *act* name its keywords, or those of *like*, instead of the flags of the command line."""
+    """Return *act* with errors that name its keywords, or those of *like*, instead of flags of the command line."""
     parameters = signature(like or act).parameters
     keywords = {f"--{name.replace('_', '-')}": f"{name}=" for name in parameters}
     if "variables" in parameters:
@@ -52,7 +52,7 @@ def _translate(error: BuildPushError, keywords: Mapping[str, str]) -> None:
 
 
 def _keyword(match: Match[str], keywords: Mapping[str, str]) -> str:
-    """Return the keyword that a flag is here, with its value as Python writes it; all else is left as it is."""
+    """Return the keyword for a flag, with its value as Python writes it; any other text unchanged."""
     keyword, value = keywords.get(match["flag"]), match["value"]
     if keyword is None or not value:
         return keyword or match[0]

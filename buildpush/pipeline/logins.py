@@ -1,4 +1,4 @@
-"""One table of logins for a run: the credential that one step has for a host is there for later steps."""
+"""One table of logins for a run: the credential that a step has for a host is available to later steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Logins:
-    """The credentials of a run so far, by host; the first step that gives one for a host counts.
+    """The credentials of a run so far, by host; the first one for a host stays.
 
     A credential is sent only to the host that it was given for.
     """
@@ -22,12 +22,12 @@ class Logins:
     by_host: dict[str, Credential] = field(default_factory=dict)
 
     def share(self, order: ResolvedStep) -> ResolvedStep:
-        """Return *order* with the credentials of earlier steps for hosts that it has none for, and keep its own."""
+        """Return *order* with earlier steps' credentials for hosts that it has none for; remember its own."""
         others = {host: one for host, one in self.by_host.copy().items() if host not in order.credentials}
         for host, one in {**_of_artifactory(order), **order.credentials}.items():
             if host not in order.unshared:
                 self.by_host.setdefault(host, one)
-        used = {name: others[host].source for name, host in _asked(order) if host in others}
+        used = {name: others[host].source for name, host in _needed_hosts(order) if host in others}
         return replace(order, credentials=others | {**order.credentials}, sources={**order.sources, **used})
 
 
@@ -39,8 +39,8 @@ def _of_artifactory(order: ResolvedStep) -> dict[str, Credential]:
     return target.for_registry(target.host)
 
 
-def _asked(order: ResolvedStep) -> list[tuple[str, str]]:
+def _needed_hosts(order: ResolvedStep) -> list[tuple[str, str]]:
     """Return the hosts that need a credential, by their names among the sources of a plan."""
-    found = [("credentials", order.references[0].repository.host)] if order.references else []
+    hosts = [("credentials", order.references[0].repository.host)] if order.references else []
     target = order.artifactory
-    return [*found, ("artifactory credentials", target.host)] if target and target.credential is None else found
+    return [*hosts, ("artifactory credentials", target.host)] if target and target.credential is None else hosts

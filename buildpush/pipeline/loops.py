@@ -1,4 +1,4 @@
-"""The iterations of a step, group or stage under a loop: each one a copy with names and values of its own."""
+"""The iterations of a step, group or stage under a loop: each is a copy with its own names and values."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.step_values import place_of
 from buildpush.settings.conditions import Condition
-from buildpush.settings.evaluate import evaluate_raw, written_out
+from buildpush.settings.evaluate import evaluate_raw, evaluate_structure
 from buildpush.settings.loops import NEWER, Iteration, before_loop, node_name, read_loop
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
 from buildpush.settings.written import Origin, WrittenValue, written_at
@@ -30,8 +30,8 @@ class Iterations:
 
     Attributes:
         elements: the copies, in their order.
-        at_once: how many run at the same time; ``None`` where the loop does not say it.
-        queued: how many of them are started even if others have failed.
+        at_once: how many run at the same time; ``None`` if the loop does not set it.
+        queued: how many of the copies are started even if others have failed.
         condition: of a while: each is run only if this holds before it.
     """
 
@@ -57,10 +57,10 @@ def whole_loop(written: WrittenValue, facts: Facts) -> WrittenValue:
         SettingsError: the expression cannot be evaluated, or gives neither JSON nor YAML.
     """
     if not isinstance(written.value, dict) or NEWER not in written.value:
-        return written_out("strategy", written, facts)
+        return evaluate_structure("strategy", written, facts)
     if set(written.value) > {NEWER}:
         return written
-    written = written_out("strategy", replace(written, value=written.value[NEWER]), facts)
+    written = evaluate_structure("strategy", replace(written, value=written.value[NEWER]), facts)
     if not isinstance(written.value, dict):
         return written
     return replace(written, value={**written.value, NEWER: "true"})
@@ -77,8 +77,8 @@ def first_iterations(tree: tuple[Element, ...], facts: Facts) -> tuple[Element, 
 
     A loop that is not known before a run stays as it is.
     """
-    found = tuple(_first_iteration(element, facts) for element in tree)
-    return with_steps(found, lambda step, path: replace(step, around=place_of(path)))
+    elements = tuple(_first_iteration(element, facts) for element in tree)
+    return with_steps(elements, lambda step, path: replace(step, around=place_of(path)))
 
 
 def _first_iteration(element: Element, facts: Facts) -> Element:
@@ -99,10 +99,10 @@ def iterate(element: Loopable, written: WrittenValue, facts: Facts) -> Iteration
     Args:
         element: a step, group or stage.
         written: the loop, with its expressions.
-        facts: answer them, outside of the loop.
+        facts: give values to them, outside the loop.
 
     Raises:
-        SettingsError: it is not a loop, or holds an expression without an answer.
+        SettingsError: it is not a loop, or holds an expression that cannot be evaluated.
     """
     written = whole_loop(written, facts)
     before = replace(written, value=before_loop(written.value))
@@ -147,7 +147,7 @@ def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str
         settings = {name: one for name, one in element.settings.items() if name != "strategy"}
         return replace(_inside(element, scope, suffix, ("step", element.identifier), label), settings=settings)
     header = element.header
-    named = replace(
+    renamed = replace(
         header,
         identifier=f"{header.identifier}{suffix}",
         name=label or f"{header.name or header.identifier}{suffix}",
@@ -155,11 +155,11 @@ def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str
     )
     loop = (_TYPE_NAMES[type(element)], header.identifier)
     children = with_steps(element.children, lambda step, _: _inside(step, scope, suffix, loop, label))
-    return replace(element, header=named, children=children)
+    return replace(element, header=renamed, children=children)
 
 
 def _inside(step: Step, scope: Mapping[str, Value], suffix: str, loop: tuple[str, str], label: str) -> Step:
-    """Return *step* as it is in an iteration of a *loop*, which is named by its type and identifier."""
+    """Return *step* as it is in an iteration of *loop*, which is given by its type and identifier."""
     kind, identifier = loop
     facts = {**step.facts, "strategy.currentStatus": f"<+strategy.node.{identifier}.currentStatus>"}
     for key, text in ((f"{kind}.identifier", ""), (f"{kind}.name", label)):
@@ -179,7 +179,7 @@ def _inside(step: Step, scope: Mapping[str, Value], suffix: str, loop: tuple[str
 
 
 def _inner(scope: Mapping[str, Value], outer: Mapping[str, Value]) -> dict[str, Value]:
-    """Return *scope* put over *outer*: axes of a matrix and variables of outer loops stay known."""
+    """Return *outer* overridden by *scope*; axes of a matrix and variables of outer loops stay available."""
     joined = {key: {**_mapping(outer.get(key)), **_mapping(scope[key])} for key in ("matrix", "env") if key in scope}
     return {**outer, **scope, **joined}
 

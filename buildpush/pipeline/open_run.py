@@ -1,6 +1,6 @@
 """A run that waits before each section of its file until the caller asks for it: a notebook has a cell for each.
 
-It is one run, in a thread of its own: what is around the steps counts as in any other run.
+It is one run, in its own thread: conditions, loops and time limits around the steps apply as in any other run.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from buildpush.settings.tree import Element, Loaded
 _POLL_SECONDS: Final = 0.01
 _AGAIN: Final = "to run the file again, restart the kernel, or end this run with its close()"
 _runs: dict[Path, OpenRun] = {}
-_ending: dict[Path, OpenRun] = {}  # those of which the end was asked for, and perhaps interrupted as well
+_ending: dict[Path, OpenRun] = {}  # runs that are being closed; an interrupt may have stopped that
 
 BeforeElement = Callable[[Element], object]
 
 
 class OpenRun:
-    """A run under way, of which :meth:`step` runs one step after the other; :func:`buildpush.api.open_run` begins it.
+    """A run under way: each call of :meth:`step` runs the next step; :func:`buildpush.api.open_run` begins it.
 
-    Time limits of stages and groups count between the steps as well. In a ``with`` block, its end ends the run.
+    The time limits of stages and groups run between the steps as well. In a ``with`` block, its end ends the run.
     """
 
     def __init__(
@@ -58,14 +58,14 @@ class OpenRun:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Names for :meth:`step`, in their order: each is a step, a loop, or what is run at the same time."""
+        """Names for :meth:`step`, in their order: each is a step, a loop, or steps that run at the same time."""
         return tuple(section.name for section in self._gate.sections)
 
     @with_keywords
     def step(self, name: str) -> PipelineResult:
-        """Run the next step, which has that *name*, and return what became of it: one receipt for each iteration.
+        """Run the next step, which has that *name*, and return its result: one receipt for each iteration.
 
-        After a failure that ends the run, steps that are run nevertheless are run by the same call.
+        If the step fails and the run ends, steps that are run after a failure are run by the same call.
 
         Raises:
             SettingsError: it is not the next one, or the run is over; nothing is done.
@@ -87,13 +87,15 @@ class OpenRun:
         """Return the receipts of the whole run.
 
         Raises:
-            SettingsError: a step is not run yet, or the run was ended before it.
+            SettingsError: a step has not been run yet, or the run was closed before it.
         """
         if self._next < len(self.steps) and not self._gate.has_failed:
             name = self.steps[self._next]
             if not self._is_under_way:
                 _refuse_ended(name)
-            _refuse(f"the step {name!r} is not run yet", f"continue with step({name!r}), or end the run with close()")
+            _refuse(
+                f"the step {name!r} has not been run yet", f"continue with step({name!r}), or end the run with close()"
+            )
         return PipelineResult(tuple(self._gate.results))
 
     def close(self) -> None:
@@ -123,7 +125,7 @@ class OpenRun:
         if before := _ending.get(self._file):
             before.close()
         if self._file in _runs:
-            _refuse(f"a run of {self._file.name} was begun here before", f"continue with its steps; {_AGAIN}")
+            _refuse(f"a run of {self._file.name} has begun here already", f"continue with its steps; {_AGAIN}")
         _runs[self._file] = self
         atexit.register(self.close)
         try:
@@ -137,15 +139,17 @@ class OpenRun:
     def _position(self, name: str) -> int:
         """Return the place of a section, which must be the next one."""
         if name not in self.steps:
-            names = did_you_mean(name, self.steps, most=1) or f"there are: {', '.join(self.steps)}"
-            _refuse(f"{self._file.name} has no step {name!r}", f"{names}; a notebook of the file is written again")
+            names = did_you_mean(name, self.steps, most=1) or f"its steps are {', '.join(self.steps)}"
+            _refuse(
+                f"{self._file.name} has no step {name!r}", f"{names}; if the file has changed, write its notebook again"
+            )
         at = self.steps.index(name)
         if at < self._next:
-            _refuse(f"the step {name!r} of this run is done, and nothing is done twice", _AGAIN)
+            _refuse(f"the step {name!r} has been run already in this run", _AGAIN)
         if at > self._next:
             before = self.steps[self._next]
             hint = f"run {before!r} first; a notebook that has no cell for it is older than the file: write it again"
-            _refuse(f"the step {before!r} comes before {name!r}, and is not run yet", hint)
+            _refuse(f"the step {before!r} comes before {name!r}, and has not been run yet", hint)
         return at
 
     def _continue(self, until: int) -> None:
@@ -214,7 +218,7 @@ def _refuse(message: str, hint: str) -> NoReturn:
 
 
 class _Gate:
-    """Opens one section after the other to a walk, and all once a step has failed; keeps what becomes of each."""
+    """Opens one section after the other to a walk, and all once a step has failed; keeps the results of each."""
 
     def __init__(self, sections: Sequence[Section], results: list[RunResult]) -> None:
         self.sections, self.results = sections, results
@@ -232,7 +236,7 @@ class _Gate:
 
     @property
     def has_failed(self) -> bool:
-        """Whether a step has, and its failure is not ignored."""
+        """Whether a step has failed, and its failure is not ignored."""
         return any(result.failed for result in self.results)
 
     def results_of(self, at: int) -> tuple[RunResult, ...]:

@@ -24,11 +24,11 @@ class CopyOptions:
         media_types: of the manifest; likewise.
         platform: which image of an index; ``None`` for all.
         referrers: whether signatures, SBOMs and attestations of the image go with it.
-        allow_nondistributable_artifacts: whether layers go along that are otherwise fetched from their vendor: from the
-            source, or from the addresses in the manifest where the source does not have them.
-        username: for the registry that is written to, or read from where none is written to.
-        password: a ``Secret``, or where it is: ``env:NAME``, ``file:PATH``, ``secret:ID``.
-        connector_ref: the only connector to use; without it each counts for its own host.
+        allow_nondistributable_artifacts: whether layers that are usually fetched from their vendor are copied as well:
+            from the source, or from the addresses in the manifest if the source does not have them.
+        username: for the registry that is written to, or read from if none is written to.
+        password: a ``Secret``, or a reference to it: ``env:NAME``, ``file:PATH``, ``secret:ID``.
+        connector_ref: the only connector to use; without it, each is used for its own host.
         insecure: hosts whose certificate is not verified, and that are reached by plain HTTP where they have no TLS.
         timeout: after which the command is aborted, as text (``10m``) or a timedelta; ``None`` for no limit.
     """
@@ -62,7 +62,7 @@ class CopyOptions:
         return Packing(self.compression, self.media_types)  # type: ignore[arg-type]  # checked above
 
     def image_platform(self) -> Platform | None:
-        """Return which image of an index is wanted; ``None`` for all."""
+        """Return the platform of the image to take from an index; ``None`` for all."""
         return Platform.parse(self.platform) if self.platform else None
 
     def limit(self) -> timedelta | None:
@@ -94,7 +94,7 @@ class CopyOptions:
 
 
 def check_text(**values: object) -> None:
-    """Refuse what a program gives in place of text, such as a path or a number.
+    """Refuse values that are not text, such as a path or a number.
 
     Raises:
         SettingsError: names the first of *values* that is neither text nor ``None``.
@@ -107,5 +107,5 @@ def check_text(**values: object) -> None:
 
 def _check_choice(setting: str, value: str | None, choices: Sequence[str]) -> None:
     if value is not None and value not in choices:
-        message = f"{setting} is {value!r}"
+        message = f"{setting} is {value!r}, which is not supported"
         raise SettingsError(message, hint=f"write one of {', '.join(choices)}", setting=setting)

@@ -1,4 +1,4 @@
-"""The outcome of a step, and the outputs that later steps may ask for."""
+"""The outcome of a step, and its outputs for later steps."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Failure:
         error: what it failed with.
         types: of the error, as failure strategies name them.
         verdict: what followed.
-        reason: which strategy asked for that; empty without one.
-        began: when the attempt did.
+        reason: the strategy that decided it; empty without one.
+        began: when the attempt began.
         ended: when it failed.
         exit_code: of the error.
     """
@@ -54,7 +54,7 @@ class Outcome:
         aborts: whether nothing is run after it.
         fails_all: whether branches and iterations beside it that have not begun are skipped, as a strategy asks.
         failures: its failed attempts.
-        began: when its first attempt did; ``None`` if nothing was tried.
+        began: when its first attempt began; ``None`` if nothing was tried.
         again: how long to wait until the group around it is run again; ``None`` if it is not.
     """
 
@@ -71,7 +71,7 @@ class Outcome:
 
     @property
     def outputs(self) -> Mapping[str, str]:
-        """The outputs that later steps may ask for by name."""
+        """The outputs for later steps, by name."""
         return self.result.outputs if self.result else {}
 
     @property

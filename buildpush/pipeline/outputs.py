@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.kept import KeptImages
     from buildpush.transfer.daemon import Daemon
 
-# Settings of a push that an image which is kept has as well.
+# Settings of a push that apply to a kept image as well.
 OF_KEPT: Final = TAGGING | {"allow_nondistributable_artifacts"}
 
 
@@ -86,7 +86,7 @@ def load(image: Image | Index, references: Sequence[Reference], clients: Clients
 def keep_in_daemon(order: ResolvedStep, engine: Engine, kept: KeptImages, sink: Sink) -> ResolvedStep:
     """Return *order*, with its image loaded into the Docker daemon if nothing is pushed and *engine* builds there.
 
-    Where the image then stays nowhere, *sink* gets a note that says how to keep it.
+    If the image is then stored nowhere, *sink* gets a note that says how to keep it.
     """
     if order.push or order.tar or order.load or order.request is None:
         return order
@@ -94,15 +94,15 @@ def keep_in_daemon(order: ResolvedStep, engine: Engine, kept: KeptImages, sink: 
     if not reason:
         sink(Decision("image", "loaded into the Docker daemon", "nothing is pushed, and the daemon builds it"))
         return replace(order, load=True)
-    if not kept.takes(order):
-        idle = sorted(order.set_names & OF_KEPT)
-        vain = f"; these have no effect: {', '.join(idle)}" if idle else ""
-        sink(Note(f"the image is kept nowhere: nothing is pushed, and {reason}; to keep it, set {ways}{vain}"))
+    if not kept.keeps(order):
+        unused = sorted(order.set_names & OF_KEPT)
+        suffix = f"; these have no effect: {', '.join(unused)}" if unused else ""
+        sink(Note(f"the image is stored nowhere: nothing is pushed, and {reason}; to keep it, set {ways}{suffix}"))
     return order
 
 
 def _why_not_in_daemon(order: ResolvedStep, engine: Engine) -> tuple[str, str]:
-    """Return why the image of *order* is not left in the Docker daemon, if so, and the settings that keep it."""
+    """Return why the image of *order* does not stay in the Docker daemon, or nothing, and the settings that keep it."""
     if len(order.platforms) > 1:
         ways = "oci_layout_path, or tar_path with tar_format: oci"
         return "the Docker daemon gets images of one platform only", ways
@@ -117,7 +117,7 @@ def _why_not_in_daemon(order: ResolvedStep, engine: Engine) -> tuple[str, str]:
 
 
 def output_of_build(step: Step, order: ResolvedStep, location: Location | None, sink: Sink) -> Output | None:
-    """Return where the image of a build without a push is written, if anywhere, and report what that means."""
+    """Return where the image of a build without a push is written, if anywhere; report settings without effect."""
     if order.tar and location:
         name = "oci_layout_path" if order.tar_kind == "oci" else "tar_path"
         message = f"{name} and {location} are both destinations of the image"
@@ -131,20 +131,20 @@ def output_of_build(step: Step, order: ResolvedStep, location: Location | None, 
 
 
 def with_archive(request: BuildRequest, output: Output | None, sink: Sink) -> BuildRequest:
-    """Return *request* with the archive that the image is written to, which may lie in its context."""
+    """Return *request* with the archive that the image is written to, which may be in its context."""
     if request.archive or output is None or not output.location.transport.member:
         return request
-    found = replace(request, archive=Path(output.location.path).resolve())
-    if found.archive == request.dockerfile:
+    changed = replace(request, archive=Path(output.location.path).resolve())
+    if changed.archive == request.dockerfile:
         message = f"the archive {output.location.path!r} is the Dockerfile"
         raise SettingsError(message, hint="write it elsewhere")
-    for note in archive_notes(found):
+    for note in archive_notes(changed):
         sink(Note(note))
-    return found
+    return changed
 
 
 def _packing(step: Step, order: ResolvedStep, location: Location, sink: Sink) -> Packing:
-    """Return how to pack for *location*; only settings that were given count."""
+    """Return how to pack for *location*; defaults of settings do not count."""
     written = {name: step.settings.get(name) for name in ("compression", "media_types")}
     by_flag = {name for name, one in written.items() if one and one.origin.kind in {"flag", "keyword"}}
     packing = Packing(

@@ -46,10 +46,10 @@ _WEB: Final = regex(r"https?://[^/?#]+", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A host that a run would talk to; a registry may send us to a token server and a store of its own.
+    """A host that a run would talk to; a registry may redirect to other hosts for tokens and blobs.
 
     Attributes:
-        proxy: through which it is reached, or ``None``.
+        proxy: the proxy to reach it through, or ``None``.
     """
 
     address: str
@@ -82,7 +82,7 @@ class Plan:
     images: tuple[Reference, ...] = ()
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Yield the plan as pairs of words."""
+        """Yield the plan as pairs of a label and a text."""
         order = self.order
         yield "step", f"{self.step.name or self.step.identifier} ({self.step.where})"
         for name, written in sorted(self.step.settings.items()):
@@ -109,8 +109,8 @@ class Plan:
             yield "command", command
         if order.source:
             yield "from", str(order.source)
-        if order.written:
-            yield "write", order.written
+        if order.output_location:
+            yield "write", order.output_location
         if order.load:
             yield "load", "into the Docker daemon"
         for reference in order.references:
@@ -137,7 +137,7 @@ class Plan:
             },
             "engine": {"name": self.engine, "reason": self.reason, "commands": list(self.commands)},
             "from": str(order.source) if order.source else None,
-            "write": order.written,
+            "write": order.output_location,
             "load": order.load,
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
@@ -155,7 +155,7 @@ class SkippedStep:
     """A step that a run would skip even if all before it succeeds, or for which only the run can decide.
 
     Attributes:
-        reason: why.
+        reason: why it is skipped, or cannot be decided yet.
         waits: whether it depends on a value of an earlier step.
     """
 
@@ -165,7 +165,7 @@ class SkippedStep:
     waits: bool = False
 
     def rows(self) -> Iterator[tuple[str, str]]:
-        """Yield the plan as pairs of words."""
+        """Yield the plan as pairs of a label and a text."""
         yield "step", f"{self.step.name or self.step.identifier} ({self.step.where})"
         yield self._word, self.reason
         for note in self.notes:
@@ -189,7 +189,7 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
     """Return what a run of *loaded* would do if every step succeeds, step by step."""
     values = StepValues(loaded.tree)
     kept = KeptImages.of(loaded.steps)
-    dry = replace(context, dry=True, kept=kept, logins=Logins(), values=values)
+    dry = replace(context, dry=True, kept_images=kept, logins=Logins(), values=values)
     plans: list[Plan | SkippedStep] = []
     pushes = Pushes(dry.cwd)
 
@@ -207,7 +207,7 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
             return Outcome(step, "planned")
         plans.append(replace(one, notes=(*notes, *one.notes)))
         pushes.add(step, one.order.settings, progress)
-        dry.kept.foresee(one.order, step)
+        dry.kept_images.add_builder(one.order, step)
         return Outcome(step, "planned")
 
     def skip(step: Step, reason: str, *, waits: bool = False) -> None:
@@ -234,18 +234,18 @@ def plan(step: Step, context: RunContext) -> Plan:
             chosen = choose(order.engine, order.for_engines, order.request, engines_for(order, dry, hosts), log)
             note_traps(chosen, order.request, log)
             commands = tuple(map(str, chosen.commands(order.request)))
-            order = keep_in_daemon(order, chosen, dry.kept, log)
+            order = keep_in_daemon(order, chosen, dry.kept_images, log)
             reason = next(decision.reason for decision in reversed(log.decisions) if decision.what == "engine")
-        found = hosts.keychain.find(order.references[0].repository.host)
+        login = hosts.keychain.find(order.references[0].repository.host)
         images = chosen.images(order.request) if chosen and order.request else ()
         addresses = tuple(_hosts(order, hosts, chosen, images))
-    credential = f"{found.username or 'a token'}, from {found.source}" if found else "none found"
+    credential = f"{login.username or 'a token'}, from {login.source}" if login else "none found"
     engine = chosen.name if chosen else "none"
     return Plan(step, order, engine, reason, credential, addresses, tuple(log.notes), commands, images)
 
 
 def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None, images: Iterable[Reference]) -> Iterator[Host]:
-    """Yield every host that a run would talk to, in the order in which it is asked first."""
+    """Yield every host that a run would talk to, in the order of first use."""
     http, registry = hosts.http, hosts.registry
     addresses = {}
     if order.push or order.request is None:
@@ -257,9 +257,9 @@ def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None, images: Ite
         yield Host(address, what, http.proxy_for(address))
     if order.request is None or engine is None:
         return
-    # An engine with connections of its own has proxies of its own, as its own configuration says.
+    # An engine that does not use our connections has its own proxies, from its own configuration.
     ours = engine.uses_our_connections
-    whose = "" if ours else f" to the engine {engine.name}, by connections of its own"
+    whose = "" if ours else f" to the engine {engine.name}, over its own connections"
     addressed = [(registry.base(image.repository.host), image) for image in images]
     found = [(address, f"gives {image}{whose}") for address, image in addressed]
     for address, what in (*found, *((address, "serves a file for ADD") for address in _hosts_of_add(order.request))):
@@ -274,8 +274,8 @@ def _hosts_of_add(request: BuildRequest) -> tuple[str, ...]:
     except DockerfileError:
         return ()
     words = (word for stage in stages for one in stage.instructions if one.name == "ADD" for word in one.words[:-1])
-    found = (_WEB.match(clean_address(word)) for word in words if is_web(word) or is_git(word))
-    return tuple(dict.fromkeys(match[0] for match in found if match and is_legible(match[0])))
+    matches = (_WEB.match(clean_address(word)) for word in words if is_web(word) or is_git(word))
+    return tuple(dict.fromkeys(match[0] for match in matches if match and is_legible(match[0])))
 
 
 def _format_value(value: object) -> str:
@@ -283,7 +283,7 @@ def _format_value(value: object) -> str:
         return ", ".join(_format_value(part) for part in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}={_format_value(part)}" for key, part in value.items())
-    if isinstance(value, list):  # what is kept as it is written, such as a failure strategy
+    if isinstance(value, list):  # a value that stays as written, such as a failure strategy
         return format_value(value)
     if isinstance(value, timedelta):
         return duration_text(value)

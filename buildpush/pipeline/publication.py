@@ -63,7 +63,7 @@ class Publication:
         server: the Artifactory that gets it.
         registry: the registry that is pushed to.
         context: of the run; files are kept in its state directory.
-        record: gives what the receipt cannot know, as it is when it is asked.
+        record: returns what is not in the receipt, as it is at the time of the call.
         trust: options by which the command that finishes a build-info trusts the server as the step does.
     """
 
@@ -83,7 +83,7 @@ class Publication:
         self._record = record
         self._claim: Claim | None = None
 
-    def foresee(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
+    def announce(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
         """Write down what is about to be pushed; if that is not possible, the push continues, with a note.
 
         What earlier runs of the same build left is finished first: this push may replace their tags.
@@ -95,7 +95,7 @@ class Publication:
             self._claim = self._claim or Claim(self._context.state.pending)
             self._write(self._claim, receipt, base, pushed=False)
         except NoStateError:
-            return  # a note has said so
+            return  # a note has reported it
         except (OSError, BuildPushError) as error:
             if isinstance(error, CancelledError | TimeOutError):
                 raise
@@ -135,12 +135,12 @@ class Publication:
             try:
                 published = finish(pending, self._server, self._registry, directory=path.parent, sink=self._sink)
             except NotPushedError as error:
-                self._sink(Note(f"{name} is forgotten: {error}"))
+                self._sink(Note(f"{name} is discarded: {error}"))
             except (CancelledError, TimeOutError):
                 raise
             except BuildPushError as error:
                 way = shlex.join([*finish_command(self._server, self._trust), str(path)])
-                self._sink(Note(f"{name} is still waiting: {error}; run {way}"))
+                self._sink(Note(f"{name} is not published yet: {error}; to publish it, run {way}"))
                 continue
             else:
                 self._sink(Note(f"{name} is published: {published.url}"))
@@ -173,7 +173,7 @@ class Publication:
         claim.close()
         if isinstance(error, PushError | AuthenticationError) and not _may_be_named(error):
             claim.remove()
-        elif error is not None and not isinstance(error, BuildInfoError):  # which says it itself
+        elif error is not None and not isinstance(error, BuildInfoError):  # its own message names the command
             way = shlex.join([*finish_command(self._server, self._trust), str(claim.path)])
             self._sink(Note(f"if the registry does have the image, this publishes its build-info: {way}"))
 
@@ -231,7 +231,7 @@ def trust_flags(order: ResolvedStep, host: str) -> Iterator[str]:
 def finish_command(server: Artifactory, trust: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the command that finishes a saved build-info, without the file's name.
 
-    The password or token stays out of it: ``JF_PASSWORD``, or ``--password env:NAME``.
+    The password or token is left out; it comes from ``JF_PASSWORD``, or ``--password env:NAME``.
     """
     name = server.credential.username if server.credential else ""
     user = ("--username", name) if name else ()
@@ -258,7 +258,7 @@ def finish(
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """A name that was to be written: a module that is not a platform of an index.
+    """An image name that a push was to write: a module that is not a platform of an index.
 
     Attributes:
         head: its manifest.
@@ -275,10 +275,10 @@ class _Root:
 
 @dataclass(frozen=True, slots=True)
 class _NameState:
-    """What a registry says about a name.
+    """What a registry answers about a name.
 
     Attributes:
-        digest: that it names, or ``""`` where the registry does not say.
+        digest: the digest that it names, or ``""`` if the registry does not say.
         key: Artifactory's key of the repository, or ``""``.
     """
 
@@ -291,19 +291,19 @@ def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Si
     """Return the part of *info* that the registry has: names that were never written are left out."""
     roots = tuple(_roots(info))
     answers = [(root, _state_of(root, registry, str(root.digest))) for root in roots]
-    # Where the registry does not say, its Artifactory may.
-    there = tuple(root for root, answer in answers if (answer.there if answer else _is_visible(root, server)))
-    if not there:
+    # If the registry does not say, its Artifactory may.
+    present = tuple(root for root, answer in answers if (answer.there if answer else _is_visible(root, server)))
+    if not present:
         why = f"{roots[0].reference.repository} does not have {roots[0].digest}" if roots else "it names no image"
         message = f"the push of {info.name} {info.number} was never completed, or its image is gone: {why}"
-        raise NotPushedError(message, hint="run it again")
+        raise NotPushedError(message, hint="run the step again")
     for root, answer in answers:
         info = _relocated(info, root, answer.key, server) if answer and answer.there else info
-    named = tuple(root for root in there if _is_current(root, registry)) or there
-    gone = [root for root in roots if root not in named]
-    for root in gone:
+    current = tuple(root for root in present if _is_current(root, registry)) or present
+    missing = [root for root in roots if root not in current]
+    for root in missing:
         sink(Note(f"{root.reference} does not name {root.digest}, and is left out of the build-info"))
-    ids = {root.module.id for root in gone}
+    ids = {root.module.id for root in missing}
     return replace(info, modules=tuple(module for module in info.modules if module.id not in ids))
 
 
@@ -324,7 +324,7 @@ def _is_current(root: _Root, registry: Registry) -> bool:
 
 
 def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
-    """Return what the registry says about a tag or digest; ``None`` where it does not say."""
+    """Return what the registry answers about a tag or digest; ``None`` if it does not say."""
     headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))}
     repository = root.reference.repository
     try:

@@ -1,4 +1,4 @@
-"""What a step that an earlier run has done, and that is not run again, leaves to the later ones."""
+"""Restores what a step of the resumed run, which is not run again, leaves to later steps."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from buildpush.settings.tree import Step
 
 
 def recall(step: Step, result: RunResult, context: RunContext) -> None:
-    """Let later steps use the logins of *step*, and let its files hold what it has pushed, as *result* has it."""
+    """Give later steps the logins of *step*, and write its receipt files again from *result*."""
     name = step.name or step.identifier
-    dry = replace(context, dry=True, log=RunLog())  # its logins are those of the run
+    dry = replace(context, dry=True, log=RunLog())  # the logins are shared with the run
     try:
         with dry, ExitStack() as stack:
             order = resolve_step(step, dry, stack=stack)
@@ -30,4 +30,4 @@ def recall(step: Step, result: RunResult, context: RunContext) -> None:
             for note in context.receipts.write(order.receipts, delivery.with_registry(order.settings)):
                 context.log(Note(note))
     except BuildPushError as error:
-        context.log(Note(f"the step {name} is not run again, and its files do not have what it has pushed: {error}"))
+        context.log(Note(f"the step {name} is not run again, and its receipt files are not written: {error}"))

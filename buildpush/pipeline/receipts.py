@@ -51,7 +51,7 @@ class Delivery:
         """Return what a step of an earlier run has pushed, as its record has it; ``None`` for nothing.
 
         Raises:
-            BuildPushError: the record has a name that is none, or not one digest.
+            BuildPushError: the record has an invalid name, or two digests.
         """
         from buildpush.images.references import Digest, Reference
 
@@ -65,7 +65,7 @@ class Delivery:
         return cls(tuple(Reference.parse(str(name)) for name in names), manifest, url)
 
     def with_registry(self, settings: StepSettings) -> Delivery:
-        """Return the same, with what *settings* say of the registry."""
+        """Return a copy with the type and address of the registry from *settings*."""
         kind, address = (getattr(settings, name, None) for name in ("registry_type", "artifact_registry"))
         return replace(self, registry_type=kind, artifact_registry=address)
 
@@ -90,7 +90,7 @@ class Receipts:
         self._deliveries: dict[tuple[str, Path], dict[Reference, Delivery]] = {}
 
     def remove(self, paths: Mapping[str, Path]) -> None:
-        """Remove those of an earlier run, so that they are not taken for those of this run."""
+        """Remove the files of an earlier run, so that they are not taken for those of this run."""
         with self._lock:
             for name, path in paths.items():
                 if (name, path) not in self._deliveries:

@@ -27,7 +27,7 @@ from buildpush.settings.tree import Loaded, Step, leaves
 # Names whose value is different in each run, but the same in a resumed run.
 _LASTING: Final = ("pipeline.sequenceId", "pipeline.branchSeqId", "pipeline.executionId", "pipeline.startTs")
 _COMMIT: Final = "codebase.commitSha"
-# Settings for when and how often a step is run, and its name, but not for what it makes.
+# Settings that do not change what a step makes: its name, and when and how often it is run.
 _NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout", "quiet"})
 
 _T = TypeVar("_T")
@@ -83,7 +83,7 @@ class RunRecord:
         try:
             return settings_text(step, self._facts)
         except SettingsError:
-            return None  # the image is pushed anyway, as a failure strategy asks
+            return None  # the step failed by it, and a failure strategy marked it as success
 
     def _document(self, state: str, ended: datetime | None) -> dict[str, Any]:
         facts = self._facts.remembered((*_LASTING, _COMMIT))
@@ -97,15 +97,15 @@ def as_text(document: Mapping[str, Any]) -> str:
 
 
 def settings_text(step: Step, facts: Facts) -> dict[str, str]:
-    """Return the settings that say what *step* makes, evaluated, as text without secrets.
+    """Return the settings that decide what *step* makes, evaluated, as text without secrets.
 
     Raises:
         LaterError: in a plan, one is known only after an earlier step has run.
         SettingsError: one cannot be evaluated.
     """
     settings = evaluate(step, facts)
-    found = {name: _plain(getattr(settings, name)) for name in step.settings if name not in _NOT_COMPARED}
-    texts = {name: one if isinstance(one, str) else _in_brackets(one) for name, one in redacted(found).items()}
+    values = {name: _plain(getattr(settings, name)) for name in step.settings if name not in _NOT_COMPARED}
+    texts = {name: one if isinstance(one, str) else _in_brackets(one) for name, one in redacted(values).items()}
     return dict(redacted(texts))
 
 
@@ -130,8 +130,8 @@ class Resumed:
     Attributes:
         path: of the record.
         facts: values that built-in names had.
-        steps: its rows, by place; steps without an identifier may have one place.
-        unnamed: where each step without an identifier is written in the file as it is now.
+        steps: its rows, by place; steps without an identifier may share a place.
+        unnamed: where steps that share a place are written in the file as it is now.
     """
 
     path: Path
@@ -140,14 +140,14 @@ class Resumed:
     unnamed: frozenset[str] = frozenset()
 
     def result(self, step: Step, place: StepPath, facts: Facts) -> RunResult | None:
-        """Return the receipt of a step that has succeeded; ``None`` for one that is to be run.
+        """Return the receipt of a step that has succeeded; ``None`` if it must be run.
 
         Raises:
             SettingsError: it would make something else now.
         """
         row = self._row(step, place)
         result = row.get("result") or {}
-        if row.get("state") != "SUCCEEDED" or result.get("ignored") or not _lasts(result):
+        if row.get("state") != "SUCCEEDED" or result.get("ignored") or not _still_exists(result):
             return None
         self._check(step, row, facts)
         return RunResult(step=step.name or step.identifier, earlier=result)
@@ -163,20 +163,20 @@ class Resumed:
         for name in sorted({*now, *before}):
             if now.get(name) != before.get(name):
                 where = step.settings[name].origin.where if name in step.settings else step.where
-                was, is_now = (_shown(one[name]) if name in one else "not set" for one in (before, now))
+                was, is_now = (_quoted(one[name]) if name in one else "not set" for one in (before, now))
                 about = f"the step {step.name or step.identifier!r}, which has succeeded"
                 message = f"{name} of {about}, was {was} and is {is_now}"
                 raise SettingsError(message, where=where, setting=name, hint=_HINT)
 
 
-def _shown(text: str) -> str:
+def _quoted(text: str) -> str:
     return text if text[:1] in {"[", "{"} else repr(text)
 
 
-_HINT: Final = "run it without --resume, or set it as it was"
+_HINT: Final = "run it without --resume, or restore the earlier value"
 
 
-def _lasts(result: Mapping[str, Any]) -> bool:
+def _still_exists(result: Mapping[str, Any]) -> bool:
     """Return whether the image of a step still exists: one that was kept only for its run does not."""
     tar = (result.get("outputs") or {}).get("IMAGE_TAR_PATH")
     return bool(result.get("references") or result.get("build")) or bool(tar and Path(tar).exists())
@@ -221,7 +221,7 @@ def _is_row(row: Any) -> bool:
     )
 
 
-def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) -> Resumed:
+def run_to_resume(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) -> Resumed:
     """Return the run that is resumed: that of *record*, or the last one of the same file in *directory*.
 
     Raises:
@@ -245,10 +245,10 @@ def resumed(record: Path | None, directory: Path, loaded: Loaded, facts: Facts) 
 
 
 def _by_place(pairs: Iterable[tuple[StepPath, _T]]) -> dict[StepPath, list[_T]]:
-    found: dict[StepPath, list[_T]] = {}
+    groups: dict[StepPath, list[_T]] = {}
     for place, one in pairs:
-        found.setdefault(place, []).append(one)
-    return found
+        groups.setdefault(place, []).append(one)
+    return groups
 
 
 def _records_of(file: str, directory: Path) -> Iterator[Path]:

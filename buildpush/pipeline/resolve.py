@@ -1,4 +1,4 @@
-"""From a written step to an order: expressions are evaluated, a remote context is fetched, settings are checked."""
+"""Turns a written step into an order: evaluates expressions, fetches a remote context, checks settings."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CONNECTORS: Final = "base_image_connector_refs"
 
 
 class UnfetchedError(UnsupportedError):
-    """The context is not a directory, and is not made into one here."""
+    """The context is not a directory, and is not fetched without a run."""
 
 
 def resolve_step(
@@ -50,8 +50,8 @@ def resolve_step(
         step: as written.
         context: of the run; its log gets a note for everything that has no effect.
         push: whether the image may go to a registry; if not, no destination is needed.
-        stack: closes what is made on the way, such as a context that was fetched; without it nothing is fetched.
-        deadline: of what contains the step.
+        stack: removes what is created for the step, such as a fetched context; without it, nothing is fetched.
+        deadline: of the stages and groups around the step.
     """
     facts = context.facts.within(step.scope, step.facts, step.around)
     settings = evaluate(step, facts, sink=context.log, push=push)
@@ -60,8 +60,8 @@ def resolve_step(
         order = resolve(
             settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
         )
-    order = context.kept.with_builder(order)
-    for note in (*order.notes, *_idle(order, step, push=push), *_unpublished(order, context)):
+    order = context.kept_images.with_builder(order)
+    for note in (*order.notes, *_unused(order, step, push=push), *_unpublished(order, context)):
         context.log(Note(note))
     order = context.logins.share(order)
     return replace(order, git_directory=history) if history else order
@@ -70,7 +70,7 @@ def resolve_step(
 def _local(
     settings: StepSettings, step: Step, context: RunContext, stack: ExitStack | None, deadline: Deadline | None
 ) -> tuple[StepSettings, Path | None]:
-    """Return *settings* with a context that is a directory, and the directory of its history where it has one."""
+    """Return *settings* with a context that is a directory, and the directory of its Git history, if it has one."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
         return settings, None
     about = printable_context(settings.context)
@@ -80,68 +80,68 @@ def _local(
         hint = "use run; or fetch it yourself, and name the directory"
         raise UnfetchedError(message, hint=hint, setting="context")
     limit = limited(step, settings.timeout, deadline, context)
-    found = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))
-    if not (found.directory / settings.dockerfile).is_file():
+    local = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))
+    if not (local.directory / settings.dockerfile).is_file():
         message = f"there is no {settings.dockerfile} in the context {about}"
-        hint = "in such a context, the path of the Dockerfile starts there"
+        hint = "write the path of the Dockerfile relative to this context"
         raise SettingsError(message, hint=hint, setting="dockerfile")
-    paths = {"context": str(found.directory), "dockerfile": str(found.directory / settings.dockerfile)}
-    return settings.changed(**paths), found.history
+    paths = {"context": str(local.directory), "dockerfile": str(local.directory / settings.dockerfile)}
+    return settings.replace(**paths), local.history
 
 
-def _idle(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
-    """Yield which settings have no effect; the rest is noted once it is known where an image stays without a push."""
+def _unused(order: ResolvedStep, step: Step, *, push: bool) -> Iterator[str]:
+    """Yield notes about settings without effect; others follow once it is known where an image stays without a push."""
     if not isinstance(order.settings, BuildAndPush):
         return
     used = set(OF_KEPT) if push else {*OF_KEPT, "compression", "media_types"}
     used |= {"connector_ref", "registry", "username", "password"} if _opens_base_images(order) else set()
     used |= _names_image(order, order.settings)
-    yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, kept=used)
-    yield from _idle_base_login(order, order.settings)
-    yield from _idle_certificates(order)
+    yield from unused_settings(order.settings, step.settings, publishes=order.build.publish, effective=used)
+    yield from _unused_base_login(order, order.settings)
+    yield from _unused_certificates(order)
 
 
 def _names_image(order: ResolvedStep, settings: BuildAndPush) -> set[str]:
-    """Return the setting that gives the name of the image its host; the name is that in the Docker daemon, too."""
+    """Return the setting that gives the image name its host; it matters in the Docker daemon, too."""
     written = Repository.parse(settings.repo)
     if any(reference.repository != written for reference in order.references):
         return {"connector_ref"} if settings.connector_ref else {"registry"}
     return {"registry"} if settings.expand_repo and not settings.connector_ref else set()
 
 
-def _idle_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[str]:
-    """Yield that a login for base images has no effect, because no base image is at its host."""
+def _unused_base_login(order: ResolvedStep, settings: BuildAndPush) -> Iterator[str]:
+    """Yield a note if a login for base images has no effect, because no base image is at its host."""
     names = sorted(name for name in explicitly_set(settings) if name.startswith("base_image_") and name != _CONNECTORS)
     host = base_image_host(settings)
-    found = {image.repository.host for image in pulled_images(order.request)} if order.request else set()
+    hosts = {image.repository.host for image in pulled_images(order.request)} if order.request else set()
     if names and not (
-        settings.base_image_username and host in found | {one.repository.host for one in order.references}
+        settings.base_image_username and host in hosts | {one.repository.host for one in order.references}
     ):
         yield f"no base image is at {host}, or no user is given for it, so these have no effect: {', '.join(names)}"
 
 
-def _idle_certificates(order: ResolvedStep) -> Iterator[str]:
-    """Yield for which hosts a certificate has no effect, because they are not asked, or may have any."""
-    asked = {*authorities(order.request)} if order.request else set()
-    asked |= {one.repository.host for one in order.references} if order.push else set()
-    asked |= {order.artifactory.host} if order.artifactory else set()
-    names = {name for host in asked for name in names_of_host(host)}
-    if EVERY_HOST in order.authorities and not asked:
+def _unused_certificates(order: ResolvedStep) -> Iterator[str]:
+    """Yield a note for each host whose certificate has no effect: no request goes there, or any one is accepted."""
+    contacted = {*authorities(order.request)} if order.request else set()
+    contacted |= {one.repository.host for one in order.references} if order.push else set()
+    contacted |= {order.artifactory.host} if order.artifactory else set()
+    names = {name for host in contacted for name in names_of_host(host)}
+    if EVERY_HOST in order.authorities and not contacted:
         yield "ca_path has no effect: no host is asked"
     for host in sorted(order.authorities.keys() - {EVERY_HOST}):
         if host in order.insecure or host not in names:
-            why = "it may have any certificate" if host in order.insecure else "it is not asked"
+            why = "it may have any certificate" if host in order.insecure else "no request goes there"
             yield f"registry_certificate has no effect on {host}: {why}"
 
 
 def _opens_base_images(order: ResolvedStep) -> bool:
-    """Return whether a base image is at a host that we have a login for."""
-    found = pulled_images(order.request) if order.request and order.credentials else ()
-    return any(image.repository.host in order.credentials for image in found)
+    """Return whether a base image is at a host that the order has a login for."""
+    images = pulled_images(order.request) if order.request and order.credentials else ()
+    return any(image.repository.host in order.credentials for image in images)
 
 
 def _unpublished(order: ResolvedStep, context: RunContext) -> Iterator[str]:
-    """Yield which variables a build-info will not show, although the settings ask for them."""
+    """Yield a note about variables that the settings name, and that the build-info leaves out."""
     patterns = getattr(order.settings, "env_include", ())
     if order.build.publish and patterns:
         from buildpush.artifactory.environment import left_out

@@ -30,13 +30,13 @@ OUTPUTS: Final[Mapping[str, str]] = {
     "tags": "all tags, separated by commas",
     "IMAGE_TAR_PATH": "path of the tar that the image was written to",
     "build_name": "name of the build whose build-info is published",
-    "build_number": "its number",
+    "build_number": "number of that build",
     "build_info_url": "address of the build-info",
 }
 
 _AGAIN: Final = ("again", "group again")
 
-# Raised when a key is renamed or leaves; new keys may come without a new number.
+# Raised when a key is renamed or removed; new keys may come without a new number.
 JSON_VERSION = 1
 
 
@@ -50,19 +50,19 @@ class RunResult:
         ignored: what the step failed with, if a failure strategy let the run go on; else empty.
         failed: what the step failed with, if the run did not go on; else empty.
         failures: its failed attempts, with what followed each.
-        began: when the step did; ``None`` if nothing was tried.
-        ended: when it did, all attempts included.
-        earlier: what the record of an earlier run has of the step, if that is resumed and the step is not run again.
-        pushed: what the registry confirmed, or ``None`` where nothing was to be pushed.
-        published: where the build-info is, or ``None`` where none was asked for.
+        began: when the step began; ``None`` if nothing was tried.
+        ended: when it ended, after its last attempt.
+        earlier: the result in the record of an earlier run, if that is resumed and the step is not run again.
+        pushed: what the registry confirmed, or ``None`` if nothing was to be pushed.
+        published: where the build-info is, or ``None`` if none was to be published.
         output: where the image was written to instead of a push, or ``None``.
         loaded: all its names in the Docker daemon, such as ``docker-daemon:NAME:TAG``, if it was put there.
-        written: digest of the manifest that was written there; ``None`` where none is kept.
-        referrers: how many referrers went with the image; ``None`` where they were not requested.
+        written: digest of the manifest that was written there; ``None`` if the output keeps no manifest.
+        referrers: how many referrers went with the image; ``None`` if they were not requested.
         begun: when the step began, in seconds of a clock that all steps of a run share.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
         retries: how often something was tried again.
-        traffic: what the push moved, and on what its threads spent their time; ``None`` without a push.
+        traffic: the bytes of the push, and what its threads spent their time on; ``None`` without a push.
         decisions: what buildpush chose by itself, and why.
         notes: what the user should know.
     """
@@ -106,19 +106,19 @@ class RunResult:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """What later steps may ask of it, by the names in :data:`OUTPUTS`."""
+        """The values for later steps, by the names in :data:`OUTPUTS`."""
         if self.earlier:
             known = self.earlier.get("outputs") or {}
             return {name: str(known[name]) for name in OUTPUTS if name in known}
-        found: dict[str, str | None] = {"digest": self.digest, "IMAGE_TAR_PATH": _tar_path(self.output)}
+        values: dict[str, str | None] = {"digest": self.digest, "IMAGE_TAR_PATH": _tar_path(self.output)}
         if self.pushed and self.references:
             tags = [str(reference.tag) for reference in self.pushed.references if reference.tag]
-            found |= {"image": self.references[0], "images": ",".join(self.references)}
-            found |= {"tag": tags[0] if tags else None, "tags": ",".join(tags)}
+            values |= {"image": self.references[0], "images": ",".join(self.references)}
+            values |= {"tag": tags[0] if tags else None, "tags": ",".join(tags)}
         if self.published:
             build = self.published
-            found |= {"build_name": build.name, "build_number": build.number, "build_info_url": build.url}
-        return {name: value for name, value in found.items() if value}
+            values |= {"build_name": build.name, "build_number": build.number, "build_info_url": build.url}
+        return {name: value for name, value in values.items() if value}
 
     @property
     def destinations(self) -> list[str]:
@@ -165,7 +165,7 @@ class RunResult:
         return dict(redacted(document))
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return the facts as pairs of words, the most important first."""
+        """Return the facts as pairs of a label and a text, the most important first."""
         rows = [("step", self.step)]
         if self.skipped:
             return [(name, one_line(value)) for name, value in (*rows, ("skipped", self.skipped))]
@@ -232,7 +232,7 @@ class PipelineResult:
 
         whole, spans = _spans(self.steps)
         rows = "".join(
-            f"<tr><th>{escape(one_line(step.step))}</th><td>{escape(one_line(_became(step)))}</td>"
+            f"<tr><th>{escape(one_line(step.step))}</th><td>{escape(one_line(_result_words(step)))}</td>"
             f"<td><code>{escape((step.digest or '')[:19])}</code></td><td>{_bar(*span)}</td></tr>"
             for step, span in zip(self.steps, spans, strict=True)
         )
@@ -255,28 +255,28 @@ def _text_or_none(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _became(step: RunResult) -> str:
+def _result_words(step: RunResult) -> str:
     if step.skipped:
         return f"skipped: {step.skipped}"
     if step.ignored:
         return f"failed, and ignored: {step.ignored}"
     if step.failed:
         return f"failed: {step.failed}"
-    found = ", ".join(step.references or step.destinations) or (step.published.url if step.published else "built")
+    destination = ", ".join(step.references or step.destinations) or (step.published.url if step.published else "built")
     if step.earlier:
-        return f"resumed: {found}"
-    return f"{found}, in {len(step.failures) + 1} attempts" if step.failures else found
+        return f"resumed: {destination}"
+    return f"{destination}, in {len(step.failures) + 1} attempts" if step.failures else destination
 
 
 def _spans(steps: Iterable[RunResult]) -> tuple[float, list[tuple[float, float]]]:
-    """Return the time of all steps, and when each began and how long it took, in percent of that."""
+    """Return the time of all steps in seconds, and for each step its start and its duration in percent of that."""
     steps = tuple(steps)
     spans = [(step.begun, sum(step.seconds.values())) for step in steps if step.begun or step.seconds]
     first = min((begun for begun, _ in spans), default=0.0)
     whole = max((begun + took for begun, took in spans), default=0.0) - first
     scale = 100 / (whole or 1.0)
-    found = iter([(scale * (begun - first), scale * took) for begun, took in spans])
-    return whole, [next(found) if step.begun or step.seconds else (0.0, 0.0) for step in steps]
+    scaled = iter([(scale * (begun - first), scale * took) for begun, took in spans])
+    return whole, [next(scaled) if step.begun or step.seconds else (0.0, 0.0) for step in steps]
 
 
 def _bar(begun: float, took: float) -> str:
@@ -317,7 +317,7 @@ def _moved_words(traffic: Traffic) -> str:
 
 
 def _spent_words(traffic: Traffic) -> str:
-    """Return what the threads of a push spent their time on; several at once spend more than the clock shows."""
+    """Return what the threads of a push spent their time on; together, they may spend more than the push took."""
     return ", ".join(f"{work} {seconds:.1f} s" for work, seconds in traffic.seconds.items()) + " (all threads)"
 
 

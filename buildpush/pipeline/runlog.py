@@ -1,4 +1,4 @@
-"""The log of a run: every event is passed on, and what the result of a step shows is collected."""
+"""The log of a run: passes every event on, and collects what the result of a step shows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from buildpush.foundation.text import one_line, with_margin
 class RunLog:
     """Phases with their times, and the retries, decisions and notes of the current step; itself a sink.
 
-    Layers are sent in several threads; the sink is called by one at a time.
+    Layers are sent in several threads; only one of them calls the sink at a time.
 
     Attributes:
         is_quiet: whether lines of the engine and progress are not passed on, until the next step begins.
@@ -46,7 +46,7 @@ class RunLog:
         self.begin()
 
     def begin(self, notes: Iterable[str] = ()) -> None:
-        """Begin a step, whose result shows *notes* that were given before it, and what happens from now on."""
+        """Begin a step; its result shows *notes*, which were given before it, and what happens from now on."""
         self.is_quiet = False
         self.begun = time.monotonic()
         self.seconds: dict[str, float] = {}
@@ -97,7 +97,7 @@ class RunLog:
         try:
             yield
         finally:
-            # Phases lie inside one another (layers are built while they are pushed); each counts its own time.
+            # Phases are nested (layers are built while they are pushed); each counts only its own time.
             whole = time.monotonic() - begun
             self.seconds[name] += whole - self._inner.pop()
             self._inner[-1] += whole
@@ -105,7 +105,7 @@ class RunLog:
 
     @contextmanager
     def engine_log(self, file: TextIO) -> Iterator[None]:
-        """Write what the engine prints to *file* as well, and close it; a build that fails says where it is."""
+        """Write what the engine prints to *file* as well, and close it; the error of a failed build names it."""
         self._engine_log = file
         try:
             yield
@@ -129,7 +129,7 @@ class RunLog:
         }
 
     def _write(self, line: str) -> None:
-        """Keep a line of the engine; the build continues where that is not possible, such as on a full disk."""
+        """Write a line of the engine; if that is not possible, such as on a full disk, the build continues."""
         try:
             print(one_line(line), file=self._engine_log)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Build-info outside a run: a saved one is published, a published one is shown."""
+"""Build-info outside a run: publishes a saved one, or shows a published one."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Publis
     pending = load(file)
     with context:
         server, http = _server(context, flags)
-        who = server.credential  # the registry of the same host knows us as well: both are one server
+        who = server.credential  # it is valid for the registry at the same host: both are one server
         given = {server.host: who} if who and (who.user or who.bearer) else {}
         registry = Registry(http, context.keychain(given), sink=context.log)
         published = finish(pending, server, registry, directory=context.pending, sink=context.log)
-    if file.absolute().parent == context.pending:  # a saved file has served its purpose; a file of the user's stays
+    if file.absolute().parent == context.pending:  # only a file that buildpush saved is removed, not one of the user's
         file.unlink(missing_ok=True)
     return published
 
@@ -83,8 +83,8 @@ def _server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]
     by = Nearness.FLAG if url else Nearness.VARIABLE
     vault = Vault(env, context.cwd)
     vault.remember()
-    named = NamedHost(host_of(where), by, "--artifactory-url" if url else "JF_URL")
-    target = target_at(where, named, _candidates(vault, flags))
+    host = NamedHost(host_of(where), by, "--artifactory-url" if url else "JF_URL")
+    target = target_at(where, host, _candidates(vault, flags))
     trust = _trust(where, flags.trust, vault, context)
     for note in (*target.notes, *_unused_flags(target, flags), *trust.notes):
         context.log(Note(note))
@@ -103,7 +103,7 @@ def _trust(url: str, flags: Mapping[str, Any], vault: Vault, context: RunContext
 
 
 def _unused_flags(target: ArtifactoryTarget, flags: ServerFlags) -> Iterator[str]:
-    """Yield which flags have no effect, because another credential comes first."""
+    """Yield a note for each flag without effect, because another credential comes first."""
     used, username = target.credential, flags.username
     if username and (flags.artifactory_token or not used or used.username != username):
         yield f"--username has no effect: {f'{used.source} is used' if used else 'no password is given'}"

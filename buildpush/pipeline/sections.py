@@ -15,12 +15,12 @@ from buildpush.settings.tree import Element, Parallel, Pipeline, Step, children_
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What of a file is run at one go.
+    """A part of a file that is run at one go.
 
     Attributes:
-        name: its identifier, with those of what it is in where others have the same; no other section has it.
+        name: its identifier, after those of its stage and groups if another section has the same; it is unique.
         element: the step, the loop, or the parallel branches.
-        steps: those of it that are run, in their order.
+        steps: the steps in it that are run, in their order.
     """
 
     name: str
@@ -30,9 +30,9 @@ class Section:
 
 def sections_of(tree: Iterable[Element]) -> tuple[Section, ...]:
     """Return the sections of *tree*, in its order."""
-    found = tuple(_sections(tree, ()))
-    short, whole = Counter(path[-1] for path, _ in found), Counter(path for path, _ in found)
-    return tuple(_section(path, element, short, whole, number) for number, (path, element) in enumerate(found, 1))
+    parts = tuple(_sections(tree, ()))
+    short, whole = Counter(path[-1] for path, _ in parts), Counter(path for path, _ in parts)
+    return tuple(_section(path, element, short, whole, number) for number, (path, element) in enumerate(parts, 1))
 
 
 def _section(

@@ -60,7 +60,7 @@ from buildpush.transfer.destinations import write
 from buildpush.transfer.driver import Packing, WriteOptions
 from buildpush.transfer.sources import archive_at, open_source
 
-# The artifactory is imported where it is needed: who publishes nothing need not wait for it.
+# buildpush.artifactory is imported where it is needed: a step that publishes nothing does not wait for it.
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, Published
 
@@ -115,7 +115,7 @@ def run_steps(
     context = replace(
         context,
         notes=loaded.notes,
-        kept=KeptImages.of(loaded.steps),
+        kept_images=KeptImages.of(loaded.steps),
         logins=Logins(),
         values=StepValues(loaded.tree),
         known=earlier.facts if earlier else {},
@@ -124,17 +124,17 @@ def run_steps(
     )
     with context:
         context.state.sweep(context.log)
-        context.vault.remember()  # before anything is said, which might show a secret
+        context.vault.remember()  # before anything is printed that may hold a secret
         _announce(loaded, context, strict=strict)
         count = check_ahead(loaded, context, push=push, earlier=earlier)
         if location:
             check_room(location, count)
         options = RunRequest(push, location, strict, earlier)
-        kept = begin_record(loaded, context, record) if push else None
-        walk = replace(_walk(context, options, kept, several=count > 1), before=before)
+        run_record = begin_record(loaded, context, record) if push else None
+        walk = replace(_walk(context, options, run_record, several=count > 1), before=before)
         outcomes = walk.over(loaded.tree)
-        if kept:
-            kept.end("FAILED" if any(one.status == "failed" for one in outcomes) else "SUCCEEDED", context.now())
+        if run_record:
+            run_record.end("FAILED" if any(one.status == "failed" for one in outcomes) else "SUCCEEDED", context.now())
         raise_failure(outcomes, context.results, context.log)
     return tuple(context.results)
 
@@ -166,7 +166,7 @@ def _walk(context: RunContext, options: RunRequest, record: RunRecord | None, *,
         context.facts,
         partial(_skip, context=context),
         values=context.values or StepValues(),
-        beside=Branches(context, partial(_walk, options=options, record=record, several=several)),
+        run_branches=Branches(context, partial(_walk, options=options, record=record, several=several)),
         done=summary,
         drop=partial(_drop_result, context=context),
         pause=context.wait,
@@ -180,7 +180,7 @@ def _skip(step: Step, reason: str, context: RunContext) -> None:
 
 
 def _drop_result(outcome: Outcome, context: RunContext) -> None:
-    """Remove the receipt of an attempt that is made again: the next one leaves its own."""
+    """Remove the receipt of an attempt that is repeated: the next attempt leaves its own."""
     if outcome.result in context.results:
         context.results.remove(outcome.result)
 
@@ -206,7 +206,7 @@ class _StepRun:
         self.log = context.log
         self.options = options
         self.deadline = deadline
-        # Artifactory knows a run of a build by its start: with one start, a step would replace what another published.
+        # Artifactory identifies a run of a build by its start: two steps with the same one would overwrite each other.
         self.started = context.start()
         self.pushed: Pushed | None = None
         self.base: frozenset[Digest] = frozenset()
@@ -234,14 +234,14 @@ class _StepRun:
     def _carry_out(self, order: ResolvedStep, output: Output | None, hosts: Hosts) -> None:
         engine = self._choose_engine(order, hosts)
         if engine and self.options.push:
-            order = outputs.keep_in_daemon(order, engine, self.context.kept, self.log)
+            order = outputs.keep_in_daemon(order, engine, self.context.kept_images, self.log)
         server = (
             open_artifactory(order.artifactory, hosts.http, hosts.keychain, self.log) if order.artifactory else None
         )
         self._check(order, hosts, server)
         self.context.receipts.remove(order.receipts)
         with self._publication(order, hosts, server) as publication:
-            is_kept = self.options.push and self.context.kept.takes(order)
+            is_kept = self.options.push and self.context.kept_images.keeps(order)
             with self._image(order, engine, hosts, drain=not (order.push or output or is_kept or order.load)) as image:
                 if image and is_kept:
                     self._keep(image, order, hosts)
@@ -253,12 +253,12 @@ class _StepRun:
                     self._push(image, order, hosts, publication)
             if not (order.request or order.source):  # an earlier step or run has pushed it
                 self.pushed = receipt(order.references[0], hosts.registry)
-            self._publish_and_tell(order, publication)
+            self._publish_and_write_receipts(order, publication)
 
     # ---- resolve
 
     def _resolve(self, stack: ExitStack) -> ResolvedStep | None:
-        """Return the order; ``None`` if only a build is asked for, and the step builds nothing."""
+        """Return the order; ``None`` for a step that builds nothing in a run that only builds."""
         push = self.options.push
         with self.log.phase("resolve", self.name):
             if not (push or (self.step.kind and self.step.kind.builds)):
@@ -299,7 +299,7 @@ class _StepRun:
 
                 build = order.build
                 check_publish(server, build.name, build.number, project=build.project, sink=self.log)
-                with suppress(BuildInfoError):  # some registries tell their key only once something is pushed
+                with suppress(BuildInfoError):  # some registries give their key only once something is pushed
                     server.locate(order.references[0].repository)
         self._refuse_notes()
 
@@ -321,13 +321,13 @@ class _StepRun:
                     self._refuse_notes()  # the engine's: after the push they would come too late
                     if drain:
                         read_once(image)
-                # Layers of its base that others leave out go along, if they are wanted.
+                # Nondistributable layers of the base image are included if the settings ask for them.
                 yield with_nondistributable(image, hosts.registry) if order.nondistributable else image
         elif order.source:
             platform = order.platforms[0] if order.platforms else None
             location, whole = _location(order.source), order.nondistributable
-            with open_source(location, hosts.clients, platform, nondistributable=whole) as found:
-                image = repack(found, _packing(order), self.log)
+            with open_source(location, hosts.clients, platform, nondistributable=whole) as opened:
+                image = repack(opened, _packing(order), self.log)
                 self._refuse_notes()
                 yield image
         else:
@@ -381,7 +381,7 @@ class _StepRun:
 
         def before(pushed: Pushed) -> None:
             if publication:
-                publication.foresee(pushed, base(pushed))
+                publication.announce(pushed, base(pushed))
 
         with self.log.phase("push", ", ".join(map(str, order.references))):
             self.pushed = push(
@@ -407,7 +407,7 @@ class _StepRun:
         record, trust = recorder(order, self.context, self.started), tuple(trust_flags(order, server.host))
         return Publication(server, hosts.registry, self.context, record, trust)
 
-    def _publish_and_tell(self, order: ResolvedStep, publication: Publication | None) -> None:
+    def _publish_and_write_receipts(self, order: ResolvedStep, publication: Publication | None) -> None:
         """Publish, then write the files about the push; a failure of one does not prevent the other."""
         try:
             self._publish(order, publication)
@@ -467,7 +467,7 @@ def _location(source: ExistingImage) -> Location:
 
 
 def _packing(order: ResolvedStep) -> Packing:
-    """Return how the settings ask to pack an image; otherwise it stays as it is, including its digest."""
+    """Return how the settings ask to pack an image; without any, it stays unchanged, and so does its digest."""
     return Packing(
         order.compression if "compression" in order.set_names else None,
         order.media_types if "media_types" in order.set_names else None,
@@ -476,12 +476,12 @@ def _packing(order: ResolvedStep) -> Packing:
 
 def _reason_not_published(order: ResolvedStep) -> str:
     if "publish_build_info" in order.set_names:
-        return "the setting 'publish_build_info' asks for it"
+        return "'publish_build_info' is off"
     return "no Artifactory is given: set JF_URL, 'artifactory_url' or 'publish_build_info'"
 
 
 def _announce(loaded: Loaded, context: RunContext, *, strict: bool) -> None:
-    """Report what of the file is not run and what has no effect, before anything happens."""
+    """Report the steps of the file that are not run and the settings without effect, before anything happens."""
     for text in (*(f"not run: {other}" for other in loaded.others), *loaded.notes):
         context.log(Note(text))
     if strict and loaded.notes:

@@ -1,4 +1,4 @@
-"""The values of steps in expressions: their outputs and states, by the paths that Harness has for them.
+"""The values of steps in expressions: their outputs and states, by their paths in Harness.
 
 Paths and states are those of Harness, "Built-in and custom Harness variables reference"; a state is that of a node of
 its pipelines: ``SUCCEEDED``, ``FAILED``, ``IGNORE_FAILED``, ``SKIPPED``, ``ABORTED``, ``EXPIRED`` or ``RUNNING``.
@@ -29,13 +29,13 @@ _PUBLISHED: Final = ("stepArtifacts", "publishedImageArtifacts")
 
 
 @dataclass(frozen=True, slots=True)
-class _Question:
-    """What an expression asks about a step, group or stage.
+class _Query:
+    """A path in an expression that is about a step, group or stage.
 
     Attributes:
         name: the whole path, as written.
         places: where the step may be, the nearest first.
-        rest: what is asked about it.
+        rest: the part of the path that follows it.
     """
 
     name: str
@@ -44,20 +44,20 @@ class _Question:
 
 
 class StepValues:
-    """The values of the steps of one run; the walk adds each outcome. A path is seen from where it is asked."""
+    """The values of the steps of one run; the walk adds each outcome. Paths may be relative to where they are used."""
 
     def __init__(self, tree: tuple[Element, ...] = ()) -> None:
         self._steps = {(*place_of(path), step.identifier): step for step, path in leaves(tree) if not step.rollback}
         self._outcomes: dict[StepPath, Outcome] = {}
         self._loops: dict[StepPath, tuple[StepPath, ...]] = {place: (place,) for place in _loops_of(tree)}
         self._ended: frozenset[StepPath] = frozenset()
-        self._beside: frozenset[StepPath] = frozenset()
-        self._is_outline = False  # of each loop, the tree has one iteration in its place
+        self._concurrent: frozenset[StepPath] = frozenset()
+        self._is_outline = False  # the tree has one iteration in place of each loop
         self._lock = threading.Lock()  # steps may run at the same time; a reader sees all of a change or nothing
 
     @classmethod
     def planned(cls, tree: tuple[Element, ...]) -> StepValues:
-        """Return the same where every step that is run has not run yet."""
+        """Return the values of *tree* before a run: each step that is run has not run yet."""
         values = cls(tree)
         values._is_outline = True
         for place, step in values._steps.items():
@@ -79,10 +79,10 @@ class StepValues:
         """Remove *outcomes*, whose steps are run again with the groups around them, and return them by place."""
         dropped = set(map(id, outcomes))
         with self._lock:
-            gone = {place: one for place, one in self._outcomes.items() if id(one) in dropped}
-            self._outcomes = {place: one for place, one in self._outcomes.items() if place not in gone}
-            self._ended -= {place[:end] for place in gone for end in range(len(place))}
-        return gone
+            removed = {place: one for place, one in self._outcomes.items() if id(one) in dropped}
+            self._outcomes = {place: one for place, one in self._outcomes.items() if place not in removed}
+            self._ended -= {place[:end] for place in removed for end in range(len(place))}
+        return removed
 
     def end(self, place: StepPath) -> None:
         """Record that nothing more is run in the stage or group at *place*; the empty place is the pipeline."""
@@ -90,12 +90,12 @@ class StepValues:
             self._ended |= {place}
 
     def each_alone(self, acts: Iterable[Callable[[], object]]) -> None:
-        """Call *acts*, which a run calls at the same time, one after the other: none knows the steps of another."""
-        around, before = self._beside, frozenset(self._outcomes)
+        """Call *acts* one after the other in place of at the same time: none has the outcomes of another."""
+        around, before = self._concurrent, frozenset(self._outcomes)
         for act in acts:
-            self._beside = around | (frozenset(self._outcomes) - before)
+            self._concurrent = around | (frozenset(self._outcomes) - before)
             act()
-        self._beside = around
+        self._concurrent = around
 
     def __call__(self, path: tuple[str, ...], around: StepPath) -> Value:
         """Return the value of *path* as seen from *around*; ``None`` if it is not about a step.
@@ -106,92 +106,90 @@ class StepValues:
             ExpressionError: there is no such step or output, or the step is not run here.
         """
         if path[:2] == ("strategy", "node") and path[3:] == ("currentStatus",):
-            return self._of_loop(_Question(".".join(path), _around(path[2], around), path[3:]))
-        asked = _asked(path, around)
-        if asked is None:
+            return self._of_loop(_Query(".".join(path), _around(path[2], around), path[3:]))
+        query = _query(path, around)
+        if query is None:
             return None
-        place = next((place for place in asked.places if self._is_known(place)), None)
+        place = next((place for place in query.places if self._is_known(place)), None)
         if place is None:
-            self._refuse(asked)
+            self._refuse(query)
         if outcome := self._outcomes.get(place):
-            if place in self._beside:
-                message = f"{asked.name} is not known: {outcome.step.about} may run at the same time as this"
-                raise ExpressionError(
-                    message, hint="ask for a step that has ended by then: let one run after the other"
-                )
-            return _of_step(asked, outcome)
+            if place in self._concurrent:
+                message = f"{query.name} is not known: {outcome.step.about} may run at the same time as this"
+                raise ExpressionError(message, hint="use a step that has ended by then: let one run after the other")
+            return _of_step(query, outcome)
         if step := self._steps.get(place):
-            self._refuse_step(asked, step)
-        return self._of_branch(asked, place)
+            self._refuse_step(query, step)
+        return self._of_branch(query, place)
 
     def _is_known(self, place: StepPath) -> bool:
         return any(one[: len(place)] == place for one in (*self._steps, *self._outcomes))
 
-    def _refuse(self, asked: _Question) -> NoReturn:
-        """Raise the reason why there is no step where *asked* looks: it is not run here, or does not exist."""
-        for place in asked.places:
+    def _refuse(self, query: _Query) -> NoReturn:
+        """Raise the error that says why *query* finds no step: it is not run here, or does not exist."""
+        for place in query.places:
             for end in range(len(place) - 1, 0, -1):
                 closed = self._steps.get((*place[:end], ""))
                 if closed and not closed.runs:
-                    self._refuse_step(asked, closed)
-            if looped := self._looped(place):
-                self._refuse_step(asked, looped)
-        place = asked.places[-1]
+                    self._refuse_step(query, closed)
+            if step := self._in_loop(place):
+                self._refuse_step(query, step)
+        place = query.places[-1]
         what = f"step {place[-1]!r}" if place[1:] else f"stage {place[0]!r}"
-        message = f"{asked.name} does not exist: there is no {what} there"
+        message = f"{query.name} does not exist: there is no {what} there"
         known = {_path(one): one for one in (*self._outcomes, *self._steps)}
         same = [path for path, one in known.items() if one[-1] == place[-1]]
         near = did_you_mean(_path(place), same or known, cutoff=0) if known else ""
-        raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(asked)))))
+        raise ExpressionError(message, hint="; ".join(filter(None, (near, _flag(query)))))
 
-    def _looped(self, place: StepPath) -> Step | None:
+    def _in_loop(self, place: StepPath) -> Step | None:
         """Return a step of the loop that would have an iteration at *place* if it was run here."""
         for loop in self._loops:
             end = len(loop)
             if place[: end - 1] != loop[:-1] or not "".join(place[end - 1 : end]).startswith(f"{loop[-1]}_"):
                 continue
-            there = [step for at, step in self._steps.items() if at[:end] == loop]
-            if there and not any(step.runs for step in there):
-                return there[0]
+            steps = [step for at, step in self._steps.items() if at[:end] == loop]
+            if steps and not any(step.runs for step in steps):
+                return steps[0]
         return None
 
-    def _refuse_step(self, asked: _Question, step: Step) -> NoReturn:
-        """Raise the reason why a step has no outcome: it is not run here, is run by a loop, or comes later."""
+    def _refuse_step(self, query: _Query, step: Step) -> NoReturn:
+        """Raise the error that says why a step has no outcome: it is not run here, is run by a loop, or comes later."""
         if not step.runs:
-            message = f"{asked.name} is not known: {step.about} is not run here"
-            raise ExpressionError(message, hint=_flag(asked))
+            message = f"{query.name} is not known: {step.about} is not run here"
+            raise ExpressionError(message, hint=_flag(query))
         if places := [place for place, one in self._outcomes.items() if one.step.where == step.where]:
-            message = f"{asked.name} is not known: {step.about} is run by a loop"
+            message = f"{query.name} is not known: {step.about} is run by a loop"
             raise ExpressionError(message, hint=f"write one of its iterations: {', '.join(map(_path, places))}")
-        message = f"{asked.name} is not known: {step.about} is not run before this"
-        raise ExpressionError(message, hint="ask for a step that comes before it")
+        message = f"{query.name} is not known: {step.about} is not run before this"
+        raise ExpressionError(message, hint="use a step that comes before it")
 
-    def _of_loop(self, asked: _Question) -> Value:
-        """Return the state of the nearest loop that *asked* names: that of the worst step in its iterations so far."""
-        place = next((place for place in asked.places if place in self._loops), None)
+    def _of_loop(self, query: _Query) -> Value:
+        """Return the state of the nearest loop that *query* names: that of the worst step in its iterations so far."""
+        place = next((place for place in query.places if place in self._loops), None)
         if place is None and self._is_outline:
-            message = f"{asked.name} is known only when the run gets there"
+            message = f"{query.name} is known only when the run gets there"
             raise LaterError(message)
         if place is None:
-            message = f"{asked.name} does not exist: there is no loop {asked.places[0][-1]!r} around this or before it"
+            message = f"{query.name} does not exist: there is no loop {query.places[0][-1]!r} around this or before it"
             known = [one[-1] for one in self._loops]
-            hint = did_you_mean(asked.places[0][-1], known) or f"loops are {', '.join(known) or 'in none of the steps'}"
+            hint = did_you_mean(query.places[0][-1], known) or f"loops are {', '.join(known) or 'in none of the steps'}"
             raise ExpressionError(message, hint=hint)
-        return self._of_branch(asked, *self._loops[place])
+        return self._of_branch(query, *self._loops[place])
 
-    def _of_branch(self, asked: _Question, *places: StepPath) -> Value:
+    def _of_branch(self, query: _Query, *places: StepPath) -> Value:
         """Return the state of a stage, group or loop: that of the worst step in it so far, or that it is under way."""
-        if len(asked.rest) != 1 or asked.rest[0] not in _STATES:
+        if len(query.rest) != 1 or query.rest[0] not in _STATES:
             return None
         place = places[0]
         outcomes = [one for at, one in self._outcomes.items() if any(at[: len(place)] == place for place in places)]
-        there = [step for at, step in self._steps.items() if at[: len(place)] == place]
-        if there and not any(step.runs for step in there):
-            self._refuse_step(asked, there[0])
+        steps = [step for at, step in self._steps.items() if at[: len(place)] == place]
+        if steps and not any(step.runs for step in steps):
+            self._refuse_step(query, steps[0])
         if any(outcome.status == "planned" for outcome in outcomes):
-            message = f"{asked.name} is known only when the run gets there"
+            message = f"{query.name} is known only when the run gets there"
             raise LaterError(message)
-        if asked.rest == ("status",) and place not in self._ended:
+        if query.rest == ("status",) and place not in self._ended:
             return "RUNNING" if outcomes else "NOT_STARTED"
         states = {outcome.state for outcome in outcomes}
         if place not in self._ended:
@@ -224,22 +222,22 @@ def _around(identifier: str, around: StepPath) -> tuple[StepPath, ...]:
     return tuple((*around[:end], identifier) for end in range(len(around), -1, -1))
 
 
-def _asked(path: tuple[str, ...], around: StepPath) -> _Question | None:
-    """Return the question in *path*; ``None`` if it is not about a step, group, stage or the run."""
+def _query(path: tuple[str, ...], around: StepPath) -> _Query | None:
+    """Return *path* as a query; ``None`` if it is not about a step, group, stage or the run."""
     name, stage = ".".join(path), around[:1]
     if path[0] == "steps" and path[1:]:
         chain, rest = _chain(path[1:])
-        return _Question(name, tuple((*around[:end], *chain) for end in range(len(around), 0, -1)), rest)
+        return _Query(name, tuple((*around[:end], *chain) for end in range(len(around), 0, -1)), rest)
     if path[:2] == ("pipeline", "stages") and path[3:]:
         stage, path = path[2:3], ("stage", *path[3:])
     if path[0] == "execution":
         path = ("stage", "spec", *path)
     if path[:4] == _STEPS and path[4:]:
         chain, rest = _chain(path[4:])
-        return _Question(name, ((*stage, *chain),), rest)
+        return _Query(name, ((*stage, *chain),), rest)
     place = {"stage": stage, "pipeline": ()}.get(path[0])
     is_state = place is not None and len(path) == len(("stage", "status")) and path[1] in _STATES
-    return _Question(name, (place,), path[1:]) if is_state and place is not None else None
+    return _Query(name, (place,), path[1:]) if is_state and place is not None else None
 
 
 def _chain(path: tuple[str, ...]) -> tuple[StepPath, tuple[str, ...]]:
@@ -256,23 +254,23 @@ def _path(place: StepPath) -> str:
     return f"pipeline.stages.{place[0]}.spec.{steps}" if place[0] else steps
 
 
-def _flag(asked: _Question) -> str:
-    return f"--var {asked.name}=VALUE gives it"
+def _flag(query: _Query) -> str:
+    return f"give it by --var {query.name}=VALUE"
 
 
 # ---- one step
 
 
-def _of_step(asked: _Question, outcome: Outcome) -> Value:
-    rest = asked.rest
+def _of_step(query: _Query, outcome: Outcome) -> Value:
+    rest = query.rest
     if not (_is_output(rest) or rest[:1] == ("retryCount",) or (len(rest) == 1 and rest[0] in _STATES)):
-        message = f"{asked.name} does not exist: a step has output.outputVariables, status and retryCount"
+        message = f"{query.name} does not exist: a step has output.outputVariables, status and retryCount"
         raise ExpressionError(message, hint=f"outputs are {', '.join(OUTPUTS)}")
     if rest[:2] == ("output", "outputVariables") and rest[2:] and rest[2] not in OUTPUTS:
-        message = f"{asked.name} does not exist: {outcome.step.about} has no output {rest[2]!r}"
+        message = f"{query.name} does not exist: {outcome.step.about} has no output {rest[2]!r}"
         raise ExpressionError(message, hint=did_you_mean(rest[2], OUTPUTS) or f"it has {', '.join(OUTPUTS)}")
     if outcome.status == "planned":
-        message = f"{asked.name} is known after {outcome.step.about} has run"
+        message = f"{query.name} is known after {outcome.step.about} has run"
         raise LaterError(message)
     if rest[0] == "retryCount":
         return sum(failure.verdict == "again" for failure in outcome.failures)
@@ -282,8 +280,8 @@ def _of_step(asked: _Question, outcome: Outcome) -> Value:
     if not rest[0].startswith("artifact_"):
         value = outcome.outputs.get(rest[2]) if rest[2:] else dict(outcome.outputs)
     if not value:
-        message = f"{asked.name} has no value: {outcome.step.about} {_why_none(outcome)}"
-        raise AbsentError(message, hint=_flag(asked))
+        message = f"{query.name} has no value: {outcome.step.about} {_why_none(outcome)}"
+        raise AbsentError(message, hint=_flag(query))
     return value
 
 
@@ -300,7 +298,7 @@ def _why_none(outcome: Outcome) -> str:
 
 
 def _published(result: RunResult | None) -> list[dict[str, str]]:
-    """Return the images that a step has pushed, with the names that Harness has for their parts."""
+    """Return the images that a step has pushed, with Harness' names for their parts."""
     return list(_images(result)) if result else []
 
 

@@ -23,7 +23,7 @@ from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepPath, StepValues, place_of
 from buildpush.settings.conditions import Condition, StatusKey, read_condition
-from buildpush.settings.evaluate import evaluate_raw, written_out
+from buildpush.settings.evaluate import evaluate_raw, evaluate_structure
 from buildpush.settings.loops import MOST, when_key
 from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves
 from buildpush.settings.written import WrittenValue, written_at
@@ -34,7 +34,7 @@ _Act = Callable[["Walk", Sequence["Outcome"]], list["Outcome"]]
 
 
 class TooManyRunsError(SettingsError):
-    """Loops inside one another make more runs than anyone would want; it ends the walk."""
+    """Nested loops make more runs than the maximum; this ends the walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,16 @@ class Walk:
 
     Attributes:
         run: runs one step, and handles a failure as the strategies around it say.
-        facts: of the run; they answer conditions.
+        facts: of the run; conditions are evaluated with them.
         skip: called with a step that is not run, and the reason.
         wait: called with a step of a plan for which only the run can decide, and the reason.
-        values: gets each outcome; it answers what expressions ask about steps.
-        beside: runs branches at the same time, as many as the number says; without it, one runs after the other.
-        done: gets each outcome with its place, and returns it with its row in the summary of the run.
-        drop: called with an outcome that no longer counts, since the group around it is run again.
+        values: gets each outcome; expressions about steps get their values there.
+        run_branches: runs branches at the same time, at most the given number; without it, they run one by one.
+        done: gets each outcome with its place, and returns it with its result.
+        drop: called with an outcome that is discarded, because the group around it is run again.
         pause: waits some seconds, until a group is run again.
         clock: gives seconds, for time-outs.
-        before: called with each element before anything is decided about it; it may wait.
+        before: called with each element before its condition is evaluated; it may wait.
     """
 
     run: Callable[[Step, StatusSoFar], Outcome]
@@ -72,7 +72,7 @@ class Walk:
     skip: Callable[[Step, str], object] = lambda _step, _reason: None
     wait: Callable[[Step, str], object] = lambda _step, _reason: None
     values: StepValues = field(default_factory=StepValues)
-    beside: Callable[[Sequence[Branch], int | None], object] | None = None
+    run_branches: Callable[[Sequence[Branch], int | None], object] | None = None
     done: Callable[[Outcome, StepPath], Outcome] = lambda outcome, _place: outcome
     drop: Callable[[Outcome], object] = lambda _outcome: None
     pause: Callable[[float], object] = time.sleep
@@ -90,7 +90,7 @@ class Walk:
         return outcomes
 
     def _element(self, element: Element, progress: StatusSoFar) -> list[Outcome]:
-        if isinstance(element, Parallel):  # one that fails says nothing about those beside it
+        if isinstance(element, Parallel):  # a failed one does not stop the others
             return self._parallel(element, progress)
         return self._safely(self._once_or_more, element, progress)
 
@@ -107,7 +107,7 @@ class Walk:
         element: _Conditional,
         progress: StatusSoFar,
     ) -> list[Outcome]:
-        """Let *act* run *element*, if there is anything to run; an error in it is a failed step."""
+        """Let *act* run *element*, if it has a step to run; an error in its settings is a failed step."""
         step, path = next(((step, path) for step, path in leaves((element,)) if step.runs), (None, ()))
         if step is None:
             return []
@@ -123,14 +123,14 @@ class Walk:
 
     def _later(self, element: Element, reason: str, progress: StatusSoFar) -> list[Outcome]:
         """Report to the plan that only the run can decide how the steps in *element* are run."""
-        found = []
+        outcomes = []
         for step, path in leaves((element,)):
             if step.runs:
                 self.wait(step, reason)
-                found.append(
+                outcomes.append(
                     self._added(Outcome(step, "planned"), replace(progress, place=place_of(path, progress.place)))
                 )
-        return found
+        return outcomes
 
     def _added(self, outcome: Outcome, progress: StatusSoFar) -> Outcome:
         place = (*progress.place, outcome.step.identifier)
@@ -161,10 +161,10 @@ class Walk:
         if most == 1 or len(branches) == 1:
             for branch in branches:
                 branch.run(self)
-        elif self.beside is None:
+        elif self.run_branches is None:
             self.values.each_alone(partial(branch.run, self) for branch in branches)
         else:
-            self.beside(branches, most)
+            self.run_branches(branches, most)
         return list(chain.from_iterable(outcomes))
 
     def _loop(
@@ -174,31 +174,29 @@ class Walk:
         facts = self._facts(step, progress)
         if reason := self._reason_for_all(element, loop, facts, progress):
             return self._once(element, step, replace(progress, reason=reason))
-        found = iterate(element, loop, facts)
-        progress = replace(progress, runs=progress.runs * len(found.elements))
+        iterations = iterate(element, loop, facts)
+        progress = replace(progress, runs=progress.runs * len(iterations.elements))
         if progress.runs > MOST:
             message = f"this loop and those around it make {progress.runs:,} runs, and the maximum is {MOST:,}"
-            raise TooManyRunsError(
-                message, where=loop.origin.where, hint="write smaller loops: loops inside one another multiply"
-            )
+            raise TooManyRunsError(message, where=loop.origin.where, hint="write smaller loops: nested loops multiply")
 
-        names = [_identifier(one) for one in found.elements]
+        names = [_identifier(one) for one in iterations.elements]
         around = () if isinstance(element, Stage) else progress.place
         self.values.loop((*around, _identifier(element)), names)
-        if found.condition:
-            return self._while(element, found, found.condition, step, progress)
+        if iterations.condition:
+            return self._while(element, iterations, iterations.condition, step, progress)
 
         def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
             if _begins_again(outcomes):
                 return []
             reason = _unless_all_failed(outcomes, progress).reason
-            if number >= found.queued and _failed(outcomes):
+            if number >= iterations.queued and _failed(outcomes):
                 reason = reason or "an iteration before it has failed, and onFailure is SkipQueued"
-            here = _in_branch(replace(progress, reason=reason), found, number)
-            return walk._safely(walk._once, found.elements[number], here)
+            here = _in_branch(replace(progress, reason=reason), iterations, number)
+            return walk._safely(walk._once, iterations.elements[number], here)
 
         acts = [(name, partial(act, number)) for number, name in enumerate(names)]
-        return self._together(acts, found.at_once)
+        return self._together(acts, iterations.at_once)
 
     def _while(
         self,
@@ -277,8 +275,8 @@ class Walk:
                 break
             for outcome in outcomes:
                 self.drop(outcome)
-            gone = self.values.forget(outcomes)
-            failures = {place: outcome.failures for place, outcome in gone.items() if outcome.failures}
+            removed = self.values.forget(outcomes)
+            failures = {place: outcome.failures for place, outcome in removed.items() if outcome.failures}
             progress = replace(progress, before={**progress.before, **failures})
             wait = max(outcome.again for outcome in outcomes if outcome.again is not None)
             left = shorter(wait, nearest(progress.deadlines), self.clock()) or wait
@@ -305,14 +303,14 @@ class Walk:
         return Outcome(step, "skipped", reason=reason)
 
     def _inside(self, element: Pipeline | Stage | StepGroup, facts: Facts, progress: StatusSoFar) -> StatusSoFar:
-        """Return *progress* with the failure strategies and the deadline of *element*, whose time begins now."""
+        """Return *progress* with the failure strategies and the deadline of *element*, whose time limit starts now."""
         own = strategies(written_at(element.header.node, "failureStrategies"), facts)
         deadline = deadline_of(element, _about(element), facts, self.clock())
         deadlines = (*progress.deadlines, deadline) if deadline else progress.deadlines
         return replace(progress, strategies=(own, *progress.strategies), deadlines=deadlines)
 
     def _facts(self, step: Step, progress: StatusSoFar) -> Facts:
-        """Return the facts with what the file has around *step*, for expressions at the place of *progress*."""
+        """Return the facts for expressions of *step* at the place of *progress*."""
         return self.facts.within(step.scope, step.facts, progress.place)
 
 
@@ -369,7 +367,7 @@ def condition_of(element: _Conditional, facts: Facts) -> Condition | None:
     """Return the condition of *element*, or ``None``. *facts* answer an expression that stands for all of it.
 
     Raises:
-        SettingsError: what is written is not one.
+        SettingsError: the value of ``when`` is not a condition.
     """
     if isinstance(element, Pipeline) and element.header.when is None:
         return None
@@ -378,8 +376,8 @@ def condition_of(element: _Conditional, facts: Facts) -> Condition | None:
     key: StatusKey = "pipelineStatus" if isinstance(element, Pipeline | Stage) else "stageStatus"
     if written is None:
         return Condition(key)
-    whole = written_out("when", written, facts)
-    return read_condition(replace(whole, value=evaluate_raw("when", whole, facts, kept=("condition",))), key)
+    whole = evaluate_structure("when", written, facts)
+    return read_condition(replace(whole, value=evaluate_raw("when", whole, facts, raw_keys=("condition",))), key)
 
 
 def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -> Outcome:
@@ -397,13 +395,13 @@ def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -
 def raise_failure(outcomes: Iterable[Outcome], results: Iterable[RunResult], log: Sink = ignore) -> None:
     """Raise the error of the first step that failed; *log* gets the others.
 
-    The error holds the *results* until then.
+    The error gets the *results* so far.
     """
     outcomes = tuple(outcomes)
     failed = [(outcome.step, outcome.error) for outcome in outcomes if outcome.status == "failed" and outcome.error]
     for step, error in failed[1:]:
         log(Note(f"the step {step.name or step.identifier} ({step.where}) has failed as well: {error}"))
-    for step, _ in failed[:1] if len(outcomes) > 1 else ():  # its own error does not always name it
+    for step, _ in failed[:1] if len(outcomes) > 1 else ():  # the error does not always name the step
         log(Note(f"the step {step.name or step.identifier} ({step.where}) has failed"))
     for _, error in failed[:1]:
         if isinstance(error, BuildPushError):

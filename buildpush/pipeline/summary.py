@@ -15,7 +15,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.outcomes import Outcome
-from buildpush.pipeline.record import Resumed, RunRecord, as_text, resumed
+from buildpush.pipeline.record import Resumed, RunRecord, as_text, run_to_resume
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepPath
 from buildpush.settings.tree import Loaded, Step
@@ -23,7 +23,7 @@ from buildpush.settings.tree import Loaded, Step
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Gives each outcome its row among the results, and to the record of the run.
+    """Adds each outcome to the results, and to the record of the run.
 
     Attributes:
         record: of the run; ``None`` where none is kept.
@@ -35,7 +35,7 @@ class Summary:
     several: bool = False
 
     def __call__(self, outcome: Outcome, place: StepPath) -> Outcome:
-        """Return *outcome* with its row."""
+        """Add *outcome*, and return it with its result."""
         result = self._result(outcome)
         results = self.context.results
         if outcome.result and any(outcome.result is one for one in results):
@@ -49,17 +49,17 @@ class Summary:
 
     def _result(self, outcome: Outcome) -> RunResult:
         step, log = outcome.step, self.context.log
-        is_about_it = outcome.began or outcome.status == "skipped"  # else the log is about the step before
+        is_about_it = outcome.began or outcome.status == "skipped"  # otherwise the log is about the step before
         facts: Mapping[str, Any] = log.facts() if is_about_it else {}
-        found = outcome.result or RunResult(step=step.name or step.identifier, **facts)
+        result = outcome.result or RunResult(step=step.name or step.identifier, **facts)
         if outcome.status == "skipped":
-            return replace(found, skipped=outcome.reason)
+            return replace(result, skipped=outcome.reason)
         if outcome.status == "ignored":
-            found = replace(found, ignored=outcome.reason)
+            result = replace(result, ignored=outcome.reason)
         if outcome.status == "failed":
-            found = replace(found, failed=str(outcome.error))
+            result = replace(result, failed=str(outcome.error))
         ended = self.context.now() if outcome.began else None
-        return replace(found, failures=outcome.failures, began=outcome.began, ended=ended)
+        return replace(result, failures=outcome.failures, began=outcome.began, ended=ended)
 
     def around(self, run: Callable[[], Outcome], step: Step, place: StepPath) -> Outcome:
         """Return the outcome of *run*; if the step is interrupted, the record keeps what it had achieved."""
@@ -70,8 +70,8 @@ class Summary:
             if self.record:
                 name = step.name or step.identifier
                 achieved = self.context.results[before:]
-                found = achieved[-1] if achieved else RunResult(step=name, **self.context.log.facts())
-                self.record.interrupt(step, found, place)
+                result = achieved[-1] if achieved else RunResult(step=name, **self.context.log.facts())
+                self.record.interrupt(step, result, place)
             raise
 
 
@@ -117,7 +117,7 @@ def find_earlier(resume: Path | bool, loaded: Loaded, context: RunContext) -> Re
     if not resume:
         return None
     path = None if isinstance(resume, bool) else context.cwd / resume
-    return resumed(path, context.state.directory / "runs", loaded, context.facts)
+    return run_to_resume(path, context.state.directory / "runs", loaded, context.facts)
 
 
 def write_state(name: str, document: dict[str, Any], context: RunContext) -> bool:
@@ -125,7 +125,7 @@ def write_state(name: str, document: dict[str, Any], context: RunContext) -> boo
     try:
         context.state.record(name, document)
     except NoStateError:
-        return False  # a note has said so
+        return False  # a note has reported it
     except (OSError, SettingsError) as error:
         context.log(Note(f"the run is not recorded: {error}"))
         return False
@@ -133,7 +133,7 @@ def write_state(name: str, document: dict[str, Any], context: RunContext) -> boo
 
 
 def write_record(path: Path, document: dict[str, Any]) -> None:
-    """Write a record to the file that a person has named.
+    """Write a record to a file that the user has named.
 
     Raises:
         BuildPushError: it cannot be written.
@@ -143,7 +143,7 @@ def write_record(path: Path, document: dict[str, Any]) -> None:
         message = f"the record {path} cannot be written: it {reason}"
         raise BuildPushError(message, hint=hint)
     try:
-        with replacement(path.resolve(), mode=0o600, durable=True) as file:  # a link stays
+        with replacement(path.resolve(), mode=0o600, durable=True) as file:  # a link stays a link
             file.write(as_text(document).encode())
     except OSError as error:
         message = f"the record {path} cannot be written: {error.strerror}"

@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 
 def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, sink: Sink) -> Artifactory:
-    """Return the client of *target*; without a credential of its own, that of the push to its host is used."""
+    """Return the client of *target*; if it has no credential, that of the push to its host is used."""
     from buildpush.artifactory import Artifactory
 
     return Artifactory(target.url, http, target.credential or keychain.find(target.host), sink=sink)
 
 
 def engines_for(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engines:
-    """Return the engines; each is made on first use."""
+    """Return the engines; each is created on first use."""
     from buildpush.engines import Engines, Tools
 
     def base(reference: Reference, platform: Platform) -> Image:
         from buildpush.registry.pull import pull  # a check pulls nothing
 
-        found = pull(reference, hosts.registry, platform)
-        if isinstance(found, Index):
+        image = pull(reference, hosts.registry, platform)
+        if isinstance(image, Index):
             message = f"{reference} has no single image for {platform}"
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
-        return found
+        return image
 
     tools = Tools(
         context.env,

@@ -32,10 +32,10 @@ _HINT = "nothing: it has no effect here, and a note is printed"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """What there is to know about one setting.
+    """The documentation of one setting.
 
     Attributes:
-        name: Python name; those of other kinds than the build step have the kind's in front, as in ``publish.url``.
+        name: Python name; for other kinds than the build step with the kind in front, as in ``publish.url``.
         step: name of the kind of step.
         sentence: first sentence, for overviews.
         text: the rest, in MyST.
@@ -97,7 +97,7 @@ FACTS: Final[Mapping[str, Callable[[Card], tuple[str, ...]]]] = {
 
 @cache
 def cards() -> tuple[Card, ...]:
-    """Return one card per setting, those of the build step first; what all steps share is there once."""
+    """Return one card per setting, those of the build step first; those that all steps share are there once."""
     shared = set(StepSettings.fields())
     return tuple(
         _card(kind.name, setting)
@@ -133,8 +133,8 @@ def groups() -> tuple[tuple[str, str], ...]:
 
 def matrix(all_cards: Iterable[Card] | None = None) -> dict[str, dict[str, str]]:
     """Return, for each setting that engines are to honour, each engine's own spelling; empty where it has none."""
-    asked = [card for card in all_cards or cards() if card.honoured_by == HONOURED["engine"]]
-    return {card.name: {engine: card.engines.get(engine, "") for engine in engine_flags()} for card in asked}
+    chosen = [card for card in all_cards or cards() if card.honoured_by == HONOURED["engine"]]
+    return {card.name: {engine: card.engines.get(engine, "") for engine in engine_flags()} for card in chosen}
 
 
 @cache
@@ -157,7 +157,7 @@ def _card(step: str, setting: Setting) -> Card:
         kind=words(setting),
         default=None if setting.required else in_yaml(setting.default),
         since=setting.since,
-        honoured_by=_HINT if setting.hint and not setting.honoured_by else HONOURED[setting.honoured_by],
+        honoured_by=_HINT if setting.harmless and not setting.honoured_by else HONOURED[setting.honoured_by],
         engines={engine: flags[setting.name] for engine, flags in engine_flags().items() if setting.name in flags}
         if setting.honoured_by == "engine"
         else {},
@@ -205,12 +205,12 @@ def words(setting: Setting) -> str:
     """Return the type of *setting* in words, such as ``list of tags``."""
     if setting.choices:
         return "one of " + ", ".join(setting.choices) if len(setting.choices) > 1 else f"only {setting.choices[0]}"
-    asked = _without_none(setting.annotation)
-    return next((noun for known, noun in _NOUNS if _without_none(known) == asked), _KINDS[setting.kind])
+    annotation = _without_none(setting.annotation)
+    return next((noun for known, noun in _NOUNS if _without_none(known) == annotation), _KINDS[setting.kind])
 
 
 def _without_none(annotation: Any) -> Any:
-    """Return the type in ``X | None``, with its marks if ``Annotated`` is around it."""
+    """Return the type X of ``X | None``; any other type unchanged."""
     parts = get_args(annotation)
     if NoneType in parts:
         return next(part for part in parts if part is not NoneType)
@@ -218,7 +218,7 @@ def _without_none(annotation: Any) -> Any:
 
 
 def in_yaml(value: Any) -> str:
-    """Return a default as a YAML author would write it; nothing for nothing."""
+    """Return a default as one would write it in YAML; the empty text if there is none."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, tuple):
@@ -235,13 +235,13 @@ def example(model: type[StepSettings], setting: Setting) -> StepSettings:
 
 
 def _examples(model: type[StepSettings], setting: Setting) -> dict[str, str]:
-    """Return the example as each surface writes it, and nothing else that is required."""
+    """Return the example as written on each surface, without the other settings that are required."""
     value = getattr(example(model, setting), setting.name)
-    alone = model.trusted({setting.name: value})
+    alone = model.construct({setting.name: value})
     try:
         return {surface: text for surface in _surfaces(model, setting) if (text := SURFACES[surface](alone))}
     except SettingsError:
-        # Text that another surface would take for something else, such as a condition with expressions.
+        # A value that cannot be written, because it would be read as something else.
         return {}
 
 

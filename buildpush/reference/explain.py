@@ -1,4 +1,4 @@
-"""A setting explained in the terminal: its card, the value a run would use, what set it, what it overrode."""
+"""Explains a setting in the terminal: its card, the value a run would use, what set it, and what it overrides."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def overview(loaded: Loaded | None = None) -> str:
     width = max(len(card.name) for card in cards())
     lines = [f"{card.name:<{width}}  {_not_yet_prefix(card)}{_plain(card.sentence)}" for card in cards()]
     for step in loaded.steps if loaded else ():
-        said = [(card, step.settings[_short(card)]) for card in cards() if _says(step, card)]
-        lines += ["", f"set for the step {step.name or step.identifier!r}:"] if said else []
-        for card, written in said:
+        rows = [(card, step.settings[_short(card)]) for card in cards() if _sets(step, card)]
+        lines += ["", f"set for the step {step.name or step.identifier!r}:"] if rows else []
+        for card, written in rows:
             lines.append(
                 f"{_short(card):<{width}}  {_display(card, written.value, written.origin)}, by {_who(written.origin)}"
             )
@@ -42,14 +42,14 @@ def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
     """Return the same facts as one JSON document."""
     steps = [
         _step_json(step)
-        | {"said": {_short(card): _value_json(card, step, facts) for card in cards() if _says(step, card)}}
+        | {"said": {_short(card): _value_json(card, step, facts) for card in cards() if _sets(step, card)}}
         for step in loaded.steps
     ]
     document = {"cards": [card.as_json() for card in cards()], "steps": steps}
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _says(step: Step, card: Card) -> bool:
+def _sets(step: Step, card: Card) -> bool:
     """Return whether *step* is of the card's kind and sets its setting."""
     is_of_kind = STEP_KINDS[card.step].model is step.model or _short(card) in StepSettings.fields()
     return _short(card) in step.settings and is_of_kind
@@ -67,14 +67,14 @@ def _not_yet_prefix(card: Card) -> str:
     return "(not yet) " if card.honoured_by == HONOURED[""] else ""
 
 
-_NEAR: Final = 0.7  # names that only share letters mean something else
+_NEAR: Final = 0.7  # names that merely share letters are not suggested
 
 
 def find(name: str) -> Card:
     """Return the card of a setting by any of its names: Python, YAML, variable or flag.
 
     Raises:
-        SettingsError: there is no such setting; the hint names near ones.
+        SettingsError: there is no such setting; the hint names similar ones.
     """
     known = {spelling: card for card in reversed(cards()) for spelling in _spellings(card)}
     if name in known:
@@ -90,11 +90,11 @@ def as_text(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
     Args:
         name: any of its spellings.
         loaded: the steps.
-        facts: a dry run's, to answer the expressions in the value; without it, the value is shown as written.
+        facts: of a dry run, to evaluate the expressions in the value; without them, the value is shown as written.
     """
     card = find(name)
-    said = [line for step in loaded.steps for line in _value_lines(card, step, facts)]
-    return "\n".join([*_card(card), "", *(said or [f"value     {_default(card)}"])])
+    lines = [line for step in loaded.steps for line in _value_lines(card, step, facts)]
+    return "\n".join([*_card(card), "", *(lines or [f"value     {_default(card)}"])])
 
 
 def as_json(name: str, loaded: Loaded, facts: Facts | None = None) -> str:

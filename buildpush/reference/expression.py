@@ -1,4 +1,4 @@
-"""An expression explained: each part of it with its value, and the source of the value of each name."""
+"""Explains an expression: each part of it with its value, and the source of the value of each name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Part:
     Attributes:
         text: of the part.
         value: its value; a secret is hidden.
-        source: where the value is from; empty where it is made of other parts.
+        source: where the value comes from; empty if it is computed from other parts.
     """
 
     text: str
@@ -40,11 +40,11 @@ def explain(text: str, facts: Facts, parts: list[Part]) -> str:
     """Return the value of *text*; *parts* gets each part as soon as it is known, even if a later one fails.
 
     Raises:
-        ExpressionError: it cannot be parsed or answered.
+        ExpressionError: it cannot be parsed or evaluated.
         SecretError: a secret in it leads nowhere.
     """
     value = evaluate(text, _TracedNames(facts, parts), seen=lambda node, value: _note(node, value, parts))
-    return _shown(value)
+    return _value_text(value)
 
 
 class _TracedNames(Names):
@@ -60,41 +60,41 @@ class _TracedNames(Names):
         except AbsentError:
             self._absent = ".".join(path)
             raise
-        self._tell(".".join(path), value, self._facts.source(path))
+        self._add(".".join(path), value, self._facts.source(path))
         return value
 
     def secret(self, identifier: str) -> Secret:
         secret = self._facts.secret(identifier)
-        self._tell(f'secrets.getValue("{identifier}")', secret, secret.source)
+        self._add(f'secrets.getValue("{identifier}")', secret, secret.source)
         return secret
 
     def given(self, field: str) -> Value:
         value = self._facts.given(field)
         if value is not None:
-            self._tell("<+input>", value, f"--var {field}")
+            self._add("<+input>", value, f"--var {field}")
         return value
 
     def ask(self, field: str, limits: str) -> Value:
         return self._facts.ask(field, limits)
 
-    def instead(self, error: AbsentError) -> Value:
-        value = self._facts.instead(error)
+    def if_absent(self, error: AbsentError) -> Value:
+        value = self._facts.if_absent(error)
         if self._absent and self._absent in str(error.args[0]):
-            self._tell(self._absent, value, f"nowhere: {error.args[0]}")
+            self._add(self._absent, value, f"nowhere: {error.args[0]}")
         return value
 
-    def _tell(self, text: str, value: Value, source: str) -> None:
-        self._parts.append(Part(one_line(text), _shown(value), one_line(source)))
+    def _add(self, text: str, value: Value, source: str) -> None:
+        self._parts.append(Part(one_line(text), _value_text(value), one_line(source)))
 
 
 def _note(node: Expression, value: Value, parts: list[Part]) -> None:
-    """Record a part that is neither a literal nor a name, as names have reported their source."""
-    part = Part(one_line(spelled(node)), _shown(value))
+    """Record a part that is neither a literal nor a name; names are recorded where they are looked up."""
+    part = Part(one_line(spelled(node)), _value_text(value))
     if not isinstance(node, Constant) and all(part.text != known.text for known in parts):
         parts.append(part)
 
 
-def _shown(value: Value) -> str:
+def _value_text(value: Value) -> str:
     if isinstance(value, Secret):
         return MASK
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

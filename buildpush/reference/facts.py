@@ -13,10 +13,10 @@ _OTHER: Final = "Stage, step and account"
 
 
 def _by_section() -> dict[str, dict[str, BuiltIn]]:
-    found: dict[str, dict[str, BuiltIn]] = {title: {} for title in (*_TITLES.values(), _OTHER)}
+    sections: dict[str, dict[str, BuiltIn]] = {title: {} for title in (*_TITLES.values(), _OTHER)}
     for name, row in BUILT_IN.items():
-        found[_TITLES.get(name.partition(".")[0], _OTHER)][name] = row
-    return found
+        sections[_TITLES.get(name.partition(".")[0], _OTHER)][name] = row
+    return sections
 
 
 SECTIONS: Final[Mapping[str, Mapping[str, BuiltIn]]] = _by_section()

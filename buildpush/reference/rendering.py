@@ -19,7 +19,7 @@ class Rendering(SphinxDirective):
     """What the directives share: small nodes, and the files a page depends on."""
 
     def depend(self) -> None:
-        """Have this page read again when a file that the cards are made from changes."""
+        """Make Sphinx read this page again when a file that the cards are made from changes."""
         for path in (*cards.files(), *Path(__file__).parent.glob("*.py")):
             self.env.note_dependency(str(path))
 
@@ -29,8 +29,8 @@ class Rendering(SphinxDirective):
 
     def prose(self, text: str) -> nodes.paragraph:
         """Return one paragraph in the page's markup."""
-        found = self.parse_text_to_nodes(text)
-        return next((node for node in found if isinstance(node, nodes.paragraph)), nodes.paragraph())
+        parsed = self.parse_text_to_nodes(text)
+        return next((node for node in parsed if isinstance(node, nodes.paragraph)), nodes.paragraph())
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], name: str) -> nodes.table:
         """Return a table; each cell is one node."""

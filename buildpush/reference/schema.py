@@ -14,13 +14,13 @@ from buildpush.settings.variables import known_variables
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # Scalars keep their source text, so 1.10 without quotes is as good as with them.
 _SCALAR: dict[str, Any] = {"type": ["string", "number", "boolean"]}
-# What of the plugins sets nothing: a note, or a refusal unless it asks for what happens anyway.
+# Variables of the plugins that set nothing: they give a note, or are refused unless they ask for the default.
 _WITHOUT_EFFECT: dict[str, Any] = {
     name: {"description": f"without effect: {row.note or row.refusal}"}
     for name, row in PLUGIN_VARIABLES.items()
     if row.note or row.refusal
 }
-# What holds steps, or is written in another form: its inside is not described, and no red line is wrong there.
+# Keys of what holds steps or has another form: the schema accepts any content there.
 _WHOLE = ("pipeline", "stages", "stage", "steps", "stepGroup", "parallel", "execution", "template", "uses", "kind")
 _EXPRESSION: dict[str, Any] = {"type": "string", "pattern": "<\\+"}
 
@@ -28,8 +28,8 @@ _EXPRESSION: dict[str, Any] = {"type": "string", "pattern": "<\\+"}
 def schema(document: Literal["project", "step"] = "project") -> dict[str, Any]:
     """Return the JSON schema of ``buildpush.yaml``, or of a step file: one step, or a list, or what holds steps."""
     if document == "project":
-        found = {key: one for model in models() for key, one in _project(model).items()}
-        return {"$schema": DIALECT, "title": "buildpush.yaml", **_object(found)}
+        properties = {key: one for model in models() for key, one in _project(model).items()}
+        return {"$schema": DIALECT, "title": "buildpush.yaml", **_object(properties)}
     step, others = {"anyOf": [_step(kind) for kind in STEP_KINDS.values()]}, list(_other_steps())
     wrapped = _object({"step": {"anyOf": [step, *others]}}) | {"required": ["step"]}
     one = {"anyOf": [step, wrapped, *others, *({"type": "object", "required": [key]} for key in _WHOLE)]}
@@ -37,7 +37,7 @@ def schema(document: Literal["project", "step"] = "project") -> dict[str, Any]:
 
 
 def _other_steps() -> Iterator[dict[str, Any]]:
-    """Yield what accepts the steps that are not run here, and those of templates."""
+    """Yield schemas that accept the steps that are not run here, and those of templates."""
     names = "|".join(kind.image.rpartition("/")[2] for kind in STEP_KINDS.values() if kind.image)
     other = {"properties": {"image": {"not": {"pattern": f"(^|/)({names})(:|@|$)"}}}}
     yield {"type": "object", "required": ["type"], "properties": {"type": {"not": {"enum": _types()}}}}

@@ -77,18 +77,18 @@ class SettingRole(XRefRole):
     def process_link(
         self, env: BuildEnvironment, refnode: Element, has_explicit_title: bool, title: str, target: str
     ) -> tuple[str, str]:
-        """Remember the step in whose card the reference is."""
+        """Remember which step the card with the reference is for."""
         refnode[_STEP] = env.ref_context.get(_STEP, "build")
         return super().process_link(env, refnode, has_explicit_title, title, target)
 
 
 def setting_role(_name: str, *rest: Any) -> tuple[list[Node], list[system_message]]:
-    """Do what ``{buildpush:setting}`` does, by its short name."""
+    """Do what ``{buildpush:setting}`` does, under a shorter name."""
     return SettingRole()(f"{DOMAIN}:setting", *rest)
 
 
 class SettingsDomain(Domain):
-    """Knows on which page every setting's card is."""
+    """The page of every setting's card."""
 
     name = DOMAIN
     label = "buildpush"
@@ -145,8 +145,8 @@ class SettingsDomain(Domain):
         contnode: Element,
     ) -> list[tuple[str, nodes.reference]]:
         """Return the link to a card for ``{any}``."""
-        found = self.resolve_xref(env, fromdocname, builder, "setting", target, node, contnode)
-        return [(f"{DOMAIN}:setting", found)] if found else []
+        link = self.resolve_xref(env, fromdocname, builder, "setting", target, node, contnode)
+        return [(f"{DOMAIN}:setting", link)] if link else []
 
 
 class SettingsDirective(Rendering):
@@ -163,7 +163,7 @@ class SettingsDirective(Rendering):
         chosen = [card for card in cards.cards() if (card.step, card.group) == (step, group)]
         if not chosen:
             known = ", ".join(name for of, name in cards.groups() if of == step)
-            message = f"no settings of step {step!r} in group {group!r}; there are: {known}"
+            message = f"no settings of step {step!r} in group {group!r}; the groups are {known}"
             raise self.error(message)
         return [self._section(card) for card in chosen]
 
@@ -209,16 +209,16 @@ class SettingsDirective(Rendering):
 
 
 def owner(variable: str) -> str:
-    """Return the name of the card that a variable leads to: the one it belongs to first, else the first alias."""
-    having = [card for card in cards.cards() if variable in card.variables]
-    return min(having, key=lambda card: (card.variables[0] != variable, card.step != "build")).name
+    """Return the name of the card that a variable leads to: that of its main setting, else the first that has it."""
+    matches = [card for card in cards.cards() if variable in card.variables]
+    return min(matches, key=lambda card: (card.variables[0] != variable, card.step != "build")).name
 
 
 _LANGUAGES = {"YAML": "yaml", "Variables": "sh", "Flags": "sh", "Python": "python"}
 
 
 def tabs(card: Card) -> str:
-    """Return the examples of a card as MyST text: one tab per surface, in step with all others of the page."""
+    """Return the examples of a card as MyST text: one tab per surface, in sync with all others of the page."""
     inner = [
         f"````{{tab-item}} {surface}\n:sync: {surface.lower()}\n\n```{_LANGUAGES[surface]}\n{text}\n```\n````"
         for surface, text in card.examples.items()
@@ -255,8 +255,8 @@ class EnginesDirective(Rendering):
         """Return the matrix."""
         self.depend()
         rows = [
-            [self.link(name), *(literals([words] if words else []) for words in spelled.values())]
-            for name, spelled in cards.matrix().items()
+            [self.link(name), *(literals([words] if words else []) for words in flags.values())]
+            for name, flags in cards.matrix().items()
         ]
         return [self.table(["Setting", *cards.engine_flags()], rows, "engines-matrix")]
 
@@ -393,21 +393,21 @@ class CommandLineDirective(Rendering):
         return section
 
     def _options(self, command: click.Command, path: str, anchor: str) -> list[Node]:
-        """Return the table of a command's own options; those of settings are one line."""
+        """Return the table of a command's own options, and one line for those of settings."""
         import click
 
         options = [option for option in command.params if isinstance(option, click.Option) and not option.hidden]
-        own = [option for option in options if not _says_setting(option)]
+        own = [option for option in options if not _is_setting(option)]
         for flag in (flag for option in own for flag in (*option.opts, *option.secondary_opts)):
             self.env.domains.standard_domain.add_program_option(path, flag, self.env.docname, anchor)
-        rows = [[literals(_spelled(option)), _sentence(option.help or "")] for option in own]
-        found: list[Node] = [self.table(["Option", "What it does"], rows, "options")] if rows else []
+        rows = [[literals(_option_names(option)), _sentence(option.help or "")] for option in own]
+        parts: list[Node] = [self.table(["Option", "What it does"], rows, "options")] if rows else []
         if len(own) < len(options):
-            found.append(self.prose("And a flag for every setting, such as {setting}`tags` or {setting}`engine`."))
-        return found
+            parts.append(self.prose("And a flag for every setting, such as {setting}`tags` or {setting}`engine`."))
+        return parts
 
 
-def _says_setting(option: click.Option) -> bool:
+def _is_setting(option: click.Option) -> bool:
     """Return whether an option was made from a setting, which has its own card."""
     return (option.name or "").startswith("setting_")
 
@@ -420,7 +420,7 @@ def _sentence(text: str) -> nodes.paragraph:
     return paragraph
 
 
-def _spelled(option: click.Option) -> list[str]:
+def _option_names(option: click.Option) -> list[str]:
     value = "" if option.is_flag or option.count else f" {option.metavar or option.type.name.upper()}"
     return [f"{flag}{value}" for flag in (*option.opts, *option.secondary_opts)]
 

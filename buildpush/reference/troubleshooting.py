@@ -28,27 +28,27 @@ def as_json(row: Advice) -> dict[str, Any]:
 
 
 def find(anchor: str) -> Advice:
-    """Return the row of that anchor.
+    """Return the row with that anchor.
 
     Raises:
-        SettingsError: there is none; the hint has near ones.
+        SettingsError: there is none; the hint names a similar one.
     """
     if row := advice_named(anchor):
         return row
-    message = f"there is no {anchor!r} among the messages of troubleshooting"
+    message = f"there is no advice {anchor!r}"
     raise SettingsError(message, hint=did_you_mean(anchor, [one.anchor for one in ROWS]))
 
 
-def finding_text(log: str, found: MatchedLine, directory: Path) -> str:
+def finding_text(log: str, match: MatchedLine, directory: Path) -> str:
     """Return what is known about one line of the log called *log*; *directory* is perhaps what was built."""
-    here = f"here      in {directory}: {hint}" if (hint := _here(found, directory)) else ""
-    facts = filter(None, (*_facts(found.advice), here, f"read      buildpush explain {found.advice.anchor}"))
-    return "\n".join([f"{log}:{found.number}: {found.line}", *(f"  {line}" for line in facts)])
+    here = f"here      in {directory}: {hint}" if (hint := _here(match, directory)) else ""
+    facts = filter(None, (*_facts(match.advice), here, f"read      buildpush explain {match.advice.anchor}"))
+    return "\n".join([f"{log}:{match.number}: {match.line}", *(f"  {line}" for line in facts)])
 
 
-def finding_json(found: MatchedLine, directory: Path) -> dict[str, Any]:
+def finding_json(match: MatchedLine, directory: Path) -> dict[str, Any]:
     """Return the same facts for programs."""
-    return {"line": found.number, "text": found.line, **as_json(found.advice), "here": _here(found, directory)}
+    return {"line": match.number, "text": match.line, **as_json(match.advice), "here": _here(match, directory)}
 
 
 def _here(found: MatchedLine, directory: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Evaluates the expressions in a value, at any depth; an error names the place of its expression."""
+"""Evaluates expressions in a value, at any depth; an error names the place of the expression."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from buildpush.foundation.documents import Raw, Trail
 from buildpush.foundation.errors import ExpressionError, SecretError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
-from buildpush.settings.written import Origin, in_front
+from buildpush.settings.written import Origin, key_prefix
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class SettingEvaluator:
     """Evaluates the expressions in the value of one setting, and names the place of an error.
 
     Attributes:
-        kept: keys of maps, the values of which stay as they are written.
+        raw_keys: keys of maps, the values of which stay as they are written.
     """
 
     name: str
     key: str
     origin: Origin
     facts: Facts
-    kept: frozenset[str] = frozenset()
+    raw_keys: frozenset[str] = frozenset()
 
-    def of(self, raw: Raw, path: Trail = ()) -> Raw:
+    def evaluate(self, raw: Raw, path: Trail = ()) -> Raw:
         """Return *raw* with its expressions evaluated.
 
         Raises:
@@ -37,31 +37,33 @@ class Answers:
         """
         if isinstance(raw, dict):
             return {
-                self._key(key, path): value if key in self.kept else self.of(value, (*path, key))
+                self._key(key, path): value if key in self.raw_keys else self.evaluate(value, (*path, key))
                 for key, value in raw.items()
             }
         if isinstance(raw, list):
-            return [self.of(value, (*path, position)) for position, value in enumerate(raw)]
+            return [self.evaluate(value, (*path, position)) for position, value in enumerate(raw)]
         return raw if isinstance(raw, Secret) else self._text(raw, path)
 
     def _key(self, key: str, path: Trail) -> str:
         name = self._text(key, (*path, key))
         if isinstance(name, str):
             return name
-        message = f"{in_front(self.key, self.origin.where)}a name must be text, but this expression gives another type"
+        message = (
+            f"{key_prefix(self.key, self.origin.where)}a name must be text, but this expression gives another type"
+        )
         raise SettingsError(message, where=self.origin.at(*path, key), setting=self.name)
 
     def _text(self, text: str, path: Trail) -> Raw:
         if "<+" not in text:
             return text
         try:
-            return _raw(answer(text, self.facts, field=self._asked(path)))
+            return _raw(answer(text, self.facts, field=self._input_name(path)))
         except (ExpressionError, SecretError) as error:
             where = self.origin.at(*path)
-            message = f"{in_front(self.key, where)}{error.args[0]}"
+            message = f"{key_prefix(self.key, where)}{error.args[0]}"
             raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
 
-    def _asked(self, path: Trail) -> str:
+    def _input_name(self, path: Trail) -> str:
         """Return the name under which the input at *path* is asked for: an entry of a map has its own name."""
         keys = [part for part in path if isinstance(part, str)]
         return self.key if "<+" in "".join(keys) else ".".join([self.key, *keys])

@@ -1,4 +1,4 @@
-"""The names that a file asks for in its expressions and its inputs, wherever they are.
+"""The names that the expressions and inputs of a file use, wherever they are.
 
 Nothing is evaluated, so a name in a condition, or in a step that is not run, counts as well.
 """
@@ -28,9 +28,9 @@ _KEY: Final = regex(
     r"""|\s*\??\.\s*(?P<plain>[\w$]+)"""
 )
 _COMPUTED: Final = regex(r"\s*\??\.\s*(?:get\(|<\+|`)|\s*\[")
-# What conditions hold is an expression also without <+ and >.
+# A condition is an expression even without <+ and >.
 _EXPRESSIONS: Final = frozenset({"condition", "when", "if"})
-# The program asks for these itself: the name and the number of the build, and what auto_tag and auto_label are made of.
+# buildpush itself uses these: for the name and the number of the build, and for auto_tag and auto_label.
 _OF_BUILDS: Final = ("pipeline.name", "pipeline.sequenceId")
 _OF_SETTINGS: Final = {
     "auto_tag": ("codebase.commitRef",),
@@ -40,28 +40,29 @@ _MOST_NAMES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a file asks for.
+class UsedNames:
+    """The names that a file uses.
 
     Attributes:
-        names: under which values may be given, some under several.
-        whole: beginnings of paths that continue with something computed.
+        names: those that a value can be given for; some values have several names.
+        prefixes: beginnings of paths whose rest is computed.
     """
 
     names: AbstractSet[str]
-    whole: AbstractSet[tuple[str, ...]]
+    prefixes: AbstractSet[tuple[str, ...]]
 
     def has(self, name: str) -> bool:
         """Return whether a value for *name* can have an effect."""
         if name in self.names:
             return True
         return any(
-            name.startswith(f"{'.'.join(path)}.") or (path in VARIABLE_ROOTS and "." not in name) for path in self.whole
+            name.startswith(f"{'.'.join(path)}.") or (path in VARIABLE_ROOTS and "." not in name)
+            for path in self.prefixes
         )
 
 
-def check_asked(loaded: Loaded, variables: Iterable[str], more: str = "") -> None:
-    """Refuse a variable that nothing asks for.
+def check_variables(loaded: Loaded, variables: Iterable[str], more: str = "") -> None:
+    """Refuse a variable that nothing uses.
 
     Args:
         loaded: the file, and what flags and variables set.
@@ -69,15 +70,15 @@ def check_asked(loaded: Loaded, variables: Iterable[str], more: str = "") -> Non
         more: another text with expressions.
 
     Raises:
-        SettingsError: of the first one; the hint has near names.
+        SettingsError: there is one; the hint has similar names.
     """
     if not variables:
         return
-    asked = asked_by(loaded, more)
+    used = used_names(loaded, more)
     for name in variables:
-        if not asked.has(name):
-            message = f"nothing asks for the variable {name!r}"
-            raise SettingsError(message, hint=_hint(name, asked.names))
+        if not used.has(name):
+            message = f"nothing uses the variable {name!r}"
+            raise SettingsError(message, hint=_hint(name, used.names))
 
 
 def _hint(name: str, names: AbstractSet[str]) -> str:
@@ -87,27 +88,27 @@ def _hint(name: str, names: AbstractSet[str]) -> str:
     if near := did_you_mean(name, {*worth, *(one for one in names if "." in one)}):
         return near
     listed = sorted(worth - set(BUILT_IN))[:_MOST_NAMES]
-    return f"what is asked for: {', '.join(listed)}" if listed else "leave it out, or write <+pipeline.variables.NAME>"
+    return f"give one of {', '.join(listed)}" if listed else "leave it out, or write <+pipeline.variables.NAME>"
 
 
-def asked_by(loaded: Loaded, more: str = "") -> Asked:
-    """Return the names that *loaded* asks for, and those in *more*, another text with expressions."""
-    names, whole = set(_OF_BUILDS), set[tuple[str, ...]]()
+def used_names(loaded: Loaded, more: str = "") -> UsedNames:
+    """Return the names that *loaded* uses, and those in *more*, another text with expressions."""
+    names, prefixes = set(_OF_BUILDS), set[tuple[str, ...]]()
     for path, is_whole in (*_paths(more), *(found for text in _texts(loaded) for found in _paths(text))):
         for length in range(min(2, len(path)), len(path) + 1):
             names.update(flags_of(path[:length]))
         if is_whole:
-            whole.add(path)
+            prefixes.add(path)
     for step in loaded.steps:
         names.update(name for setting, those in _OF_SETTINGS.items() if setting in step.settings for name in those)
     names.update(_inputs(loaded))
     for name in names & set(BUILT_IN):
         names |= parts_of(name)
-    return Asked(names, whole)
+    return UsedNames(names, prefixes)
 
 
 def _paths(text: str) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Yield what may be a name in *text*, and whether it continues with something computed."""
+    """Yield each path in *text* that may be a name, and whether its rest is computed."""
     at = 0
     while head := _HEAD.search(text, at):
         keys, at = [head[0]], head.end()
@@ -121,7 +122,7 @@ def _paths(text: str) -> Iterator[tuple[tuple[str, ...], bool]]:
 
 
 def _texts(loaded: Loaded) -> Iterator[str]:
-    """Yield every text with expressions, from the first of them on."""
+    """Yield every text with expressions, from where the first of them begins."""
     for key, text in _all_texts(loaded):
         if key in _EXPRESSIONS:
             yield text
@@ -168,7 +169,7 @@ def _inputs(loaded: Loaded) -> Iterator[str]:
         for name, written in step.environment.items():
             if any(_INPUT.search(text) for _, text in _parts(written.value)):
                 yield name
-        if not step.runs and step.node:  # what it would ask is not known so well
+        if not step.runs and step.node:  # its settings are not known, so any key may be the name
             yield from _of_any(step.node.raw())
         for branch in path:
             yield from _around(branch)
@@ -207,7 +208,7 @@ def _asked_as(keys: tuple[str, ...]) -> str:
 
 
 def _of_any(value: Raw) -> Iterator[str]:
-    """Yield every name that an input in *value* may have: its last keys, and for a variable that of its setting."""
+    """Yield every name that an input in *value* may have: its last keys; for a variable, its setting's key."""
     for keys, text in _parts(value):
         if _INPUT.search(text):
             yield from (".".join(keys[begin:]) for begin in range(len(keys)))

@@ -1,4 +1,4 @@
-"""Certificates of authorities that settings name, read and checked."""
+"""Reads and checks the certificates of authorities that settings name."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def authorities_in(paths: Mapping[str, str], name: str, ctx: ResolveContext) -> 
     Raises:
         SettingsError: they cannot be read, or one host is named twice.
     """
-    found: dict[str, str] = {}
+    certificates: dict[str, str] = {}
     for host, path in paths.items():
-        if host.lower() in found:
+        if host.lower() in certificates:
             message = f"{name} names {host.lower()} twice"
             raise ctx.fail(message, name, "put the certificates of both into one file")
-        found[host.lower()] = authority_in(path, name, ctx)
-    return found
+        certificates[host.lower()] = authority_in(path, name, ctx)
+    return certificates
 
 
 def authority_in(path: str, name: str, ctx: ResolveContext) -> str:
@@ -60,7 +60,7 @@ def checked_authority(text: str, name: str, ctx: ResolveContext) -> str:
     """Return the PEM *text* that the setting *name* gives, if it can be trusted.
 
     Raises:
-        SettingsError: it cannot.
+        SettingsError: it is not a certificate of an authority.
     """
     from buildpush.http.tls import authority_fault
 

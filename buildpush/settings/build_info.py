@@ -1,4 +1,4 @@
-"""The build-info that a step publishes, its Artifactory, and the credential for that."""
+"""The build-info that a step publishes: to which Artifactory, and with which credential."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def build_info(
         return None, BuildIdentity(settings.build_name or "", settings.build_number or "")
     if settings.artifactory_url:
         url = targets.artifactory_address(settings.artifactory_url)
-        address = ctx.named("artifactory_url", url)
+        address = ctx.named_host("artifactory_url", url)
     else:
         plain_http = bool(connector and connector.plain_http) or settings.insecure or is_loopback(repository.host)
         url = targets.derived_address(repository, connector, plain_http=plain_http)
@@ -61,13 +61,13 @@ def _derived(
     in_repo = settings.repo.startswith(f"{repository.host}/")
     if connector and not in_repo:
         return NamedHost(host_of(url), Nearness.FILE, f"the connector {connector.identifier}")
-    return ctx.named("repo" if names_host(settings.repo) else "registry", url)
+    return ctx.named_host("repo" if names_host(settings.repo) else "registry", url)
 
 
 def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
     if settings.publish_build_info and not settings.push:
-        message = "build-info is about a pushed image, and push is off"
-        raise ctx.fail(message, "publish_build_info", "leave out publish_build_info, or push")
+        message = "build-info describes a pushed image, and push is off"
+        raise ctx.fail(message, "publish_build_info", "leave out publish_build_info, or turn push on")
     if not settings.push or settings.publish_build_info is False:
         return False
     return bool(settings.publish_build_info or settings.artifactory_url)
@@ -76,7 +76,7 @@ def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
 def token_credentials(
     token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext, *, username: str = ""
 ) -> list[BoundCredential]:
-    """Yield the ways to log in to Artifactory: the token, of *username* if that is known, then JFrog's variables."""
+    """Return the ways to log in to Artifactory: the token, of *username* if that is known, then JFrog's variables."""
     ambient = ctx.ambient(name, "JF_ACCESS_TOKEN")
     own = [] if token is None or ambient else [own_credential(name, token, url, ctx, username=username, kind="access")]
     return [*own, *targets.ambient_credentials(ctx.env, token=ambient)]
@@ -93,7 +93,7 @@ def own_credential(
 ) -> BoundCredential:
     """Return a credential that the setting *name* gives for the Artifactory that the setting *url* names."""
     by = ctx.nearness(name)
-    source = ctx.who(name)
+    source = ctx.source_of(name)
     return BoundCredential(
         source,
         lambda: Credential(username, ctx.secret(name, value), source, kind),
@@ -103,10 +103,10 @@ def own_credential(
 
 
 def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> BuildIdentity:
-    name, name_source = settings.build_name, ctx.who("build_name")
+    name, name_source = settings.build_name, ctx.source_of("build_name")
     if not name:
         name, name_source = targets.default_build_name(ctx.facts, repository)
-    number, number_source = settings.build_number, ctx.who("build_number")
+    number, number_source = settings.build_number, ctx.source_of("build_number")
     if not number:
         number, number_source = targets.default_build_number(ctx.facts)
     return BuildIdentity(
@@ -123,7 +123,7 @@ def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContex
 def sources_of(
     pusher: Credential | None, artifactory: ArtifactoryTarget | None, build: BuildIdentity
 ) -> dict[str, str]:
-    """Return the sources of the credential, the Artifactory and the build's name, for ``check``."""
+    """Return where the credential, Artifactory and the build's identity come from, for ``check``."""
     sources = {"credentials": pusher.source if pusher else _DOCKERS}
     if artifactory:
         sources["artifactory"] = artifactory.url_source

@@ -115,10 +115,10 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
 
 
 def _insecure(settings: BuildAndPush, repository: Repository) -> tuple[BuildAndPush, frozenset[str]]:
-    """Return *settings*, and the hosts that may have any certificate, or no TLS; the registry may be one of them."""
+    """Return *settings*, with insecure on if the registry is such a host, and the hosts without a valid certificate."""
     hosts = frozenset({registry_host(settings.insecure_registry)} if settings.insecure_registry else ())
     if repository.host in hosts:
-        settings = settings.changed(insecure=True)
+        settings = settings.replace(insecure=True)
     return settings, hosts | ({repository.host} if settings.insecure else frozenset())
 
 
@@ -202,7 +202,7 @@ def _ssh(key: str, ctx: ResolveContext) -> str:
 
 
 def _ssh_key(settings: BuildAndPush, ctx: ResolveContext) -> Secret | None:
-    """Return the default private key, with the line end that programs require at its end."""
+    """Return the default private key, ending in a newline, as programs require."""
     if settings.ssh_agent_key is None:
         return None
     if any(key.partition("=")[0] == "default" for key in settings.ssh):
@@ -224,27 +224,27 @@ def _container(settings: BuildAndPush) -> StepContainer:
 
 def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
     if settings.resources and settings.resources.requests:
-        yield f"{ctx.who('resources')}: resources.requests has no effect here: it chooses a machine in a cluster"
+        yield f"{ctx.source_of('resources')}: resources.requests has no effect here: it chooses a machine in a cluster"
 
 
 def _check_env_file(settings: BuildAndPush, ctx: ResolveContext) -> None:
-    """Refuse a file of variables other than the one that was read: only then could an expression give its name."""
+    """Refuse a --var that gives env_file another name: the file was read before the --var was used."""
     written = ctx.written.get("env_file")
     if written and "<+" in str(written.value) and settings.env_file != written.origin.text:
-        message = f"{written.origin.text!r} was read, and not the {settings.env_file!r} that a --var names"
-        raise ctx.fail(message, "env_file", "name it by --env-file instead of --var")
+        message = f"{written.origin.text!r} was read as env_file, and not the {settings.env_file!r} that a --var names"
+        raise ctx.fail(message, "env_file", "give it by --env-file instead of --var")
 
 
 def _format_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
     if "tar_format" in settings.fields_set and not (settings.tar_path or settings.push_only):
-        yield f"{ctx.who('tar_format')}: tar_format has no effect: tar_path names no file"
+        yield f"{ctx.source_of('tar_format')}: tar_format has no effect: tar_path is not set"
     for name in ("registry_type", "artifact_registry"):
         if name in settings.fields_set and not settings.artifact_file:
-            yield f"{ctx.who(name)}: {name} has no effect: artifact_file names no file"
+            yield f"{ctx.source_of(name)}: {name} has no effect: artifact_file is not set"
 
 
 def _refuse_readable(settings: BuildAndPush, ctx: ResolveContext) -> None:
-    """Refuse a secret that would be stored in the image, whatever its source; by now, every secret was read."""
+    """Refuse a secret that would be stored in the image; all secrets have been read by now, so each is recognised."""
     for name, entries in (
         ("build_args", settings.build_args),
         ("labels", settings.labels),
@@ -278,11 +278,11 @@ def _dockerfile(settings: BuildAndPush, context: Path, ctx: ResolveContext) -> P
     resolved = path.resolve()
     if resolved.is_relative_to(context):
         return resolved
-    named = "dockerfile" in ctx.written or "dockerfile" in settings.fields_set
-    if named and resolved.is_relative_to(ctx.cwd.resolve()):
+    is_named = "dockerfile" in ctx.written or "dockerfile" in settings.fields_set
+    if is_named and resolved.is_relative_to(ctx.cwd.resolve()):
         return resolved
     message = f"the Dockerfile {settings.dockerfile!r} is outside the context {settings.context!r}"
-    hint = f"move it into {settings.context}" if named else f"name it: dockerfile: {settings.dockerfile}"
+    hint = f"move it into {settings.context}" if is_named else f"to use it, set dockerfile: {settings.dockerfile}"
     raise ctx.fail(message, "dockerfile", hint)
 
 
@@ -299,23 +299,23 @@ def _no_dockerfile(settings: BuildAndPush, path: Path, context: Path, ctx: Resol
 
 
 def _near_dockerfile(path: Path, cwd: Path) -> list[str]:
-    """Return files that may have been meant: of nearly that name, else of the same name in another directory."""
+    """Return files that the user may have meant: one of a similar name, else those of the same name elsewhere."""
     with suppress(OSError):
         names = [one.name for one in path.parent.iterdir() if one.is_file()]
         if near := nearest(path.name, names, cutoff=_NEAR):
             return [os.path.relpath(path.with_name(near), cwd)]
     with suppress(OSError):
         name = glob.escape(path.name)
-        found = sorted(one for shape in (name, f"*/{name}", f"*/*/{name}") for one in cwd.glob(shape) if one.is_file())
-        return [os.path.relpath(one, cwd) for one in found[:3]]
+        files = sorted(one for shape in (name, f"*/{name}", f"*/*/{name}") for one in cwd.glob(shape) if one.is_file())
+        return [os.path.relpath(one, cwd) for one in files[:3]]
     return []
 
 
 def _build_secrets(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tuple[str, Secret]]:
     for identifier, variable in settings.env_docker_secrets.items():
         where = ctx.where("env_docker_secrets", identifier)
-        found = variable if isinstance(variable, Secret) else ctx.vault.reference(f"env:{variable}", where)
-        yield identifier, found
+        secret = variable if isinstance(variable, Secret) else ctx.vault.reference(f"env:{variable}", where)
+        yield identifier, secret
     for identifier, file in settings.file_docker_secrets.items():
         if identifier in settings.env_docker_secrets:
             message = f"the build secret {identifier!r} is given by a variable and by a file"
@@ -329,5 +329,7 @@ def _created(settings: BuildAndPush, env: Mapping[str, str]) -> int | None:
         return 0 if settings.reproducible else None
     if not (text.isascii() and text.isdigit()) or int(text[:13]) > _LATEST_DATE:
         message = f"SOURCE_DATE_EPOCH is {quotation(text, 40)!r}, which is not a number of seconds since 1970"
-        raise SettingsError(message, hint="such as the one of git log -1 --format=%ct", where="SOURCE_DATE_EPOCH")
+        raise SettingsError(
+            message, hint="write a number such as git log -1 --format=%ct prints", where="SOURCE_DATE_EPOCH"
+        )
     return int(text)

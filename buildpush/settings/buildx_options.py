@@ -44,8 +44,8 @@ _SETTINGS: Final = {
 }
 _SHORT: Final = {"-f": "--file", "-t": "--tag", "-o": "--output", "-q": "--quiet", "-D": "--debug", "-m": "--memory"}
 _SWITCHES: Final = frozenset({"--load", "--no-cache", "--pull", "--push", "--quiet", "--debug", "--check"})
-_ATTESTATIONS: Final = ("no attestation is made here", "leave it out, or write {option}=false")
-_RUN: Final = ("it is about the containers of RUN, which are the builder's own here", "set it where the builder runs")
+_ATTESTATIONS: Final = ("buildpush makes no attestations", "leave it out, or write {option}=false")
+_RUN: Final = ("it is about the containers of RUN, which the builder sets up", "set it in the builder's configuration")
 # Why an option has no setting, and what to do instead.
 _REFUSED: Final = {
     "--allow": (
@@ -54,16 +54,16 @@ _REFUSED: Final = {
     ),
     "--annotation": ("annotations of manifests are not written here", "write a label: --label=KEY=VALUE"),
     "--attest": _ATTESTATIONS,
-    "--builder": ("the builder that is in use does the build", "name another by BUILDX_BUILDER in the environment"),
-    "--call": ("a step builds, and shows nothing about a Dockerfile", "run docker buildx build --call yourself"),
-    "--check": ("a step builds, and shows nothing about a Dockerfile", "run buildpush check"),
+    "--builder": ("buildx's current builder is used", "set BUILDX_BUILDER in the environment to use another"),
+    "--call": ("a step builds the Dockerfile, and does not analyse it", "run docker buildx build --call yourself"),
+    "--check": ("a step builds the Dockerfile, and does not analyse it", "run buildpush check"),
     "--cgroup-parent": _RUN,
     "--iidfile": (
-        "the ID of an image is one of the Docker daemon",
+        "an image ID is the Docker daemon's, and the image need not be there",
         "write --metadata-file=FILE, or PLUGIN_IMAGE_NAME_WITH_DIGEST_FILE: FILE, for its digest",
     ),
     "--memory": _RUN,
-    "--no-cache-filter": ("either all stages are built again, or none", "write --no-cache"),
+    "--no-cache-filter": ("all stages are built again, or none", "write --no-cache"),
     "--output": (
         "the destination of the image is set by settings",
         "write PLUGIN_TAR_PATH for an archive, --load for the Docker daemon, PLUGIN_NO_PUSH for no push",
@@ -75,7 +75,7 @@ _REFUSED: Final = {
     "--tag": ("the names of the image are set by settings", "write them in repo and tags"),
     "--ulimit": _RUN,
 }
-# What makes no difference, and why.
+# Options that make no difference, and why.
 _NOTED: Final = {
     "--progress": "the engine's log is kept in the state directory",
     "--debug": "the engine's log is kept in the state directory",
@@ -87,7 +87,7 @@ _SEMICOLON: Final = (
 
 
 def with_options(settings: StepSettings, step: Step, sink: Sink) -> StepSettings:
-    """Return *settings* in which the options of buildx have become settings.
+    """Return *settings* with its buildx options turned into settings.
 
     Raises:
         UnsupportedError: there is no setting for an option.
@@ -99,9 +99,9 @@ def with_options(settings: StepSettings, step: Step, sink: Sink) -> StepSettings
     written = step.settings.get("platforms")
     is_implied = written and written.origin.kind == "file" and not written.origin.variable
     if is_implied and any(option.name == "--platform" for option in options):
-        settings = settings.changed(platforms=())  # it replaces the platform of the stage's machine
+        settings = settings.replace(platforms=())  # it replaces the platform of the stage's machine
     for option in options:
-        settings = option.put_into(settings, sink)
+        settings = option.apply(settings, sink)
     return settings
 
 
@@ -119,7 +119,7 @@ class BuildxOption:
     value: str
     where: str
 
-    def put_into(self, settings: BuildAndPush, sink: Sink) -> BuildAndPush:
+    def apply(self, settings: BuildAndPush, sink: Sink) -> BuildAndPush:
         """Return *settings* with the effect of this option."""
         if act := _SPECIAL.get(self.name):
             return act(self, settings)
@@ -135,36 +135,36 @@ class BuildxOption:
         return self.set(settings, _SETTINGS[self.name], self.value)
 
     def set(self, settings: BuildAndPush, name: str, text: str) -> BuildAndPush:
-        """Return *settings* with *text* as the value of one of them, or as one more entry."""
+        """Return *settings* with *text* as the value of the setting *name*, or as one more entry of it."""
         kind, earlier = setting_named(BuildAndPush, name).kind, getattr(settings, name)
         value: Any = text
         if kind == "map":
             key, sign, part = text.partition("=")
-            value = {**earlier, key: part} if sign else self.fail(f"{text!r} does not have a =", "write NAME=VALUE")
+            value = {**earlier, key: part} if sign else self.fail(f"{text!r} does not have an =", "write NAME=VALUE")
         elif kind == "list":
             value = (*earlier, *(text.split(",") if name == "platforms" else [text]))
         elif kind == "switch":
             value = self.is_on
         try:
-            return settings.changed(**{name: BuildAndPush.fields()[name].read(value)})
+            return settings.replace(**{name: BuildAndPush.fields()[name].read(value)})
         except BadValueError as error:
             self.fail(str(error), error.hint)
 
     @property
     def is_on(self) -> bool:
-        """Whether a switch is on."""
+        """Whether the option, a switch, is on."""
         if self.value.lower() not in {"", *TRUE, *FALSE}:
             self.fail(f"{self.value!r} is not true or false", f"write one option in each entry; {_SEMICOLON}")
         return self.value.lower() not in FALSE
 
     def refuse(self) -> NoReturn:
-        """Refuse the option, for its own reason."""
-        reason, instead = _REFUSED[self.name]
+        """Raise the error that says why the option is refused."""
+        reason, hint = _REFUSED[self.name]
         message = f"{self.name} is not supported: {reason}"
-        raise UnsupportedError(message, where=self.where, hint=instead.format(option=self.name), setting=_NAME)
+        raise UnsupportedError(message, where=self.where, hint=hint.format(option=self.name), setting=_NAME)
 
     def fail(self, reason: str, hint: str) -> NoReturn:
-        """Return the error about its value."""
+        """Raise an error about the option."""
         message = f"{self.name}: {reason}"
         raise SettingsError(message, where=self.where, hint=hint or None, setting=_NAME)
 
@@ -189,11 +189,11 @@ def _options(words: tuple[str, ...], where: str) -> Iterator[BuildxOption]:
         yield BuildxOption(name, value, where)
 
 
-# ---- options that are no single setting
+# ---- options that need more than one setting, or a check
 
 
 def _argument(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    """Set a build argument; one without a value has the value of the variable with its name."""
+    """Set a build argument; without a value, it has that of the variable of the same name."""
     name = "build_args" if "=" in option.value else "build_args_from_env"
     return option.set(settings, name, option.value)
 
@@ -203,7 +203,7 @@ def _host(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
 
 
 def _secret(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    """Set a build secret: ``id=ID,env=VARIABLE`` or ``id=ID,src=FILE``; with the id alone, the variable named so."""
+    """Set a build secret: ``id=ID,env=VARIABLE`` or ``id=ID,src=FILE``; with an id alone, the variable of that name."""
     fields = _fields(option)
     identifier, file = fields.get("id", ""), fields.get("src") or fields.get("source")
     variable = fields.get("env") or ("" if file else identifier)
@@ -217,7 +217,7 @@ def _secret(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
 def _push(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
     if option.is_on and not settings.push:
         option.fail("it asks for a push, and push is off", "leave one of them out")
-    return settings if option.is_on else settings.changed(push=False)
+    return settings if option.is_on else settings.replace(push=False)
 
 
 def _attestation(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
@@ -233,7 +233,7 @@ def _output(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
     if kind not in {"docker", "oci"} or fields.keys() - {"type", "dest"} or (kind == "oci" and "dest" not in fields):
         option.refuse()
     if "dest" not in fields:
-        return settings.changed(load=True)
+        return settings.replace(load=True)
     return option.set(option.set(settings, "tar_path", fields["dest"]), "tar_format", kind)
 
 

@@ -24,7 +24,7 @@ class Condition:
     """When something is run.
 
     Attributes:
-        key: what *status* is asked of: the stage for steps and groups, the pipeline for stages.
+        key: whose *status* counts: the stage's for steps and groups, the pipeline's for stages.
         text: an expression that must be true as well; ``true`` where there is none.
         where: place of the expression.
     """
@@ -36,7 +36,7 @@ class Condition:
 
 
 def read_condition(written: WrittenValue | None, key: StatusKey) -> Condition:
-    """Return the condition that *written* says; without one, all steps before must have succeeded.
+    """Return the condition in *written*; without one, all earlier steps must have succeeded.
 
     Args:
         written: the value of ``when``.
@@ -63,7 +63,7 @@ def _status(raw: Raw, key: str, where: str) -> Status:
         if raw == status:
             return status
     near = nearest(str(raw), _STATUSES)
-    message = f"{key} is {raw!r}"
+    message = f"{key} is {raw!r}, which is not a status"
     hint = f"did you mean {near!r}?" if near else f"write one of {', '.join(_STATUSES)}"
     raise SourceError(message, where=where, setting="when", hint=hint)
 

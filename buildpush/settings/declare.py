@@ -55,8 +55,8 @@ class Declared:
     honoured_by: Honour
     place: StepSection
     since: str
-    hint: bool
-    instead: str
+    harmless: bool
+    alternative: str
     separator: str
     aliases: tuple[Variable, ...]
     ambient: tuple[str, ...]
@@ -76,11 +76,11 @@ class Setting:
         default: value if it is not set; ``None`` also where ``required``.
         honoured_by: who acts on it; empty while nothing does, so that setting it is refused.
         place: where a step file sets it: in the step, its ``spec``, its ``envVariables``, or ``spec.settings``.
-        hint: without effect on the image, so that setting it is a note, not an error, while nothing acts on it.
-        instead: what to do while nothing acts on it.
+        harmless: without effect on the image, so that setting it is a note, not an error, while nothing acts on it.
+        alternative: what to do while nothing acts on it.
         ambient: variables of other tools, used when nothing else sets it.
         adds_up: whether several of its variables make one list instead of contradicting each other.
-        spelled_variables: its variables, the derived one first.
+        own_variables: its variables, the derived one first.
         variables: names of its variables, the derived one first, those of other tools last.
     """
 
@@ -97,18 +97,18 @@ class Setting:
     example: Any
     honoured_by: Honour
     place: StepSection
-    hint: bool
-    instead: str
+    harmless: bool
+    alternative: str
     separator: str
     aliases: tuple[Variable, ...]
     ambient: tuple[str, ...]
     adds_up: bool
-    spelled_variables: tuple[Variable, ...] = field(init=False, repr=False, compare=False)
+    own_variables: tuple[Variable, ...] = field(init=False, repr=False, compare=False)
     variables: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         own = () if self.file_only else (Variable(variable_name(self.name), self.separator), *self.aliases)
-        object.__setattr__(self, "spelled_variables", own)
+        object.__setattr__(self, "own_variables", own)
         object.__setattr__(self, "variables", (*(variable.name for variable in own), *self.ambient))
 
     @property
@@ -159,8 +159,8 @@ def setting(
     honoured_by: Honour,
     place: StepSection = "spec",
     since: str = "0.1",
-    hint: bool = False,
-    instead: str = "",
+    harmless: bool = False,
+    alternative: str = "",
     separator: str = ",",
     aliases: tuple[Variable | str, ...] = (),
     ambient: tuple[str, ...] = (),
@@ -169,7 +169,19 @@ def setting(
     """Return the field that declares a setting; ``REQUIRED`` as default means that it must be set."""
     known = tuple(Variable(alias, separator) if isinstance(alias, str) else alias for alias in aliases)
     declared = Declared(
-        sentence, text, group, example, honoured_by, place, since, hint, instead, separator, known, ambient, adds_up
+        sentence,
+        text,
+        group,
+        example,
+        honoured_by,
+        place,
+        since,
+        harmless,
+        alternative,
+        separator,
+        known,
+        ambient,
+        adds_up,
     )
     return Field(default, declared)
 
@@ -182,7 +194,7 @@ _Ask = TypeVar("_Ask", bound=Callable[..., Any])
 
 
 def once_per_model(ask: _Ask) -> _Ask:
-    """Return *ask*, a function of classes of settings, with its results remembered; callers must not change these."""
+    """Return *function*, which takes a class of settings, with its results cached; callers must not change them."""
     return cast("_Ask", cache(ask))
 
 
@@ -207,7 +219,7 @@ def setting_named(model: type[Settings], name: str) -> Setting:
 
 
 def explicitly_set(settings: Settings) -> frozenset[str]:
-    """Return the names of the settings that were set to something else than their default."""
+    """Return the names of the settings that were set to another value than their default."""
     known = _by_name(type(settings))
     return frozenset(name for name in settings.fields_set if getattr(settings, name) != known[name].default)
 
@@ -255,8 +267,8 @@ def _setting(name: str, field: Field) -> Setting:
         example=declared.example,
         honoured_by=declared.honoured_by,
         place=declared.place,
-        hint=declared.hint,
-        instead=declared.instead,
+        harmless=declared.harmless,
+        alternative=declared.alternative,
         separator=declared.separator,
         aliases=declared.aliases,
         ambient=declared.ambient,

@@ -1,4 +1,4 @@
-"""From written values to what the model takes: text becomes lists and maps, inverted switches are turned round."""
+"""Converts written values for the model: text becomes lists and maps, and inverted switches are turned round."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from buildpush.foundation.limits import duration_text
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.settings.declare import Setting, Variable
 from buildpush.settings.kinds import FALSE, TRUE, switch_of
-from buildpush.settings.written import Origin, in_front, subject
+from buildpush.settings.written import Origin, key_prefix, subject
 
 _OF_SECRETS: Final = "env_docker_secrets"  # the map whose values go to private files
-READABLE_HINT = "image history, labels and names are for everyone; hand secrets to a build with envDockerSecrets"
+READABLE_HINT = "everyone can read an image's history, labels and name; give secrets to a build by envDockerSecrets"
 
 
 def decode(setting: Setting, raw: Raw, origin: Origin) -> Any:
-    """Return the value for the model from *raw*, which may be evaluated or not; ``None`` for nothing.
+    """Return the value for the model from *raw*, evaluated or not; ``None`` if it is empty.
 
     Raises:
-        SettingsError: a list is where text belongs, or an entry of a map does not have a ``=``.
+        SettingsError: it is a list where text is expected, or an entry of a map does not have an ``=``.
     """
     variable = _variable(setting, origin)
     if setting.kind == "list":
@@ -48,7 +48,7 @@ def raw_of(value: Any, setting: Setting, where: str) -> Raw:
     """Return a Python, TOML or command line value as text, lists and dicts of text.
 
     Raises:
-        SettingsError: a float, which has lost its text (1.10 is 1.1), or a type that no setting takes.
+        SettingsError: a float, which has lost its text (1.10 is 1.1), or a type that no setting has.
     """
     if isinstance(value, (str, Secret)):
         return value
@@ -59,7 +59,7 @@ def raw_of(value: Any, setting: Setting, where: str) -> Raw:
     if isinstance(value, (list, tuple)):
         return [raw_of(part, setting, where) for part in value]
     message = f"{subject(setting.name, where)} takes text, and this is a {type(value).__name__}"
-    hint = f'put it in quotes: "{value}"' if isinstance(value, float) else "see its example"
+    hint = f'put it in quotes: "{value}"' if isinstance(value, float) else _such_as(setting)
     raise SettingsError(message, where=where, setting=setting.name, hint=hint)
 
 
@@ -95,12 +95,12 @@ def check_secret(setting: Setting, raw: Raw, origin: Origin) -> None:
         return
     if is_reference(raw) or is_expression(raw) or is_certificate(raw):
         return
-    message = f"{in_front(setting.key, origin.where)}the secret is given as plain text"
+    message = f"{key_prefix(setting.key, origin.where)}the secret is given as plain text"
     raise SecretError(message, where=origin.where, setting=setting.name, hint=REFERENCE_HINT)
 
 
 def _variable(setting: Setting, origin: Origin) -> Variable:
-    for variable in setting.spelled_variables:
+    for variable in setting.own_variables:
         if variable.name == origin.variable:
             return variable
     return Variable("", setting.separator)
@@ -124,7 +124,7 @@ def _open_secret(setting: Setting, secret: Secret, origin: Origin) -> str:
     # A user name is often kept beside its password; it is shown nowhere, since redact() knows it.
     if setting.name == "username":
         return secret.reveal()
-    message = f"{in_front(setting.key, origin.where)}the secret from {secret.source} would be readable here"
+    message = f"{key_prefix(setting.key, origin.where)}the secret from {secret.source} would be readable here"
     raise SecretError(message, where=origin.where, setting=setting.name, hint=READABLE_HINT)
 
 
@@ -144,14 +144,14 @@ def _map(setting: Setting, raw: Raw, variable: Variable, origin: Origin) -> Mapp
     if isinstance(raw, Secret):
         _open_secret(setting, raw, origin)
     if isinstance(raw, dict):
-        kept = {key: part for key, part in raw.items() if isinstance(part, Secret) and setting.name == _OF_SECRETS}
-        return {key: _text(setting, part, origin, key) for key, part in raw.items() if key not in kept} | kept
+        secrets = {key: part for key, part in raw.items() if isinstance(part, Secret) and setting.name == _OF_SECRETS}
+        return {key: _text(setting, part, origin, key) for key, part in raw.items() if key not in secrets} | secrets
     texts = split(raw, variable.separator) if isinstance(raw, str) else _texts(setting, raw, origin)
     entries: dict[str, str] = {}
     for position, text in enumerate(texts):
         key, value = _entry(setting, text, origin.at(position), variable)
         if entries.setdefault(key, value) != value:
-            message = f"{in_front(setting.key, origin.where)}{key} is set twice, with different values"
+            message = f"{key_prefix(setting.key, origin.where)}{key} is set twice, with different values"
             raise SettingsError(message, where=origin.at(position), setting=setting.name, hint="keep one of them")
     return entries or None
 
@@ -165,7 +165,7 @@ def _entry(setting: Setting, text: str, where: str, variable: Variable) -> tuple
     key, equals, value = text.partition("=")
     if equals:
         return key, value
-    message = f"{in_front(setting.key, where)}{text!r} does not have a ="
+    message = f"{key_prefix(setting.key, where)}{text!r} does not have an ="
     hint = "write NAME=VALUE"
     if variable.name and variable.separator == ",":
         hint = f"{hint}; a comma always separates here, so {_commas(setting)}"
@@ -173,9 +173,9 @@ def _entry(setting: Setting, text: str, where: str, variable: Variable) -> tuple
 
 
 def _commas(setting: Setting) -> str:
-    for other in setting.spelled_variables:
+    for other in setting.own_variables:
         if other.only_with:
-            return f"for values with a comma set {other.only_with}=true and use {other.name}, split by semicolons"
+            return f"for values with a comma set {other.only_with}=true and use {other.name}, separated by semicolons"
     return "values with a comma go into a file or a flag"
 
 
@@ -191,7 +191,7 @@ def _text(setting: Setting, raw: Raw, origin: Origin, path: str | int) -> str:
     if isinstance(raw, Secret):
         return _open_secret(setting, raw, origin)
     what = "list" if isinstance(raw, list) else "map"
-    message = f"{in_front(setting.key, origin.where)}an entry is text, and this is a {what}"
+    message = f"{key_prefix(setting.key, origin.where)}an entry is text, and this is a {what}"
     raise SettingsError(message, where=origin.at(path), setting=setting.name, hint="look at the indentation")
 
 

@@ -55,7 +55,7 @@ _OF_CONTAINER: Final = (
     "shell",
     "working_dir",
 )
-# What a variable of Drone is as an expression; any other is asked of the environment.
+# The expression for each variable of Drone; any other variable is read from the environment.
 _NAMES: Final[Mapping[str, str]] = {
     "DRONE_COMMIT": "codebase.commitSha",
     "DRONE_COMMIT_SHA": "codebase.commitSha",
@@ -85,9 +85,9 @@ _EVENTS: Final = {"push": "branch", "pull_request": "PR"}  # what is built, wher
 _GLOB_PART: Final = regex(r"\*\*|[*?]|\[\^?[^][\\/]+\]|.", re.DOTALL)
 _SUBSTITUTION: Final = regex(r"\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)([^}]*)\}")
 _PART: Final = regex(r":(\d+)(?::(\d+))?\Z")
-_REPLACED: Final = regex(r"(//?)((?:[^/\\]|\\.)+)/((?:[^/\\]|\\.)*)\Z")
+_REPLACEMENT: Final = regex(r"(//?)((?:[^/\\]|\\.)+)/((?:[^/\\]|\\.)*)\Z")
 _ENDS: Final = regex(r"(##?|%%?)([^*?\[\]]+)\Z")
-_INSTEAD: Final = regex(r":?[-=](.*)\Z")
+_DEFAULT: Final = regex(r":?[-=](.*)\Z")
 
 
 def is_drone(documents: tuple[Node, ...]) -> bool:
@@ -152,20 +152,22 @@ def _steps(node: Node, steps: Node | None, notes: list[str]) -> Node:
         message = "this pipeline does not have steps"
         raise SourceError(message, where=node.where, hint="write steps, a list")
     names: list[str] = []
-    found = []
+    nodes = []
     for step in steps.items:
         for other in _words(step.at("depends_on")):
             if other not in names:
                 message = f"depends_on names {other!r}, which is not above this step"
                 raise SourceError(
-                    message, where=step.where_key("depends_on"), hint="steps run in the order of the file"
+                    message,
+                    where=step.where_key("depends_on"),
+                    hint="move it above: steps run in the order of the file",
                 )
-        names.append(_named(step))
-        found.append(_step(step, notes))
-    return replace(steps, value=tuple(found))
+        names.append(_name_of(step))
+        nodes.append(_step(step, notes))
+    return replace(steps, value=tuple(nodes))
 
 
-def _named(step: Node) -> str:
+def _name_of(step: Node) -> str:
     name = step.at("name")
     return name.text if name else ""
 
@@ -173,7 +175,7 @@ def _named(step: Node) -> str:
 def _step(node: Node, notes: list[str]) -> Node:
     """Return a step as one that runs a plugin; any other step is named by its image and is not run here."""
     image = node.at("image")
-    name = _named(node)
+    name = _name_of(node)
     about = {"name": _text(node, name), "identifier": _text(node, identifier_from(name))} if name else {}
     spec = map_of(node, {key: entry for key, entry in node.entries.items() if key in {"image", "settings"}})
     plugin = map_of(node, {"type": _text(image or node, "Plugin"), **about, "spec": spec})
@@ -192,7 +194,7 @@ def _step(node: Node, notes: list[str]) -> Node:
         if failure.text not in _FAILURES:
             reject("word for failure", failure.text, _FAILURES, failure.where)
         if failure.text == "ignore":
-            more["failureStrategies"] = _ignored(failure)
+            more["failureStrategies"] = _ignore_strategy(failure)
     spec = map_of(node, settings, {"envVariables": "environment"})
     step = {**plugin.entries, "spec": spec, **more}
     return map_of(node, {"step": map_of(node, step, {"spec": "image", "failureStrategies": "failure"})})
@@ -200,21 +202,23 @@ def _step(node: Node, notes: list[str]) -> Node:
 
 def _environment(environment: Node, spec: Node, notes: list[str]) -> Node:
     """Return the variables of a step that its plugin acts on, or that are build arguments or secrets."""
-    asked = spec.at("settings") or spec
-    names = {word.rpartition("=")[2] for key in _ASKING for word in _words(asked.at(key))}
+    plugin_settings = spec.at("settings") or spec
+    names = {word.rpartition("=")[2] for key in _NAME_LISTS for word in _words(plugin_settings.at(key))}
     known = {*known_variables(*models()), *PLUGIN_VARIABLES, *names}
-    found = {name: _value(entry) for name, entry in environment.entries.items() if name in known or "PLUGIN_" in name}
-    vain = [name for name in environment.entries if name not in found]
+    variables = {
+        name: _value(entry) for name, entry in environment.entries.items() if name in known or "PLUGIN_" in name
+    }
+    unused = [name for name in environment.entries if name not in variables]
     words = "is for the plugin's container, which does not exist here"
-    notes.extend(f"{environment.where_key(name)}: {name} {words}" for name in vain)
-    return map_of(environment, found)
+    notes.extend(f"{environment.where_key(name)}: {name} {words}" for name in unused)
+    return map_of(environment, variables)
 
 
 _FAILURES: Final = ("ignore", "always", "fail", "fast", "fail-fast")  # all but the first end the run here
-_ASKING: Final = ("build_args_from_env", "secrets_from_env")
+_NAME_LISTS: Final = ("build_args_from_env", "secrets_from_env")
 
 
-def _ignored(failure: Node) -> Node:
+def _ignore_strategy(failure: Node) -> Node:
     """Return the failure strategy that lets a run continue."""
     errors = replace(failure, value=(_text(failure, "AllErrors"),), keys={})
     action = map_of(failure, {"type": _text(failure, "Ignore")})
@@ -244,13 +248,13 @@ def _status(node: Node) -> str:
 def _condition(node: Node, when: Node | None, key: str, status: str) -> Node:
     """Return ``when`` of a step or ``trigger`` of a pipeline as status and condition."""
     node, entries = when or node, when.entries if when else {}
-    parts = [_met(name, entry, node.where_key(name)) for name, entry in entries.items()]
+    parts = [_criterion(name, entry, node.where_key(name)) for name, entry in entries.items()]
     text = " && ".join(part for part in parts if part)
-    found = {key: _text(node, status)} | ({"condition": _text(node, f"<+{text}>")} if text else {})
-    return map_of(node, found, {"condition": next(iter(entries), "")})
+    values = {key: _text(node, status)} | ({"condition": _text(node, f"<+{text}>")} if text else {})
+    return map_of(node, values, {"condition": next(iter(entries), "")})
 
 
-def _met(name: str, entry: Node, where: str) -> str:
+def _criterion(name: str, entry: Node, where: str) -> str:
     """Return the expression that is true if one condition is met."""
     if name == "status":
         return ""
@@ -267,10 +271,10 @@ def _met(name: str, entry: Node, where: str) -> str:
 def _any_of(subject: str, words: Iterable[str]) -> str:
     """Return the expression that is true if *subject* fits one of *words*, each a text or a pattern."""
     alternatives = [one for word in words for one in (word, _EVENTS.get(word, "")) if one]
-    return "(" + " || ".join(_fits(subject, word) for word in alternatives) + ")"
+    return "(" + " || ".join(_comparison(subject, word) for word in alternatives) + ")"
 
 
-def _fits(subject: str, word: str) -> str:
+def _comparison(subject: str, word: str) -> str:
     """Return the expression that is true if *subject* fits *word*; patterns have ``*``, ``?`` and ``[a-z]``."""
     if not set("*?[") & set(word):
         return f"{subject} == {_quoted(word)}"
@@ -323,15 +327,15 @@ def _operation(text: str, whole: str, node: Node) -> str:
     if match := _PART.match(text):
         end = f", {int(match[1]) + int(match[2])}" if match[2] else ""
         return f".substring({match[1]}{end})"
-    if match := _REPLACED.match(text):
+    if match := _REPLACEMENT.match(text):
         old, new = (_quoted(re.sub(r"\\(.)", r"\1", part)) for part in (match[2], match[3]))
         return f".replace({old}, {new})" if match[1] == "//" else f".replaceFirst({_pattern(match[2])}, {new})"
     if match := _ENDS.match(text):
         return f".replaceFirst({_pattern(match[2], match[1])}, {_quoted('')})"
-    if match := _INSTEAD.match(text):
+    if match := _DEFAULT.match(text):
         return f" ?? {_quoted(match[1])}"
     message = f"the substitution {whole} is not supported here"
-    raise SourceError(message, where=node.where, hint="write an expression in its place: <+codebase.branch>")
+    raise SourceError(message, where=node.where, hint="write an expression in its place, such as <+codebase.branch>")
 
 
 def _pattern(text: str, end: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Settings written as a step file, variables, flags or Python: only those that were set and that read back."""
+"""Writes the settings that were set as a step file, variables, flags or Python that reads back the same."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def to_yaml(settings: StepSettings) -> str:
     kind = kind_of(settings)
     step: dict[str, Any] = {"type": kind.type}
     spec: dict[str, Any] = {"image": kind.image} if kind.image else {}
-    homes = {"step": step, "spec": spec, "env": {}, "settings": {}}
+    sections = {"step": step, "spec": spec, "env": {}, "settings": {}}
     for setting, value in _values(settings):
         key = setting.variables[0] if setting.place == "env" else setting.key
-        homes[setting.place][key] = _variable(setting, value)[1] if setting.place == "env" else value
-    if homes["settings"]:
-        spec["settings"] = homes["settings"]
-    if homes["env"]:
-        spec["envVariables"] = homes["env"]
+        sections[setting.place][key] = _variable(setting, value)[1] if setting.place == "env" else value
+    if sections["settings"]:
+        spec["settings"] = sections["settings"]
+    if sections["env"]:
+        spec["envVariables"] = sections["env"]
     return write_yaml({"step": {**step, "spec": spec}})
 
 
@@ -105,7 +105,7 @@ def _text(setting: Setting, value: Any) -> Any:
         _refuse(setting, "it holds a secret itself", "give a reference, such as env:NAME")
     text = "auto" if value is None else str(value)
     if "<+" in text and setting.kind != "structure":  # a condition or loop is read with its expressions
-        _refuse(setting, f"{text!r} would be read as an expression", "take <+ out of it")
+        _refuse(setting, f"{text!r} would be read as an expression", "remove <+ from it")
     return text
 
 
@@ -114,11 +114,11 @@ def _variable(setting: Setting, value: Any) -> tuple[str, str]:
     if isinstance(value, str):
         return setting.variables[0], value
     entries = [_pair(setting, *pair) for pair in value.items()] if isinstance(value, dict) else value
-    fitting = next((one for one in setting.spelled_variables if _splits(one.separator, entries)), None)
-    if fitting is None:
+    variable = next((one for one in setting.own_variables if _splits(one.separator, entries)), None)
+    if variable is None:
         hint = "write it in a file or as flags, which take any text"
         _refuse(setting, "an entry holds what separates entries in a variable, or blanks at its ends", hint)
-    return fitting.name, fitting.separator.join(entries)
+    return variable.name, variable.separator.join(entries)
 
 
 def _splits(separator: str, entries: list[str]) -> bool:

@@ -1,4 +1,4 @@
-"""A file of variables as Harness' plugins read it, and the settings in it, which override the least.
+"""Reads a file of variables as Harness' plugins do; every other source overrides its settings.
 
 Source: godotenv (``parser.go``).
 """
@@ -35,9 +35,9 @@ _SINGLE: Final = regex(r"[ \t]*'((?:\\'|[^'])*)'")
 _DOUBLE: Final = regex(r'[ \t]*"((?:\\.|[^"\\])*)"', re.DOTALL)
 _PLAIN: Final = regex(r"((?:(?![ \t]+#)[^\n])*)(?=\s|\Z)")
 _ESCAPED: Final = regex(r"\\([^$])", re.DOTALL)
-_ASKED: Final = regex(r"\\\$|\$\{([A-Z0-9_]+)\}|\$([A-Z0-9_]+)")
+_VARIABLE: Final = regex(r"\\\$|\$\{([A-Z0-9_]+)\}|\$([A-Z0-9_]+)")
 _CONTROLS: Final = {"n": "\n", "r": "\r"}
-_ASKING: Final = ("env_docker_secrets", "build_args_from_env", "buildx_options")
+_NAMING: Final = ("env_docker_secrets", "build_args_from_env", "buildx_options")
 _WORD: Final = regex(r"[A-Za-z_][A-Za-z0-9_.]*")
 
 
@@ -46,52 +46,54 @@ class EnvFile:
     """The variables that a file gives to a step.
 
     Attributes:
-        layer: what its variables set.
-        environment: the others.
+        layer: the settings that its variables set.
+        environment: the variables that set nothing.
     """
 
     layer: SettingsLayer
     environment: Mapping[str, WrittenValue]
 
     def notes(self, settings: Mapping[str, WrittenValue]) -> Iterator[str]:
-        """Yield which of the others have no effect on a step with *settings*, because none of these asks for them."""
-        texts = (format_value(settings[name].value) for name in _ASKING if name in settings)
-        asked = {word for text in texts for word in _WORD.findall(text)}
-        for name in sorted(self.environment.keys() - asked - OF_STEPS):
+        """Yield a note for each variable that sets nothing and that none of *settings* uses."""
+        texts = (format_value(settings[name].value) for name in _NAMING if name in settings)
+        used = {word for text in texts for word in _WORD.findall(text)}
+        for name in sorted(self.environment.keys() - used - OF_STEPS):
             where = self.environment[name].origin.where
-            yield f"{where}: {name} has no effect: it sets nothing, and no build secret or build argument asks for it"
+            yield f"{where}: {name} has no effect: it sets nothing, and no build secret or build argument uses it"
 
 
 NO_ENV_FILE: Final = EnvFile(SettingsLayer(), {})
 
 
-def env_file(kind: StepKind, named: WrittenValue, cwd: Path, notes: list[str]) -> EnvFile:
-    """Return the variables for a step of *kind* from the file that *named* gives.
+def env_file(kind: StepKind, file: WrittenValue, cwd: Path, notes: list[str]) -> EnvFile:
+    """Return the variables for a step of *kind* from the file that *file* gives.
 
-    Its variables have the nearness of what names it, and so has a password in it.
+    Its variables, passwords too, are as near as what names the file.
 
     Raises:
         SourceError: it cannot be read, a line is not a variable, or a variable that begins with PLUGIN_ is unknown.
         UnsupportedError: a variable is refused.
     """
-    path = named.origin.text  # of a variable around the step the value is an expression that asks for it
+    path = file.origin.text  # for a variable around the step, the value is an expression that refers to it
     if "<+" in path:
         message = "the file of variables is read before expressions have a value"
-        raise SourceError(message, where=named.origin.where, setting=SETTING, hint="write its path without one")
-    found, spelled = with_own_names(kind.image, variables_in(read_text(cwd / path, path), path, notes), notes)
+        raise SourceError(
+            message, where=file.origin.where, setting=SETTING, hint="write its path without an expression"
+        )
+    variables, written_names = with_own_names(kind.image, variables_in(read_text(cwd / path, path), path, notes), notes)
     own, known = known_variables(kind.model), known_variables(*models())
     others: dict[str, WrittenValue] = {}
-    of: OriginKind = "variable" if named.origin.kind in {"flag", "keyword"} else named.origin.kind
-    for name, (text, where) in found.items():
+    origin_kind: OriginKind = "variable" if file.origin.kind in {"flag", "keyword"} else file.origin.kind
+    for name, (text, where) in variables.items():
         if name in known:
             notes += [] if name in own else [f"{where}: {name} has no effect: a step that builds does not read it"]
         elif name not in OF_STEPS and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
             notes.append(note_of("variable", name, text, where, known))
         else:
-            others[name] = WrittenValue(text, Origin(of, where, MASK, name))
-    layer, texts = SettingsLayer(), {name: text for name, (text, _) in found.items()}
+            others[name] = WrittenValue(text, Origin(origin_kind, where, MASK, name))
+    layer, texts = SettingsLayer(), {name: text for name, (text, _) in variables.items()}
     for setting, name, raw in settings_by(kind.model, texts, notes, ambient=True):
-        layer.add(setting, *_value(setting, raw, Origin(of, found[name][1], "", spelled[name])))
+        layer.add(setting, *_value(setting, raw, Origin(origin_kind, variables[name][1], "", written_names[name])))
     return EnvFile(layer, others)
 
 
@@ -108,7 +110,7 @@ def variables_in(text: str, name: str, notes: list[str]) -> dict[str, tuple[str,
     Raises:
         SourceError: a line is not one of a variable; no message holds a value.
     """
-    found: dict[str, tuple[str, str]] = {}
+    variables: dict[str, tuple[str, str]] = {}
     text, at = text.replace("\r\n", "\n"), 0
     while at < len(text):
         if blank := _BLANK.match(text, at):
@@ -119,11 +121,11 @@ def variables_in(text: str, name: str, notes: list[str]) -> dict[str, tuple[str,
         head = _NAME.match(text, at)
         if head is None:
             _fail("this line does not set a variable", where, "write NAME=VALUE, or # before a comment")
-        value, at = _read(text, head.end(), where, {key: one for key, (one, _) in found.items()})
-        if head[1] in found:
-            notes.append(f"{found[head[1]][1]}: {head[1]} has no effect: {where} sets it again")
-        found[head[1]] = value, where
-    return found
+        value, at = _read(text, head.end(), where, {key: one for key, (one, _) in variables.items()})
+        if head[1] in variables:
+            notes.append(f"{variables[head[1]][1]}: {head[1]} has no effect: {where} sets it again")
+        variables[head[1]] = value, where
+    return variables
 
 
 def _read(text: str, at: int, where: str, earlier: Mapping[str, str]) -> tuple[str, int]:
@@ -131,9 +133,9 @@ def _read(text: str, at: int, where: str, earlier: Mapping[str, str]) -> tuple[s
     rest = text[at:].lstrip(" \t")
     if not rest.startswith(("'", '"')):
         match = _PLAIN.match(text, at)
-        value = _filled(match[1].strip(), where, earlier) if match else ""
+        value = _expand(match[1].strip(), where, earlier) if match else ""
     elif match := (_SINGLE if rest[0] == "'" else _DOUBLE).match(text, at):
-        value = match[1] if rest[0] == "'" else _filled(_unescaped(match[1]), where, earlier)
+        value = match[1] if rest[0] == "'" else _expand(_unescaped(match[1]), where, earlier)
     else:
         _fail("a quotation mark is not closed", where, "close it, or use the other kind of quotation mark")
     end = _BLANK.match(text, match.end() if match else at)
@@ -146,16 +148,16 @@ def _unescaped(text: str) -> str:
     return _ESCAPED.sub(lambda match: _CONTROLS.get(match[1], match[1]), text)
 
 
-def _filled(text: str, where: str, earlier: Mapping[str, str]) -> str:
+def _expand(text: str, where: str, earlier: Mapping[str, str]) -> str:
     """Return *text* with the values of earlier variables that it refers to."""
 
     def fill(match: re.Match[str]) -> str:
-        asked = match[1] or match[2]
-        if asked and asked not in earlier:
-            _fail("a $ asks for a variable that no line above sets", where, "write \\$, or the value in single quotes")
-        return earlier[asked] if asked else "$"
+        name = match[1] or match[2]
+        if name and name not in earlier:
+            _fail("a $ refers to a variable that no line above sets", where, "write \\$, or the value in single quotes")
+        return earlier[name] if name else "$"
 
-    return _ASKED.sub(fill, text)
+    return _VARIABLE.sub(fill, text)
 
 
 def _fail(message: str, where: str, hint: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""From written to typed settings: expressions are evaluated, and every error names its place."""
+"""Turns written settings into typed ones: expressions are evaluated, and every error names its place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildpush.foundation.documents import Raw, parse_yaml, structure_of
 from buildpush.foundation.errors import SecretError, SettingsError, SourceError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.secrets import Secret
-from buildpush.settings.answers import Answers
+from buildpush.settings.answers import SettingEvaluator
 from buildpush.settings.build_step import UNNAMED
 from buildpush.settings.buildx_options import with_options
 from buildpush.settings.declare import setting_named, settings_of
@@ -24,13 +24,13 @@ from buildpush.settings.step_facts import facts_of
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate, validate_known
-from buildpush.settings.written import WrittenValue, in_front
+from buildpush.settings.written import WrittenValue, key_prefix
 
-# These are kept as written: they are evaluated while the step runs.
+# These stay as written: they are evaluated while the step runs.
 _EVALUATED_DURING_RUN: Final = frozenset({"when", "failure_strategies", "strategy", "env_variables"})
 
 
-# What goes into an image, or its name, or decides that: a name without a value is an error there.
+# Groups of settings that decide what is in an image, and its name: there, a name without a value is an error.
 _OF_IMAGES: Final = frozenset({"Image", "Build", "Cache", "Registry", "Push"})
 _NAMES_OF_IMAGES: Final = frozenset({"docker_image", "env_file"})
 # Where an image goes and what is recorded about it: not needed for a build without a push.
@@ -46,16 +46,16 @@ def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True
         step: as written.
         facts: of the run; what the file holds around the step is added here.
         sink: gets a note for each setting without effect.
-        push: whether the image may go anywhere; if not, destination and credentials are not needed.
+        push: whether the image may be pushed; if not, destination and credentials are not needed.
 
     Raises:
         SettingsError: an expression cannot be evaluated, or a value cannot be used; with the place that set it.
     """
     around = facts_of(step, facts)
     image = around.for_image()
-    wanted = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
-    values = {name: evaluate_setting(step, name, written, around, image) for name, written in wanted.items()}
-    if not push:  # whatever has set it: a variable such as PLUGIN_NO_PUSH would turn our "false" around
+    needed = {name: written for name, written in step.settings.items() if push or name not in _FOR_A_PUSH}
+    values = {name: evaluate_setting(step, name, written, around, image) for name, written in needed.items()}
+    if not push:  # its origin goes too: a variable such as PLUGIN_NO_PUSH would invert our "false"
         step = replace(step, settings={name: one for name, one in step.settings.items() if name != "push"})
         values = {"repo": UNNAMED} | values | {"push": "false"}
     settings = validate(step, values, sink=sink)
@@ -83,12 +83,12 @@ def check_known(step: Step, facts: Facts, *, push: bool = True) -> Mapping[str, 
 
 
 def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink) -> StepSettings:
-    """Return *settings* with the build arguments that are variables; those in the file come first."""
-    found: dict[str, str] = {}
+    """Return *settings* with the build arguments that variables give; those in the file override them."""
+    arguments: dict[str, str] = {}
     for name in getattr(settings, "build_args_from_env", ()):
         if name in step.environment:
             written = step.environment[name]
-            value = Answers("build_args_from_env", name, written.origin, facts).of(written.value)
+            value = SettingEvaluator("build_args_from_env", name, written.origin, facts).evaluate(written.value)
         else:
             value = facts.env.get(name, "")
         where = (step.settings.get("build_args_from_env") or step.settings["buildx_options"]).origin.where
@@ -97,21 +97,21 @@ def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink
             raise SecretError(message, hint=READABLE_HINT, setting="build_args_from_env", where=where)
         if not value:
             sink(Note(f"{where}: build_args_from_env: {name} has no value, and is left out"))
-        found |= dict.fromkeys((name, name.upper()), str(value)) if value else {}
+        arguments |= dict.fromkeys((name, name.upper()), str(value)) if value else {}
     given: Mapping[str, str] = getattr(settings, "build_args", {})
-    return settings.changed(build_args={**found, **given}) if found else settings
+    return settings.replace(build_args={**arguments, **given}) if arguments else settings
 
 
 def _with_secrets(settings: StepSettings, step: Step, facts: Facts) -> StepSettings:
-    """Return *settings* with the build secrets from variables of the file; the others are in our environment."""
+    """Return *settings* with the build secrets from variables of the file; others are read from the environment."""
     names: Mapping[str, str | Secret] = getattr(settings, "env_docker_secrets", {})
-    found = {key: _variable(name, step, facts) for key, name in names.items() if name in step.environment}
-    return settings.changed(env_docker_secrets={**names, **found}) if found else settings
+    secrets = {key: _variable(name, step, facts) for key, name in names.items() if name in step.environment}
+    return settings.replace(env_docker_secrets={**names, **secrets}) if secrets else settings
 
 
 def _variable(name: str | Secret, step: Step, facts: Facts) -> Secret:
     written = step.environment[str(name)]
-    value = Answers("env_docker_secrets", str(name), written.origin, facts).of(written.value)
+    value = SettingEvaluator("env_docker_secrets", str(name), written.origin, facts).evaluate(written.value)
     if isinstance(value, Secret):
         return value
     if isinstance(value, str) and value:
@@ -127,8 +127,8 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
         step: as written.
         name: of the setting.
         written: its value, with expressions.
-        facts: answer them.
-        image: answer them in what goes into an image, or its name; made of *facts* if not given.
+        facts: give their values.
+        image: give the values for what is in an image, and its name; made from *facts* if not given.
 
     Raises:
         SettingsError: an expression cannot be evaluated; with the place that set it.
@@ -138,7 +138,7 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
     setting = setting_named(step.model, name)
     if setting.group in _OF_IMAGES or name in _NAMES_OF_IMAGES:
         facts = image or facts.for_image()
-    value = Answers(name, setting.key, written.origin, facts).of(written.value)
+    value = SettingEvaluator(name, setting.key, written.origin, facts).evaluate(written.value)
     if setting.kind in {"list", "map"} and "<+" in str(written.value):
         with suppress(SettingsError):
             value = structure_of(value, "")
@@ -146,19 +146,19 @@ def evaluate_setting(step: Step, name: str, written: WrittenValue, facts: Facts,
     return value
 
 
-def evaluate_raw(name: str, written: WrittenValue, facts: Facts, kept: Collection[str] = ()) -> Raw:
+def evaluate_raw(name: str, written: WrittenValue, facts: Facts, raw_keys: Collection[str] = ()) -> Raw:
     """Return *written* with its expressions evaluated, for what is not a setting of a model; *name* is for messages.
 
-    What is at one of the keys *kept* stays as it is written.
+    The values of *raw_keys* stay as they are written.
 
     Raises:
         SettingsError: an expression cannot be evaluated; with the place that set it.
     """
-    return Answers(name, name, written.origin, facts, frozenset(kept)).of(written.value)
+    return SettingEvaluator(name, name, written.origin, facts, frozenset(raw_keys)).evaluate(written.value)
 
 
-def written_out(name: str, written: WrittenValue, facts: Facts) -> WrittenValue:
-    """Return *written* as the list or map that it is: where an expression stands for all of it, JSON or YAML.
+def evaluate_structure(name: str, written: WrittenValue, facts: Facts) -> WrittenValue:
+    """Return *written*; an expression in place of the whole list or map is evaluated, and read as JSON or YAML.
 
     Raises:
         SettingsError: the expression cannot be evaluated, or gives neither.
@@ -170,6 +170,6 @@ def written_out(name: str, written: WrittenValue, facts: Facts) -> WrittenValue:
         try:
             value = parse_yaml(value, name).raw()
         except SettingsError as error:
-            message = f"{in_front(name, origin.where)}what is given for it is neither JSON nor YAML: {error}"
+            message = f"{key_prefix(name, origin.where)}the value of the expression is neither JSON nor YAML: {error}"
             raise SourceError(message, where=origin.where, setting=name, hint="write it as JSON") from None
     return replace(written, value=value)

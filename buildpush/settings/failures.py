@@ -103,13 +103,13 @@ NEWER: Final = "on-failure"  # the key of strategies that are written in the new
 
 @dataclass(frozen=True, slots=True)
 class _Spelling:
-    """How a form of files spells strategies.
+    """The keys and names of strategies in one of the two forms of files.
 
     Attributes:
         errors: types by their names, as are *actions*.
-        count: the key of how often something is run again, as *intervals* is that of the pauses.
-        then: the key of what follows when that is used up.
-        after: the key of what follows when no one has answered.
+        count: the key of the number of retries; *intervals* is that of the pauses.
+        then: the key of the action after the last retry.
+        after: the key of the action if no person answers.
         answers: the key of the actions that a person may choose from.
         fail_all: the key of whether a failure ends more than its own step.
     """
@@ -188,7 +188,7 @@ class FailureAction:
     fail_all: bool = False
 
     def wait(self, attempt: int) -> timedelta:
-        """Return how long to wait before the step is run for the *attempt*-th time again; it counts from 1."""
+        """Return how long to wait before retry number *attempt*, counted from 1."""
         return self.intervals[min(attempt, len(self.intervals)) - 1] if self.intervals else timedelta()
 
 
@@ -408,7 +408,9 @@ class _StrategyReader:
         if not isinstance(raw, str) or not _NUMBER.match(raw):
             is_too_large = isinstance(raw, str) and raw.isdecimal()
             takes = "9999 is the maximum" if is_too_large else "takes a whole number"
-            self.fail(f"{path[-1]} is {raw or 'missing'!r}, and {takes}", "such as 3", *path)
+            self.fail(
+                f"{path[-1]} is {repr(raw) if raw else 'missing'}, and {takes}", "write a number such as 3", *path
+            )
         return int(raw)
 
     def intervals(self, raw: Raw | None, *path: str | int) -> tuple[timedelta, ...]:
@@ -429,7 +431,7 @@ class _StrategyReader:
 
     def unknown(self, what: str, raw: Raw, words: Sequence[str], *path: str | int) -> NoReturn:
         near = nearest(str(raw), words)
-        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(words)}"
+        hint = f"did you mean {near!r}?" if near else f"write one of {', '.join(words)}"
         self.fail(f"{raw!r} is not the name of an {what}", hint, *path)
 
     def fail(self, message: str, hint: str, *path: str | int) -> NoReturn:

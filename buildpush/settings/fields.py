@@ -1,4 +1,4 @@
-"""Typed objects that cannot be changed: each field is read by its annotation, which is looked at when it is needed."""
+"""Immutable typed objects: the annotation of a field says how its value is read, and is evaluated on first use."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ValueReader = Callable[[Any], Any]
 
 @dataclass(frozen=True, slots=True)
 class Validator:
-    """A function that checks or converts values of a type: after they were read as that type, before, or instead."""
+    """A function that checks or converts values of a type: after they are read as that type, before, or instead."""
 
     act: ValueReader
     when: Literal["after", "before", "instead"] = "after"
@@ -53,12 +53,12 @@ class BadValueError(ValueError):
         self.hint, self.kind, self.path = hint, kind, path
 
     def below(self, part: str | int) -> BadValueError:
-        """Return the same error for a value that has this one as its *part*."""
+        """Return the same error for the value that contains this one as *part*."""
         return BadValueError(str(self), self.hint, self.kind, (part, *self.path))
 
 
 class ValidationError(SettingsError, ValueError):
-    """What is wrong with the values of an object, one error for each field."""
+    """Values of an object that cannot be used, with one error for each field."""
 
     def __init__(self, errors: Iterable[BadValueError]) -> None:
         self.errors = tuple(errors)
@@ -87,7 +87,7 @@ class Field:
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
 class Model:
-    """Values that were read by the annotations of the class."""
+    """An object whose values are read by the annotations of its class."""
 
     fields_set: frozenset[str]
 
@@ -103,16 +103,16 @@ class Model:
         return _FIELDS[cls]
 
     @classmethod
-    def trusted(cls, values: Mapping[str, Any]) -> Self:
-        """Return an object of values that were read before."""
-        made = cls.__new__(cls)
-        vars(made).update({name: field.default for name, field in cls.fields().items()}, **values)
-        vars(made)["fields_set"] = frozenset(values)
-        return made
+    def construct(cls, values: Mapping[str, Any]) -> Self:
+        """Return an object with *values*, which must be valid: they are not read again."""
+        instance = cls.__new__(cls)
+        vars(instance).update({name: field.default for name, field in cls.fields().items()}, **values)
+        vars(instance)["fields_set"] = frozenset(values)
+        return instance
 
-    def changed(self, **values: Any) -> Self:
-        """Return the same object with other values, which are read already."""
-        return type(self).trusted({name: getattr(self, name) for name in self.fields_set} | values)
+    def replace(self, **values: Any) -> Self:
+        """Return a copy with other values, which must be valid: they are not read again."""
+        return type(self).construct({name: getattr(self, name) for name in self.fields_set} | values)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise ValidationError([BadValueError("it cannot be changed", path=(name,))])
@@ -136,15 +136,15 @@ _FIELDS: Final[dict[type[Model], Mapping[str, Field]]] = {}
 def _fields(cls: type[Model]) -> Mapping[str, Field]:
     hints = get_type_hints(cls, include_extras=True)
     given = {name: getattr(cls, name, REQUIRED) for name in hints if name != "fields_set"}
-    made = {name: one if isinstance(one, Field) else Field(one) for name, one in given.items()}
-    return {name: field.of_type(hints[name]) for name, field in made.items()}
+    fields = {name: one if isinstance(one, Field) else Field(one) for name, one in given.items()}
+    return {name: field.of_type(hints[name]) for name, field in fields.items()}
 
 
 def _read_all(cls: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
-    found, errors, fields = {}, [], cls.fields()
+    results, errors, fields = {}, [], cls.fields()
     for name, field in fields.items():
         try:
-            found[name] = field.read(values[name]) if name in values else _default(field)
+            results[name] = field.read(values[name]) if name in values else _default(field)
         except BadValueError as error:
             errors.append(error.below(name))
     errors += [
@@ -154,7 +154,7 @@ def _read_all(cls: type[Model], values: Mapping[str, Any]) -> dict[str, Any]:
     ]
     if errors:
         raise ValidationError(errors)
-    return found
+    return results
 
 
 def _default(field: Field) -> Any:
@@ -178,12 +178,12 @@ def reader(annotation: Any) -> ValueReader:
     return _plain(annotation)
 
 
-def _plain(wanted: Any) -> ValueReader:
-    if wanted in {Any, int}:
-        return _as_it_is if wanted is Any else _number
-    if issubclass(wanted, Model):
-        return lambda value: _object(value, wanted)
-    return lambda value: _of_type(value, wanted)
+def _plain(expected: Any) -> ValueReader:
+    if expected in {Any, int}:
+        return _as_it_is if expected is Any else _number
+    if issubclass(expected, Model):
+        return lambda value: _object(value, expected)
+    return lambda value: _of_type(value, expected)
 
 
 def _as_it_is(value: Any) -> Any:
@@ -246,7 +246,7 @@ def _number(value: Any) -> int:
     match = _NUMBER.match(value) if isinstance(value, str) else None
     try:
         return int(match[1] if match else "")
-    except ValueError:  # also of more digits than Python reads
+    except ValueError:  # raised for too many digits as well
         message = f"{value!r} is not a whole number"
         raise BadValueError(message, "write it in digits, such as 3") from None
 
@@ -263,10 +263,10 @@ def _object(value: Any, model: type[Model]) -> Model:
         raise error.errors[0] from None
 
 
-def _of_type(value: Any, wanted: type) -> Any:
-    if isinstance(value, wanted):
+def _of_type(value: Any, expected: type) -> Any:
+    if isinstance(value, expected):
         return value
-    if wanted is float and isinstance(value, int):
+    if expected is float and isinstance(value, int):
         return float(value)
     message = f"it is of the type {type(value).__name__}"
-    raise BadValueError(message, f"write {_NAMES.get(wanted, f'a {wanted.__name__}')}")
+    raise BadValueError(message, f"write {_NAMES.get(expected, f'a {expected.__name__}')}")

@@ -1,6 +1,6 @@
-"""Values for the inputs of a template or a pipeline, put where its ``<+input>`` are.
+"""Puts given values in place of the inputs (``<+input>``) of a template or a pipeline.
 
-Source: Harness, "Template inputs", "Input sets and overlays": the values have the shape of what asks for them.
+Source: Harness, "Template inputs", "Input sets and overlays": the values have the shape of what has the inputs.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def fill(node: Node, given: Node, what: str) -> Node:
     Args:
         node: of a template or a pipeline.
         given: of the same shape, with those parts that are given.
-        what: asks for them, for messages: ``the template build``.
+        what: has the inputs, for messages: ``the template build``.
 
     Raises:
-        SourceError: it does not ask for something that is given, or does not allow it.
+        SourceError: there is no input for a value, or the input does not allow it.
     """
     if not given.value:
         return given if _is_empty(given) and node.text == INPUT else node
@@ -44,8 +44,8 @@ def fill(node: Node, given: Node, what: str) -> Node:
         return _filled_map(node, given, what)
     if given.raw() == node.raw():
         return node
-    message = f"{what} does not ask for this"
-    raise SourceError(message, where=given.where, hint=f"leave it out: it is written in {node.where}")
+    message = f"{what} does not have an input here"
+    raise SourceError(message, where=given.where, hint=f"leave it out: {node.where} has a fixed value")
 
 
 def _is_empty(given: Node) -> bool:
@@ -68,7 +68,7 @@ def _filled_map(node: Node, given: Node, what: str) -> Node:
 
 
 def _limited(node: Node, key: str, given: Node) -> Node:
-    """Return the value *given* for a variable with the limits of its input, which a ``--var`` has to keep as well."""
+    """Return the value *given* for a variable with the limits of its input, which apply to a ``--var`` as well."""
     kind, text = node.entries.get("type"), node.entries[key].text
     is_variable = key == "value" and "name" in node.entries and not (kind and kind.text.strip().lower() == "secret")
     cannot_be_default = not given.text or "<+" in given.text or set(given.text) & set('()"')
@@ -80,23 +80,23 @@ def _limited(node: Node, key: str, given: Node) -> Node:
 
 
 def _refuse(name: str, node: Node, where: str, what: str) -> None:
-    asked = [key for key, entry in node.entries.items() if asks(entry)]
-    if asked:
-        reject("input", name, asked, where)
-    message = f"{what} does not ask for {name}"
-    raise SourceError(message, where=where, hint=f"leave it out; only {INPUT} asks")
+    inputs = [key for key, entry in node.entries.items() if has_input(entry)]
+    if inputs:
+        reject("input", name, inputs, where)
+    message = f"{what} does not have the input {name}"
+    raise SourceError(message, where=where, hint=f"leave it out, or write {INPUT} as its value there")
 
 
-def asks(node: Node) -> bool:
+def has_input(node: Node) -> bool:
     """Return whether anything in *node* is an input."""
-    return INPUT in node.text or any(map(asks, (*node.entries.values(), *node.items)))
+    return INPUT in node.text or any(map(has_input, (*node.entries.values(), *node.items)))
 
 
 def _filled_list(node: Node, given: Node, what: str) -> Node:
     items = list(node.items)
     for place, value in enumerate(given.items):
-        found = _place(node, given, place, what)
-        items[found] = fill(items[found], value, what)
+        index = _place(node, given, place, what)
+        items[index] = fill(items[index], value, what)
     return replace(node, value=tuple(items))
 
 
@@ -105,9 +105,9 @@ def _place(node: Node, given: Node, place: int, what: str) -> int:
     names = _names(given.items[place])
     if not names and place < len(node.items):
         return place
-    for found, item in enumerate(node.items):
+    for index, item in enumerate(node.items):
         if names & _names(item):
-            return found
+            return index
     message = f"{what} does not have {' or '.join(sorted(names)) or 'so many entries'} here"
     known = ", ".join(sorted(name for item in node.items for name in _names(item)))
     raise SourceError(message, where=given.items[place].where, hint=known and f"it has {known}")
@@ -130,7 +130,9 @@ def _given(node: Node, given: Node) -> Node:
         try:
             evaluate(node.text, _Given(raw))
         except ExpressionError as error:
-            raise SourceError(str(error.args[0]), where=given.where, hint=f"{node.where} asks: {node.text}") from None
+            raise SourceError(
+                str(error.args[0]), where=given.where, hint=f"give a value that fits {node.text} at {node.where}"
+            ) from None
     return given
 
 
@@ -141,7 +143,7 @@ def _holds_expression(raw: Raw) -> bool:
 
 
 class _Given(Names):
-    """Answers an input with the value given for it, and nothing else."""
+    """Names in which only the input has a value: the given one, to check it."""
 
     def __init__(self, value: Raw) -> None:
         self.value = value

@@ -23,7 +23,7 @@ from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.written import WrittenValue
 
-# As whom, how and where to push; the repository is part of every step, and insecure is for base images too.
+# Settings of the push alone: every step has a repository, and insecure is for base images too.
 _OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "push") - {
     "repo",
     "insecure",
@@ -84,7 +84,7 @@ def existing_image(
     if not settings.push_only:
         if given:
             message = f"{given[0]} names an existing image, but the step builds one"
-            raise fail(message, given[0], "set push_only as well, or leave it out")
+            raise fail(message, given[0], f"set push_only as well, or leave {given[0]} out")
         return None, ()
     _check(settings, given, fail)
     unused = sorted(explicitly_set(settings) & _OF_BUILDS - {"platforms"})
@@ -94,30 +94,30 @@ def existing_image(
     if settings.source_image:
         return ExistingImage(image=_image(settings.source_image, fail)), notes
     if len(references) > 1:
-        message = "push_only has several tags and no source"
-        raise fail(message, "push_only", "set source_image or source_tar_path to what is pushed by all of them")
+        message = "push_only is set with several tags, but without a source"
+        raise fail(message, "push_only", "set source_image or source_tar_path: the image that gets all tags")
     return ExistingImage(image=references[0]), notes
 
 
 def unused_settings(
-    settings: BuildAndPush, written: Mapping[str, WrittenValue], *, publishes: bool, kept: Collection[str]
+    settings: BuildAndPush, written: Mapping[str, WrittenValue], *, publishes: bool, effective: Collection[str]
 ) -> Iterator[str]:
     """Yield which settings have no effect because nothing is pushed, or no build-info is published.
 
     Args:
         settings: typed, without those that do not apply to a build.
-        written: all of them; those set by other tools' variables are left out, since they are set for many programs.
+        written: all settings; those set by other tools' variables are ignored, since these are set for many programs.
         publishes: whether build-info is published.
-        kept: those that have an effect anyway, for an image that is written elsewhere.
+        effective: settings that have an effect anyway, on an image that is written elsewhere.
     """
-    names = explicitly_set(settings) - {"publish_build_info"}  # either value of it agrees with what happens
+    names = explicitly_set(settings) - {"publish_build_info"}  # with either value, nothing is published
     names |= {name for name, one in written.items() if _is_left_out(name, one, settings)}
     names -= {name for name, one in written.items() if _is_ambient(name, one)}
     if not settings.push:
-        if vain := sorted(names & (_OF_PUSHES | _OF_BUILD_INFO) - {*kept}):
-            yield f"nothing is pushed, so these have no effect: {', '.join(vain)}"
-    elif not publishes and (vain := sorted(names & _OF_BUILD_INFO)):
-        yield f"no build-info is published, so these have no effect: {', '.join(vain)}"
+        if unused := sorted(names & (_OF_PUSHES | _OF_BUILD_INFO) - {*effective}):
+            yield f"nothing is pushed, so these have no effect: {', '.join(unused)}"
+    elif not publishes and (unused := sorted(names & _OF_BUILD_INFO)):
+        yield f"no build-info is published, so these have no effect: {', '.join(unused)}"
 
 
 def _is_left_out(name: str, written: WrittenValue, settings: BuildAndPush) -> bool:
@@ -135,14 +135,14 @@ def unused_names(names: Collection[str], destination: str, *, is_named: bool) ->
     """Yield which of the settings *names* have no effect on a build that is written to *destination*, or nowhere.
 
     Args:
-        names: of those that were set.
+        names: of the settings that were set.
         destination: where it goes; empty for nowhere.
-        is_named: whether that gives the image its name already.
+        is_named: whether the destination gives the image its name.
     """
-    if not destination and (vain := sorted({*TAGGING, *_PACKING} & {*names})):
-        yield f"the image is kept nowhere, so these have no effect: {', '.join(vain)}"
-    if is_named and (vain := sorted({"repo", *TAGGING} & {*names})):
-        yield f"{destination} gives the image its name, so these have no effect: {', '.join(vain)}"
+    if not destination and (unused := sorted({*TAGGING, *_PACKING} & {*names})):
+        yield f"the image is stored nowhere, so these have no effect: {', '.join(unused)}"
+    if is_named and (unused := sorted({"repo", *TAGGING} & {*names})):
+        yield f"{destination} gives the image its name, so these have no effect: {', '.join(unused)}"
 
 
 def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:
@@ -158,7 +158,7 @@ def _check(settings: BuildAndPush, given: list[str], fail: Fail) -> None:
             raise fail(message, name, "to copy an image into a file, use buildpush copy")
     if len(settings.platforms) > 1:
         message = "push_only pushes one image as it is, but platforms lists several"
-        raise fail(message, "platforms", "name one of them, or leave it out for all that are there")
+        raise fail(message, "platforms", "name one of them, or leave platforms out to push all that the image has")
 
 
 def _image(text: str, fail: Fail) -> Reference:
@@ -229,7 +229,7 @@ def loads(settings: BuildAndPush, references: tuple[Reference, ...], fail: Fail)
     if not settings.load or settings.push_only:
         return False
     if not references:
-        message = "the Docker daemon needs a name for the image, and repo is not given"
+        message = "the Docker daemon needs a name for the image, and repo is not set"
         raise fail(message, "load", "set repo")
     if len(settings.platforms) > 1:
         message = "the Docker daemon holds an image of one platform, and platforms names several"
@@ -238,26 +238,26 @@ def loads(settings: BuildAndPush, references: tuple[Reference, ...], fail: Fail)
 
 
 def receipt_paths(settings: BuildAndPush, cwd: Path, fail: Fail) -> dict[str, Path]:
-    """Return the files that get what was pushed, by their settings.
+    """Return the files that the receipt is written to, by setting.
 
     Raises:
         SettingsError: one cannot be written.
     """
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     written = {name: text for name in RECEIPTS if (text := getattr(settings, name))} if settings.push else {}
     for name, text in written.items():
         path = Path(os.path.realpath(cwd / text))
         is_dockerfile = path == Path(os.path.realpath(cwd / settings.dockerfile))
         state = "is the Dockerfile" if is_dockerfile else unwritable(path, makes_directories=True)
-        if state or path in found.values():
+        if state or path in paths.values():
             message = f"the file {text!r} {state or 'is written by another setting too'}"
             raise fail(message, name, relative_hint(cwd))
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 def archive_notes(request: BuildRequest | None) -> Iterator[str]:
-    """Yield a note about an archive that is written into the context that it is built from."""
+    """Yield a note about an archive that is written into its own build context."""
     if request is None or request.archive is None or not request.archive.is_relative_to(request.context):
         return
     name = request.archive.relative_to(request.context)

@@ -65,7 +65,7 @@ def older_form(document: Node) -> Node:
     """Return *document* in the form that a tree is read from; one in that form is returned as it is.
 
     Raises:
-        SourceError: a step of the newer form has an input that it does not know.
+        SourceError: a step of the newer form has an unknown input.
     """
     document = _template(document)
     if "execution" in document.entries and "stage" not in document.entries:
@@ -79,7 +79,7 @@ def older_form(document: Node) -> Node:
 
 
 def map_of(node: Node, entries: Mapping[str, Node], names: Mapping[str, str] | None = None) -> Node:
-    """Return a map in place of *node*, with the places of the keys in *node*, also if *names* renamed them."""
+    """Return a map in place of *node*; keys keep their places, even if *names* (old to new) renames them."""
     written = {new: old for old, new in (names or {}).items()}
     keys = {key: node.keys.get(key, node.keys.get(written.get(key, key), node.where)) for key in entries}
     return replace(node, value=dict(entries), keys=keys)
@@ -159,7 +159,7 @@ def _with_contents(node: Node) -> Node:
 
 
 def _content(key: str, node: Node) -> Node:
-    """Return the content at *key*: a stage or group of that name, or something to be recognised."""
+    """Return the content at *key* in the older form: a stage, a group, or what holds steps."""
     if key == "spec" and "execution" not in node.entries:
         return node
     if key == "pipeline" and "if" in node.entries:
@@ -224,7 +224,7 @@ def _other(node: Node, key: str) -> Node:
 
 
 def _with_control(node: Node, entries: dict[str, Node], status: StatusKey = "stageStatus") -> dict[str, Node]:
-    """Return *entries* with ``if``, ``strategy`` and ``on-failure`` as what they are in the older form."""
+    """Return *entries* with ``if``, ``strategy`` and ``on-failure`` in the older form."""
     read: Mapping[str, Callable[[Node], Node]]
     read = {"if": partial(_condition, status=status), "strategy": _loop, NEWER: partial(_failures, node)}
     return {_CONTROL.get(key, key): read[key](entry) if key in read else entry for key, entry in entries.items()}
@@ -232,13 +232,13 @@ def _with_control(node: Node, entries: dict[str, Node], status: StatusKey = "sta
 
 def _condition(node: Node, status: StatusKey) -> Node:
     """Return what an ``if`` says: the function that it begins with is the status, and the rest a condition."""
-    found = _FUNCTION.match(node.text)
-    if _OF_STATE.search(found[3] if found else node.text):
-        message = "if begins with one of always(), failure() and success(), and has no other"
+    match = _FUNCTION.match(node.text)
+    if _OF_STATE.search(match[3] if match else node.text):
+        message = "if may use always(), failure() or success() only at its beginning, and only one of them"
         raise SourceError(message, where=node.where, hint="write a condition behind it: failure() && CONDITION")
-    if found is None:
+    if match is None:
         return map_of(node, {"condition": node})
-    before, name, after = found.groups(default="")
+    before, name, after = match.groups(default="")
     rest = {"condition": replace(node, value=before + after)} if after.strip("> ") else {}
     return map_of(node, {status: replace(node, value=_STATUSES[name]), **rest})
 
@@ -257,18 +257,18 @@ def _loop(node: Node) -> Node:
 
 def _with_variables(entries: dict[str, Node]) -> dict[str, Node]:
     """Return *entries* with ``inputs`` and ``env`` as variables."""
-    found: list[Node] = []
+    variables: list[Node] = []
     for key in ("inputs", "env", "variables"):
         if (node := entries.get(key)) and not (node.items or node.text):
             del entries[key]
-            found += [_variable(name, entry) for name, entry in node.entries.items()]
-    if not found:
+            variables += [_variable(name, entry) for name, entry in node.entries.items()]
+    if not variables:
         return entries
-    return entries | {"variables": replace(found[0], value=tuple(found), keys={})}
+    return entries | {"variables": replace(variables[0], value=tuple(variables), keys={})}
 
 
 def _variable(name: str, node: Node) -> Node:
-    """Return a variable with a value, or an input, which may have a default."""
+    """Return a variable with a value, or with an input that may have a default."""
     words = {"name": replace(node, value=name, keys={})}
     if isinstance(node.value, str):
         return map_of(node, words | {"value": node})
@@ -302,7 +302,7 @@ def input_of(node: Node) -> str:
         parts.append(f"allowedValues({','.join(map(_choice, texts))})")
     if (pattern := node.at("pattern") or node.at("validation", "regex")) and pattern.text:
         parts.append(f"regex({pattern.text})")
-    if (asked := node.at("execution_input")) and asked.text.lower() == "true":
+    if (at_run_time := node.at("execution_input")) and at_run_time.text.lower() == "true":
         parts.append("executionInput()")
     return ".".join(parts)
 

@@ -42,7 +42,7 @@ class ImageSettings(StepSettings):
     repo: RepositoryText = setting(
         "Registry host, repository and image name to push to.",
         "For JFrog this is `HOST/REPOSITORY_KEY/IMAGE`, all lower case after the host, without a tag: "
-        "those go into {setting}`tags`.",
+        "tags go into {setting}`tags`.",
         default=REQUIRED,
         group="Image",
         example="acme.jfrog.io/docker-local/team/api",
@@ -58,11 +58,11 @@ class ImageSettings(StepSettings):
         aliases=("PLUGIN_TAG",),
     )
     auto_tag: Switch = setting(
-        "Whether the tags are made from the branch or the tag in git.",
-        "A tag of git that is a version, such as `v1.4.2`, gives `1`, `1.4` and `1.4.2` (`0.4` and `0.4.2` for one "
+        "Whether the tags are made from the Git branch or tag.",
+        "A Git tag that is a version, such as `v1.4.2`, gives `1`, `1.4` and `1.4.2` (`0.4` and `0.4.2` for one "
         "that begins with 0, and a pre-release only itself); the default branch gives `latest`. "
-        "Anything else is refused. {setting}`tags` is then left out. "
-        "The default branch is what `DRONE_REPO_BRANCH` or `CI_DEFAULT_BRANCH` says, else the remote `origin`.",
+        "Anything else is an error, and so is {setting}`tags` beside it. "
+        "The default branch comes from `DRONE_REPO_BRANCH` or `CI_DEFAULT_BRANCH`, else from the remote `origin`.",
         default=False,
         group="Image",
         example=True,
@@ -100,7 +100,7 @@ class ImageSettings(StepSettings):
     auto_label: Switch = setting(
         "Whether the image gets labels that say when it was made, and from what.",
         "They are `created`, `revision`, `source` and `url` below `org.opencontainers.image`, as far as they are "
-        "known; those of {setting}`labels` come first. `created` is the time of the run, so that no two images are "
+        "known; {setting}`labels` overrides them. `created` is the time of the run, so that no two images are "
         "the same, unless `SOURCE_DATE_EPOCH` gives another time.",
         default=False,
         group="Image",
@@ -151,7 +151,7 @@ class ImageSettings(StepSettings):
         "A `.dockerignore` in it hides files from the build. "
         "It may also be a git repository, as `https://HOST/REPOSITORY.git#BRANCH:DIRECTORY`, a tar on this "
         "machine or the web, compressed or not, or `-` for a tar on standard input; the path of the Dockerfile then "
-        "starts there. git logs in by its own helpers; a token may be written before the host, "
+        "starts there. git logs in by its credential helpers; a token may be written before the host, "
         "`https://TOKEN@HOST/...`, and is shown nowhere.",
         default=".",
         group="Build",
@@ -170,9 +170,9 @@ class ImageSettings(StepSettings):
         aliases=(Variable("PLUGIN_BUILD_ARGS_NEW", ";", only_with="PLUGIN_MULTIPLE_BUILD_ARGS"),),
     )
     build_args_from_env: ArgumentNames = setting(
-        "Names of variables that become {setting}`build_args`, each with the value that it has.",
-        "A variable of the file takes precedence over one of the environment. Each is given in its own spelling and in "
-        "upper case; one without a value is left out, with a note.",
+        "Names of variables that become {setting}`build_args`, each with the variable's value.",
+        "A variable of the file takes precedence over one of the environment. Each argument is set under its "
+        "name as written and in upper case; one without a value is left out, with a note.",
         default=(),
         group="Build",
         example=("PYTHON_VERSION",),
@@ -223,7 +223,7 @@ class ImageSettings(StepSettings):
         place="env",
     )
     add_host: HostAddresses = setting(
-        "Names of hosts that RUN knows in addition to those of DNS, as `HOST:IP`.",
+        "Host names that RUN can resolve in addition to those of DNS, as `HOST:IP`.",
         default=(),
         group="Build",
         example=("db.test:10.0.0.7",),
@@ -232,17 +232,17 @@ class ImageSettings(StepSettings):
     )
     network: Network | None = setting(
         "The network that RUN sees: `default`, `none`, or `host` for the machine's own.",
-        "A BuildKit of its own allows `host` only if it was started with the entitlement `network.host`.",
+        "A BuildKit outside the Docker daemon allows `host` only if started with the entitlement `network.host`.",
         group="Build",
         example="none",
         honoured_by="engine",
         place="env",
     )
     mirror: Mirrors = setting(
-        "The registries that base images of Docker Hub are pulled from, in its place: the first that has the image.",
+        "Registries that base images of Docker Hub are pulled from instead: the first one that has the image.",
         "For Artifactory it is a remote or virtual repository, as `acme.jfrog.io/docker-hub`. "
         "Docker Hub is asked after them if `docker.io` is the last one. "
-        "A Docker daemon and a BuildKit have mirrors in their own configuration only. "
+        "A Docker daemon or a BuildKit takes mirrors from its own configuration only. "
         "In the environment, `KANIKO_REGISTRY_MIRROR` counts only where kaniko may build.",
         default=(),
         group="Build",
@@ -277,25 +277,25 @@ class ImageSettings(StepSettings):
         group="Build",
         example=True,
         honoured_by="engine",
-        hint=True,
+        harmless=True,
     )
 
     # Cache
 
     caching: Switch = setting(
         "Whether layers are kept between builds on this machine.",
-        "Harness keeps them in its own storage; here they are kept in buildpush's state directory, those of each "
-        "{setting}`repo` apart, at most 10 GiB in all. {setting}`remote_cache_repo` takes precedence.",
+        "Harness keeps them in its own storage; here they are kept in buildpush's state directory, for each "
+        "{setting}`repo` separately, at most 10 GiB in all. {setting}`remote_cache_repo` takes precedence.",
         default=False,
         group="Cache",
         example=True,
         honoured_by="engine",
     )
     cache_from: Caches = setting(
-        "Where layers of earlier builds are looked for.",
+        "Where to look for layers of earlier builds.",
         "Each entry is what `docker buildx build --cache-from` takes: `type=registry,ref=HOST/NAME:TAG`, "
         "`type=local,src=DIRECTORY`, or an image's name. A cache that does not exist is not an error. "
-        "In the variable a semicolon separates two of them, and a comma two names of images.",
+        "In the variable, semicolons separate entries, and commas separate names of images.",
         default=(),
         group="Cache",
         example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache",),
@@ -303,8 +303,8 @@ class ImageSettings(StepSettings):
         separator=";",
     )
     cache_to: Caches = setting(
-        "Where layers are left for later builds.",
-        "Each entry is what `docker buildx build --cache-to` takes; `mode=max` leaves the layers of all stages.",
+        "Where to store layers for later builds.",
+        "Each entry is what `docker buildx build --cache-to` takes; `mode=max` stores the layers of all stages.",
         default=(),
         group="Cache",
         example=("type=registry,ref=acme.jfrog.io/docker-local/api:cache,mode=max",),
@@ -314,7 +314,7 @@ class ImageSettings(StepSettings):
     remote_cache_repo: RepositoryText | None = setting(
         "Repository in which layers are kept for later builds.",
         "It is read and written. With buildx the layers of all stages are there under the tag `buildcache`. "
-        "Without a host, it is at the registry of a {setting}`repo` without one.",
+        "Without a host, it is at the registry where a {setting}`repo` without a host is.",
         group="Cache",
         example="acme.jfrog.io/docker-local/api-cache",
         honoured_by="engine",

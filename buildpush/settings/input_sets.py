@@ -38,8 +38,8 @@ def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
     """Return *document* with the values that *files* give to its inputs; later files take precedence.
 
     Raises:
-        SourceError: a file cannot be read or is not an input set, is for another pipeline, or gives what the pipeline
-            does not ask for.
+        SourceError: a file cannot be read or is not an input set, is for another pipeline, or gives a value that is
+            not an input of the pipeline.
     """
     pipeline = document.at("pipeline")
     sets = [one for file in files for one in _sets(file, cwd)]
@@ -55,7 +55,7 @@ def with_input_sets(document: Node, files: Sequence[Path], cwd: Path) -> Node:
             continue
         for identifier in (meant, one.at("identifier")):
             _check_pipeline(identifier, pipeline)
-        filled = _laid_over(pipeline, filled, one)
+        filled = _overlay(pipeline, filled, one)
     return replace(document, value={**document.entries, "pipeline": filled})
 
 
@@ -154,18 +154,18 @@ def _newer_beside(file: Path, cwd: Path, reference: Node) -> tuple[Node, Path]:
 def _with_inputs(pipeline: Node, document: Node) -> Node:
     """Return *pipeline* with the values of an input set of the newer form as the defaults of its ``inputs``."""
     given, inputs = document.entries["spec"], pipeline.at("inputs")
-    asked = dict(inputs.entries if inputs else {})
+    entries = dict(inputs.entries if inputs else {})
     for name, value in given.entries.items():
         if name == _OTHERS:
             continue
-        if name not in asked:
-            reject("input", name, asked, given.where_key(name))
-        entry = asked[name]
+        if name not in entries:
+            reject("input", name, entries, given.where_key(name))
+        entry = entries[name]
         declared = replace(
             entry, value={**entry.entries, "default": value}, keys={**entry.keys, "default": value.where}
         )
-        asked[name] = declared if entry.entries else as_text(value)
-    changed = replace(inputs or given, value=asked)
+        entries[name] = declared if entry.entries else as_text(value)
+    changed = replace(inputs or given, value=entries)
     return replace(pipeline, value={**pipeline.entries, "inputs": changed})
 
 
@@ -176,20 +176,22 @@ def _check_pipeline(one: Node | None, pipeline: Node) -> None:
         raise SourceError(message, where=one.where, hint="give an input set of this pipeline")
 
 
-def _laid_over(asked: Node, filled: Node, inputs: Node) -> Node:
-    """Return *filled* with *inputs* for what the pipeline *asked* for, even if it was given before."""
-    return _with_given(filled, fill(asked, inputs, "the pipeline"), asked)
+def _overlay(pipeline: Node, filled: Node, inputs: Node) -> Node:
+    """Return *filled* with *inputs* for the inputs of *pipeline*, which replace values that were given before."""
+    return _with_given(filled, fill(pipeline, inputs, "the pipeline"), pipeline)
 
 
-def _with_given(before: Node, now: Node, asked: Node) -> Node:
-    """Return the last value: *now* if it differs from what is *asked*, or else *before*."""
-    if now == asked:
+def _with_given(before: Node, now: Node, original: Node) -> Node:
+    """Return the last value that was given: *now* if it differs from the *original*, or else *before*."""
+    if now == original:
         return before
-    if asked.items and len(before.items) == len(now.items) == len(asked.items):
-        items = zip(before.items, now.items, asked.items, strict=True)
+    if original.items and len(before.items) == len(now.items) == len(original.items):
+        items = zip(before.items, now.items, original.items, strict=True)
         return replace(now, value=tuple(_with_given(*each) for each in items))
-    if asked.entries and before.entries and now.entries:
-        entries = {key: _with_given(before.entries[key], now.entries[key], one) for key, one in asked.entries.items()}
-        keys = {key: (before if entries[key] is before.entries[key] else now).keys[key] for key in asked.entries}
+    if original.entries and before.entries and now.entries:
+        entries = {
+            key: _with_given(before.entries[key], now.entries[key], one) for key, one in original.entries.items()
+        }
+        keys = {key: (before if entries[key] is before.entries[key] else now).keys[key] for key in original.entries}
         return replace(now, value=entries, keys=keys)
     return now

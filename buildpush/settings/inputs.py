@@ -1,4 +1,4 @@
-"""The inputs of a file: what its ``<+input>`` ask for, by the names under which values are given."""
+"""The inputs of a file: each ``<+input>``, by the name that a value is given under."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ def _inputs(loaded: Loaded) -> Iterator[tuple[str, str]]:
             continue
         for branch in path:
             for variable in () if isinstance(branch, Parallel) else branch.header.variables:
-                named, text = variable.at("name"), variable_text(variable) or ""
-                if named and text.startswith(_INPUT):
-                    yield named.text, text
+                name, text = variable.at("name"), variable_text(variable) or ""
+                if name and text.startswith(_INPUT):
+                    yield name.text, text
         keys = {setting.name: setting.key for setting in settings_of(step.model)}
         for setting, written in step.settings.items():
             if setting in keys:
-                yield from _asked(keys[setting], written.value)
+                yield from _inputs_in(keys[setting], written.value)
 
 
-def _asked(name: str, value: Raw) -> Iterator[tuple[str, str]]:
+def _inputs_in(name: str, value: Raw) -> Iterator[tuple[str, str]]:
     if isinstance(value, str) and value.startswith(_INPUT):
         yield name, value
     elif isinstance(value, dict):
         for key, entry in value.items():
-            yield from _asked(f"{name}.{key}", entry)
+            yield from _inputs_in(f"{name}.{key}", entry)
     elif isinstance(value, Sequence) and not isinstance(value, str):
         for entry in value:
-            yield from _asked(name, entry)
+            yield from _inputs_in(name, entry)

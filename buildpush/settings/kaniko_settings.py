@@ -17,7 +17,7 @@ class KanikoSettings(ImageSettings):
     """How kaniko works."""
 
     snapshot_mode: Literal["full", "redo", "time"] | None = setting(
-        "How kaniko looks for changed files: `redo` is {setting}`optimize`, `full` is its opposite.",
+        "How kaniko looks for changed files: `redo` is the same as {setting}`optimize`, `full` the opposite.",
         "With `time` kaniko overlooks files whose time does not change. Other engines find every change.",
         group="Build",
         example="redo",
@@ -25,7 +25,7 @@ class KanikoSettings(ImageSettings):
         place="env",
     )
     use_new_run: Switch | None = setting(
-        "Whether kaniko finds what RUN changes by its newer way, without a snapshot of the file system.",
+        "Whether kaniko uses its newer way to find what RUN changes, without a snapshot of the file system.",
         "kaniko calls it experimental.",
         group="Build",
         example=True,
@@ -41,8 +41,8 @@ class KanikoSettings(ImageSettings):
         place="env",
     )
     ignore_paths: RootedPaths = setting(
-        "Files and directories of kaniko's container that become no part of the image.",
-        "Other engines leave out nothing of what a Dockerfile makes.",
+        "Files and directories of kaniko's container that are left out of the image.",
+        "Other engines leave out nothing that a Dockerfile makes.",
         default=(),
         group="Build",
         example=("/var/cache/apk",),
@@ -52,8 +52,8 @@ class KanikoSettings(ImageSettings):
         aliases=("PLUGIN_IGNORE_PATH",),
     )
     skip_default_registry_fallback: Switch = setting(
-        "Whether Docker Hub is not asked for a base image that none of {setting}`mirror` has.",
-        "kaniko's plugin asks it unless this is set; here it is asked only with `false`.",
+        "Whether the build fails if none of {setting}`mirror` has a base image, and does not ask Docker Hub.",
+        "kaniko's plugin asks Docker Hub unless this is set; here it is asked only with `false`.",
         default=True,
         group="Build",
         example=False,
@@ -69,7 +69,7 @@ class KanikoSettings(ImageSettings):
         place="env",
     )
     cache_ttl: Count = setting(
-        "Hours after which kaniko does not use a layer of {setting}`remote_cache_repo` any more.",
+        "Hours after which kaniko no longer uses a layer of {setting}`remote_cache_repo`.",
         "With 0, two weeks. Layers in the caches of other engines do not expire.",
         default=0,
         group="Cache",
@@ -114,8 +114,8 @@ class KanikoSettings(ImageSettings):
         place="env",
     )
     skip_push_permission_check: Switch | None = setting(
-        "Whether kaniko does not try, before it builds, to push to {setting}`remote_cache_repo`.",
-        "The right to push the image is checked anyway: that writes nothing.",
+        "Whether kaniko skips its check, before it builds, that it may push to {setting}`remote_cache_repo`.",
+        "buildpush checks the right to push the image anyway, without writing anything.",
         group="Cache",
         example=True,
         honoured_by="run",

@@ -19,7 +19,7 @@ from buildpush.settings.written import Origin
 def python_layer(
     model: type[StepSettings], values: Mapping[str, Any], kind: Literal["flag", "keyword"]
 ) -> SettingsLayer:
-    """Return what flags or keywords set for a kind of step; ``None`` sets nothing, nor does a flag given no times."""
+    """Return what flags or keywords set for a kind of step; ``None`` and a flag that was not given set nothing."""
     layer = SettingsLayer()
     for setting in settings_of(model):
         value = values.get(setting.name)

@@ -1,4 +1,4 @@
-"""The kinds of value a setting can have: how each is read from text, and what it refuses."""
+"""The kinds of value that a setting can have: how each is read from text, and which values are refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class ValueKind:
 
 
 def duration_of(text: str) -> timedelta:
-    """Return how long *text* says: ``10m``, ``1h 30m``, ``45s``; units are s, m, h, d and w.
+    """Return the duration that *text* gives: ``10m``, ``1h 30m``, ``45s``; units are s, m, h, d and w.
 
     Raises:
         ValueError: another form, longer than ten years, or nothing but a single digit of seconds, which Harness refuses
@@ -70,7 +70,7 @@ def duration_of(text: str) -> timedelta:
 
 
 def bytes_of(text: str) -> int:
-    """Return the number of bytes that *text* says: ``500Mi``, ``1.5Gi``, ``2G``, ``1048576``.
+    """Return the number of bytes that *text* gives: ``500Mi``, ``1.5Gi``, ``2G``, ``1048576``.
 
     Raises:
         ValueError: another form.
@@ -85,13 +85,13 @@ def bytes_of(text: str) -> int:
 
 def bytes_text(size: int) -> str:
     """Return the shortest whole number that :func:`bytes_of` reads as *size*, such as ``10Gi``."""
-    fitting = [(unit, size // factor) for unit, factor in _MEMORY_UNITS.items() if size and size % factor == 0]
-    unit, number = min(fitting, key=lambda each: each[1], default=("", size))
+    units = [(unit, size // factor) for unit, factor in _MEMORY_UNITS.items() if size and size % factor == 0]
+    unit, number = min(units, key=lambda each: each[1], default=("", size))
     return f"{number}{unit}"
 
 
 def cores_of(text: str) -> float:
-    """Return the number of processor cores that *text* says: ``400m`` is 0.4, ``2`` is 2.
+    """Return the number of processor cores that *text* gives: ``400m`` is 0.4, ``2`` is 2.
 
     Raises:
         ValueError: another form.
@@ -103,7 +103,7 @@ def cores_of(text: str) -> float:
 
 
 def switch_of(text: str) -> bool:
-    """Return whether *text* says yes: true, yes, on, 1 (and false, no, off, 0), in any case.
+    """Return whether *text* is true, yes, on or 1, in any case; false, no, off and 0 are the opposite.
 
     Raises:
         ValueError: another word.
@@ -119,7 +119,7 @@ Result = TypeVar("Result")
 
 
 def _reading(read: Callable[[str], Result], hint: str) -> Validator:
-    """Return the validator that reads text by *read*, and leaves typed values alone."""
+    """Return a validator that reads text with *read*, and returns typed values unchanged."""
 
     def validate(value: Any) -> Any:
         if not isinstance(value, str):
@@ -137,7 +137,7 @@ def _automatic(value: Any) -> Any:
 
 
 def _valid_name(check: Callable[[str], object]) -> Validator:
-    """Return the validator that checks text by a grammar of images/ and keeps it."""
+    """Return a validator that checks text with a parser of images/, and returns it unchanged."""
 
     def validate(text: str) -> str:
         try:
@@ -151,7 +151,7 @@ def _valid_name(check: Callable[[str], object]) -> Validator:
 
 def _pinned(text: str) -> str:
     if Reference.parse(text).digest is None:
-        message = f"{text!r} does not have a digest, so it may be another image tomorrow"
+        message = f"{text!r} does not have a digest, so it may name another image later"
         raise BadValueError(message, "put @sha256:... after it, which `docker buildx imagetools inspect` prints")
     return text
 
@@ -177,7 +177,7 @@ def _variable_name(text: str | Secret) -> str | Secret:
 def _printable(text: str) -> str:
     if "\0" in text:
         message = f"{text!r} holds a NUL character"
-        raise BadValueError(message, "no program can be given one")
+        raise BadValueError(message, "remove it: no program can be given one")
     if any("\ud800" <= character <= "\udfff" for character in text):
         message = f"{text!r} holds half a surrogate pair"
         raise BadValueError(message, "write it in UTF-8")
@@ -206,12 +206,12 @@ def _mirror(text: str) -> str:
         Repository(host, path or "x")
     except BadNameError as error:
         message = f"{text.rpartition('@')[2]!r} is not a mirror of Docker Hub"
-        raise BadValueError(message, "write HOST, or HOST/REPOSITORY for one of Artifactory's") from error
+        raise BadValueError(message, "write HOST, or HOST/REPOSITORY for a repository of Artifactory") from error
     return bare
 
 
 def _images_apart(entries: Any) -> Any:
-    """Return *entries* in which names of images have no comma between them, as drone-docker takes them."""
+    """Return *entries* with names of images split at their commas, as drone-docker does."""
     if not isinstance(entries, list | tuple):
         return entries
     parts = [text.split(",") if isinstance(text, str) and "=" not in text else [text] for text in entries]
@@ -226,7 +226,7 @@ def _hub_last(mirrors: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _registry(text: str) -> str:
-    bare = text.partition("://")[2] or text  # Docker Hub's is an address, and a connector may hold one
+    bare = text.partition("://")[2] or text  # Docker Hub's name is an address, and a connector's may be one
     try:
         check_host(bare.partition("/")[0])
     except BadNameError as error:
@@ -293,8 +293,8 @@ def _not_negative(number: int) -> int:
 
 def _rooted(text: str) -> str:
     if not text.startswith("/"):
-        message = f"{text!r} does not begin at the root of the file system"
-        raise BadValueError(message, "write the whole path, such as /var/cache/apk")
+        message = f"{text!r} is not an absolute path"
+        raise BadValueError(message, "begin it with /, such as /var/cache/apk")
     return text
 
 

@@ -22,21 +22,21 @@ def automatic_labels(settings: BuildAndPush, ctx: ResolveContext, created: int |
     if not settings.auto_label:
         return {}
     address = _fact("codebase.repoUrl", ctx)
-    found = {
+    labels = {
         "created": datetime.fromtimestamp(ctx.facts.now if created is None else created, UTC).strftime("%FT%TZ"),
         "revision": _fact("codebase.commitSha", ctx),
         "source": clean_address(ctx.env.get("DRONE_REMOTE_URL", "")) or address,
         "url": settings.repo_link or address,
         **settings.label_schema,
     }
-    return {f"{_PREFIX}{name}": text for name, text in found.items() if text}
+    return {f"{_PREFIX}{name}": text for name, text in labels.items() if text}
 
 
 def label_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    """Yield which settings have no effect without the labels."""
+    """Yield a note for each setting that has no effect without auto_label."""
     for name in ("label_schema", "repo_link"):
         if getattr(settings, name) and not settings.auto_label:
-            yield f"{ctx.who(name)}: {name} has no effect without auto_label"
+            yield f"{ctx.source_of(name)}: {name} has no effect without auto_label"
 
 
 def _fact(path: str, ctx: ResolveContext) -> str:

@@ -1,4 +1,4 @@
-"""Precedence: each source is a layer, and a stronger one overrides a weaker one, which is remembered."""
+"""Precedence: each source is a layer, and a stronger layer overrides a weaker one, whose value is remembered."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class SettingsLayer:
         self.values: dict[str, tuple[Raw, Origin]] = {}
 
     def add(self, setting: Setting, raw: Raw, origin: Origin) -> None:
-        """Add what *origin* sets.
+        """Add the value that *origin* sets.
 
         Raises:
-            SecretError: a secret is there as plain text.
-            SourceError: this source sets another value in another place.
+            SecretError: a secret is given as plain text.
+            SourceError: another place of this source sets another value.
         """
         check_secret(setting, raw, origin)
         remember_passwords(setting, raw)
@@ -35,9 +35,9 @@ class SettingsLayer:
 
 
 def remember_passwords(setting: Setting, raw: Raw) -> None:
-    """Hide, from now on, the password of an address in *raw*: it may appear in a message, whole or in parts.
+    """Mask, from now on, the password of an address in *raw* in every message, whole or in parts.
 
-    The values of a map go to the build or into the image, and what they hold there is the user's own.
+    A map is left out: its values go to the build or into the image as the user wrote them.
     """
     if setting.kind == "map":
         return
@@ -47,7 +47,7 @@ def remember_passwords(setting: Setting, raw: Raw) -> None:
 
 
 def merge(layers: Sequence[SettingsLayer], names: frozenset[str]) -> dict[str, WrittenValue]:
-    """Return the strongest value of every setting among *names*, with what it overrode; strongest layer first."""
+    """Return the strongest value of each of *names*, with those it overrides; the strongest layer comes first."""
     merged: dict[str, WrittenValue] = {}
     for name in sorted({name for layer in layers for name in layer.values} & names):
         (value, origin), *overridden = [layer.values[name] for layer in layers if name in layer.values]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.foundation.documents import Raw
-from buildpush.settings.asked import check_asked
+from buildpush.settings.asked import check_variables
 from buildpush.settings.tree import Header, Loaded, Parallel, Parent, Step, leaves
 
 _CONNECTORS: Final = ("connector_ref", "base_image_connector_refs")
@@ -24,12 +24,12 @@ def with_lookup_notes(
         variables: names of values for expressions.
         secrets: directory with a file per secret.
         connectors: file of connectors, which may hold references to secrets, too.
-        more: another text with expressions, which may ask for variables.
+        more: another text with expressions, which may use variables.
 
     Raises:
-        SettingsError: nothing asks for one of the variables.
+        SettingsError: nothing uses one of the variables.
     """
-    check_asked(loaded, variables, more)
+    check_variables(loaded, variables, more)
     return replace(loaded, notes=(*loaded.notes, *_unused(loaded, secrets, connectors)))
 
 
@@ -41,7 +41,7 @@ def _unused(loaded: Loaded, secrets: Path | None, connectors: Path | None) -> It
     if connectors and not names_one and not asks:
         yield f"connectors has no effect: no step names a connector of {connectors} by connectorRef"
     if secrets and not asks and not (connectors and names_one):
-        yield f"secrets has no effect: nothing in the steps asks for one in {secrets}"
+        yield f"secrets has no effect: no step uses a secret of {secrets}"
 
 
 def _texts(step: Step) -> Iterator[str]:

@@ -50,8 +50,8 @@ class Iteration:
     """One run of an element with a loop.
 
     Attributes:
-        suffix: behind its identifier: ``_0``, and for a matrix the position on each axis, ``_0_1``.
-        values: what expressions may ask for: ``{"matrix": {"os": "alpine"}}``.
+        suffix: follows its identifier: ``_0``, and for a matrix the position on each axis, ``_0_1``.
+        values: for expressions: ``{"matrix": {"os": "alpine"}}``.
     """
 
     suffix: str
@@ -64,7 +64,7 @@ class Loop:
 
     Attributes:
         iterations: all of them; of a while, the most that there may be.
-        at_once: how many run at the same time; ``None`` where the loop does not say it.
+        at_once: how many run at the same time; ``None`` if the loop does not set it.
         skips_queued: whether those that have not begun are skipped once one has failed.
         condition: of a while: one more is run as long as it holds.
     """
@@ -111,40 +111,40 @@ def combinations(
     exclude: Iterable[Mapping[str, Value]] = (),
     include: Iterable[Mapping[str, Value]] = (),
 ) -> tuple[Iteration, ...]:
-    """Return every combination of *axes*, the last one changing fastest, that no entry of *exclude* fits as a whole.
+    """Return every combination of *axes*, the last one changing fastest, except those that *exclude* matches.
 
-    An entry of *include* adds its other keys to each of them whose values on the axes it does not change; if there is
-    none, it is a combination of its own, after the others.  Source: GitHub, "Workflow syntax", ``matrix.include``.
+    An entry of *include* is added to each combination whose values on the axes it does not change; if there is none,
+    it becomes one more combination, after the others. Source: GitHub, "Workflow syntax", ``matrix.include``.
     """
     entries = tuple(exclude)
-    found: list[Iteration] = []
+    iterations: list[Iteration] = []
     for places in product(*(range(len(values)) for values in axes.values())) if axes else ():
         one = {axis: values[place] for (axis, values), place in zip(axes.items(), places, strict=True)}
         if not any(all(one[axis] == value for axis, value in entry.items()) for entry in entries):
-            found.append(Iteration("".join(f"_{place}" for place in places), {"matrix": one}))
-    return _with_included(found, axes, tuple(include))
+            iterations.append(Iteration("".join(f"_{place}" for place in places), {"matrix": one}))
+    return _with_included(iterations, axes, tuple(include))
 
 
 def _with_included(
-    found: Sequence[Iteration], axes: Mapping[str, Sequence[Value]], include: Sequence[Mapping[str, Value]]
+    iterations: Sequence[Iteration], axes: Mapping[str, Sequence[Value]], include: Sequence[Mapping[str, Value]]
 ) -> tuple[Iteration, ...]:
-    """Return *found* with what the entries of *include* add; the suffix of a new one is a number after all others."""
-    original = [_matrix_of(one) for one in found]
-    grown = [dict(one) for one in original]
-    added: list[Mapping[str, Value]] = []
+    """Return *iterations* with the entries of *include*; the suffix of a new one is a number after all others."""
+    original = [_matrix_of(one) for one in iterations]
+    combined = [dict(one) for one in original]
+    extra: list[Mapping[str, Value]] = []
     for entry in include:
-        fitting = [
+        matches = [
             place
             for place, one in enumerate(original)
             if all(axis not in one or one[axis] == value for axis, value in entry.items())
         ]
-        for place in fitting:
-            grown[place] |= entry
-        added += [] if fitting else [entry]
+        for place in matches:
+            combined[place] |= entry
+        extra += [] if matches else [entry]
     first = math.prod(map(len, axes.values())) if axes else 0
     return (
-        *(Iteration(one.suffix, {"matrix": values}) for one, values in zip(found, grown, strict=True)),
-        *(Iteration(f"_{place}", {"matrix": entry}) for place, entry in enumerate(added, first)),
+        *(Iteration(one.suffix, {"matrix": values}) for one, values in zip(iterations, combined, strict=True)),
+        *(Iteration(f"_{place}", {"matrix": entry}) for place, entry in enumerate(extra, first)),
     )
 
 
@@ -154,7 +154,7 @@ def _matrix_of(iteration: Iteration) -> Mapping[str, Value]:
 
 
 def bounds(size: int, start: int | None, end: int | None, *, percentage: bool = False) -> tuple[int, int]:
-    """Return which items of *size* are used: the first, and the one after the last.
+    """Return which of *size* items are used: the position of the first, and the one after the last.
 
     With a *start* alone the last item is left out, as in Harness; with percentages, this is so wherever there is no
     *end*. They are rounded, and an end is at least 1.
@@ -197,7 +197,7 @@ def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
     inner = next((raw[kind] for kind in _KINDS if kind in raw), None)
     entries = inner if isinstance(inner, dict) else {}
     if "matrix" in raw:
-        yield from _vain_exclusions(entries, origin)
+        yield from _unused_exclusions(entries, origin)
         if NEWER not in raw and "{" in str(entries.get(_INCLUDE)):
             where = origin.at("matrix", _INCLUDE)
             yield f"{where}: include is an axis here, as in Harness; only in the newer form it adds combinations"
@@ -219,7 +219,7 @@ def _slices(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
         yield f"{origin.at('repeat', 'unit')}: percentages without end leave out the last item, as in Harness"
 
 
-def _vain_exclusions(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
+def _unused_exclusions(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
     """Yield the entries of *exclude* with a value that its axis does not have; expressions may have any value."""
     exclude = entries.get("exclude")
     for place, entry in enumerate(exclude if isinstance(exclude, list) else ()):
@@ -237,8 +237,8 @@ def node_name(raw: Raw) -> str:
     if not isinstance(raw, dict):
         return ""
     inner = next((raw[kind] for kind in _NEWER_KINDS if kind in raw), None)
-    found = (inner.get("nodeName") if isinstance(inner, dict) else None) or raw.get("nodeName")
-    return found if isinstance(found, str) else ""
+    name = (inner.get("nodeName") if isinstance(inner, dict) else None) or raw.get("nodeName")
+    return name if isinstance(name, str) else ""
 
 
 class _LoopReader:
@@ -341,9 +341,9 @@ class _LoopReader:
         if ("times" in entries) == ("items" in entries):
             self.fail(f"{kind} takes either {times} or items", "keep one of them", kind)
         if "times" in entries:
-            if vain := [key for key in ("partitionSize", "start", "end", "unit") if key in entries]:
-                message = f"{self.named(vain[0])} is for items, and {kind} has {times}"
-                self.fail(message, "leave it out", kind, vain[0])
+            if unused := [key for key in ("partitionSize", "start", "end", "unit") if key in entries]:
+                message = f"{self.named(unused[0])} is for items, and {kind} has {times}"
+                self.fail(message, "leave it out", kind, unused[0])
             return self.times(self.number(entries["times"], kind, "times") or 0, kind, "times")
         return self.repeated(entries, kind)
 
@@ -414,7 +414,7 @@ class _LoopReader:
         """Return one of *words*, which begin with a small letter in the newer form."""
         found = [one for one in words if raw == one or (self.is_newer and raw == one.lower())]
         if not found:
-            self.fail(f"{path[-1]} is {raw!r}", f"write one of {', '.join(words)}", *path)
+            self.fail(f"{path[-1]} is {raw!r}, which is not known", f"write one of {', '.join(words)}", *path)
         return found[0]
 
     def named(self, key: str | int) -> str:

@@ -57,9 +57,9 @@ class BuildAndPush(PluginSettings):
     # Registry
 
     connector_ref: Text | None = setting(
-        "The connector that knows the registry's address, user and password.",
-        "It is looked up in the file given by `--connectors`, by its identifier; `account.` and `org.` may stand "
-        "in front as in Harness. Without it, credentials come from {setting}`username` and {setting}`password`, "
+        "The connector that holds the registry's address, user and password.",
+        "It is looked up in the file given by `--connectors`, by its identifier; `account.` or `org.` may "
+        "precede it, as in Harness. Without it, credentials come from {setting}`username` and {setting}`password`, "
         "then from `DOCKER_AUTH_CONFIG` and Docker's own files and helpers.",
         group="Registry",
         example="account.jfrog",
@@ -71,11 +71,11 @@ class BuildAndPush(PluginSettings):
         group="Registry",
         example="my_registry",
         honoured_by="",
-        instead="name the registry of JFrog by connectorRef, or give username and password",
+        alternative="name the registry of JFrog by connectorRef, or give username and password",
     )
     base_image_connector_refs: Texts = setting(
         "The connector with credentials for the images in FROM.",
-        "Harness takes a list and uses its first entry; here the first connector for each host counts.",
+        "Harness takes a list and uses its first entry; here, the first connector for each host is used.",
         default=(),
         group="Registry",
         example=("account.base_images",),
@@ -89,8 +89,8 @@ class BuildAndPush(PluginSettings):
         place="env",
     )
     password: SecretText | None = setting(
-        "Where the password or token of {setting}`username` is.",
-        'In a file it is a reference: `env:NAME`, `file:PATH`, `secret:ID` or `<+secrets.getValue("ID")>`. '
+        "Reference to the password or token of {setting}`username`.",
+        'In a file, it is `env:NAME`, `file:PATH`, `secret:ID` or `<+secrets.getValue("ID")>`. '
         "The variable may hold the password itself, as in Harness.",
         group="Registry",
         example="env:REGISTRY_PASSWORD",
@@ -99,7 +99,7 @@ class BuildAndPush(PluginSettings):
     )
 
     docker_config: SecretText | None = setting(
-        "Where the text of a `config.json` of Docker is; its logins are used for their hosts.",
+        "Reference to the text of a `config.json` of Docker, whose logins are used for their hosts.",
         "A connector, or {setting}`username` and {setting}`password`, come first; Docker's own files come last. "
         "The variable may hold the text itself, as in Harness.",
         group="Registry",
@@ -111,7 +111,7 @@ class BuildAndPush(PluginSettings):
     registry: RegistryText | None = setting(
         "The registry that {setting}`username` and {setting}`password` are for, and no other host; a {setting}`repo` "
         "without a host is there.",
-        "Without it they are for the host of {setting}`repo`, if that is named where they are given, or nearer: "
+        "Without it, they are for the host of {setting}`repo`, if that is set in the same kind of place, or nearer: "
         "a password from the environment is not sent to a host that a file names.",
         group="Registry",
         example="acme.jfrog.io",
@@ -123,7 +123,7 @@ class BuildAndPush(PluginSettings):
         "Whether the registry that is pushed to may have any certificate, or no TLS.",
         "TLS is tried first, and secrets are sent without it only if the host does not offer it. "
         "Any other host, such as that of a base image, is reached without TLS if its connector's "
-        "`dockerRegistryUrl` begins with `http://`; name a private authority by `SSL_CERT_FILE`.",
+        "`dockerRegistryUrl` begins with `http://`; for a private authority, set `SSL_CERT_FILE`.",
         default=False,
         group="Registry",
         example=True,
@@ -138,7 +138,7 @@ class BuildAndPush(PluginSettings):
         "Whether the built image is pushed.",
         "With `false`, nothing leaves this machine and no build-info is published. "
         "An image that the Docker daemon builds then stays there, as with {setting}`load`, unless that is `false`, "
-        "the image goes to a file, or has several platforms; a note says where it is kept nowhere. "
+        "the image goes to a file, or has several platforms; a note says so if it is stored nowhere. "
         "In the environment, `KANIKO_NO_PUSH` counts only where kaniko may build.",
         default=True,
         group="Push",
@@ -153,8 +153,8 @@ class BuildAndPush(PluginSettings):
     )
     push_only: Switch = setting(
         "Whether an existing image is pushed, and nothing is built.",
-        "It is {setting}`source_image` or {setting}`source_tar_path`; without both, the image of the Docker daemon "
-        "with the name that is pushed.",
+        "It is {setting}`source_image` or {setting}`source_tar_path`; without either, the image of the Docker daemon "
+        "that has the name to push.",
         default=False,
         group="Push",
         example=True,
@@ -234,8 +234,8 @@ class BuildAndPush(PluginSettings):
     )
     push_retry: Count | None = setting(
         "How often a request to the registry is tried again, with growing pauses.",
-        "Without it, 5 times, and a registry that restarts for about a minute. "
-        "It holds for every host that buildpush itself speaks to for the step.",
+        "Without it, 5 times; a registry that restarts is tried for about a minute. "
+        "It applies to every host that buildpush itself talks to for the step.",
         group="Push",
         example=3,
         honoured_by="push",
@@ -243,7 +243,7 @@ class BuildAndPush(PluginSettings):
     )
     artifact_file: FileText | None = setting(
         "A file that gets the pushed references with their digest, as Harness' plugins write it.",
-        "It is the JSON by which Harness shows the artifacts of a step. A file of an earlier run is removed first; "
+        "It is the JSON from which Harness shows the artifacts of a step. A file of an earlier run is removed first; "
         "steps of one run that name one file add to it.",
         group="Push",
         example="artifact.json",
@@ -319,7 +319,7 @@ class BuildAndPush(PluginSettings):
         ambient=("JF_URL",),
     )
     artifactory_token: SecretText | None = setting(
-        "Where the access token for Artifactory is.",
+        "Reference to the access token for Artifactory.",
         "Without it, the credential of the push is used if the registry is the same host.",
         group="Build-info",
         example="env:ARTIFACTORY_TOKEN",
@@ -372,8 +372,8 @@ class BuildAndPush(PluginSettings):
     )
     env_include: Texts = setting(
         "Variables to record in the build-info, as names or patterns with `*`.",
-        "None without it. Names that look like secrets, and all that `jf` leaves out, are left out even if a pattern "
-        "covers them, and values that look like secrets always; a note names them.",
+        "Without it, none are. Names that look like secrets, and those that `jf` leaves out, are left out even if a "
+        "pattern matches them, and so are values that look like secrets; a note names what is left out.",
         default=(),
         group="Build-info",
         example=("CI", "GIT_*"),
@@ -402,9 +402,9 @@ class BuildAndPush(PluginSettings):
         place="env",
     )
     fetch_limit: ByteCount = setting(
-        "Bytes that a file of the web, or a context that is a tar, may have.",
+        "Maximum size of a file from the web, and of a context that is a tar.",
         "It applies to what the engine `native` fetches for `ADD`, and to all files of a {setting}`context` that is "
-        "fetched or unpacked here, which may have one file for each KiB of it. "
+        "fetched or unpacked here, which may be one for each KiB of the limit. "
         "Without a limit, a hostile or broken server fills the disk.",
         default=10 * 1024**3,
         group="Run",
@@ -424,7 +424,7 @@ class BuildAndPush(PluginSettings):
     )
     run_as_user: WholeNumber | None = setting(
         "Numeric user that all processes of the step's container run as.",
-        "It has an effect only if the engine runs in a container of its own. "
+        "It has an effect only if the engine runs in its own container. "
         "Today that is kaniko alone, which must be root: `0`.",
         group="Run",
         example=0,
@@ -432,7 +432,7 @@ class BuildAndPush(PluginSettings):
     )
     resources: Resources | None = setting(
         "Memory and processor limits of the step's container.",
-        "They have an effect only if the engine runs in a container of its own, as kaniko does. "
+        "They have an effect only if the engine runs in its own container, as kaniko does. "
         "A container that needs more memory is killed. "
         "`requests` choose a machine in a cluster, and have no effect here.",
         group="Run",
@@ -441,22 +441,22 @@ class BuildAndPush(PluginSettings):
     )
     privileged: Switch = setting(
         "Whether the step's container may do everything.",
-        "It has an effect only if the engine runs in a container of its own, as kaniko does, which does not need it.",
+        "It has an effect only if the engine runs in its own container, as kaniko does, which does not need it.",
         default=False,
         group="Run",
         example=True,
         honoured_by="engine",
     )
     reports: Structure = setting(
-        "Test reports to collect after the step; it makes none, so this has no effect here, as in Harness.",
+        "Test reports to collect after the step; a build makes none, so this has no effect, as in Harness.",
         group="Run",
         example={"type": "JUnit", "spec": {"paths": ["*.xml"]}},
         honoured_by="",
-        hint=True,
+        harmless=True,
     )
     env_variables: Structure = setting(
         "Settings written as variables in a step file.",
-        "Harness hands them to its plugins, so a step file with our settings stays valid there. "
+        "Harness hands them to its plugins, so a step file with buildpush's settings stays valid there. "
         "They set the settings whose variables they name, and override `spec`.",
         group="Run",
         example={"PLUGIN_ENGINE": "native"},

@@ -1,4 +1,4 @@
-"""Variables that mean something only to the plugin that reads them, under the names that they have here."""
+"""Variables that mean something else in one plugin, under the names for that meaning here."""
 
 # ruff: noqa: S105 - a name of a variable and one of a user, no passwords
 
@@ -17,21 +17,21 @@ _USER_OF_TOKEN: Final = "oauth2accesstoken"
 
 
 def with_own_names(image: str, given: Mapping[str, T], notes: list[str]) -> tuple[dict[str, T], dict[str, str]]:
-    """Return the variables *given* to the plugin *image* under our names; and the name of each as it is written."""
-    found, spelled = dict(given), {name: name for name in given}
+    """Return the variables *given* to the plugin *image* under buildpush's names, and the written name of each."""
+    variables, written_names = dict(given), {name: name for name in given}
     for name, ours in OWN_NAMES.get(image, {}).items():
-        if not found.get(name):
+        if not variables.get(name):
             continue
-        if found.get(ours):
-            notes.append(f"{name} has no effect: {spelled[ours]} comes first")
-            del found[name]
+        if variables.get(ours):
+            notes.append(f"{name} has no effect: {written_names[ours]} comes first")
+            del variables[name]
         else:
-            found[ours], spelled[ours] = found.pop(name), name
-    return found, spelled
+            variables[ours], written_names[ours] = variables.pop(name), name
+    return variables, written_names
 
 
 def with_user_of_token(written: Mapping[str, WrittenValue], notes: list[str]) -> Mapping[str, WrittenValue]:
-    """Return *written* with the user to whom the token of a plugin belongs; a password comes before the token."""
+    """Return *written* with the user that the token of a plugin is for; a password takes precedence over the token."""
     password = written.get("password")
     if password is None or password.origin.variable != _TOKEN:
         return written

@@ -1,4 +1,4 @@
-"""The plugin of Harness that an environment is for: a step in variables alone shows it by those that are set."""
+"""Which plugin of Harness an environment is for, by the variables that are set in it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings for Harness' plugins, most of which are other names for settings: a table."""
+"""The settings that come from Harness' plugins, most of them shorthands for others; a table, not logic."""
 
 # Flags of other programs in this module's texts: any
 
@@ -11,13 +11,13 @@ from buildpush.settings.step_settings import ca_path_setting
 
 
 class PluginSettings(KanikoSettings):
-    """Settings that the plugins of Harness have under names of their own."""
+    """Settings that come from the plugins of Harness."""
 
     env_file: FileText | None = setting(
-        "A file of variables, in lines `NAME=VALUE`, that are the environment of the step.",
-        "They are used if neither the environment nor the step file sets the same. A password in it counts as given by "
-        "whoever names the file. "
-        "{setting}`env_docker_secrets` and {setting}`build_args_from_env` find the others there.",
+        "A file of variables for the step, in lines `NAME=VALUE`.",
+        "Its settings are used if neither the environment nor the step file has the same. A password in it counts as "
+        "given where the file is named. "
+        "{setting}`env_docker_secrets` and {setting}`build_args_from_env` may name its other variables.",
         group="Run",
         example="build.env",
         honoured_by="run",
@@ -35,7 +35,7 @@ class PluginSettings(KanikoSettings):
     )
     expand_repo: Switch = setting(
         "Whether a {setting}`repo` without a host is at {setting}`registry`.",
-        "If a connector names the registry, it is there anyway.",
+        "With a connector, it is at the connector's registry anyway.",
         default=False,
         group="Image",
         example=True,
@@ -71,8 +71,8 @@ class PluginSettings(KanikoSettings):
     )
     insecure_registry: RegistryText | None = setting(
         "A host that may have any certificate, or no TLS, as {setting}`insecure` allows it for the registry.",
-        "The engines `native`, `buildah` and `kaniko` pull base images from it. A Docker daemon and a BuildKit have "
-        "such hosts in their own configuration only.",
+        "The engines `native`, `buildah` and `kaniko` pull base images from it. A Docker daemon or a BuildKit takes "
+        "such hosts from its own configuration only.",
         group="Registry",
         example="bases.example.com",
         honoured_by="run",
@@ -80,8 +80,8 @@ class PluginSettings(KanikoSettings):
     )
     registry_certificate: HostFiles = setting(
         "Certificates of authorities that are trusted besides the system's: host to file, in PEM.",
-        "They count for the push, and for base images with the engines `native` and `kaniko`; other engines have them "
-        "below `/etc/docker/certs.d` or `/etc/containers/certs.d`. `SSL_CERT_FILE` names an authority for every host.",
+        "They are for the push, and for base images with the engines `native` and `kaniko`; other engines read them "
+        "from `/etc/docker/certs.d` or `/etc/containers/certs.d`. `SSL_CERT_FILE` names an authority for every host.",
         default={},
         group="Registry",
         example={"bases.example.com": "certificates/bases.pem"},
@@ -108,7 +108,7 @@ class PluginSettings(KanikoSettings):
         aliases=("PLUGIN_DOCKER_USERNAME", "DOCKER_BASE_IMAGE_USERNAME"),
     )
     base_image_password: SecretText | None = setting(
-        "Where the password or token of {setting}`base_image_username` is.",
+        "Reference to the password or token of {setting}`base_image_username`.",
         "The variable may hold the password itself, as in Harness.",
         group="Registry",
         example="env:BASE_PASSWORD",
@@ -117,8 +117,8 @@ class PluginSettings(KanikoSettings):
         aliases=("PLUGIN_DOCKER_PASSWORD", "DOCKER_BASE_IMAGE_PASSWORD"),
     )
     ssh_agent_key: SecretText | None = setting(
-        "Where the private SSH key is that `RUN --mount=type=ssh` uses as the default one.",
-        "It is in a private file while the image is built. The variable may hold the key itself, as in Harness. "
+        "Reference to the private SSH key that `RUN --mount=type=ssh` uses by default.",
+        "The key is in a private file while the image is built. The variable may hold the key itself, as in Harness. "
         "For an existing file or agent, use {setting}`ssh`.",
         group="Build",
         example="env:SSH_KEY",
@@ -127,8 +127,8 @@ class PluginSettings(KanikoSettings):
     )
     enable_cache: Switch | None = setting(
         "Whether layers are kept in a repository for later builds.",
-        "It is {setting}`remote_cache_repo`, else the one called `cache` below {setting}`repo`. "
-        "Without it, {setting}`remote_cache_repo` alone decides.",
+        "The repository is {setting}`remote_cache_repo`, else `cache` below {setting}`repo`. "
+        "If this is not set, {setting}`remote_cache_repo` alone decides.",
         group="Cache",
         example=True,
         honoured_by="run",
@@ -136,7 +136,7 @@ class PluginSettings(KanikoSettings):
     )
     path_style: Switch = setting(
         "Whether a cache of the type `s3` has the name of its bucket in the path of its address.",
-        "It adds `use_path_style=true` to those of {setting}`cache_from` and {setting}`cache_to` that do not say it.",
+        "It adds `use_path_style=true` to those of {setting}`cache_from` and {setting}`cache_to` that do not set it.",
         default=False,
         group="Cache",
         example=True,
@@ -147,7 +147,7 @@ class PluginSettings(KanikoSettings):
     load: Switch = setting(
         "Whether the built image is also put into the Docker daemon, under the names that it is pushed by.",
         "With {setting}`push` at `false` it goes only there, and does so by itself with an engine that builds in the "
-        "daemon, unless this is `false`. It is the image of one platform.",
+        "daemon, unless this is `false`. The image must be for one platform.",
         default=False,
         group="Push",
         example=True,
@@ -157,7 +157,7 @@ class PluginSettings(KanikoSettings):
     )
     buildx_options: Texts = setting(
         "Options of `docker buildx build`, each of which becomes the setting of the same meaning.",
-        "So they work with every engine that honours that setting; one without a setting is refused. "
+        "They work with every engine that honours that setting; an option without a setting is an error. "
         "In `PLUGIN_BUILDX_OPTIONS` a comma separates two options, in `PLUGIN_BUILDX_OPTIONS_SEMICOLON` a semicolon. "
         "`PLUGIN_SECRET` is the value of one `--secret`.",
         default=(),

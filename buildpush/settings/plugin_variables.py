@@ -28,9 +28,9 @@ class PluginVariable:
         fact: the value that it gives, in MyST.
         note: why nothing can depend on it, so that it has no effect.
         refusal: why it is refused.
-        instead: what to write in its place.
+        alternative: what to write in its place.
         usual: the value by which it asks for what happens anyway, and is not refused; empty for none.
-        in_file: why it counts in the environment alone.
+        in_file: why it has an effect in the environment only.
     """
 
     name: str
@@ -39,7 +39,7 @@ class PluginVariable:
     fact: str = ""
     note: str = ""
     refusal: str = ""
-    instead: str = ""
+    alternative: str = ""
     usual: str = "false"
     in_file: str = ""
 
@@ -55,7 +55,7 @@ class PluginVariable:
             return f"sets {{setting}}`{self.setting}`"
         if self.fact:
             return f"read {'in the environment, ' if self.in_file else ''}as {self.fact}"
-        return f"no effect: {self.note}" if self.note else f"refused: {self.refusal}; {self.instead}"
+        return f"no effect: {self.note}" if self.note else f"refused: {self.refusal}; {self.alternative}"
 
 
 def _sets(setting: str, **letters: str) -> tuple[PluginVariable, ...]:
@@ -67,9 +67,9 @@ def _noted(note: str, **letters: str) -> tuple[PluginVariable, ...]:
     return tuple(PluginVariable(f"PLUGIN_{name}", read_by, note=note) for name, read_by in letters.items())
 
 
-def _refused(refusal: str, instead: str, usual: str = "false", **letters: str) -> tuple[PluginVariable, ...]:
+def _refused(refusal: str, alternative: str, usual: str = "false", **letters: str) -> tuple[PluginVariable, ...]:
     return tuple(
-        PluginVariable(f"PLUGIN_{name}", read_by, refusal=refusal, instead=instead, usual=usual)
+        PluginVariable(f"PLUGIN_{name}", read_by, refusal=refusal, alternative=alternative, usual=usual)
         for name, read_by in letters.items()
     )
 
@@ -138,7 +138,7 @@ _TARGET: Final = (
     *_sets("username", USERNAME="dxkb"),
     *_sets("password", PASSWORD="dxkb"),
     *(
-        PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, instead=_TRAP_HINT.format(name=name), usual="")
+        PluginVariable(f"DOCKER_{name}", "dxkb", refusal=_TRAP, alternative=_TRAP_HINT.format(name=name), usual="")
         for name in ("REGISTRY", "USERNAME", "PASSWORD")
     ),
     PluginVariable("ARTIFACT_REGISTRY", "x", setting="artifact_registry"),
@@ -146,10 +146,10 @@ _TARGET: Final = (
         "ACCESS_TOKEN",
         "dx",
         refusal=f"it is a token of Google's registry with the plugins docker and buildx, {_WHOSE}",
-        instead="write PLUGIN_USERNAME: oauth2accesstoken, and the token as PLUGIN_PASSWORD",
+        alternative="write PLUGIN_USERNAME: oauth2accesstoken, and the token as PLUGIN_PASSWORD",
         usual="",
     ),
-    PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for a mail address any more"),
+    PluginVariable("PLUGIN_EMAIL", "dxb", note="no registry asks for a mail address"),
     PluginVariable("DOCKER_EMAIL", "dxb", note="no registry asks for a mail address"),
     *_sets("docker_config", CONFIG="dxkb"),
     PluginVariable("DOCKER_PLUGIN_CONFIG", "dxb", setting="docker_config"),
@@ -171,7 +171,7 @@ _MODE: Final = (
     *_sets("tar_path", TAR_PATH="xk", DESTINATION_TAR_PATH="xk"),
     *_noted("what a run makes for itself is removed either way, and an engine's store is left alone", PURGE="dxb"),
     *_refused(
-        "nothing here signs an image",
+        "buildpush does not sign images",
         "sign what was pushed by its digest: cosign sign HOST/NAME@$(buildpush run step.yml --digest-file -)",
         COSIGN_PRIVATE_KEY="d",
         COSIGN_PASSWORD="d",
@@ -179,7 +179,7 @@ _MODE: Final = (
     ),
 )
 
-_OF_THE_RUN: Final = "it gets the results of the whole run, so whoever starts that names it in the environment"
+_OF_THE_RUN: Final = "it gets the results of the whole run: set it in the environment of the run"
 
 _OUTPUTS: Final = (
     *_facts("dx", _OF_THE_RUN, DRONE_CARD_PATH="the file that gets the card of what was pushed"),
@@ -188,7 +188,7 @@ _OUTPUTS: Final = (
     *_facts("k", _OF_THE_RUN, DRONE_OUTPUT="the file that gets outputs such as `digest` and `image`"),
     *_sets("metadata_file", METADATA_FILE="x"),
     *_refused(
-        "how many layers came from a cache is not counted here",
+        "buildpush does not count the layers that come from a cache",
         "read the engine's log, in the directory logs of the state directory",
         CACHE_METRICS_FILE="x",
     ),
@@ -214,19 +214,19 @@ _DAEMON: Final = (
     *_refused(_OWN_DAEMON, "set dns-search in /etc/docker/daemon.json", CUSTOM_DNS_SEARCH="dx"),
     *_refused(_OWN_DAEMON, "set ipv6 in /etc/docker/daemon.json", IPV6="dx"),
     *_noted("it only unlocks PLUGIN_SQUASH in a daemon that is not started here", EXPERIMENTAL="d"),
-    *_noted("it shows what a daemon prints that is not started here", DEBUG="dx"),
-    PluginVariable("DOCKER_LAUNCH_DEBUG", "dx", note="it shows what a daemon prints that is not started here"),
+    *_noted("it shows the log of a Docker daemon that is not started here", DEBUG="dx"),
+    PluginVariable("DOCKER_LAUNCH_DEBUG", "dx", note="it shows the log of a Docker daemon that is not started here"),
 )
 
-_BUILDERS: Final = "no builder is made here: the one that is in use does the build"
-_BUILDER_HINT: Final = "make it by docker buildx create, and name it by BUILDX_BUILDER in the environment"
+_BUILDERS: Final = "no builder is created here: buildx's current builder is used"
+_BUILDER_HINT: Final = "create one with docker buildx create, and set BUILDX_BUILDER to its name in the environment"
 _BAKE: Final = "one step builds one image, and a bake file names several"
 _CACHE_CREDENTIALS: Final = (
     "set what buildx itself reads, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; name the cache in cacheTo"
 )
 _OTHER_NAMES: Final = "the names are those of Harness' own builder, and others are read here"
 _REGISTRY_CACHE: Final = "set remoteCacheRepo to a repository of the registry, which buildx and kaniko use"
-_HARNESS_BUILDKIT: Final = "it is about the BuildKit in Harness' image; here, the builder in use does the build"
+_HARNESS_BUILDKIT: Final = "it is about the BuildKit in Harness' image; here, buildx's current builder is used"
 
 _BUILDX: Final = (
     *_sets("cache_from", CACHE_FROM="dx"),
@@ -234,7 +234,7 @@ _BUILDX: Final = (
     *_sets("path_style", PATH_STYLE="x"),
     PluginVariable("AWS_PLUGIN_PATH_STYLE", "x", setting="path_style"),
     *_refused(
-        "only a BuildKit of Harness' own trusts any certificate of a cache",
+        "only Harness' own BuildKit accepts any certificate of a cache",
         "name the cache's authority in the configuration of the builder: docker buildx create --buildkitd-config",
         CACHE_TLS_INSECURE="x",
     ),
@@ -261,7 +261,7 @@ _BUILDX: Final = (
         BUILDKIT_RESPONSE_HEADER_TIMEOUT="x",
     ),
     *_refused(
-        "a builder that runs elsewhere is not given variables of this machine",
+        "variables of this machine are not passed to a builder that runs elsewhere",
         _CACHE_CREDENTIALS,
         BUILDKIT_INHERIT_AUTH="x",
     ),
@@ -305,7 +305,7 @@ _KANIKO: Final = (
     *_noted("kaniko always builds in a container here", FORCE="k"),
     *_sets("skip_default_registry_fallback", SKIP_DEFAULT_REGISTRY_FALLBACK="k"),
     *_refused(
-        "it is for every host at once; here, each host that may have any certificate is named",
+        "it is for every host at once; here, hosts that may have any certificate are named one by one",
         "write PLUGIN_INSECURE_REGISTRY: HOST",
         SKIP_TLS_VERIFY_PULL="k",
         SKIP_TLS_VERIFY_REGISTRY="k",
@@ -332,8 +332,8 @@ _KANIKO: Final = (
     PluginVariable(
         "KANIKO_REGISTRY_MAP",
         "k",
-        refusal="only Docker Hub has mirrors here, and other registries are asked themselves",
-        instead="set PLUGIN_REGISTRY_MIRRORS for Docker Hub, and write other mirrors in FROM",
+        refusal="only Docker Hub has mirrors here; other registries are used directly",
+        alternative="set PLUGIN_REGISTRY_MIRRORS for Docker Hub, and write other mirrors in FROM",
     ),
     PluginVariable("KANIKO_DIR", "k", note="it is a directory of kaniko's container, and the image is the same"),
     *_sets("verbosity", VERBOSITY="k"),

@@ -22,9 +22,9 @@ PROXIES: Final = frozenset(spelling for name in _NAMES for spelling in _spelling
 
 def proxies_of(env: Mapping[str, str], arguments: Collection[str]) -> dict[str, str]:
     """Return each proxy variable of *env* in lower and upper case, except those among the build *arguments*."""
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for name in _NAMES:
         value = next((env[key] for key in _spellings(name) if env.get(key)), "")
         remember_user_info(value)
-        found |= {key: value for key in (name, name.upper()) if value and key not in arguments}
-    return found
+        variables |= {key: value for key in (name, name.upper()) if value and key not in arguments}
+    return variables

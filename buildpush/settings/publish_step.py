@@ -43,7 +43,7 @@ class PublishBuildInfo(StepSettings):
     """Publish build-info of a pushed image: the plugin step of Harness."""
 
     docker_image: ReferenceText = setting(
-        "The pushed image, with its tag; without a host it is at that of `url`.",
+        "The pushed image, with its tag; without a host, it is at the host of `url`.",
         default=REQUIRED,
         group="Build-info",
         example="acme.jfrog.io/docker-local/team/api:1.4.2",
@@ -51,7 +51,7 @@ class PublishBuildInfo(StepSettings):
         place="settings",
     )
     url: AddressText = setting(
-        "Address of Artifactory; what follows `/artifactory` in it is cut.",
+        "Address of Artifactory; anything after `/artifactory` is left out.",
         default=REQUIRED,
         group="Build-info",
         example="https://acme.jfrog.io/artifactory/",
@@ -60,7 +60,7 @@ class PublishBuildInfo(StepSettings):
         ambient=("JF_URL",),
     )
     access_token: SecretText | None = setting(
-        "Where the access token for Artifactory is.",
+        "Reference to the access token for Artifactory.",
         group="Build-info",
         example="env:ARTIFACTORY_TOKEN",
         honoured_by="publish",
@@ -75,14 +75,14 @@ class PublishBuildInfo(StepSettings):
         place="settings",
     )
     password: SecretText | None = setting(
-        "Where the password of {setting}`username` is.",
+        "Reference to the password of {setting}`username`.",
         group="Build-info",
         example="env:ARTIFACTORY_PASSWORD",
         honoured_by="publish",
         place="settings",
     )
     api_key: SecretText | None = setting(
-        "Where the API key of {setting}`username` is; Artifactory takes it in place of a password.",
+        "Reference to the API key of {setting}`username`; Artifactory takes it in place of a password.",
         group="Build-info",
         example="env:ARTIFACTORY_API_KEY",
         honoured_by="publish",
@@ -131,7 +131,7 @@ class PublishBuildInfo(StepSettings):
         place="settings",
     )
     pem_file_contents: CertificateText | None = setting(
-        "Certificates of an authority that is trusted at the host of `url`, or where they are.",
+        "Certificates of an authority to trust at the host of `url`, or a reference to them.",
         "They are trusted besides those of the system and of `SSL_CERT_FILE`, and at no other host. "
         "Harness' plugin declares it and does not use it.",
         group="Build-info",
@@ -140,7 +140,7 @@ class PublishBuildInfo(StepSettings):
         place="settings",
     )
     pem_file_path: FileText | None = setting(
-        "File of such certificates as `pem_file_contents` has.",
+        "File of certificates, with the same meaning as `pem_file_contents`.",
         "Harness' plugin declares it and does not use it; the plugin that uploads files writes the contents to it.",
         group="Build-info",
         example="certificates/acme.pem",
@@ -154,7 +154,7 @@ class PublishBuildInfo(StepSettings):
         example="DEBUG",
         honoured_by="",
         place="settings",
-        hint=True,
+        harmless=True,
     )
 
 
@@ -168,9 +168,9 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
     url = targets.artifactory_address(settings.url)
     reference = _image_at(urlsplit(url).netloc, settings.docker_image)
     ways = [*_password_ways(settings, ctx), *_token_ways(settings, ctx)]
-    artifactory = targets.target_at(url, ctx.named("url", url), ways)
+    artifactory = targets.target_at(url, ctx.named_host("url", url), ways)
     host = reference.repository.host
-    image_host = ctx.named("docker_image", host)
+    image_host = ctx.named_host("docker_image", host)
     credentials = artifactory.for_registry(host, image_host)
     trust = trust_at(url, settings, ctx)
     build = BuildIdentity(
@@ -179,7 +179,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         url=settings.build_url or ci(ctx.env).url,
         project=ctx.env.get("JFROG_CLI_BUILD_PROJECT") or ctx.env.get("JF_PROJECT", ""),
         publish=True,
-        sources={"name": ctx.who("build_name"), "number": ctx.who("build_number")},
+        sources={"name": ctx.source_of("build_name"), "number": ctx.source_of("build_number")},
     )
     return ResolvedStep(
         settings=settings,
@@ -194,7 +194,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         authorities=trust.authorities,
         set_names=explicitly_set(settings),
         git_directory=_git_directory(settings, ctx),
-        notes=(*artifactory.notes, *_logins_in_vain(settings, artifactory, ctx), *trust.notes),
+        notes=(*artifactory.notes, *_unused_logins(settings, artifactory, ctx), *trust.notes),
         sources=sources_of(credentials.get(host), artifactory, build),
     )
 
@@ -222,7 +222,7 @@ def trust_at(url: str, settings: PublishBuildInfo, ctx: ResolveContext) -> Trust
         plain_http=frozenset() if has_tls else host,
         insecure=host if settings.insecure and has_tls else frozenset(),
         authorities=with_every_host(dict.fromkeys(host, text) if text else {}, settings.ca_path, ctx),
-        notes=tuple(_trust_in_vain(settings, url, ctx)),
+        notes=tuple(_unused_trust(settings, url, ctx)),
     )
 
 
@@ -232,28 +232,30 @@ def _image_at(host: str, text: str) -> Reference:
     return reference if names_host(text) else Reference.parse(f"{host}/{text}")
 
 
-def _logins_in_vain(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, ctx: ResolveContext) -> Iterator[str]:
-    """Yield which of several credentials have no effect, because another one comes first."""
+def _unused_logins(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, ctx: ResolveContext) -> Iterator[str]:
+    """Yield a note for each credential that has no effect because another one comes first."""
     used, has_token = artifactory.credential, settings.access_token is not None
     if used and used.kind == "password" and has_token and not ctx.ambient("access_token", "JF_ACCESS_TOKEN"):
-        yield f"{ctx.who('access_token')}: access_token has no effect: {used.source} comes first"
+        yield f"{ctx.source_of('access_token')}: access_token has no effect: {used.source} comes first"
     if settings.password is not None and settings.api_key is not None:
-        yield f"{ctx.who('api_key')}: api_key has no effect: password comes first"
+        yield f"{ctx.source_of('api_key')}: api_key has no effect: password comes first"
 
 
-def _trust_in_vain(settings: PublishBuildInfo, url: str, ctx: ResolveContext) -> Iterator[str]:
-    """Yield which of the settings about TLS have no effect."""
+def _unused_trust(settings: PublishBuildInfo, url: str, ctx: ResolveContext) -> Iterator[str]:
+    """Yield a note for each setting about TLS that has no effect."""
     given = [name for name in _TRUST if getattr(settings, name)]
     if url.startswith("http://"):
-        yield from (f"{ctx.who(name)}: {name} has no effect: url has no TLS" for name in given)
+        yield from (f"{ctx.source_of(name)}: {name} has no effect: url has no TLS" for name in given)
     elif settings.insecure:
-        yield from (f"{ctx.who(name)}: {name} has no effect: insecure trusts any certificate" for name in given[1:])
+        yield from (
+            f"{ctx.source_of(name)}: {name} has no effect: insecure trusts any certificate" for name in given[1:]
+        )
     elif len(given) > 1:
-        yield f"{ctx.who(_FILE)}: {_FILE} has no effect: {_CONTENTS} comes first, and is written to no file here"
+        yield f"{ctx.source_of(_FILE)}: {_FILE} has no effect: {_CONTENTS} comes first, and is not written there"
 
 
 def _authority(settings: PublishBuildInfo, ctx: ResolveContext) -> str:
-    """Return the certificates that are to be trusted, as PEM text; empty where none are named.
+    """Return the certificates to trust, as PEM text; empty if none are given.
 
     Raises:
         SettingsError: they cannot be read.
@@ -294,6 +296,6 @@ def _password_ways(settings: PublishBuildInfo, ctx: ResolveContext) -> list[Boun
 
 
 def _token_ways(settings: PublishBuildInfo, ctx: ResolveContext) -> list[BoundCredential]:
-    """Return the access token, then what JFrog's variables say."""
+    """Return the access token, then the credential in JFrog's variables."""
     url, user = setting_named(PublishBuildInfo, "url"), settings.username or ""
     return token_credentials(settings.access_token, "access_token", url, ctx, username=user)

@@ -1,4 +1,4 @@
-"""From typed settings to an order: paths absolute, names checked, credentials found."""
+"""Turns typed settings into an order: paths made absolute, names checked, credentials found."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def resolve(
     Args:
         settings: of one step, typed.
         cwd: absolute directory that relative paths start at.
-        facts: of the run; asked for the build's name and number where they are not set.
+        facts: of the run; they give the build's name and number if these are not set.
         vault: gives secrets.
-        connectors: of the connectors file; ``None`` for no such file.
+        connectors: those of the connectors file, if there is one.
         step: holds where each setting was written, for errors and for ``check``.
 
     Raises:

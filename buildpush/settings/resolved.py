@@ -33,13 +33,13 @@ class ResolvedStep:
         request: to the engine; ``None`` for a step that builds nothing.
         source: the image that is pushed in place of a built one.
         tar: file, or directory of a layout, that the built image is written to.
-        tar_kind: as which kind of location.
+        tar_kind: the transport of *tar*, such as ``oci``.
         load: whether the image is put into the Docker daemon.
         references: the names of the image.
         credentials: by registry host; hosts that are missing here are looked up in Docker's own configuration.
-        unshared: hosts whose credential is of no use to other steps: it is for base images, or lies in the environment.
+        unshared: hosts whose credential is not for other steps: it is for base images, or is in the environment.
         artifactory: where build-info goes; ``None`` where none is published.
-        set_names: settings that were set to something else than their default.
+        set_names: settings that were set to another value than their default.
         nondistributable: whether layers that are usually fetched from their vendor are pushed too.
         plain_http: hosts that are reached without TLS, by their connectors.
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
@@ -47,8 +47,8 @@ class ResolvedStep:
         authorities: by host, or for ``EVERY_HOST``, PEM text of certificates to trust there besides the system's.
         git_directory: whose history gives the revision; ``None`` for the working directory.
         revision: what CI variables, in the file or the environment, say of the revision: fields of ``Vcs``.
-        fetch_limit: bytes that a file of the web may have, where anything is built.
-        receipts: files that get what was pushed, by their settings.
+        fetch_limit: maximum size of a file from the web, if anything is built.
+        receipts: files that the receipt is written to, by setting.
         own_settings: values of the settings that only one engine acts on.
         notes: which connectors and settings have no effect.
         sources: the sources of what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so
@@ -86,13 +86,13 @@ class ResolvedStep:
     sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def written(self) -> str | None:
+    def output_location(self) -> str | None:
         """The location that the built image is written to, such as ``docker-archive:PATH``."""
         return f"{self.tar_kind}:{self.tar}" if self.tar else None
 
     @property
     def for_engines(self) -> frozenset[str]:
-        """Those of the settings that were set that engines act on, even if only one engine does."""
+        """The settings that were set and that an engine acts on, even if only one engine does."""
         return flows.FOR_ENGINES & self.set_names
 
 
@@ -115,12 +115,12 @@ class ResolveContext:
         """Return the place that set *name*, ``None`` for a default."""
         return self.written[name].origin.at(*path) if name in self.written else None
 
-    def who(self, name: str) -> str:
-        """Return in words what set *name*."""
+    def source_of(self, name: str) -> str:
+        """Return the place that set *name*, in words for a message."""
         return self.where(name) or "the default"
 
     def ambient(self, name: str, variable: str) -> bool:
-        """Return whether *variable*, of another tool, set *name* through the environment."""
+        """Return whether *variable*, which belongs to another tool, set *name* in the environment."""
         origin = self.written[name].origin if name in self.written else None
         return origin is not None and origin.kind == "variable" and origin.variable == variable
 
@@ -128,9 +128,9 @@ class ResolveContext:
         """Return how near the source of *name* is to the person who starts the run."""
         return Nearness.of(self.written[name].origin if name in self.written else None)
 
-    def named(self, name: str, address: str) -> NamedHost:
+    def named_host(self, name: str, address: str) -> NamedHost:
         """Return the host of *address*, the value of *name*, and what set it."""
-        return NamedHost(host_of(address), self.nearness(name), self.who(name))
+        return NamedHost(host_of(address), self.nearness(name), self.source_of(name))
 
     def secret(self, name: str, value: Secret | str) -> Secret:
         """Return the secret that a setting holds or refers to."""

@@ -1,4 +1,4 @@
-"""Settings that are shorthands for others, as in the plugins of Harness, turned into those others."""
+"""Replaces settings that are shorthands, as in the plugins of Harness, by the settings that they stand for."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STYLE = "use_path_style"
 
 
 def without_shorthands(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
-    """Return *settings* in which shorthands are replaced by the settings that they mean.
+    """Return *settings* with shorthands replaced by the settings that they stand for.
 
     Raises:
         SettingsError: one cannot be replaced.
@@ -30,36 +30,37 @@ def without_shorthands(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndP
 
 
 def shorthand_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    """Yield which shorthands in *settings*, or which settings that they override, have no effect."""
+    """Yield a note for each shorthand without effect, and for each setting that a shorthand overrides."""
+    source_of = ctx.source_of
     if settings.expand_repo and (reason := _why_not_expanded(settings)):
-        yield f"{ctx.who('expand_repo')}: expand_repo has no effect: {reason}"
+        yield f"{source_of('expand_repo')}: expand_repo has no effect: {reason}"
     if settings.path_style and not _buckets(settings):
-        yield f"{ctx.who('path_style')}: path_style has no effect: neither cache_from nor cache_to is of the type s3"
+        yield f"{source_of('path_style')}: path_style has no effect: neither cache_from nor cache_to is of the type s3"
     if settings.reproducible and ctx.env.get("SOURCE_DATE_EPOCH", "").strip():
-        yield f"{ctx.who('reproducible')}: reproducible has no effect: SOURCE_DATE_EPOCH gives the time"
+        yield f"{source_of('reproducible')}: reproducible has no effect: SOURCE_DATE_EPOCH gives the time"
     if settings.snapshot_mode and "optimize" in ctx.written:
-        yield f"{ctx.who('optimize')}: optimize has no effect: snapshot_mode says how kaniko looks for changed files"
+        yield f"{source_of('optimize')}: optimize has no effect: snapshot_mode says how kaniko looks for changed files"
     if not (settings.skip_default_registry_fallback or settings.mirror):
         name = "skip_default_registry_fallback"
-        yield f"{ctx.who(name)}: {name} has no effect: no mirror is named, so Docker Hub is asked"
+        yield f"{source_of(name)}: {name} has no effect: no mirror is named, so Docker Hub is asked"
     for name in sorted(_OF_LAYERS & explicitly_set(settings)):
         if not _keeps_layers(settings):
-            yield f"{ctx.who(name)}: {name} has no effect: no layers are kept in a repository"
+            yield f"{source_of(name)}: {name} has no effect: no layers are kept in a repository"
     if settings.enable_cache is False and "remote_cache_repo" in ctx.written:
-        yield f"{ctx.who('remote_cache_repo')}: remote_cache_repo has no effect: enable_cache is off"
+        yield f"{source_of('remote_cache_repo')}: remote_cache_repo has no effect: enable_cache is off"
 
 
 def _repository(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
     if not settings.expand_repo or settings.registry is None or _why_not_expanded(settings):
         return settings
-    return settings.changed(repo=f"{registry_host(settings.registry)}/{settings.repo}")
+    return settings.replace(repo=f"{registry_host(settings.registry)}/{settings.repo}")
 
 
 def _why_not_expanded(settings: BuildAndPush) -> str:
     if settings.connector_ref:
         return "the connector gives the host"
     if settings.registry is None:
-        return "no registry is given"
+        return "registry is not set"
     return "repo names its host" if names_host(settings.repo) else ""
 
 
@@ -70,34 +71,34 @@ def _context(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
     if path.is_absolute() or ".." in path.parts:
         message = f"context_sub_path {str(path)!r} leads out of the context"
         raise ctx.fail(message, "context_sub_path", "name a directory in it")
-    return settings.changed(context=os.path.normpath(f"{settings.context}/{path}"))
+    return settings.replace(context=os.path.normpath(f"{settings.context}/{path}"))
 
 
 def _snapshots(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
-    return settings.changed(optimize=False) if settings.snapshot_mode else settings
+    return settings.replace(optimize=False) if settings.snapshot_mode else settings
 
 
 def _mirrors(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
     if settings.skip_default_registry_fallback or not settings.mirror or DOCKER_HUB in settings.mirror:
         return settings
-    return settings.changed(mirror=(*settings.mirror, DOCKER_HUB))
+    return settings.replace(mirror=(*settings.mirror, DOCKER_HUB))
 
 
 def _cache_repository(settings: BuildAndPush, ctx: ResolveContext) -> BuildAndPush:
     if settings.enable_cache is None or bool(settings.remote_cache_repo) is settings.enable_cache:
         return settings
     if not settings.enable_cache:
-        return settings.changed(remote_cache_repo=None)
+        return settings.replace(remote_cache_repo=None)
     if "repo" not in ctx.written:
-        message = "enable_cache keeps layers below repo, which is not given"
+        message = "enable_cache keeps layers below repo, which is not set"
         raise ctx.fail(message, "enable_cache", "set repo, or name another repository by remote_cache_repo")
-    return settings.changed(remote_cache_repo=f"{settings.repo}/cache")
+    return settings.replace(remote_cache_repo=f"{settings.repo}/cache")
 
 
 def _layers(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
     if _keeps_layers(settings):
         return settings
-    return settings.changed(**{name: setting_named(BuildAndPush, name).default for name in _OF_LAYERS})
+    return settings.replace(**{name: setting_named(BuildAndPush, name).default for name in _OF_LAYERS})
 
 
 def _keeps_layers(settings: BuildAndPush) -> bool:
@@ -108,7 +109,7 @@ def _path_style(settings: BuildAndPush, _ctx: ResolveContext) -> BuildAndPush:
     if not settings.path_style or not _buckets(settings):
         return settings
     styled = {name: tuple(map(_with_style, getattr(settings, name))) for name in ("cache_from", "cache_to")}
-    return settings.changed(**{name: caches for name, caches in styled.items() if caches})
+    return settings.replace(**{name: caches for name, caches in styled.items() if caches})
 
 
 def _buckets(settings: BuildAndPush) -> list[CacheSpec]:
@@ -117,4 +118,4 @@ def _buckets(settings: BuildAndPush) -> list[CacheSpec]:
 
 def _with_style(text: str) -> str:
     spec = CacheSpec.parse(text)
-    return str(spec.having(_STYLE, "true")) if spec.kind == "s3" and not spec.field(_STYLE) else text
+    return str(spec.with_field(_STYLE, "true")) if spec.kind == "s3" and not spec.field(_STYLE) else text

@@ -33,7 +33,7 @@ from buildpush.settings.selection import check_runs, select, selected_stages
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepfile import step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, StepKind, models
-from buildpush.settings.surroundings import answers, environment, platform_layer, variables_layer
+from buildpush.settings.surroundings import environment, platform_layer, values_around, variables_layer
 from buildpush.settings.templates import Templates
 from buildpush.settings.tree import Element, Loaded, Parallel, Parent, Step, read_tree, with_steps
 from buildpush.settings.variables import ambient_layer, known_variables, variable_layer
@@ -43,7 +43,7 @@ from buildpush.settings.written import Origin, WrittenValue, written_at
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class CompanionFiles:
     """Files that complete the file with the steps, relative to the working directory.
 
     Attributes:
@@ -61,7 +61,7 @@ class Beside:
 
 
 _FOR_KANIKO: Final = "in the environment it counts only where kaniko may build; set {instead}"
-NOTHING_BESIDE: Final = Beside()
+NO_COMPANIONS: Final = CompanionFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def read(
     cwd: Path,
     step: str | None,
     stage: str | None = None,
-    beside: Beside = NOTHING_BESIDE,
+    companions: CompanionFiles = NO_COMPANIONS,
     kind: StepKind = BUILD,
     is_plugin: bool = False,
 ) -> Loaded:
@@ -103,12 +103,12 @@ def read(
         cwd: where the search for the project file begins; it ends at the root of the repository.
         step: identifier or name of the only step to run.
         stage: identifier or name of the only stage to run.
-        beside: templates and input sets.
+        companions: templates and input sets.
         kind: of the step that is made where there is no file.
-        is_plugin: whether variables mean what they mean to the plugin of that kind alone.
+        is_plugin: whether variables are read as the plugin of that kind reads them.
 
     Raises:
-        SourceError: something cannot be read, an unknown key or name, one setting set twice, no step to run.
+        SourceError: a file cannot be read, a key or name is unknown, a setting is set twice, or there is no step.
         SecretError: a secret is in a file, flag or keyword as plain text.
     """
     project_path, project = find_project(cwd)
@@ -118,18 +118,18 @@ def read(
         what, name = ("step", step) if step is not None else ("stage", stage)
         message = f"the {what} {name!r} is to be taken from a file, but no file is given"
         raise SourceError(message, where=f"--{what}", hint="name the file that holds it")
-    if file is None and beside.flag:
-        message = "it completes a file, but no file is given"
-        raise SourceError(message, where=beside.flag, hint="name the file with the steps")
+    if file is None and companions.flag:
+        message = "it completes a file with steps, but no file is given"
+        raise SourceError(message, where=companions.flag, hint="name the file with the steps")
     notes: list[str] = []
-    env, spelled = with_own_names(kind.image, env, notes) if is_plugin else (env, {})
-    outside = _Outside(env, flags, keywords, project, cwd, spelled)
+    env, written_names = with_own_names(kind.image, env, notes) if is_plugin else (env, {})
+    outside = _Outside(env, flags, keywords, project, cwd, written_names)
     notes += notes_of_environment(env, known_variables(*models()))
     tree: tuple[Element, ...]
     if file is None:
         tree = (_step_without_file(outside, kind, notes),)
     else:
-        whole = file_tree(file, cwd, beside, reasons := list[str]())
+        whole = file_tree(file, cwd, companions, reasons := list[str]())
         check_runs(whole, file, reasons)
         notes += reasons
         fill = partial(_with_settings, outside=outside, notes=notes, known={})
@@ -141,14 +141,14 @@ def read(
     return loaded
 
 
-def file_tree(file: Path, cwd: Path, beside: Beside, notes: list[str]) -> tuple[Element, ...]:
-    """Return what *file*, relative to *cwd*, holds, with the templates and inputs that are *beside* it.
+def file_tree(file: Path, cwd: Path, companions: CompanionFiles, notes: list[str]) -> tuple[Element, ...]:
+    """Return the content of *file*, relative to *cwd*, with the templates and inputs that *companions* names.
 
     Raises:
-        SourceError: one of them cannot be read, or does not fit.
+        SourceError: a file cannot be read, or a template or input does not fit.
     """
-    document = with_input_sets(_document(file, cwd, notes), beside.inputs, cwd)
-    directory = beside.templates
+    document = with_input_sets(_document(file, cwd, notes), companions.inputs, cwd)
+    directory = companions.templates
     templates = Templates(cwd / directory if directory else None, str(directory), notes)
     return read_tree(older_form(templates.expand(document)))
 
@@ -175,12 +175,12 @@ def find_project(cwd: Path) -> tuple[Path | None, Node | None]:
     directories = [cwd, *cwd.parents]
     root = next((position for position, directory in enumerate(directories) if (directory / ".git").exists()), 0)
     for directory in directories[: root + 1]:
-        found = [(path, node) for path in _project_files(directory) if (node := _read_project(path, cwd))]
-        if len(found) > 1:
-            message = f"{found[0][0].name} and {found[1][0].name} both hold settings"
+        files = [(path, node) for path in _project_files(directory) if (node := _read_project(path, cwd))]
+        if len(files) > 1:
+            message = f"{files[0][0].name} and {files[1][0].name} both hold settings"
             raise SourceError(message, where=str(directory), hint="keep one of them")
-        if found:
-            return found[0]
+        if files:
+            return files[0]
     return None, None
 
 
@@ -211,7 +211,7 @@ def _with_settings(
     notes += _notes_of(written.get("strategy"))
     written = _with_tags_of_plugin(written, step.kind, outside.cwd)
     variables = {**more, **{name: variable for name, (_, variable) in around.items()}, **own.environment}
-    return replace(step, settings=written, facts={**answers(path, known), **step.facts}, environment=variables)
+    return replace(step, settings=written, facts={**values_around(path, known), **step.facts}, environment=variables)
 
 
 def _notes_of(loop: WrittenValue | None) -> Iterable[str]:
@@ -237,7 +237,7 @@ def _step_without_file(outside: _Outside, kind: StepKind, notes: list[str]) -> S
 
 
 def _notes_of_other_kinds(env: Mapping[str, str], kind: StepKind) -> Iterator[str]:
-    """Yield which of our variables have no effect, because the file has no step that reads them."""
+    """Yield a note for each variable of buildpush that a step of *kind* does not read."""
     others = known_variables(*models()).keys() - known_variables(kind.model).keys()
     reader = "a step that builds" if kind.builds else "the build-info plugin"
     for name in sorted(name for name in others if name.startswith("PLUGIN_") and env.get(name)):
@@ -260,7 +260,7 @@ def _merged(
     names = frozenset(setting.name for setting in settings_of(model))
     more = _env_file(kind, merge([*stronger, weaker[0]], names), outside.cwd, notes)
     stronger.append(more.layer)
-    if not any("push_only" in layer.values for layer in stronger[3:]):  # what is there already has its platform
+    if not any("push_only" in layer.values for layer in stronger[3:]):  # an existing image has its platform already
         stronger.append(platform)
     weaker.append(_kaniko_layer(kind, outside, merge([*stronger, weaker[0]], names), notes))
     written = with_user_of_token(merge([*stronger, *weaker], names), notes)
@@ -271,7 +271,7 @@ def _merged(
 def _kaniko_layer(
     kind: StepKind, outside: _Outside, written: Mapping[str, WrittenValue], notes: list[str]
 ) -> SettingsLayer:
-    """Return what the environment says to kaniko itself, if that may build; otherwise note that it has no effect."""
+    """Return the settings in kaniko's own variables if kaniko may build; otherwise note that they have no effect."""
     given = {name: outside.env[name] for name in OF_KANIKO if kind.builds and outside.env.get(name)}
     engine = str(written["engine"].value) if "engine" in written else AUTO
     is_possible = engine == "kaniko" or (engine == AUTO and "kaniko_image" in written)
@@ -282,8 +282,8 @@ def _kaniko_layer(
 
 
 def _env_file(kind: StepKind, written: Mapping[str, WrittenValue], cwd: Path, notes: list[str]) -> EnvFile:
-    named = written.get(SETTING)
-    return env_file(kind, named, cwd, notes) if named and named.value else NO_ENV_FILE
+    file = written.get(SETTING)
+    return env_file(kind, file, cwd, notes) if file and file.value else NO_ENV_FILE
 
 
 def _project_layer(model: type[StepSettings], project: Node | None) -> SettingsLayer:

@@ -37,15 +37,15 @@ def repository_of(settings: BuildAndPush, connector: Connector | None) -> Reposi
 
 
 def cache_repository_of(settings: BuildAndPush, ctx: ResolveContext) -> Repository | None:
-    """Return the repository for layers, if one is named; without a host it is where such a ``repo`` is."""
+    """Return the repository for layers, if one is named; without a host, it is where a ``repo`` without one is."""
     text = settings.remote_cache_repo
     if text is None or names_host(text):
         return Repository.parse(text) if text else None
-    return repository_of(settings.changed(repo=text), connector_of(settings, ctx))
+    return repository_of(settings.replace(repo=text), connector_of(settings, ctx))
 
 
 def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:
-    """Return the connectors that count: that of the registry, then the first for each other host of base images."""
+    """Return the connectors that are used: that of the registry, then the first for each other host of base images."""
     connector = connector_of(settings, ctx)
     bases = tuple(one for one in _base_connectors(settings, ctx) if connector is None or one.host != connector.host)
     return (connector, *bases) if connector else bases
@@ -53,15 +53,15 @@ def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connecto
 
 def _base_connectors(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:
     """Return the connectors of base images: of several for one host, the first."""
-    found: dict[str, Connector] = {}
+    connectors: dict[str, Connector] = {}
     for name in settings.base_image_connector_refs:
         connector = ctx.connectors.find(name)
-        found.setdefault(connector.host, connector)
-    return tuple(found.values())
+        connectors.setdefault(connector.host, connector)
+    return tuple(connectors.values())
 
 
 def unused_connectors(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    """Yield which connectors of base images have no effect, because another one comes first for their host."""
+    """Yield a note for each connector of base images without effect: another one comes first for its host."""
     first = {one.host: one.identifier for one in connectors_of(settings, ctx)}
     for at, name in enumerate(settings.base_image_connector_refs):
         connector = ctx.connectors.find(name)
@@ -80,20 +80,20 @@ def push_credential(
     if pair is None:
         return {}
     host = _login_host(settings, repository, ctx)
-    return {host: Credential(pair[0], ctx.secret("password", pair[1]), ctx.who("password"))}
+    return {host: Credential(pair[0], ctx.secret("password", pair[1]), ctx.source_of("password"))}
 
 
 def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> str:
     """Return the host that user and password are for: that of ``registry``, else that of ``repo``.
 
     Raises:
-        SettingsError: its source is farther than that of the password.
+        SettingsError: what names the host is farther than what gives the password.
     """
     name = "registry" if settings.registry else "repo"
-    address = ctx.named(name, settings.registry or repository.host)
+    address = ctx.named_host(name, settings.registry or repository.host)
     by = ctx.nearness("password")
     if address.by > by:
-        message = f"the password from {ctx.who('password')} is not sent to {address.host}, which only "
+        message = f"the password from {ctx.source_of('password')} is not sent to {address.host}, which only "
         message += f"{address.who} names"
         hint = how_to_set(setting_named(BuildAndPush, "registry"), by, repository.host)
         raise ctx.fail(message, "password", hint)
@@ -102,7 +102,7 @@ def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveCont
 
 
 def overridden_logins(settings: BuildAndPush, used: Mapping[str, Credential], ctx: ResolveContext) -> Iterator[str]:
-    """Yield which logins of a Docker configuration have no effect on *used*."""
+    """Yield a note for each login of a Docker configuration that is not among *used*."""
     for host, login in _of_docker_config(settings, ctx).items():
         if used[host].source != login.source:
             yield f"{login.source}: its login for {host} has no effect: {used[host].source} comes first"
@@ -111,21 +111,21 @@ def overridden_logins(settings: BuildAndPush, used: Mapping[str, Credential], ct
 def unused_credentials(
     settings: BuildAndPush, repository: Repository, given: Mapping[str, Credential], ctx: ResolveContext
 ) -> Iterator[str]:
-    """Yield which of several credentials have no effect on the push."""
+    """Yield a note for each credential without effect on the push."""
     if not settings.push:
         return
     if settings.connector_ref:
         for name in ("registry", "username", "password"):
             if getattr(settings, name) is not None:
-                yield f"{ctx.who(name)}: {name} has no effect: the connector {settings.connector_ref} has its own"
+                yield f"{ctx.source_of(name)}: {name} has no effect: the connector {settings.connector_ref} has its own"
         return
     if settings.registry is None:
         return
     if not given and repository == Repository.parse(settings.repo):
-        yield f"{ctx.who('registry')}: registry has no effect: there is no username and password for it"
+        yield f"{ctx.source_of('registry')}: registry has no effect: username and password are not set"
     for host in given.keys() - {repository.host}:
         yield (
-            f"{given[host].source} is for {host}, which {ctx.who('registry')} names, and the image goes to "
+            f"{given[host].source} is for {host}, which {ctx.source_of('registry')} names, and the image goes to "
             f"{repository.host}: the credential for that is looked up in Docker's own files"
         )
 
@@ -133,7 +133,7 @@ def unused_credentials(
 def _of_connector(
     settings: BuildAndPush, others: Mapping[str, Credential], ctx: ResolveContext
 ) -> dict[str, Credential]:
-    """Return the credential of the registry's connector for its own host: base images may be there, also in a build."""
+    """Return the credential of the registry's connector for its own host: base images may be there."""
     connector = connector_of(settings, ctx)
     if connector is None or connector.host in others or connector.password is None:
         return {}
@@ -143,7 +143,7 @@ def _of_connector(
 
 
 def _of_build(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> dict[str, Credential]:
-    """Return user and password as a credential, since base images may be at its host; a build asks for no login."""
+    """Return user and password as a credential: base images may be at its host, though a build needs no login."""
     if settings.push or settings.connector_ref:
         return {}
     with suppress(SettingsError, SecretError):
@@ -155,61 +155,63 @@ def credentials_of(
     settings: BuildAndPush, repository: Repository, push: Mapping[str, Credential], ctx: ResolveContext
 ) -> dict[str, Credential]:
     """Return the credentials by host; two for one host are an error, since only one can be used."""
-    found = dict(push)
+    credentials = dict(push)
     for name, host, one in _of_base_images(settings, ctx):
-        other = found.setdefault(host, one)
+        other = credentials.setdefault(host, one)
         if (other.username, other.password) != (one.username, one.password):
             message = f"{host} would be used with two logins: {other.source} and {one.source}"
-            hint = "give one of the users both rights, and use it for both"
+            hint = "give one of the users the rights of both, and use it for both"
             raise ctx.fail(message, name, hint)
-    own = _of_connector(settings, found, ctx) | _of_build(settings, repository, ctx)
-    return _of_docker_config(settings, ctx) | own | found
+    own = _of_connector(settings, credentials, ctx) | _of_build(settings, repository, ctx)
+    return _of_docker_config(settings, ctx) | own | credentials
 
 
 def with_token(
-    found: Mapping[str, Credential],
+    credentials: Mapping[str, Credential],
     settings: BuildAndPush,
     artifactory: ArtifactoryTarget | None,
     repository: Repository,
     ctx: ResolveContext,
 ) -> dict[str, Credential]:
-    """Return *found*, and the token for Artifactory at its own registry, unless another credential is for that."""
+    """Return *credentials*, and the token for Artifactory at its own registry, unless that has a credential."""
     is_own = settings.artifactory_token is not None and not ctx.ambient("artifactory_token", "JF_ACCESS_TOKEN")
     if artifactory is None or not is_own:
-        return dict(found)
+        return dict(credentials)
     name = "repo" if names_host(settings.repo) else "registry"
-    return artifactory.for_registry(repository.host, ctx.named(name, repository.host)) | {**found}
+    return artifactory.for_registry(repository.host, ctx.named_host(name, repository.host)) | {**credentials}
 
 
 def _of_base_images(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tuple[str, str, Credential]]:
     """Yield the logins for base images: the setting that gives each, its host, and the credential.
 
     Raises:
-        SettingsError: user or password is missing, or the source of their host is farther than theirs.
+        SettingsError: user or password is missing, or what names their host is farther than what gives the password.
     """
     for connector in _base_connectors(settings, ctx):
         if connector.password is not None:
             yield "base_image_connector_refs", connector.host, connector.credential(ctx.vault)
     key, password = "base_image_password", settings.base_image_password
     if bool(settings.base_image_username) is not (password is not None):
-        there, missing = ("base_image_username", key) if password is None else (key, "base_image_username")
-        message = f"{there} is set, and {missing} is not"
-        raise ctx.fail(message, there, "set both, or neither")
+        present, missing = ("base_image_username", key) if password is None else (key, "base_image_username")
+        message = f"{present} is set, and {missing} is not"
+        raise ctx.fail(message, present, "set both, or neither")
     if not settings.base_image_username or password is None:
         return
     registry, by = settings.base_image_registry, ctx.nearness(key)
-    if registry and (address := ctx.named("base_image_registry", registry)).by > by:
-        message = f"the password from {ctx.who(key)} is not sent to {address.host}, which only {address.who} names"
+    if registry and (address := ctx.named_host("base_image_registry", registry)).by > by:
+        message = (
+            f"the password from {ctx.source_of(key)} is not sent to {address.host}, which only {address.who} names"
+        )
         hint = how_to_set(setting_named(BuildAndPush, "base_image_registry"), by, address.host)
         raise ctx.fail(message, key, hint)
-    one = Credential(settings.base_image_username, ctx.secret(key, password), ctx.who(key))
+    one = Credential(settings.base_image_username, ctx.secret(key, password), ctx.source_of(key))
     yield key, base_image_host(settings), one
 
 
 def base_image_hosts(settings: BuildAndPush, ctx: ResolveContext) -> frozenset[str]:
-    """Return the hosts of which a login is for base images."""
-    named = frozenset({base_image_host(settings)} if settings.base_image_username else ())
-    return named | frozenset(ctx.connectors.find(name).host for name in settings.base_image_connector_refs)
+    """Return the hosts with a login for base images."""
+    own = frozenset({base_image_host(settings)} if settings.base_image_username else ())
+    return own | frozenset(ctx.connectors.find(name).host for name in settings.base_image_connector_refs)
 
 
 def base_image_host(settings: BuildAndPush) -> str:
@@ -221,4 +223,4 @@ def _of_docker_config(settings: BuildAndPush, ctx: ResolveContext) -> dict[str, 
     """Return the logins of a Docker configuration; any other login for a host takes precedence."""
     if settings.docker_config is None:
         return {}
-    return credentials_in(ctx.secret("docker_config", settings.docker_config).reveal(), ctx.who("docker_config"))
+    return credentials_in(ctx.secret("docker_config", settings.docker_config).reveal(), ctx.source_of("docker_config"))

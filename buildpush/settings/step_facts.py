@@ -1,4 +1,4 @@
-"""The facts that expressions of a step may ask for: of what is around it in the file, and of its variables."""
+"""The facts for the expressions of a step: what is around it in the file, and its variables."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from buildpush.expressions.evaluate import LaterError
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SecretError
 from buildpush.foundation.secrets import Secret
-from buildpush.settings.answers import Answers
+from buildpush.settings.answers import SettingEvaluator
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.proxies import PROXIES, proxies_of
 from buildpush.settings.tree import Step
 from buildpush.settings.written import WrittenValue
 
-# Variables that count in a file as in the environment, although they set no setting.
+# Variables that have an effect in a file as in the environment, although they set no setting.
 OF_STEPS: Final = PROXIES | variables_of_codebase()
 
 
 def facts_of(step: Step, facts: Facts, *, known: bool = False) -> Facts:
-    """Return *facts* as *step* has them; only by variables that are *known* before the run, if so.
+    """Return the facts of *step*; if *known*, only from variables that have a value before the run.
 
     Raises:
         SettingsError: an expression of a variable cannot be evaluated; with its place.
     """
     around = facts.without_variables().within(step.scope, step.facts, step.around)
     own = dict(_variables(step, around, known=known))
-    # in all spellings, of which the environment may have another one
+    # in all spellings: the environment may have another one
     return around.with_variables(own | proxies_of(own, ())) if own else around
 
 
@@ -41,7 +41,7 @@ def _variables(step: Step, facts: Facts, *, known: bool) -> Iterator[tuple[str, 
 
 
 def _text(name: str, written: WrittenValue, facts: Facts) -> str:
-    value = Answers(name, name, written.origin, facts).of(written.value)
+    value = SettingEvaluator(name, name, written.origin, facts).evaluate(written.value)
     if not isinstance(value, Secret):
         return str(value)
     if name in PROXIES:

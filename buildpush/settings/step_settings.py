@@ -33,7 +33,7 @@ def ca_path_setting(group: str) -> Any:
 
 
 class StepSettings(Settings):
-    """What every kind of step has."""
+    """Settings that every kind of step has."""
 
     identifier: IdentifierText = setting(
         "Short name of the step, for `--step` and expressions.",
@@ -75,7 +75,7 @@ class StepSettings(Settings):
     when: When = setting(
         "Condition under which the step runs.",
         "`stageStatus` is `Success` (nothing before it in the stage has failed), `Failure` or `All`. "
-        "`condition` is an expression that must be true as well; one that cannot be answered is an error. "
+        "`condition` is an expression that must be true as well; one that cannot be evaluated is an error. "
         "A step that is skipped is listed with the reason.",
         group="Step",
         example={"stageStatus": "Success", "condition": '<+codebase.branch> == "main"'},
@@ -84,7 +84,7 @@ class StepSettings(Settings):
     )
     failure_strategies: Structure = setting(
         "What happens if the step fails.",
-        "The first entry that names the type of the error counts, then those of the group and of the stage. "
+        "The first entry that names the type of the error is used, then those of the group and of the stage. "
         "Without one, the stage fails. "
         "The exit code of an error gives its type: 2 is `ConfigurationFailure`, 5 `Authentication`, 124 `Timeout`; "
         "of 4 and 6, no answer and a busy server are `Connectivity` and `RetryableTransientFailure`, "
@@ -97,10 +97,10 @@ class StepSettings(Settings):
     )
     strategy: Structure = setting(
         "Loop that runs the step several times.",
-        "`matrix`, `repeat` or `parallelism`, as in Harness; expressions ask for `<+matrix.AXIS>`, `<+repeat.item>`, "
+        "`matrix`, `repeat` or `parallelism`, as in Harness; expressions may use `<+matrix.AXIS>`, `<+repeat.item>`, "
         "`<+repeat.partition>` and `<+strategy.iteration>`. "
-        "As many iterations as `maxConcurrency` says run at the same time, as many as there are cores (at least 2) "
-        "without it; two that would push the same reference are refused.",
+        "At most `maxConcurrency` iterations run at the same time; without it, as many as there are cores, at least 2. "
+        "Two that would push the same reference are refused.",
         group="Step",
         example={"matrix": {"os": ["alpine", "debian"], "maxConcurrency": "1"}},
         honoured_by="run",
@@ -108,11 +108,11 @@ class StepSettings(Settings):
     )
     enforce: Enforce = setting(
         "Policy sets that Harness checks the step against.",
-        "They are kept and evaluated by Harness, and one may forbid the step: so a step that has any is refused here.",
+        "Only Harness can evaluate them, and one may forbid the step, so a step that has any is refused here.",
         group="Step",
         example={"policySets": ["account.images"]},
         honoured_by="",
-        instead="Harness keeps and evaluates policy sets, and one may forbid the step; "
+        alternative="only Harness can evaluate policy sets, and one may forbid the step; "
         "to run it without them, leave policySets empty",
         place="step",
     )

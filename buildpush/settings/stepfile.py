@@ -32,7 +32,7 @@ _CONTAINER = (
     "reports",
     "entrypoint",
 )
-# What Harness writes beside a step that it exports, and that says nothing about it.
+# Keys that Harness adds to a step that it exports, and that mean nothing here.
 _EXPORTED: Final = frozenset({"contextType"})
 
 
@@ -79,7 +79,7 @@ def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
     for key, node in spec.entries.items():
         where = spec.where_key(key)
         if key == "envVariables":
-            _env_variables(node, kind, layers, _asked(spec))
+            _env_variables(node, kind, layers, _used_variables(spec))
         elif key in by_key:
             _add(layers.settings, by_key[key], node, where)
         elif key == "settings" and kind.image and kind.builds:
@@ -90,12 +90,12 @@ def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
             layers.notes.append(f"{where}: {key} is about the plugin's container, which does not exist here")
         elif key in env:
             raise _misplaced(env[key], where)
-        elif not (key == "image" and kind.image):  # that names the plugin, and has had its effect
+        elif not (key == "image" and kind.image):  # it names the plugin, which has chosen the kind
             known = [*container, "image", "settings", "envVariables"] if kind.image else by_key
             reject("key", key, known, where)
 
 
-def _asked(spec: Node) -> frozenset[str]:
+def _used_variables(spec: Node) -> frozenset[str]:
     """Return the names of variables that hold build secrets or build arguments."""
     secrets, arguments = spec.at("envDockerSecrets"), spec.at("envVariables", variable_name("build_args_from_env"))
     names = [entry.text for entry in secrets.entries.values()] if secrets else []
@@ -121,7 +121,7 @@ def _settings_by_key(kind: StepKind, place: str) -> Mapping[str, Setting]:
 
 
 def _without_effect(kind: StepKind, name: str, node: Node, where: str, known: Iterable[str]) -> str:
-    """Return the note about a variable that sets nothing, or refuse it."""
+    """Return the note about a variable that sets nothing, or raise an error if it is refused."""
     if not kind.builds:
         reject_variable("variable", name, known, where)
     return note_of("variable", name, str(node.raw()), where, known)
@@ -149,24 +149,24 @@ def _plugin_variables(node: Node, kind: StepKind, layers: StepLayers) -> None:
         layers.settings.add(setting, raw, Origin("file", place, format_setting(setting, raw), variable, parts))
 
 
-def _env_variables(node: Node, kind: StepKind, layers: StepLayers, asked: frozenset[str]) -> None:
+def _env_variables(node: Node, kind: StepKind, layers: StepLayers, used: frozenset[str]) -> None:
     if not node.value:
         return
     _expect_map(node, "envVariables")
     known = known_variables(kind.model)
-    entries, spelled = with_own_names(kind.image, node.entries, layers.notes)
+    entries, written_names = with_own_names(kind.image, node.entries, layers.notes)
     for name, entry in entries.items():
-        if name not in known and name not in asked | OF_STEPS:
+        if name not in known and name not in used | OF_STEPS:
             layers.notes.append(_without_effect(kind, name, entry, node.where_key(name), known))
         elif not isinstance(entry.value, str | None):
             message = f"{name} is a variable, so its value is text"
             raise SourceError(message, where=entry.where, hint="separate several entries by commas")
     texts = {name: entry.text for name, entry in entries.items() if name in known}
-    for name in (asked | OF_STEPS) & node.entries.keys():
+    for name in (used | OF_STEPS) & node.entries.keys():
         text = node.entries[name].text
         layers.environment[name] = WrittenValue(text, Origin("file", node.where_key(name), text, name))
     for setting, variable, raw in settings_by(kind.model, texts, layers.notes, ambient=True):
-        name = spelled[variable]
+        name = written_names[variable]
         origin = Origin("file", node.where_key(name), format_setting(setting, raw), name)
         layers.variables.add(setting, raw, origin)
 

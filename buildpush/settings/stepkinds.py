@@ -49,7 +49,9 @@ class StepKind:
         home, _, last = image.text.rpartition("/") if image else ("", "", "")
         name = last.partition("@")[0].partition(":")[0]
         is_named = self.image.rpartition("/")[2] in {"", name}
-        is_at_home = not (self.image and self.builds) or home.rpartition("/")[2] in _HOMES  # docker is a usual name
+        is_at_home = (
+            not (self.image and self.builds) or home.rpartition("/")[2] in _HOMES
+        )  # other images are called docker as well
         return kind is not None and kind.text == self.type and is_named and is_at_home
 
 

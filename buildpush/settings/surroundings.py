@@ -44,8 +44,8 @@ _SYSTEMS: Final = {"macos": "linux"}  # a builder on a Mac makes images of Linux
 # ---- answers
 
 
-def answers(path: tuple[Parent, ...], known: dict[int, dict[str, str]]) -> dict[str, str]:
-    """Return the values that expressions may ask for about everything around a step, the outermost first.
+def values_around(path: tuple[Parent, ...], known: dict[int, dict[str, str]]) -> dict[str, str]:
+    """Return the values for expressions from everything around a step, the outermost first.
 
     Each value has the path of where it is written: ``stage.variables.x``, ``pipeline.stages.build.spec.platform.arch``.
 
@@ -53,17 +53,17 @@ def answers(path: tuple[Parent, ...], known: dict[int, dict[str, str]]) -> dict[
         path: what is around the step.
         known: the values of each branch of the same tree that were returned before.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for branch in path:
         if not isinstance(branch, Parallel):
             node = branch.header.node
             if id(node) not in known:
-                known[id(node)] = _answers(_WORDS[type(branch)], node)
-            found |= known[id(node)]
-    return found
+                known[id(node)] = _branch_values(_WORDS[type(branch)], node)
+            values |= known[id(node)]
+    return values
 
 
-def _answers(word: str, node: Node) -> dict[str, str]:
+def _branch_values(word: str, node: Node) -> dict[str, str]:
     scopes = {name: node.entries[key].text for key, name in _SCOPES.items() if key in node.entries}
     return {**scopes, **_identifier(word, node), **dict(_written(word, node))}
 
@@ -71,8 +71,8 @@ def _answers(word: str, node: Node) -> dict[str, str]:
 def _identifier(word: str, node: Node) -> dict[str, str]:
     """Return the identifier that Harness makes from a name where none is written."""
     name = node.at("name")
-    made = identifier_from(name.text) if name and "identifier" not in node.entries else ""
-    return {f"{word}.identifier": made} if made else {}
+    identifier = identifier_from(name.text) if name and "identifier" not in node.entries else ""
+    return {f"{word}.identifier": identifier} if identifier else {}
 
 
 def _written(path: str, node: Node) -> Iterator[tuple[str, str]]:
@@ -81,7 +81,7 @@ def _written(path: str, node: Node) -> Iterator[tuple[str, str]]:
         yield path, node.value
     for key, entry in node.entries.items():
         if key == "variables":
-            yield from _variable_answers(f"{path}.variables", entry)
+            yield from _variable_values(f"{path}.variables", entry)
         elif entry.items:
             yield from _listed(f"{path}.{key}", entry)
         else:
@@ -97,7 +97,7 @@ def _listed(path: str, node: Node) -> Iterator[tuple[str, str]]:
             yield from _written(f"{path}.{identifier.text}", inner)
 
 
-def _variable_answers(path: str, node: Node) -> Iterator[tuple[str, str]]:
+def _variable_values(path: str, node: Node) -> Iterator[tuple[str, str]]:
     for variable in node.items:
         name, text = variable.at("name"), variable_text(variable)
         if name and text is not None:
@@ -112,11 +112,11 @@ def variable_text(variable: Node) -> str | None:
     value, default, kind = variable.at("value"), variable.at("default"), variable.at("type")
     if value is None and default is None:
         return None
-    text, instead = value.text if value else "", default.text if default else ""
+    text, fallback = value.text if value else "", default.text if default else ""
     if not text:
-        text = instead
-    elif instead and text.startswith("<+input>") and ".default(" not in text:
-        text += f".default({_quoted(instead)})"
+        text = fallback
+    elif fallback and text.startswith("<+input>") and ".default(" not in text:
+        text += f".default({_quoted(fallback)})"
     if kind and kind.text.strip().lower() == "secret" and text and "secrets.getValue" not in text:
         return f"<+secrets.getValue({_quoted(text)})>"
     return text
@@ -131,12 +131,12 @@ def _quoted(text: str) -> str:
 
 def environment(path: tuple[Parent, ...]) -> dict[str, tuple[str, WrittenValue]]:
     """Return the variables that a step gets from pipeline, stage and groups: text, and the path of its value."""
-    found: dict[str, tuple[str, WrittenValue]] = {}
+    variables: dict[str, tuple[str, WrittenValue]] = {}
     for branch in path:
         if not isinstance(branch, Parallel):
             for variable in branch.header.variables:
-                found |= _environment(_WORDS[type(branch)], variable)
-    return found
+                variables |= _environment(_WORDS[type(branch)], variable)
+    return variables
 
 
 def _environment(word: str, variable: Node) -> dict[str, tuple[str, WrittenValue]]:
@@ -157,20 +157,23 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
         SecretError: one holds a secret as plain text.
     """
     known = known_variables(*models())
-    around, spelled = with_own_names(kind.image, around, notes)
+    around, written_names = with_own_names(kind.image, around, notes)
     for name, (text, written) in around.items() if kind.builds else ():
         if name not in {*known, *OF_STEPS} and (name in PLUGIN_VARIABLES or name.startswith("PLUGIN_")):
             notes.append(note_of("variable", name, text, written.origin.where, known))
     layer, texts = SettingsLayer(), {name: text for name, (text, _) in around.items()}
     for setting, name, raw in settings_by(kind.model, texts, notes, ambient=True):
         place = around[name][1].origin.where
-        origin = Origin("file", place, format_setting(setting, raw), spelled[name])
+        origin = Origin("file", place, format_setting(setting, raw), written_names[name])
         check_secret(setting, raw, origin)
         layer.add(setting, raw, origin)
-    asked = {spelled[name]: written.value for name, (_, written) in around.items()}
-    for setting_name, (found, origin) in layer.values.items():  # by name, so that --var may give another value
-        if isinstance(found, str):
-            layer.values[setting_name] = (asked[origin.variable], origin)
+    expressions = {written_names[name]: written.value for name, (_, written) in around.items()}
+    for setting_name, (
+        value,
+        origin,
+    ) in layer.values.items():  # as an expression with its name, so that --var can give another value
+        if isinstance(value, str):
+            layer.values[setting_name] = (expressions[origin.variable], origin)
     return layer
 
 
@@ -182,14 +185,14 @@ def platform_layer(model: type[StepSettings], path: tuple[Parent, ...]) -> Setti
     layer = SettingsLayer()
     setting = next((one for one in settings_of(model) if one.name == "platforms"), None)
     stage = next((branch for branch in reversed(path) if isinstance(branch, Stage)), None)
-    if setting and stage and (found := _machine(stage, path)):
-        text, node = found
+    if setting and stage and (machine := _machine(stage, path)):
+        text, node = machine
         layer.add(setting, [text], Origin("file", node.where, text))
     return layer
 
 
 def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
-    """Return the platform that *stage* asks for, and the place of its architecture."""
+    """Return the platform that *stage* sets, and the place of its architecture."""
     system, node = _platform(stage, "os"), _platform(stage, "arch")
     word = _lower(system, "stage.spec.platform.os") if system and system.text else "linux"
     label = next(_labels(stage, path), None)
@@ -214,7 +217,7 @@ def _labels(stage: Stage, path: tuple[Parent, ...]) -> Iterator[tuple[str, Node]
 
 
 def _platform(stage: Stage, key: str) -> Node | None:
-    """Return the platform of *stage*; one that cannot be read is an error."""
+    """Return *key* of the platform of *stage*; one that cannot be read is an error."""
     entry = stage.platform.at(key) if stage.platform else None
     hint = "write platform: {os: Linux, arch: Amd64}"
     if stage.platform and stage.platform.value and not stage.platform.entries:
@@ -227,7 +230,7 @@ def _platform(stage: Stage, key: str) -> Node | None:
 
 
 def _infrastructures(stage: Stage, path: tuple[Parent, ...]) -> Iterator[tuple[Node, str]]:
-    """Yield the infrastructure of *stage*, or of the stage whose it uses, and the path of that stage in expressions."""
+    """Yield the infrastructure of *stage*, or of the stage that it refers to, and that stage's path in expressions."""
     if stage.infrastructure is None:
         return
     used = stage.infrastructure.at("useFromStage")
@@ -252,6 +255,6 @@ def stages_of(elements: Iterable[Element]) -> Iterator[Stage]:
             yield from stages_of(element.children)
 
 
-def _lower(node: Node, asked: str) -> str:
-    """Return the word in lower case; for an expression, *asked*, the path to its value."""
-    return f"<+{asked}.toLowerCase()>" if "<+" in node.text else node.text.lower()
+def _lower(node: Node, path: str) -> str:
+    """Return the word in lower case; for an expression, *path*, the path to its value."""
+    return f"<+{path}.toLowerCase()>" if "<+" in node.text else node.text.lower()

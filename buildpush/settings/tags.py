@@ -1,4 +1,4 @@
-"""The tags of an image: those that were written, their short forms, or those that the state of git gives.
+"""The tags of an image: those that are written, their short forms, or those made from the Git branch or tag.
 
 Sources: drone-docker (``tags.go``), drone-kaniko (``pkg/tagger``, ``labelsForTag``).
 """
@@ -25,7 +25,7 @@ def tags_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[str, ...]:
     """Return the tags that the image gets.
 
     Raises:
-        SettingsError: settings contradict each other, or the branch or tag in git gives no tags.
+        SettingsError: settings contradict each other, or no tags can be made from the Git branch or tag.
     """
     if not settings.auto_tag:
         return tuple(dict.fromkeys(tags_without_git(settings)))
@@ -39,16 +39,16 @@ def tags_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[str, ...]:
 
 
 def tags_without_git(settings: BuildAndPush) -> tuple[str, ...]:
-    """Return what distinguishes the tags of one iteration from those of another: git gives the same to all."""
+    """Return the tags, with a placeholder for those made from Git, which are the same for all iterations."""
     if settings.auto_tag:
         return (f"<tag of git, suffix {settings.auto_tag_suffix or 'none'}>",)
     return tuple(short for tag in settings.tags for short in (_expanded(tag) if settings.expand_tag else (tag,)))
 
 
 def tag_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    """Yield that a suffix has no effect, if it does not."""
+    """Yield a note if a suffix has no effect."""
     if settings.auto_tag_suffix and not settings.auto_tag:
-        yield f"{ctx.who('auto_tag_suffix')}: auto_tag_suffix has no effect without auto_tag"
+        yield f"{ctx.source_of('auto_tag_suffix')}: auto_tag_suffix has no effect without auto_tag"
 
 
 def _with_suffix(tag: str, suffix: str | None) -> str:
@@ -64,9 +64,9 @@ def _automatic(ctx: ResolveContext) -> tuple[str, ...]:
     default = _default_branch(ctx)
     if default and reference.removeprefix(_BRANCH) == default:
         return ("latest",)
-    where = f"this is {reference}" if reference else "neither git nor a CI variable says what this is"
+    where = f"this is {reference}" if reference else "neither git nor a CI variable gives the branch or tag"
     branch = f"the default branch, {default}," if default else "the default branch, which is not known,"
-    message = f"auto_tag makes tags only for {branch} and for tags of git, and {where}"
+    message = f"auto_tag makes tags only for {branch} and for Git tags, and {where}"
     hint = f"write tags{'' if default else ', or set DRONE_REPO_BRANCH to the default branch'}"
     raise ctx.fail(message, "auto_tag", hint)
 
@@ -80,15 +80,15 @@ def _reference(ctx: ResolveContext) -> str:
 
 def _default_branch(ctx: ResolveContext) -> str:
     given = ctx.env.get("DRONE_REPO_BRANCH") or ctx.env.get("CI_DEFAULT_BRANCH")
-    found = given or ctx.facts.git.ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD") or ""
-    return found.removeprefix("origin/") if not given else found
+    branch = given or ctx.facts.git.ask("symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD") or ""
+    return branch.removeprefix("origin/") if not given else branch
 
 
 def _versions(tag: str, ctx: ResolveContext) -> tuple[str, ...]:
     """Return a version and its short forms; leading zeros are kept."""
     match = _VERSION.match(tag)
     if match is None:
-        message = f"auto_tag: the tag {tag!r} of git is not a version"
+        message = f"auto_tag: the Git tag {tag!r} is not a version"
         raise ctx.fail(message, "auto_tag", "name it as v1.2.3, or write tags")
     major, minor, patch, *more = match.groups()
     if any(more):

@@ -23,10 +23,10 @@ DEEPEST: Final = 16  # templates in templates
 _TYPES: Final = {"pipeline": "Pipeline", "stage": "Stage", "stepGroup": "StepGroup", "step": "Step"}
 _NEWER: Final = ("pipeline", "stage", "group", "step")  # what a template of the newer form holds
 _SCOPES: Final = ("account", "org")
-_CONTENTS: Final = ("spec", "stages", "steps")  # what a template gives whole
+_CONTENTS: Final = ("spec", "stages", "steps")  # what only one of template and reference may have
 _INPUTS: Final = regex(r"\$\{\{\s*inputs\.([\w-]+)\s*\}\}|<\+inputs\.([\w-]+)>")
 _AT_THE_TOP: Final = regex(rb"^template:", re.MULTILINE)
-_WAY: Final = "name the directory of its file with --templates"
+_TEMPLATES_HINT: Final = "name the directory of its file with --templates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ class Templates:
         directory: with templates, one a file; ``None`` for none.
         name: of the directory, for messages.
         notes: sentences about what was not found.
-        found: the templates that were used.
+        used: the templates that were used.
     """
 
     directory: Path | None = None
     name: str = ""
     notes: list[str] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
 
     def expand(self, document: Node) -> Node:
         """Return *document* with its references replaced by the templates that exist.
@@ -105,7 +105,7 @@ class Templates:
             message = "this is not a directory"
             raise SourceError(message, where=self.name, hint="name the directory that holds the files of templates")
         expanded = self._expanded("", document, ())
-        if self.directory is not None and not self.found:
+        if self.directory is not None and not self.used:
             self.notes.append(f"templates has no effect: no template is used of those in {self.name}")
         return expanded
 
@@ -119,7 +119,7 @@ class Templates:
             whole = f"{template.identifier} {template.version} {template.node.file}"
             if whole in path or len(path) >= DEEPEST:
                 message = f"{reference} contains itself" if whole in path else "templates are nested too deeply"
-                raise SourceError(message, where=reference.where, hint="take it out of itself")
+                raise SourceError(message, where=reference.where, hint="remove one of the references")
             content = _newer(node, template) if template.newer else _older(key, node, template, reference)
             return self._expanded(key, content, (*path, whole))
         if not node.entries:
@@ -129,20 +129,20 @@ class Templates:
     def _find(self, reference: _Reference) -> _Template | None:
         """Return the template that *reference* names; if there is none, add a note."""
         known = [one for one in self._read(reference.identifier) if one.identifier == reference.identifier]
-        fitting = [one for one in known if one.version == reference.version] if reference.version else _stable(known)
-        fitting = [one for one in fitting if one.scope == reference.scope] or fitting
-        if len(fitting) == 1:
-            self.found.append(reference.text)
-            return fitting[0]
-        if fitting:
-            raise _several(reference, fitting)
+        matches = [one for one in known if one.version == reference.version] if reference.version else _stable(known)
+        matches = [one for one in matches if one.scope == reference.scope] or matches
+        if len(matches) == 1:
+            self.used.append(reference.text)
+            return matches[0]
+        if matches:
+            raise _several(reference, matches)
         if reference.is_usual and not known:
             return None
         if known and reference.version:
             versions = ", ".join(sorted(one.version for one in known))
             self._note(f"{reference.where}: {reference} is not in {self.name}, which has {versions}")
         elif self.directory is None:
-            self._note(f"{reference.where}: {reference} was not found: {_WAY}")
+            self._note(f"{reference.where}: {reference} was not found: {_TEMPLATES_HINT}")
         else:
             self._note(f"{reference.where}: {reference} is not in {self.name}")
         return None
@@ -177,16 +177,16 @@ def _stable(known: list[_Template]) -> list[_Template]:
     return [one for one in known if one.is_stable] or known
 
 
-def _several(reference: _Reference, fitting: list[_Template]) -> SourceError:
-    if len({one.version for one in fitting}) == 1:
-        places = " and ".join(one.node.where for one in fitting)
+def _several(reference: _Reference, matches: list[_Template]) -> SourceError:
+    if len({one.version for one in matches}) == 1:
+        places = " and ".join(one.node.where for one in matches)
         message = f"{reference} is there more than once: in {places}"
         return SourceError(message, where=reference.where, hint="keep one of them in the directory")
-    versions = " and ".join(f"{one.version or 'one without a version'} ({one.node.where})" for one in fitting)
+    versions = " and ".join(f"{one.version or 'one without a version'} ({one.node.where})" for one in matches)
     message = f"{reference} has several versions, and no file says which is the stable one: {versions}"
-    version = next(one.version for one in fitting if one.version)
+    version = next(one.version for one in matches if one.version)
     choice = f"@{version} after its name" if reference.is_newer else f'versionLabel: "{version}" beside templateRef'
-    hint = f"choose one, as by {choice}, or write stableTemplate: true into the file of the stable one"
+    hint = f"choose one, such as by {choice}, or write stableTemplate: true into the file of the stable one"
     return SourceError(message, where=reference.where, hint=hint)
 
 
@@ -211,7 +211,7 @@ def _refuse_content(node: Node, reference: _Reference) -> None:
     for key in _CONTENTS:
         if key in node.entries:
             message = f"{key} is written beside {reference}, which has its own"
-            hint = "leave one of them out; what the template asks for goes below templateInputs, or below with"
+            hint = "leave one of them out; values for its inputs go below templateInputs, or below with"
             raise SourceError(message, where=node.where_key(key), hint=hint)
 
 
@@ -224,7 +224,9 @@ def _older(key: str, node: Node, template: _Template, reference: _Reference) -> 
     if spec is None or kind is None or kind.text != _TYPES.get(key, kind.text):
         holds = kind.text if kind and spec else "nothing"
         message = f"{reference} holds {holds}, and a {key or 'part'} is expected here"
-        raise SourceError(message, where=reference.where, hint=f"it is in {template.node.where}")
+        raise SourceError(
+            message, where=reference.where, hint=f"name another template, or change the type in {template.node.where}"
+        )
     inputs = node.entries["template"].at("templateInputs")
     filled = fill(spec, inputs, str(reference)) if inputs else spec
     own = {name: entry for name, entry in node.entries.items() if name != "template"}
@@ -240,7 +242,7 @@ def _merged(node: Node, over: Node) -> Node:
 
 
 def _newer(node: Node, template: _Template) -> Node:
-    """Return *node* with the content of *template*, in which ``inputs`` have their values."""
+    """Return *node* with the content of *template* and the values of its ``inputs``."""
     given = node.at("template", "with") or node.at("with")
     values = _values(template.node.at("inputs"), given)
     content = _with_values(template.node.entries[template.newer], values)
@@ -250,22 +252,22 @@ def _newer(node: Node, template: _Template) -> Node:
     return _merged(content, replace(node, value=own))
 
 
-def _values(asked: Node | None, given: Node | None) -> Mapping[str, Node]:
+def _values(declared: Node | None, given: Node | None) -> Mapping[str, Node]:
     """Return the value of each input: what is given, or its default."""
-    inputs = asked.entries if asked else {}
+    inputs = declared.entries if declared else {}
     for name in given.entries if given else ():
         if name not in inputs:
             reject("input", name, inputs, given.where_key(name) if given else "")
         if given and (value := given.entries[name]).text and "${{" not in value.text:
             fill(replace(inputs[name], value=input_of(inputs[name])), value, "the template")
     defaults = {name: entry.entries["default"] for name, entry in inputs.items() if "default" in entry.entries}
-    found = defaults | dict(given.entries if given else {})
+    values = defaults | dict(given.entries if given else {})
     for name, entry in inputs.items():
-        if name not in found and (required := entry.at("required")) and required.text == "true":
+        if name not in values and (required := entry.at("required")) and required.text == "true":
             where = given.where if given else entry.where
             message = f"the input {name!r} of the template has no value"
             raise SourceError(message, where=where, hint=f"write {name} below with")
-    return found
+    return values
 
 
 def _with_values(node: Node, values: Mapping[str, Node]) -> Node:

@@ -20,12 +20,12 @@ from buildpush.settings.written import WrittenValue
 _WRAPPERS = ("pipeline", "stages", "stage", "steps", "step", "parallel", "stepGroup", "template")
 _CHILDREN: Final = {"pipeline": ("stages",), "stage": ("spec", "execution", "steps"), "stepGroup": ("steps",)}
 _ROLLBACK: Final = {"stage": ("spec", "execution", "rollbackSteps"), "stepGroup": ("rollbackSteps",)}
-# What is acted on around a step, what only names and sorts it, and what is listed among the steps that are not run.
+# Keys that have an effect around a step, those that only name and sort it, and those listed as steps that are not run.
 _ACTED_ON = ("identifier", "name", "description", "variables", "when", "strategy", "failureStrategies", "timeout")
 _LABELS = ("type", "tags", "orgIdentifier", "projectIdentifier", "accountIdentifier", "contextType", "stageType")
 ARCHITECTURE_LABELS: Final = ("kubernetes.io/arch", "beta.kubernetes.io/arch")  # of the nodes of a cluster
 _LISTED = ("template", "rollbackSteps")
-_SAME_WORD: Final = 0.8  # how near a name must be to be meant by a key that may as well be one of Harness' own
+_SAME_WORD: Final = 0.8  # how near a name must be to be suggested for an unknown key, which may well be one of Harness
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,7 @@ class Loaded:
             if step.identifier == identifier:
                 return step
         message = f"there is no step {identifier!r}"
-        raise SourceError(message, hint=f"there are: {', '.join(step.identifier for step in self.steps)}")
+        raise SourceError(message, hint=f"the steps are {', '.join(step.identifier for step in self.steps)}")
 
 
 def leaves(elements: tuple[Element, ...], path: tuple[Parent, ...] = ()) -> Iterator[tuple[Step, tuple[Parent, ...]]]:
@@ -193,7 +193,7 @@ def leaves(elements: tuple[Element, ...], path: tuple[Parent, ...] = ()) -> Iter
 def with_steps(
     elements: tuple[Element, ...], change: Callable[[Step, tuple[Parent, ...]], Step], path: tuple[Parent, ...] = ()
 ) -> tuple[Element, ...]:
-    """Return the same tree with the steps that *change* makes of its steps."""
+    """Return the same tree with each step replaced by what *change* returns for it."""
     return tuple(_with_steps(element, change, path) for element in elements)
 
 
@@ -268,14 +268,14 @@ def _branch(kind: str, node: Node) -> Element:
 
 
 def _refuse_steps_twice(elements: tuple[Element, ...]) -> None:
-    """Refuse two steps with the same written identifier among *elements*, but for those of stages."""
-    found = [step for step, path in leaves(elements) if not any(isinstance(one, Stage) for one in path)]
-    written = [step for step in found if step.node and step.node.at("identifier") and not step.rollback]
+    """Refuse two steps with the same written identifier among *elements*, leaving out those in stages."""
+    steps = [step for step, path in leaves(elements) if not any(isinstance(one, Stage) for one in path)]
+    written = [step for step in steps if step.node and step.node.at("identifier") and not step.rollback]
     _refuse_twice("step", [(step.identifier, step.where) for step in written if step.identifier])
 
 
 def _stages(elements: tuple[Element, ...]) -> Iterator[Stage]:
-    """Yield the stages with an identifier among *elements*, also those in parallel."""
+    """Yield the stages with an identifier among *elements*, including those in parallel."""
     for element in elements:
         if isinstance(element, Parallel):
             yield from _stages(element.children)
@@ -331,8 +331,10 @@ def _refuse_twice(what: str, names: Iterable[tuple[str, str]]) -> None:
     places: dict[str, str] = {}
     for name, where in names:
         if name in places:
-            message = f"the {what} {name!r} is here a second time"
-            raise SourceError(message, where=where, hint=f"the first is in {places[name]}; give one another name")
+            message = f"there is already a {what} {name!r}"
+            raise SourceError(
+                message, where=where, hint=f"give one of them another name; the first is in {places[name]}"
+            )
         places[name] = where
 
 

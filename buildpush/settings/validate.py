@@ -1,4 +1,4 @@
-"""From evaluated text to the model; every error names the setting and the place that set it."""
+"""Turns evaluated text into typed settings; every error names the setting and the place that set it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.fields import ValidationError
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Step
-from buildpush.settings.written import Origin, in_front, subject
+from buildpush.settings.written import Origin, key_prefix, subject
 
 _CLASSES: dict[str, type[SettingsError]] = {"bad_name": BadNameError, "plain_secret": SecretError}
 
@@ -24,11 +24,11 @@ def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignor
     Args:
         step: holds where each value came from.
         values: by Python name, as in ``step.settings`` but with expressions evaluated.
-        sink: gets a note for each hint without effect.
+        sink: gets a note for each setting without effect.
 
     Raises:
         SettingsError: a value cannot be used, or one is missing; with the place that set it.
-        UnsupportedError: something was set that nothing honours yet.
+        UnsupportedError: a setting was set that nothing honours.
     """
     try:
         settings = step.model(**_decoded(step, values))
@@ -69,13 +69,13 @@ def _error(error: ValidationError, step: Step) -> SettingsError:
     name, *path = first.path
     setting = setting_named(step.model, str(name))
     more = sorted({str(other.path[0]) for other in others})
-    tail = f" (wrong as well: {', '.join(more)})" if more else ""
+    tail = f" (also wrong: {', '.join(more)})" if more else ""
     if first.kind == "missing":
         message = f"{setting.key} is missing{tail}"
         return SettingsError(message, where=step.where, setting=setting.name, hint=_ways(setting, step))
     kind, where = _CLASSES.get(first.kind, SettingsError), _origin(step, setting.name).at(*path)
     return kind(
-        f"{in_front(setting.key, where)}{first}{tail}", where=where, setting=setting.name, hint=first.hint or None
+        f"{key_prefix(setting.key, where)}{first}{tail}", where=where, setting=setting.name, hint=first.hint or None
     )
 
 
@@ -84,7 +84,9 @@ def _ways(setting: Setting, step: Step) -> str:
         return f"set {setting.variables[0]}"
     is_plugin = step.kind is not None and step.kind.image != "" and step.kind.builds
     place = f"spec.settings.{setting.name}" if is_plugin else setting.yaml
-    flags = setting.flags[:1] if step.kind is None or step.kind.builds else ()  # the command line has those of a build
+    flags = (
+        setting.flags[:1] if step.kind is None or step.kind.builds else ()
+    )  # the command line has only the flags of a build
     *ways, last = [f"{place} in a step file", *flags, *setting.variables[:1]]
     return f"set it by {', '.join(ways)}{' or ' * bool(ways)}{last}"
 
@@ -95,8 +97,8 @@ def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:
         if setting.name not in set_names or setting.honoured_by:
             continue
         where = _origin(step, setting.name).where
-        if setting.hint:
+        if setting.harmless:
             sink(Note(f"{where}: {subject(setting.key, where)} has no effect here"))
             continue
         message = f"{subject(setting.key, where)} is not supported here"
-        raise UnsupportedError(message, where=where, setting=setting.name, hint=setting.instead)
+        raise UnsupportedError(message, where=where, setting=setting.name, hint=setting.alternative)

@@ -1,4 +1,4 @@
-"""Settings given by environment variables, ours and those of other tools."""
+"""Settings given by environment variables: buildpush's, and those of other tools."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def known_variables(*models: type[StepSettings]) -> Mapping[str, Setting]:
     for model in models:
         for setting in settings_of(model):
             known |= dict.fromkeys(setting.variables, setting)
-            known |= {gate.only_with: setting for gate in setting.spelled_variables if gate.only_with}
+            known |= {gate.only_with: setting for gate in setting.own_variables if gate.only_with}
     return MappingProxyType(known)
 
 
@@ -37,7 +37,7 @@ def settings_by(
     """Yield each setting of *model* that a variable among *texts* sets, with that variable and its value.
 
     Raises:
-        SourceError: a variable counts only together with another one that is not set.
+        SourceError: a variable has an effect only together with another one that is not set.
     """
     for setting in _settings_among(model, texts):
         for name, raw in _variables_for(setting, texts, notes, ambient=ambient):
@@ -53,59 +53,59 @@ def _settings_among(model: type[StepSettings], names: Iterable[str]) -> list[Set
 @once_per_model
 def _places(model: type[StepSettings]) -> Mapping[str, tuple[int, ...]]:
     """Return, by variable, the numbers of the settings of *model* that it may set."""
-    found: dict[str, tuple[int, ...]] = {}
+    places: dict[str, tuple[int, ...]] = {}
     for place, setting in enumerate(settings_of(model)):
-        gates = (variable.only_with for variable in setting.spelled_variables if variable.only_with)
+        gates = (variable.only_with for variable in setting.own_variables if variable.only_with)
         for name in dict.fromkeys((*setting.variables, *gates)):
-            found[name] = (*found.get(name, ()), place)
-    return found
+            places[name] = (*places.get(name, ()), place)
+    return places
 
 
 def _variables_for(
     setting: Setting, texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool
 ) -> list[tuple[str, AnyRaw | list[Raw]]]:
     """Return the variables among *texts* that set *setting*, with their value; an empty one sets nothing."""
-    found = [(variable, texts[variable.name]) for variable in setting.spelled_variables if texts.get(variable.name)]
-    gated = [pair for pair in found if pair[0].only_with]
-    notes += _idle_gates(setting, texts)
+    present = [(variable, texts[variable.name]) for variable in setting.own_variables if texts.get(variable.name)]
+    gated = [pair for pair in present if pair[0].only_with]
+    notes += _unused_gates(setting, texts)
     for variable, _ in gated:
         _check_gate(variable, texts)
-        if len(found) > len(gated):
+        if len(present) > len(gated):
             notes.append(
-                f"{variable.name} counts, and {setting.variables[0]} does not, because of {variable.only_with}"
+                f"{variable.name} is used, and {setting.variables[0]} is not, because {variable.only_with} is set"
             )
-    if setting.adds_up and found:
-        return [_sum(found)]
-    pairs: list[tuple[str, AnyRaw | list[Raw]]] = [(variable.name, text) for variable, text in gated or found]
+    if setting.adds_up and present:
+        return [_sum(present)]
+    pairs: list[tuple[str, AnyRaw | list[Raw]]] = [(variable.name, text) for variable, text in gated or present]
     if ambient:
         pairs += [(name, texts[name]) for name in setting.ambient if texts.get(name)]
     return pairs
 
 
-def _sum(found: list[tuple[Variable, AnyRaw]]) -> tuple[str, AnyRaw | list[Raw]]:
-    """Return the entries of all variables of a list under the name of the first; of a single one as they are."""
-    first, text = found[0]
-    if len(found) == 1 and not first.option:
+def _sum(pairs: list[tuple[Variable, AnyRaw]]) -> tuple[str, AnyRaw | list[Raw]]:
+    """Return the entries of all variables of a list under the name of the first; a single variable unchanged."""
+    first, text = pairs[0]
+    if len(pairs) == 1 and not first.option:
         return first.name, text
     entries: list[Raw] = []
-    for variable, raw in found:
+    for variable, raw in pairs:
         parts = raw if isinstance(raw, list) else [raw] if variable.option else split(str(raw), variable.separator)
         entries += [f"{variable.option}={part}" if variable.option else part for part in parts]
     return first.name, entries
 
 
 def variable_layer(
-    model: type[StepSettings], env: Mapping[str, str], notes: list[str], spelled: Mapping[str, str]
+    model: type[StepSettings], env: Mapping[str, str], notes: list[str], written_names: Mapping[str, str]
 ) -> SettingsLayer:
-    """Return what our variables in the environment set for a kind of step; some are *spelled* as a plugin has them."""
+    """Return the settings in buildpush's variables; *written_names* has those that a plugin gives another name."""
     layer = SettingsLayer()
     for setting, name, text in settings_by(model, env, notes):
-        layer.add(setting, *_value(setting, spelled.get(name, name), text))
+        layer.add(setting, *_value(setting, written_names.get(name, name), text))
     return layer
 
 
 def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> SettingsLayer:
-    """Return what other tools' variables set; the first of several counts."""
+    """Return the settings in other tools' variables; the first of several is used."""
     layer = SettingsLayer()
     for setting in _settings_among(model, env):
         for name in reversed(setting.ambient):
@@ -122,8 +122,8 @@ def _value(setting: Setting, name: str, text: Raw) -> tuple[Raw, Origin]:
     return text, Origin("variable", name, format_value(text), name)
 
 
-def _idle_gates(setting: Setting, texts: Mapping[str, Raw]) -> Iterator[str]:
-    for variable in setting.spelled_variables:
+def _unused_gates(setting: Setting, texts: Mapping[str, Raw]) -> Iterator[str]:
+    for variable in setting.own_variables:
         if texts.get(variable.only_with) and not texts.get(variable.name):
             yield f"{variable.only_with} has no effect without {variable.name}"
 

@@ -12,12 +12,12 @@ from buildpush.settings.words import nearest
 
 _PREFIX: Final = "PLUGIN_"
 _PLAIN: Final = "the variables of a step begin with PLUGIN_ or DRONE_"
-_FAR: Final = "buildpush explain lists the settings, and the page flags every variable of the plugins"
+_FAR: Final = "buildpush explain lists the settings, and the page about flags lists every variable of the plugins"
 _NEAR: Final = 0.6
-# Without the prefix a name says less of what is meant: only the same word counts, or nearly the same.
+# Without the prefix a name is less specific: only nearly the same word is a match.
 _NEAR_WITHOUT_PREFIX: Final = 0.85
 _EMPTY: Final = "it is empty"
-_USUAL: Final = "it asks for what happens anyway"
+_USUAL: Final = "it asks for the default behaviour"
 
 
 def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str]) -> str:
@@ -46,7 +46,7 @@ def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, k
     Args:
         what: for people, such as ``variable``.
         name: of the variable.
-        known: the variables that there are.
+        known: all variables that have a meaning.
         where: its place.
         key: as it is written among the settings of a plugin.
 
@@ -62,9 +62,9 @@ def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, k
 
 
 def nearest_variable(name: str, known: Iterable[str]) -> str | None:
-    """Return the one of *known* that *name* was probably meant to be; each word of it must be meant as well.
+    """Return the one of *known* that *name* was probably meant to be; each word must be near one of its words.
 
-    What all names have in common does not count, so ``PLUGIN_FOO`` is near to none of them.
+    The prefix that all names have in common does not count, so ``PLUGIN_FOO`` is near to none of them.
     """
     short = {one.removeprefix(_PREFIX): one for one in sorted(set(known), key=lambda one: one.startswith(_PREFIX))}
     word = name.removeprefix(_PREFIX)
@@ -90,13 +90,13 @@ def notes_of_environment(env: Mapping[str, str], known: Iterable[str]) -> Iterat
 
 def _unknown(name: str, known: Iterable[str]) -> str:
     near = nearest_variable(name, [*known, *PLUGIN_VARIABLES])
-    return "buildpush does not know this variable" + (f" (did you mean {near}?)" if near else "")
+    return "it is not a variable of buildpush" + (f" (did you mean {near}?)" if near else "")
 
 
 def _reason_in_environment(row: PluginVariable, text: str) -> str:
     if not text or row.name.startswith(_PREFIX):
         return _reason(row, text, row.name)
-    return row.note or f"{row.refusal}; {row.instead}"
+    return row.note or f"{row.refusal}; {row.alternative}"
 
 
 def _reason(row: PluginVariable, text: str, where: str) -> str:
@@ -107,4 +107,4 @@ def _reason(row: PluginVariable, text: str, where: str) -> str:
     if text.strip().lower() in {"false": FALSE, "true": TRUE}.get(row.usual, {row.usual}):
         return _USUAL
     message = f"{row.name} is not supported: {row.refusal}"
-    raise UnsupportedError(message, where=where, hint=row.instead)
+    raise UnsupportedError(message, where=where, hint=row.alternative)

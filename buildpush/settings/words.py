@@ -26,8 +26,8 @@ def reject(what: str, word: str, words: Iterable[str], where: str) -> NoReturn:
     """
     words = sorted(set(words))
     near = nearest(word, words)
-    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(words)}" if words else "leave it out"
+    hint = f"did you mean {near!r}?" if near else f"write one of {', '.join(words)}" if words else "leave it out"
     if not near and len(words) > _MANY:
-        hint = f"none of the {len(words)} that are known is near it; buildpush explain lists the settings"
+        hint = f"none of the {len(words)} known names is similar; buildpush explain lists the settings"
     message = f"unknown {what} {word!r}"
     raise SourceError(message, where=where, hint=hint)

@@ -30,7 +30,7 @@ class Origin:
     parts: Mapping[Trail, str] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, *path: str | int) -> str:
-        """Return the place of a value inside, or of the nearest one around it."""
+        """Return the place of the value at *path* inside, or of the nearest one around it."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.parts:
                 return self.parts[path[:length]]
@@ -39,7 +39,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class WrittenValue:
-    """The value of one setting as text, what set it, and what it overrode, strongest first."""
+    """The value of one setting as text, what set it, and the values that it overrides, strongest first."""
 
     value: Raw
     origin: Origin
@@ -54,8 +54,8 @@ def written_at(node: Node, key: str) -> WrittenValue | None:
     return WrittenValue(inner.raw(), Origin("file", node.where_key(key), "", parts=dict(inner.places())))
 
 
-def in_front(key: str, where: str) -> str:
-    """Return the words that name the setting *key* in a message about *where*: none if that has the same name."""
+def key_prefix(key: str, where: str) -> str:
+    """Return *key* with a colon, to begin a message about the place *where*; nothing if that has the same name."""
     return "" if _is_called(where, key) else f"{key}: "
 
 

@@ -78,7 +78,7 @@ VALUES = {
     "url": "{web}/artifactory/",
 }
 _ONE_VALUE = "it has a single value, which says what happens anyway"
-_AGREES = "it asks for what happens anyway"
+_AGREES = "it asks for the default behaviour"
 _USUAL = "it is part of every step, and the image that is not kept, or lies in a layout, needs no name of a registry"
 _PEOPLE = "it is for people who read the file"
 # What may be silent, and why; each is silent, or this test fails.

@@ -61,7 +61,7 @@ def test_a_command_lists_a_file_and_reads_no_setting(file, command, capsys):
 @pytest.mark.parametrize("more", [["--tags=1"], ["--var=a=b"], ["--no-push"]])
 def test_a_list_is_refused_with_options_that_it_has_no_use_for(file, more, capsys):
     assert run_command(["run", file, "--list", *more]) == 2
-    assert "--list with FILE" in capsys.readouterr().err
+    assert "beside --list, give only FILE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

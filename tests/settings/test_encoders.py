@@ -204,6 +204,6 @@ def test_limits_are_written_in_bytes_and_cores():
 
 
 def test_a_key_with_an_equals_sign_has_no_flag():
-    settings = BuildAndPush.trusted({"repo": "a.example/b", "labels": {"a=b": "c"}})
+    settings = BuildAndPush.construct({"repo": "a.example/b", "labels": {"a=b": "c"}})
     with pytest.raises(SettingsError, match="'a=b' holds ="):
         to_flags(settings)

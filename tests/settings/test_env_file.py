@@ -132,7 +132,7 @@ def test_it_may_be_named_by_the_stage(tmp_path):
 def test_a_var_that_names_another_file_is_refused_as_that_was_not_read(tmp_path):
     (tmp_path / "Dockerfile").write_text("FROM scratch\n")
     load(tmp_path, "", stage={"PLUGIN_ENV_FILE": "build.env"}, PLUGIN_ENV_FILE="")
-    with pytest.raises(SettingsError, match=r"was read, and not the 'other\.env'") as caught:
+    with pytest.raises(SettingsError, match=r"was read as env_file, and not the 'other\.env'") as caught:
         buildpush.check("stage.yml", cwd=tmp_path, env={}, variables={"PLUGIN_ENV_FILE": "other.env"}, engine="native")
     assert "--env-file" in caught.value.hint or "env_file=" in caught.value.hint
 

@@ -56,7 +56,7 @@ class Known:
     def ask(self, field, limits):
         return self.inputs.get(f"typed for {field}{limits}")
 
-    def instead(self, error):
+    def if_absent(self, error):
         raise error
 
 

@@ -101,7 +101,7 @@ def test_an_object_cannot_be_changed_but_a_changed_one_can_be_made():
         made.name = "y"
     with pytest.raises(ValidationError):
         del made.name
-    other = made.changed(even=2)
+    other = made.replace(even=2)
     assert (other.name, other.even, other.fields_set) == ("x", 2, {"name", "even"})
     assert made != other == copy.deepcopy(other)
 
@@ -112,5 +112,5 @@ def test_no_name_is_taken_for_the_object_itself():
 
 
 def test_values_that_were_read_already_are_trusted():
-    made = Outer.trusted({"even": 3})
+    made = Outer.construct({"even": 3})
     assert (made.even, made.words, made.fields_set) == (3, (), {"even"})

@@ -82,7 +82,7 @@ def test_every_declaration_is_complete(model, setting):
     assert setting.group
     assert setting.since == "0.1"
     assert setting.example not in (None, "", (), {})
-    assert setting.honoured_by or setting.instead or setting.hint, "people must hear what to do instead"
+    assert setting.honoured_by or setting.alternative or setting.harmless, "people must hear what to do instead"
     assert bool(setting.flags) == bool(setting.variables) == (not setting.file_only)
 
 

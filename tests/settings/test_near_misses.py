@@ -12,7 +12,7 @@ import pytest
 import buildpush
 from buildpush.credentials.connectors_file import _KEYS, read_connectors
 from buildpush.foundation.errors import BuildPushError, SettingsError
-from buildpush.settings.asked import check_asked
+from buildpush.settings.asked import check_variables
 from buildpush.settings.declare import settings_of
 from buildpush.settings.lookups import with_lookup_notes
 from buildpush.settings.sources import read
@@ -244,7 +244,7 @@ NOT_ASKED_FOR = {
     "stage.variables.region2": "did you mean stage.variables.",
     "branch": "",
     "trim": "",
-    "zzzzzz": "what is asked for: ",
+    "zzzzzz": "give one of ",
 }
 
 
@@ -257,29 +257,29 @@ def asking(tmp_path, text=ASKING, **chosen):
 def test_a_variable_that_anything_in_the_file_asks_for_is_fine(tmp_path, name):
     text = ASKING.replace("value: high", "value: <+input>") if name == "heat" else ASKING
     if "late" in name:
-        check_asked(asking(tmp_path, text, stage="build"), [name])
+        check_variables(asking(tmp_path, text, stage="build"), [name])
     else:
-        check_asked(asking(tmp_path, text), [name])
-    check_asked(asking(tmp_path, text, step="other"), [name])
+        check_variables(asking(tmp_path, text), [name])
+    check_variables(asking(tmp_path, text, step="other"), [name])
 
 
 @pytest.mark.parametrize(("name", "hint"), NOT_ASKED_FOR.items())
 def test_a_variable_that_nothing_asks_for_is_refused(tmp_path, name, hint):
     text = ASKING.replace("<+pipeline.variables.<+matrix.os>>", "x")
-    with pytest.raises(SettingsError, match=re.escape(f"nothing asks for the variable '{name}'")) as caught:
-        check_asked(asking(tmp_path, text), ["region", name])
+    with pytest.raises(SettingsError, match=re.escape(f"nothing uses the variable '{name}'")) as caught:
+        check_variables(asking(tmp_path, text), ["region", name])
     assert hint in caught.value.hint
 
 
 def test_where_the_name_is_computed_any_variable_may_be_asked_for(tmp_path):
-    check_asked(asking(tmp_path), ["zzzzzz", "pipeline.variables.z"])
+    check_variables(asking(tmp_path), ["zzzzzz", "pipeline.variables.z"])
     with pytest.raises(SettingsError):
-        check_asked(asking(tmp_path), ["codebase.z"])
+        check_variables(asking(tmp_path), ["codebase.z"])
 
 
 def test_settings_outside_the_file_and_other_texts_ask_as_well(tmp_path):
     loaded = step_of(tags=["<+pipeline.variables.a>"], auto_label="true")
-    check_asked(loaded, ["a", "codebase.repoUrl"])
-    check_asked(loaded, ["b"], "<+pipeline.variables.b>")
+    check_variables(loaded, ["a", "codebase.repoUrl"])
+    check_variables(loaded, ["b"], "<+pipeline.variables.b>")
     with pytest.raises(SettingsError, match=r"'codebase.branch'"):
-        check_asked(loaded, ["codebase.branch"])
+        check_variables(loaded, ["codebase.branch"])

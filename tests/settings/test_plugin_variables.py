@@ -71,7 +71,7 @@ def test_a_variable_of_the_plugins_is_honoured_or_refused_or_named(tmp_path, pla
     if row.refusal and (place is not in_environment or row.name.startswith("PLUGIN_")):
         with pytest.raises(UnsupportedError, match=row.name) as caught:
             place(texts, tmp_path)
-        assert caught.value.hint == row.instead
+        assert caught.value.hint == row.alternative
         return
     loaded = place(texts, tmp_path)
     assert is_honoured(row, loaded) or is_told(row, loaded) or (row.fact and place is in_environment)
@@ -80,14 +80,14 @@ def test_a_variable_of_the_plugins_is_honoured_or_refused_or_named(tmp_path, pla
 @pytest.mark.parametrize("row", ROWS)
 def test_a_variable_of_the_plugins_has_one_verdict(row):
     assert [bool(one) for one in (row.setting, row.fact, row.note, row.refusal)].count(True) == 1
-    assert bool(row.instead) is bool(row.refusal)
+    assert bool(row.alternative) is bool(row.refusal)
     assert row.plugins
 
 
 @pytest.mark.parametrize("row", [row for row in PLUGIN_VARIABLES.values() if row.setting], ids=lambda row: row.name)
 def test_the_setting_that_a_variable_sets_knows_it(row):
     setting = SETTINGS[row.setting]
-    gates = [variable.only_with for variable in setting.spelled_variables]
+    gates = [variable.only_with for variable in setting.own_variables]
     assert row.name in {*setting.variables, *gates}
 
 
@@ -110,7 +110,7 @@ def env_file(tmp_path):
 @pytest.mark.parametrize("text", ["false", "0", "no"])
 def test_a_refused_variable_that_asks_for_nothing_is_only_named(tmp_path, place, text):
     loaded = place({"PLUGIN_IPV6": text}, tmp_path)
-    assert any("PLUGIN_IPV6 has no effect" in note and "happens anyway" in note for note in loaded.notes)
+    assert any("PLUGIN_IPV6 has no effect" in note and "default behaviour" in note for note in loaded.notes)
 
 
 @PLACES
@@ -184,9 +184,9 @@ def refused_names():
 
 
 HINTS = {
-    **{row.name: row.instead for row in PLUGIN_VARIABLES.values() if row.refusal},
-    **{name: instead.format(option="OPTION") for name, (_, instead) in _REFUSED.items()},
-    **{one.key: one.instead for one in SETTINGS.values() if not one.honoured_by},
+    **{row.name: row.alternative for row in PLUGIN_VARIABLES.values() if row.refusal},
+    **{name: alternative.format(option="OPTION") for name, (_, alternative) in _REFUSED.items()},
+    **{one.key: one.alternative for one in SETTINGS.values() if not one.honoured_by},
 }
 
 

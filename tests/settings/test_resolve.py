@@ -291,7 +291,7 @@ class TestBuild:
             ({"dockerfile": "."}, "is not a file", ""),
             ({"dockerfile": "../outside"}, "is outside the context", "move it"),
             ({"dockerfile": "link"}, "is outside the context", "move it"),
-            ({"context": "service"}, "is outside the context 'service'", "name it: dockerfile: Dockerfile"),
+            ({"context": "service"}, "is outside the context 'service'", "set dockerfile: Dockerfile"),
         ],
     )
     def test_directories_and_files_must_be_there(self, house, keywords, message, hint):

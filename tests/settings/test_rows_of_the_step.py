@@ -128,7 +128,7 @@ def test_environment_variables_of_the_step_set_its_settings(tmp_path):
         ({}, {"registryRef": "mine"}, "registryRef"),
         ({}, {"repo": "h.test/a/b:1"}, "repo: 'a/b:1' is not a repository path"),
         ({}, {"repo": ""}, "repo"),
-        ({}, {"labels": "a"}, "labels: 'a' does not have a ="),
+        ({}, {"labels": "a"}, "labels: 'a' does not have an ="),
         ({}, {"runAsUser": "root"}, "runAsUser: 'root' is not a whole number"),
         ({}, {"resources": {"limits": {"memory": "500 Mi B"}}}, "500 Mi B"),
         ({}, {"caching": "sometimes"}, "caching"),

@@ -488,13 +488,13 @@ def test_lists_and_maps_in_variables_are_separated_by_commas(load):
 
 
 def test_an_entry_without_an_equals_sign_says_how_commas_are_written(load):
-    with pytest.raises(SettingsError, match="'2' does not have a =") as caught:
+    with pytest.raises(SettingsError, match="'2' does not have an =") as caught:
         settings_of(load(STEP, env={"PLUGIN_BUILD_ARGS": "A=1,2"}))
     assert "PLUGIN_MULTIPLE_BUILD_ARGS=true" in caught.value.hint
-    with pytest.raises(SettingsError, match="'2' does not have a =") as caught:
+    with pytest.raises(SettingsError, match="'2' does not have an =") as caught:
         settings_of(load(STEP, env={"PLUGIN_LABELS": "A=1,2"}))
     assert "go into a file or a flag" in caught.value.hint
-    with pytest.raises(SettingsError, match="'A' does not have a =") as caught:
+    with pytest.raises(SettingsError, match="'A' does not have an =") as caught:
         settings_of(load(STEP, flags={"build_args": ("A",)}))
     assert caught.value.hint == "write NAME=VALUE"
 
@@ -504,7 +504,7 @@ def test_semicolons_separate_build_arguments_when_asked_to(load):
     loaded = load(STEP, env=env)
     assert settings_of(loaded).build_args == {"A": "1,2", "B": " 3"}
     assert loaded.notes == (
-        "PLUGIN_BUILD_ARGS_NEW counts, and PLUGIN_BUILD_ARGS does not, because of PLUGIN_MULTIPLE_BUILD_ARGS",
+        "PLUGIN_BUILD_ARGS_NEW is used, and PLUGIN_BUILD_ARGS is not, because PLUGIN_MULTIPLE_BUILD_ARGS is set",
     )
     with pytest.raises(SourceError, match="has an effect only together with PLUGIN_MULTIPLE_BUILD_ARGS"):
         load(STEP, env={"PLUGIN_BUILD_ARGS_NEW": "A=1"})
@@ -522,7 +522,7 @@ def test_some_variables_say_the_opposite(load):
 
 def test_an_unknown_plugin_variable_in_the_environment_is_a_note(load):
     assert load(STEP, env={"PLUGIN_TAGZ": "secret-value", "PATH": "/bin"}).notes == (
-        "PLUGIN_TAGZ has no effect: buildpush does not know this variable (did you mean PLUGIN_TAG?)",
+        "PLUGIN_TAGZ has no effect: it is not a variable of buildpush (did you mean PLUGIN_TAG?)",
     )
 
 
@@ -712,7 +712,7 @@ def test_a_wrong_value_is_refused_with_the_place_that_said_it(load, line, kind, 
 
 
 def test_other_wrong_settings_are_named_as_well(load):
-    with pytest.raises(SettingsError, match=r"\(wrong as well: tags, target\)"):
+    with pytest.raises(SettingsError, match=r"\(also wrong: tags, target\)"):
         settings_of(load(tags=["a b"], target="a b"))
 
 

@@ -78,10 +78,10 @@ def test_git_alone_says_which_branch_this_is_and_which_is_the_default_one(direct
 @pytest.mark.parametrize(
     ("env", "more", "words"),
     [
-        (TAG | {"DRONE_COMMIT_REF": "refs/tags/nightly"}, {}, "'nightly' of git is not a version"),
+        (TAG | {"DRONE_COMMIT_REF": "refs/tags/nightly"}, {}, "the Git tag 'nightly' is not a version"),
         (TAG | {"DRONE_COMMIT_REF": "refs/heads/x", "DRONE_REPO_BRANCH": "main"}, {}, "this is refs/heads/x"),
         (TAG | {"DRONE_COMMIT_REF": "refs/heads/x"}, {}, "the default branch, which is not known"),
-        ({}, {}, "neither git nor a CI variable says what this is"),
+        ({}, {}, "neither git nor a CI variable gives the branch or tag"),
         (TAG, {"tags": "mine"}, "tags names others: mine"),
         (TAG, {"expand_tag": True}, "both make tags"),
         (TAG, {"auto_tag_suffix": "a/b"}, "is not a tag"),

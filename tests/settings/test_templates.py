@@ -134,7 +134,7 @@ def test_of_a_template_and_a_content_of_its_own_none_is_passed_over(house, text,
 
 def test_a_value_for_something_that_is_no_input_is_refused(house):
     house("a.yaml")
-    with pytest.raises(SourceError, match="does not ask for this") as caught:
+    with pytest.raises(SourceError, match="does not have an input here") as caught:
         loaded(inputs="{spec: {repo: host.test/b}}")
     assert "t/a.yaml" in caught.value.hint
     assert caught.value.where == "p.yml:4:84"
@@ -216,4 +216,4 @@ def test_of_several_versions_of_the_newer_form_one_is_chosen_behind_the_name(hou
     house.write("p.yml", "steps:\n  - {name: a, id: a, template: {uses: ship}}\n")
     with pytest.raises(SourceError, match="several versions") as caught:
         buildpush.load("p.yml", templates="t")
-    assert "choose one, as by @1 after its name" in caught.value.hint
+    assert "choose one, such as by @1 after its name" in caught.value.hint

@@ -216,9 +216,9 @@ STEP_A = "step: {type: Run, identifier: a, spec: {command: make}}"
     ],
 )
 def test_what_no_stage_or_pipeline_is_around_has_each_identifier_once(text, what):
-    with pytest.raises(SourceError, match=rf"p\.yml:\d+:\d+: the {what} 'a' is here a second time") as caught:
+    with pytest.raises(SourceError, match=rf"p\.yml:\d+:\d+: there is already a {what} 'a'") as caught:
         tree_of(text)
-    assert re.match(r"the first is in p\.yml:\d+:\d+; give one another name", caught.value.hint)
+    assert re.match(r"give one of them another name; the first is in p\.yml:\d+:\d+", caught.value.hint)
 
 
 def test_one_identifier_may_stand_in_two_stages_of_a_list():

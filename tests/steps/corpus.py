@@ -29,7 +29,7 @@ from buildpush.settings.evaluate import check_known, evaluate
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
-from buildpush.settings.sources import Beside, read
+from buildpush.settings.sources import CompanionFiles, read
 from buildpush.settings.tree import Step
 
 DIRECTORY = Path(__file__).parent
@@ -82,9 +82,11 @@ class Shown:
         given = dict(line.partition("=")[::2] for line in re.findall(r"^# var (.*)", written, re.MULTILINE))
         step = next(iter(re.findall(r"^# step (.*)", written, re.MULTILINE)), None)
         inputs = tuple(Path("inputs", name) for name in re.findall(r"^# inputs (.*)", written, re.MULTILINE))
-        beside = Beside(Path("templates") if re.search("^# templates$", written, re.MULTILINE) else None, inputs)
+        companions = CompanionFiles(
+            Path("templates") if re.search("^# templates$", written, re.MULTILINE) else None, inputs
+        )
         file = Path(f"{self.name}.yml")
-        loaded = read(file, env=ENV, flags={}, keywords={}, cwd=self.cwd, step=step, beside=beside)
+        loaded = read(file, env=ENV, flags={}, keywords={}, cwd=self.cwd, step=step, companions=companions)
         connectors = read_connectors(self.cwd / "connectors.yml")
         vault = Vault(ENV, self.cwd, None, connectors.references)
         git = Git(Recorded(lambda _: Ran(128)), self.cwd)
@@ -100,7 +102,7 @@ class Shown:
             around = facts.within(step.scope, around=step.around)
             order = resolve(settings, cwd=self.cwd, facts=around, vault=vault, connectors=connectors, step=step)
             order = kept.with_builder(order)
-            kept.foresee(order, step)
+            kept.add_builder(order, step)
             self.lines += [f"step {step.identifier} ({step.where})", *map("  ".__add__, self.order(order))]
             self.lines += [f"  note {note}" for note in (*notes, *order.notes)]
             return Outcome(step, "planned")

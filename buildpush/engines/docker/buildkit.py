@@ -123,7 +123,7 @@ def _caches(request: BuildRequest) -> Iterator[tuple[str, CacheSpec]]:
     yield from (("--cache-from", cache) for cache in (*request.cache_from, *both))
     # All layers of all stages: in a repository for caches only, that costs little. As an image and not as an index,
     # which older BuildKit makes of layers: a registry may look for manifests in it, and refuse it.
-    ours = (one.having("mode", "max").having("image-manifest", "true") for one in both)
+    ours = (one.with_field("mode", "max").with_field("image-manifest", "true") for one in both)
     yield from (("--cache-to", cache) for cache in (*request.cache_to, *ours))
 
 

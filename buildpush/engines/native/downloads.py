@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from buildpush.dockerfile.urls import is_legible, safe_url
+from buildpush.dockerfile.urls import is_legible, printable_url
 from buildpush.engines import Tools
 from buildpush.foundation.errors import BadNameError, BuildError
 from buildpush.foundation.events import Log
@@ -50,7 +50,7 @@ class Downloads:
             BuildError: it cannot be fetched, or does not match *checksum*.
         """
         if not is_legible(url):
-            message = f"{safe_url(url)} is not an address"
+            message = f"{printable_url(url)} is not an address"
             raise BuildError(message, hint="check its host and port")
         wanted = _digest(checksum) if checksum else None
         if url not in self.entries:
