@@ -195,6 +195,9 @@ def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
     """Return the platform that *stage* sets, and the place of its architecture."""
     system, node = _platform(stage, "os"), _platform(stage, "arch")
     word = _lower(system, "stage.spec.platform.os") if system and system.text else "linux"
+    for of, root in () if system else _infrastructures(stage, path):
+        if (system := of.at("spec", "os")) and system.text:
+            word = _lower(system, f"{root}.spec.infrastructure.spec.os")
     label = next(_labels(stage, path), None)
     if node and node.text:
         own = _lower(node, "stage.spec.platform.arch")
@@ -208,12 +211,15 @@ def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
 
 
 def _labels(stage: Stage, path: tuple[Parent, ...]) -> Iterator[tuple[str, Node]]:
-    """Yield the architectures that the infrastructure of *stage* asks its nodes for, and their places."""
-    for of, root in _infrastructures(stage, path):
+    """Yield the architectures of the nodes that a group in *path*, or *stage*, asks for, and their places."""
+    groups = (branch.header.node.at("stepGroupInfra") for branch in reversed(path) if isinstance(branch, StepGroup))
+    infrastructures = [(of, "stepGroup.stepGroupInfra") for of in groups if of]
+    infrastructures += [(of, f"{root}.spec.infrastructure") for of, root in _infrastructures(stage, path)]
+    for of, root in infrastructures:
         labels = of.at("spec", "nodeSelector")
         for key in ARCHITECTURE_LABELS:
             if labels and (node := labels.at(key)) and node.text:
-                yield _lower(node, f'{root}.spec.infrastructure.spec.nodeSelector["{key}"]'), node
+                yield _lower(node, f'{root}.spec.nodeSelector["{key}"]'), node
 
 
 def _platform(stage: Stage, key: str) -> Node | None:

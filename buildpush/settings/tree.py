@@ -288,6 +288,8 @@ def _header(kind: str, node: Node) -> Header:
     if kind == "pipeline":  # which has no loop, and a condition in the newer form alone, where it is a map by now
         condition = node.at("if")
         acted_on = (acted_on - {"when", "strategy"}) | ({"if"} if condition and condition.entries else set())
+    if any(node.at("stepGroupInfra", "spec", "nodeSelector", key) for key in ARCHITECTURE_LABELS):
+        acted_on.add("stepGroupInfra")
     notes = [*_without_effect(node, {*acted_on, *_LABELS, *_LISTED, _CHILDREN[kind][0]})]
     if kind == "stage" and (spec := node.at("spec")):
         is_asked = any(spec.at("infrastructure", "spec", "nodeSelector", key) for key in ARCHITECTURE_LABELS)

@@ -37,6 +37,7 @@ pipeline:
             steps:
               - stepGroup:
                   identifier: images
+                  %(group)s
                   steps:
                     - step:
                         type: BuildAndPushDockerRegistry
@@ -61,7 +62,7 @@ class File:
     def __init__(self, cwd, env=None, inputs=None, **parts):
         self.cwd, self.env = cwd, env or {}
         (cwd / "Dockerfile").write_text("FROM scratch\n")
-        parts = dict.fromkeys(("pipeline", "stage", "machine", "spec"), "") | parts
+        parts = dict.fromkeys(("pipeline", "stage", "machine", "group", "spec"), "") | parts
         (cwd / "p.yml").write_text(PIPELINE % parts)
         git = Git(Recorded(lambda _: Ran(128)), cwd)
         self.vault = Vault(self.env, cwd)
@@ -255,6 +256,8 @@ def test_a_secret_is_not_taken_for_the_name_of_a_variable(file):
         ("platform: {os: MacOS, arch: Arm64}", ("linux/arm64",)),
         ("platform: {arch: Amd64}", ("linux/amd64",)),
         ("platform: {os: Windows}", ("windows/amd64",)),
+        ("infrastructure: {spec: {os: Windows}}", ("windows/amd64",)),
+        ("infrastructure: {spec: {os: Linux}}", ()),
         ("platform: {os: Linux, arch: <+pipeline.variables.arch>}", ("linux/arm64",)),
         ("infrastructure: {spec: {nodeSelector: {kubernetes.io/arch: arm64}}}", ("linux/arm64",)),
         (
@@ -268,6 +271,14 @@ def test_a_secret_is_not_taken_for_the_name_of_a_variable(file):
 def test_the_architecture_of_the_stage_is_that_of_the_image(file, machine, platforms):
     settings = file(machine=machine, pipeline="- {name: arch, value: Arm64}").settings()
     assert settings.platforms == platforms
+
+
+def test_the_nodes_of_a_group_say_the_platform_before_those_of_the_stage(file):
+    group = "stepGroupInfra: {type: KubernetesDirect, spec: {nodeSelector: {kubernetes.io/arch: s390x}}}"
+    machine = "infrastructure: {spec: {nodeSelector: {kubernetes.io/arch: arm64}}}"
+    for asked in (file(group=group), file(group=group, machine=machine)):
+        assert asked.settings().platforms == ("linux/s390x",)
+        assert not [note for note in asked.read().notes if "Infra" in note]
 
 
 def test_two_architectures_of_one_stage_are_refused(file):
