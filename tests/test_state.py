@@ -20,7 +20,7 @@ from buildpush.foundation import locks
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.locks import locked, private_directory, temporary
 from buildpush.foundation.secrets import Secret
-from buildpush.foundation.state import State, is_at_work, process_mark, write_private
+from buildpush.foundation.state import State, is_process_running, process_identity, write_private
 
 
 @pytest.fixture
@@ -286,12 +286,12 @@ def test_temporary_directories_that_others_may_rename_are_told(tmp_path):
 
 def test_a_process_is_told_from_a_later_one_of_the_same_number():
     """In containers, programs have the same small numbers in every run."""
-    mark = process_mark()
-    assert is_at_work(mark)
-    assert not is_at_work("")
-    number, _, rest = mark.partition(" ")
+    identity = process_identity()
+    assert is_process_running(identity)
+    assert not is_process_running("")
+    number, _, rest = identity.partition(" ")
     if rest:  # where the system says when a process began
-        assert not is_at_work(f"{number} 1 another-machine")
+        assert not is_process_running(f"{number} 1 another-machine")
 
 
 class Owned:
@@ -323,7 +323,7 @@ def test_a_lock_on_what_is_gone_by_now_is_none(tmp_path, monkeypatch, replaced):
     """Whoever held it before may have removed it, and another may have put something else there."""
     path = tmp_path / "file"
     path.touch()
-    plain = locks._taken
+    plain = locks._try_lock
 
     def taken(descriptor, how):
         path.rename(tmp_path / "before")
@@ -331,7 +331,7 @@ def test_a_lock_on_what_is_gone_by_now_is_none(tmp_path, monkeypatch, replaced):
             path.touch()
         return plain(descriptor, how)
 
-    monkeypatch.setattr(locks, "_taken", taken)
+    monkeypatch.setattr(locks, "_try_lock", taken)
     with locks.locked(path) as held:
         assert not held
 
@@ -374,4 +374,4 @@ def test_a_private_directory_behind_a_file_is_an_error_of_the_system_that_names_
 
 def test_a_directory_in_which_everybody_may_rename_is_named(tmp_path):
     tmp_path.chmod(0o777)
-    assert locks.open_to_all(tmp_path) == f"everybody may rename what is in {tmp_path} (mode 777)"
+    assert locks.rename_problem(tmp_path) == f"everybody may rename what is in {tmp_path} (mode 777)"

@@ -121,7 +121,7 @@ def test_what_is_not_run_here_is_asked_with_the_variable_that_gives_it(values, p
     with pytest.raises(ExpressionError) as caught:
         ask(values, f"{path} ?? 'x'")
     assert says in str(caught.value)
-    assert caught.value.hint == f"give it by --var {path}=VALUE"
+    assert caught.value.hint == f"give it with --var {path}=VALUE"
 
 
 @pytest.mark.parametrize("path", ["pipeline.stages.build.spec.execution.steps.looped_0", "steps.looped_1"])
@@ -131,7 +131,7 @@ def test_an_iteration_of_a_loop_that_is_not_run_here_is_asked_with_the_variable_
     name = f"{path}.output.outputVariables.tag"
     with pytest.raises(ExpressionError, match=r"'looped' \(p.yml:16:23\) is not run here") as caught:
         ask(StepValues(chosen), name)
-    assert caught.value.hint == f"give it by --var {name}=VALUE"
+    assert caught.value.hint == f"give it with --var {name}=VALUE"
 
 
 def test_a_name_that_only_begins_as_a_loop_does_is_no_iteration_of_it():
@@ -374,7 +374,7 @@ def test_an_output_of_a_step_that_is_not_run_is_asked_before_anything_is_done(pl
     assert run_command([command, "p.yml"]) == 2
     shown = capsys.readouterr().err
     assert "Run 'Unit tests' (p.yml:8:9) is not run here" in " ".join(shown.split())
-    assert "give it by --var steps.test.output.outputVariables.ok=VALUE" in shown
+    assert "give it with --var steps.test.output.outputVariables.ok=VALUE" in shown
 
 
 @pytest.mark.sandbox

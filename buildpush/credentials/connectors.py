@@ -1,4 +1,4 @@
-"""Connectors: which registry, which user, which secret."""
+"""Connectors: the address of a registry, and the user and secret for it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from buildpush.images.references import DOCKER_HUB, Repository, names_host
 
 
 def repository_at(address: str, repo: str) -> Repository:
-    """Return the repository that *repo*, which names no host, means at the registry at *address*.
+    """Return the repository that *repo*, written without a host, stands for in the registry at *address*.
 
-    An address that ends in a repository key means repositories in that.
+    If the address ends with a repository key, *repo* is in that.
     """
     host = registry_host(address)
     if host == DOCKER_HUB:
         return Repository.parse(repo)
     path = (address.partition("://")[2] or address).partition("/")[2].strip("/")
-    for known in ("artifactory/api/docker/", "api/docker/"):
-        path = path.removeprefix(known)
+    for prefix in ("artifactory/api/docker/", "api/docker/"):
+        path = path.removeprefix(prefix)
     path = path.removesuffix("/v2").removesuffix("/v1")
     key = "" if path in ("v1", "v2", "artifactory", "artifactory/api/docker") else path
     return Repository(host, repo if not key or repo.startswith(f"{key}/") else f"{key}/{repo}")
@@ -34,15 +34,15 @@ def repository_at(address: str, repo: str) -> Repository:
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """One registry as the connectors file knows it.
+    """A registry, as the connectors file describes it.
 
     Attributes:
-        url: with scheme, without a slash at its end.
-        where: place in the connectors file.
-        username: or the reference of the secret that holds it.
-        password: the reference of its secret; ``None`` for an anonymous connector.
+        url: with its scheme, without a slash at its end.
+        where: where it is in the connectors file.
+        username: the user, or the reference of the secret that contains it.
+        password: the reference of the secret; ``None`` for an anonymous connector.
         scope: ``account``, ``org``, or empty for a project's.
-        notes: sentences about what has no effect.
+        notes: sentences about keys that have no effect.
     """
 
     identifier: str
@@ -61,13 +61,13 @@ class Connector:
 
     @property
     def plain_http(self) -> bool:
-        """Whether its address says ``http://``."""
+        """Whether its address begins with ``http://``."""
         return self.url.startswith("http://")
 
     def serves(self, host: str) -> bool:
-        """Return whether *host* is the connector's, or a subdomain of it.
+        """Return whether *host* is that of the connector, or a subdomain of it.
 
-        A reverse proxy names repository keys by subdomains: ``docker-local.acme.example.com/app``.
+        Reverse proxies can use a subdomain for each repository key: ``docker-local.acme.example.com/app``.
         """
         return host.lower() == self.host or host.lower().endswith(f".{self.host}")
 
@@ -75,11 +75,11 @@ class Connector:
         """Return the credential for this connector's hosts.
 
         Raises:
-            SettingsError: it is anonymous.
-            SecretError: the password's or the user's reference leads nowhere.
+            SettingsError: the connector is anonymous.
+            SecretError: the reference of the password or of the user leads nowhere.
         """
         if self.password is None:
-            message = f"the connector {self.identifier!r} is anonymous, and a push needs a user"
+            message = f"the connector {self.identifier!r} is anonymous, but a push needs a user"
             hint = "set auth.type to UsernamePassword, with username and passwordRef"
             raise SettingsError(message, hint=hint, setting="connector_ref", where=self.where)
         password = vault.resolve(self.password)
@@ -87,18 +87,18 @@ class Connector:
         return Credential(name, password, f"connector {self.identifier}")
 
     def repository(self, repo: str) -> Repository:
-        """Return the repository that *repo* means with this connector.
+        """Return the repository that *repo* stands for with this connector.
 
         A *repo* without a host is at the connector's host; one with a host must be at a host that it serves.
 
         Raises:
-            SettingsError: *repo* names another host, which these credentials are not for.
+            SettingsError: *repo* names another host, for which these credentials are not meant.
         """
         if not names_host(repo):
             return repository_at(self.url, repo)
         parsed = Repository.parse(repo)
         if not self.serves(parsed.host):
-            message = f"repo is at {parsed.host}, and the connector {self.identifier!r} is for {self.host}"
+            message = f"repo is at {parsed.host}, but the connector {self.identifier!r} is for {self.host}"
             hint = f"write repo: {self.host}/..., or give the connector the address https://{parsed.host}"
             raise SettingsError(message, hint=hint, setting="repo", where=self.where)
         return parsed
@@ -118,21 +118,21 @@ class Connectors:
         The scope matters only where several connectors have the same identifier.
 
         Raises:
-            SettingsError: there is none, or it is not clear which; the hint names near ones.
+            SettingsError: there is no such connector, or several; the hint names similar ones.
         """
         scope, dot, identifier = reference.partition(".")
         if not dot or scope not in ("org", "account"):
             scope, identifier = "", reference
         named = [connector for connector in self.entries if connector.identifier == identifier]
         exact = [connector for connector in named if connector.scope == scope]
-        if len(found := exact or named) == 1:
-            return found[0]
-        if found:
-            message = f"several connectors are called {identifier!r}: {', '.join(entry.where for entry in found)}"
+        if len(matches := exact or named) == 1:
+            return matches[0]
+        if matches:
+            message = f"several connectors are called {identifier!r}: {', '.join(entry.where for entry in matches)}"
             hint = f"write org.{identifier} or account.{identifier}"
             raise SettingsError(message, hint=hint, setting="connector_ref")
         known = [connector.identifier for connector in self.entries]
         place = f" in {self.file}" if self.file else ": no connectors file is given"
         message = f"there is no connector {reference!r}{place}"
-        listed = f"it has {', '.join(known) or 'none'}" if self.file else "name a file with --connectors"
+        listed = f"the file has {', '.join(known) or 'none'}" if self.file else "name a file with --connectors"
         raise SettingsError(message, hint=did_you_mean(identifier, known) or listed, setting="connector_ref")

@@ -50,8 +50,8 @@ def read_connectors(path: Path, name: str | None = None) -> Connectors:
     """Return the connectors and secret references of a file; messages call it *name*.
 
     Raises:
-        SourceError: it cannot be read, or has a key or value that is unknown.
-        SecretError: it holds a password as plain text.
+        SourceError: it cannot be read, or has an unknown key or value.
+        SecretError: it contains a password as plain text.
     """
     root = read_yaml(path, name)
     directory = path.absolute().parent
@@ -64,7 +64,7 @@ def _connector_nodes(root: Node) -> tuple[Node, ...]:
     """Return the connectors: the document itself, its items, or what is under ``connectors``."""
     if root.items:
         return root.items
-    hint = "a connectors file has connector, connectors and secrets"
+    hint = "a connectors file has the keys connector, connectors and secrets"
     for key in root.entries:
         if key not in _TOP_KEYS:
             _fail(f"unknown key {key!r}", root.where_key(key), hint)
@@ -73,8 +73,8 @@ def _connector_nodes(root: Node) -> tuple[Node, ...]:
     listed = root.entries.get("connectors")
     if listed and listed.value is not None and not isinstance(listed.value, tuple):
         _fail("connectors must be a list", listed.where, "begin each connector with a dash")
-    alone = (root,) if "connector" in root.entries else ()
-    return alone + (listed.items if listed else ())
+    single = (root,) if "connector" in root.entries else ()
+    return single + (listed.items if listed else ())
 
 
 def _connector(node: Node, directory: Path, *, is_root: bool) -> Connector:
@@ -85,7 +85,9 @@ def _connector(node: Node, directory: Path, *, is_root: bool) -> Connector:
     _check_keys(entry, "the connector")
     kind = _text(entry, "type")
     if kind.text != "DockerRegistry":
-        _fail(f"a connector of type {kind.text!r} is not for images", kind.where, "the step needs type: DockerRegistry")
+        _fail(
+            f"a connector of type {kind.text!r} is not for images", kind.where, "use a connector of type DockerRegistry"
+        )
     spec = _entry(entry, "spec")
     _check_keys(spec, "spec")
     identifier = _text(entry, "identifier")
@@ -108,7 +110,7 @@ def _connector(node: Node, directory: Path, *, is_root: bool) -> Connector:
 
 
 def _notes(spec: Node) -> Iterator[str]:
-    """Yield a note for each key about where Harness would run, except ``false``, which Harness exports by default."""
+    """Yield a note for each key that says where Harness would run; ``false`` is what Harness exports by default."""
     for key, node in spec.entries.items():
         if key in _DELEGATE_KEYS and (node.items or node.text not in ("", "false")):
             yield f"{spec.where_key(key)}: {key} has no effect here"
@@ -118,22 +120,22 @@ def _check_provider(spec: Node) -> None:
     """Refuse a provider that Harness does not have; otherwise the provider makes no difference here."""
     node = spec.entries.get("providerType")
     if node and node.value is not None and node.text not in PROVIDERS:
-        hint = f"one of {', '.join(PROVIDERS)}; for JFrog it is Other"
+        hint = f"write one of {', '.join(PROVIDERS)}; for JFrog, it is Other"
         _fail(f"unknown provider type {node.text!r}", node.where, hint)
 
 
 def _login(node: Node, directory: Path) -> tuple[str | SecretReference, SecretReference | None]:
-    """Return user and password, without a password for an anonymous connector."""
+    """Return user and password; an anonymous connector has no password."""
     _check_keys(node, "auth")
     kind = _text(node, "type")
     if kind.text == "Anonymous":
         given = node.entries.get("spec")
         for key in given.entries if given else ():
             message = f"auth.spec: {key} has no effect, because the type is Anonymous"
-            _fail(message, node.entries["spec"].where_key(key), "write type: UsernamePassword")
+            _fail(message, node.entries["spec"].where_key(key), "remove it, or write type: UsernamePassword")
         return "", None
     if kind.text != "UsernamePassword":
-        hint = "UsernamePassword, or Anonymous for base images"
+        hint = "write UsernamePassword, or Anonymous for base images"
         _fail(f"unknown authentication type {kind.text!r}", kind.where, hint)
     spec = _entry(node, "spec")
     for key in ("password", "token", "secret"):
@@ -152,7 +154,7 @@ def _login(node: Node, directory: Path) -> tuple[str | SecretReference, SecretRe
 def _reference(spec: Node, key: str, directory: Path) -> SecretReference:
     node = _text(spec, key)
     if not points_to_secret(node.text):
-        # The text stays out of the message: it may well be the secret.
+        # The message does not quote the text, since it may well be the secret.
         hint = "write ID, env:NAME or file:PATH, never the secret itself"
         _fail(f"{key}: this is not the identifier of a secret", node.where, hint, SecretError)
     return SecretReference(node.text, node.where, directory)
@@ -162,16 +164,16 @@ def _references(root: Node, directory: Path) -> Mapping[str, SecretReference]:
     node = root.entries.get("secrets")
     if node and node.value is not None and not isinstance(node.value, Mapping):
         _fail("secrets must be a map", node.where, "write ID: env:NAME or ID: file:PATH")
-    found: dict[str, SecretReference] = {}
+    references: dict[str, SecretReference] = {}
     for identifier, entry in (node.entries if node else {}).items():
         if not is_identifier(identifier):
-            hint = "use letters, digits, _ and $, and org. in front"
+            hint = "use letters, digits, _ and $, with org. or account. in front for a secret of that scope"
             _fail(f"{identifier!r} is not the identifier of a secret", entry.where, hint)
         if not is_location(entry.text):
             hint = "write where it is: env:NAME or file:PATH"
             _fail(f"the secret {identifier} is given as plain text", entry.where, hint, SecretError)
-        found[identifier] = SecretReference(entry.text, entry.where, directory)
-    return found
+        references[identifier] = SecretReference(entry.text, entry.where, directory)
+    return references
 
 
 def _check_keys(node: Node, what: str) -> None:
@@ -179,7 +181,7 @@ def _check_keys(node: Node, what: str) -> None:
         _fail(f"{what} must be a map", node.where, "check the indentation")
     for key in node.entries:
         if key not in _KEYS[what]:
-            hint = did_you_mean(key, _KEYS[what], most=1) or f"known are {', '.join(sorted(_KEYS[what]))}"
+            hint = did_you_mean(key, _KEYS[what], most=1) or f"its keys are {', '.join(sorted(_KEYS[what]))}"
             _fail(f"{what} has no key {key!r}", node.where_key(key), hint)
 
 
@@ -190,10 +192,10 @@ def _entry(node: Node, key: str) -> Node:
 
 
 def _text(node: Node, key: str) -> Node:
-    found = _entry(node, key)
-    if not found.text.strip():
-        _fail(f"{key} needs a text", found.where)
-    return found
+    value = _entry(node, key)
+    if not value.text.strip():
+        _fail(f"{key} must be a text that is not empty", value.where)
+    return value
 
 
 def _address(node: Node) -> str:
@@ -222,7 +224,11 @@ def _check_unique(entries: tuple[Connector, ...]) -> None:
     for entry in entries:
         other = seen.setdefault((entry.scope, entry.identifier), entry)
         if other is not entry:
-            _fail(f"there is a second connector {entry.identifier!r}", entry.where, f"the first is at {other.where}")
+            _fail(
+                f"there is a second connector {entry.identifier!r}",
+                entry.where,
+                f"rename it; the first is at {other.where}",
+            )
 
 
 def _fail(message: str, where: str, hint: str | None = None, error: type[SettingsError] = SourceError) -> NoReturn:

@@ -38,13 +38,13 @@ CredentialKind = Literal["password", "identity", "access"]
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """Who we are at a host, and which source says so.
+    """A user and a password, or a token, for one host, and where they come from.
 
     Attributes:
         username: may be empty where *password* is a token.
         source: for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``, ``~/.docker/config.json``.
-        kind: of *password*; an ``identity`` token is good only for getting other tokens, an ``access`` token is one
-            of Artifactory's.
+        kind: of *password*; an ``identity`` token serves only to request other tokens, an ``access`` token is one of
+            Artifactory's.
     """
 
     username: str
@@ -61,16 +61,16 @@ class Credential:
     def user(self) -> str:
         """Name to log in with; for an access token without one, the user that the token itself names.
 
-        Artifactory takes such a token in place of the password of its user.
+        Artifactory accepts such a token in place of the password of its user.
         """
         is_unnamed = self.kind == "access" and not self.username
         return _user_in(self.password.reveal()) if is_unnamed else self.username
 
     @property
     def bearer(self) -> str | None:
-        """Value of an ``Authorization`` header that shows an access token as it is; ``None`` for other kinds.
+        """Value of an ``Authorization`` header with the access token as it is; ``None`` for other kinds.
 
-        Artifactory's REST interface and its registries take it alike; old API keys are sent in other ways.
+        Artifactory's REST interface and its registries both accept it; old API keys are sent in other ways.
         """
         if self.kind != "access" or self.is_api_key:
             return None
@@ -101,14 +101,14 @@ class Keychain:
     """Finds the credentials of a host in the usual places.
 
     In this order: *given* ones, ``DOCKER_AUTH_CONFIG``, Docker's ``config.json`` with its helpers and its store,
-    podman's ``auth.json``, and *last* ones. Nothing is ever written there.
+    podman's ``auth.json``, and *last* ones. It never writes to any of them.
 
     Args:
-        given: by host, as in references.
-        last: by host, used where no other source has one.
-        env: variables.
+        given: credentials by host, as in references.
+        last: credentials by host, used if no other source has one.
+        env: the environment.
         home: the user's home.
-        place: returns the place that runs credential helpers; without it they are not asked.
+        place: returns the place that runs credential helpers; without it, helpers are not asked.
     """
 
     def __init__(
@@ -169,8 +169,8 @@ class Keychain:
 
     def _from_helpers(self, document: Mapping[str, Any], host: str, path: Path) -> Iterator[Credential]:
         helpers = document.get("credHelpers")
-        special = next((name for key, name in _items(helpers) if _host_of(key) == host), None)
-        for name in (special, document.get("credsStore")):
+        host_helper = next((name for key, name in _items(helpers) if _host_of(key) == host), None)
+        for name in (host_helper, document.get("credsStore")):
             if isinstance(name, str) and name:
                 yield from self._ask_helper(name, host, path)
 
@@ -185,7 +185,7 @@ class Keychain:
         try:
             ran = self._place().run([program, "get"], stdin=key.encode(), timeout=HELPER_SECONDS)
         except (EngineMissingError, TimeOutError) as error:
-            self.notes.append(f"{error} ({path} names it)")
+            self.notes.append(f"{error} (named in {path})")
             return
         if not ran.status:  # otherwise it has no credential
             yield from _from_helper(ran.stdout, f"credential helper {program}")
@@ -205,7 +205,7 @@ def _text(path: Path) -> str:
         return "{}"
     except (OSError, UnicodeDecodeError) as error:
         message = "the file with credentials cannot be read"
-        raise SourceError(message, where=str(path), hint="check who may read it") from error
+        raise SourceError(message, where=str(path), hint="check its permissions, and that it is text") from error
 
 
 def _document(text: str, where: str) -> Mapping[str, Any]:
@@ -214,8 +214,8 @@ def _document(text: str, where: str) -> Mapping[str, Any]:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        # The message does not quote the text or name a cause: there may be half a password in it.
-        message = "the credentials are not in a JSON object"
+        # The message does not quote the text or name a cause: both may contain half a password.
+        message = "the credentials are not a JSON object"
         raise SourceError(message, where=where) from None
     return document
 
@@ -243,7 +243,7 @@ def _decode(text: str, source: str) -> tuple[str, str]:
         colon = ""
     if not colon:
         message = "an entry of 'auths' is not the base64 of USER:PASSWORD"
-        raise SourceError(message, where=source, hint="log in again, which replaces it") from None
+        raise SourceError(message, where=source, hint="log in again; that replaces the entry") from None
     return username, password.strip("\0")
 
 
@@ -251,18 +251,18 @@ def credentials_in(text: str, source: str) -> dict[str, Credential]:
     """Return the logins in the text of a ``config.json`` by host.
 
     Raises:
-        SourceError: it is not one, does not hold a login, or names a credential helper, which is not asked.
+        SourceError: the text is not a ``config.json``, has no login, or names a credential helper, which is not asked.
     """
     document = _document(text, source)
     if any(document.get(key) for key in ("credHelpers", "credsStore")):
-        message = "the configuration of Docker names a credential helper, and only its 'auths' are read"
-        raise SourceError(message, where=source, hint="name its directory by DOCKER_CONFIG, which asks helpers")
+        message = "the configuration of Docker names a credential helper, but only its 'auths' are read"
+        raise SourceError(message, where=source, hint="set DOCKER_CONFIG to its directory; then helpers are asked")
     hosts = dict.fromkeys(_host_of(key) for key, _ in _items(document.get("auths")))
-    found = {host: login for host in hosts for login in list(_in_auths(document, host, source))[:1]}
-    if not found:
-        message = "the configuration of Docker does not hold a login"
-        raise SourceError(message, where=source, hint="its 'auths' has an entry for each host")
-    return found
+    logins = {host: login for host in hosts for login in list(_in_auths(document, host, source))[:1]}
+    if not logins:
+        message = "the configuration of Docker has no login"
+        raise SourceError(message, where=source, hint="write an entry for each host into its 'auths'")
+    return logins
 
 
 def _items(value: Any) -> list[tuple[str, Any]]:
@@ -270,13 +270,13 @@ def _items(value: Any) -> list[tuple[str, Any]]:
 
 
 def _is_for_part(key: str) -> bool:
-    """Return whether a key is one of podman's for some repositories of a host only, which may have their own login."""
+    """Return whether *key* is only for some repositories of a host, as podman allows."""
     path = (key.partition("://")[2] or key).partition("/")[2].strip("/")
     return path not in {"", "v1", "v2"}
 
 
 def _host_of(key: str) -> str:
-    """Return the host that a key such as ``https://index.docker.io/v1/`` means."""
+    """Return the host in a key such as ``https://index.docker.io/v1/``."""
     host = key.partition("://")[2] or key
     host = host.partition("/")[0]
     return DOCKER_HUB if host in HUB_NAMES else host

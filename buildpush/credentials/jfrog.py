@@ -26,36 +26,38 @@ class ArtifactoryTarget:
     """An Artifactory, and our credential for it.
 
     Attributes:
-        url: ends in ``/artifactory/``.
-        url_source: what names the address.
-        credential: ``None`` where none is given; Docker's own configuration may still have one.
+        url: ends with ``/artifactory/``.
+        url_source: where the address comes from.
+        credential: ``None`` if none is given; Docker's own configuration may still have one.
         notes: credentials that are not sent there, and why.
-        way: where *credential* comes from, and the hosts that it may go to.
+        binding: where *credential* comes from, and the hosts that it may be sent to.
     """
 
     url: str
     url_source: str
     credential: Credential | None = None
     notes: tuple[str, ...] = ()
-    way: BoundCredential | None = None
+    binding: BoundCredential | None = None
 
     @property
     def host(self) -> str:
-        """Host, and the port unless it is the default."""
+        """The host, with its port unless that is the default."""
         return host_of(self.url)
 
     def for_registry(self, host: str, address: NamedHost | None = None) -> dict[str, Credential]:
-        """Return the user or token of this Artifactory for the registry at *host*, if that is its own registry.
+        """Return this Artifactory's credential for the registry at *host*, if that is its own registry; else nothing.
 
         Args:
             host: as in references.
-            address: what named it; only a source as near as the credential's may name a host or port other than
-                Artifactory's own.
+            address: the same host, and the source that named it; only a source as near as the credential's may name a
+                host or port other than Artifactory's own.
         """
         credential = self.credential
         if credential is None or not (credential.user or credential.bearer):
             return {}
-        may_go = address and self.way and self.way.may_go_to(address) and _is_registry_of(self.host, address.host)
+        may_go = (
+            address and self.binding and self.binding.may_go_to(address) and _is_registry_of(self.host, address.host)
+        )
         return {host: credential} if may_go or self.host == host_of(host) else {}
 
 
@@ -64,7 +66,7 @@ class BuildIdentity:
     """The name and number of a build in Artifactory.
 
     Attributes:
-        number: empty where nothing is published, since asking for it moves a counter.
+        number: empty if nothing is published, since asking for it advances a counter.
         url: page of the run; may be empty.
         project: key of the JFrog project; empty for none.
         module: empty for image name and tag.
@@ -82,7 +84,7 @@ class BuildIdentity:
 
 
 def artifactory_address(text: str) -> str:
-    """Return the address of Artifactory itself: what follows ``/artifactory`` is cut, and a missing one is added."""
+    """Return the address of Artifactory itself: ``/artifactory`` is added if missing, what follows it is removed."""
     parts = urlsplit(text)
     before, found, _ = f"{parts.path.rstrip('/')}/".partition(f"{_PART}/")
     path = f"{before}{_PART}/" if found else f"{before.rstrip('/')}{_PART}/"
@@ -90,55 +92,57 @@ def artifactory_address(text: str) -> str:
 
 
 def derived_address(repository: Repository, connector: Connector | None, *, plain_http: bool) -> str:
-    """Return the likeliest address of the Artifactory that *repository* is in.
+    """Return the most likely address of the Artifactory that has *repository*.
 
     Raises:
         SettingsError: it is on Docker Hub.
     """
     if repository.host == DOCKER_HUB:
-        message = "build-info is for Artifactory, and the image goes to Docker Hub"
+        message = "build-info is for Artifactory, but the image goes to Docker Hub"
         raise SettingsError(message, hint="set artifactory_url, or publish_build_info: no", setting="artifactory_url")
     scheme = "http" if plain_http or (connector and connector.plain_http) else "https"
     return f"{scheme}://{_server_of(repository.host.lower(), connector)}/artifactory/"
 
 
 def _server_of(host: str, connector: Connector | None) -> str:
-    """Return *host* without a repository key in front of it."""
+    """Return *host* without a repository key at its beginning."""
     if connector and connector.serves(host):
         return connector.host
-    # On JFrog's own domain the first label of four is the key; elsewhere it is unknown.
+    # On JFrog's own domain, the first of four labels is the key; elsewhere we cannot know.
     labels = host.split(".")
     is_key_first = host.endswith(_JFROG) and len(labels) == len(("key", "acme", "jfrog", "io"))
     return ".".join(labels[1:]) if is_key_first else host
 
 
-def target_at(url: str, by: NamedHost, ways: Iterable[BoundCredential]) -> ArtifactoryTarget:
+def target_at(url: str, address: NamedHost, candidates: Iterable[BoundCredential]) -> ArtifactoryTarget:
     """Return the Artifactory at *url* with the first credential that may be sent there.
 
     Args:
         url: of Artifactory itself.
-        by: its host, and what named it.
-        ways: the possible credentials, the preferred one first.
+        address: its host, and the source that named it.
+        candidates: the possible credentials, the preferred one first.
 
     Raises:
-        SettingsError: one that was given for exactly this may not be sent there.
-        SecretError: the reference of that credential leads nowhere.
+        SettingsError: a credential that is set for this Artifactory may not be sent there.
+        SecretError: the reference of the credential leads nowhere.
     """
     notes: list[str] = []
-    for way in ways:
-        if way.may_go_to(by):
-            return ArtifactoryTarget(url, by.who, way.read(), tuple(notes), way)
-        if not way.ambient:
-            raise SettingsError(way.refusal(by), hint=way.hint(by.host), setting="artifactory_url")
-        notes.append(f"{way.refusal(by)}; {way.hint(by.host)}")
-    return ArtifactoryTarget(url, by.who, notes=tuple(notes))
+    for candidate in candidates:
+        if candidate.may_go_to(address):
+            return ArtifactoryTarget(url, address.source, candidate.read(), tuple(notes), candidate)
+        if not candidate.ambient:
+            raise SettingsError(
+                candidate.refusal(address), hint=candidate.hint(address.host), setting="artifactory_url"
+            )
+        notes.append(f"{candidate.refusal(address)}; {candidate.hint(address.host)}")
+    return ArtifactoryTarget(url, address.source, notes=tuple(notes))
 
 
 def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterator[BoundCredential]:
-    """Yield the credentials of JFrog's own variables; they are for the host of ``JF_URL``, where it is set.
+    """Yield the credentials of JFrog's own variables; if ``JF_URL`` is set, they are for its host only.
 
     Args:
-        env: variables.
+        env: the environment.
         token: whether ``JF_ACCESS_TOKEN`` is used.
     """
 
@@ -155,15 +159,15 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
 def login_of_jfrog(env: Mapping[str, str]) -> dict[str, Credential]:
     """Return the credential in JFrog's variables for the host of ``JF_URL``, which may also be a registry."""
     bounds = _jfrog_bounds(env)
-    way = next(ambient_credentials(env), None)
-    if way is None or isinstance(bounds, Nearness):
+    candidate = next(ambient_credentials(env), None)
+    if candidate is None or isinstance(bounds, Nearness):
         return {}
-    credential = way.read()
+    credential = candidate.read()
     return dict.fromkeys(bounds, credential) if credential.user or credential.bearer else {}
 
 
 def _jfrog_bounds(env: Mapping[str, str]) -> frozenset[str] | Nearness:
-    """Return the host of ``JF_URL``; empty where that cannot be parsed."""
+    """Return the host of ``JF_URL``, or no host if that cannot be parsed."""
     if not env.get("JF_URL"):
         return Nearness.VARIABLE
     try:
@@ -177,21 +181,23 @@ def _jfrog_hint(host: str) -> str:
 
 
 def push_credential(
-    host: str, credential: Credential, by: Nearness, connector: Connector | None, address: NamedHost
+    host: str, credential: Credential, nearness: Nearness, connector: Connector | None, address: NamedHost
 ) -> BoundCredential:
     """Return the credential of the push, for an Artifactory that is also its registry.
 
     Args:
         host: of the registry.
         credential: of the push.
-        by: what gave it.
-        connector: where it comes from, if it is a connector's.
-        address: of Artifactory; at another port of the same machine it is the same server only where a source that is
-            near enough says so.
+        nearness: how near the source of the credential is.
+        connector: the connector that it comes from, if any.
+        address: of Artifactory; another port of the same machine is the same server only if a source that is near
+            enough says so.
     """
     hosts = {host_of(host), *([host_of(connector.url)] if connector else [])}
     same = any(is_same_server(address.host, host) for host in hosts)
-    near = connector is None and address.by <= by and any(_name(address.host) == _name(host) for host in hosts)
+    near = (
+        connector is None and address.nearness <= nearness and any(_name(address.host) == _name(host) for host in hosts)
+    )
     source = f"{credential.source}, as for the push"
     return BoundCredential(
         source,
@@ -208,9 +214,9 @@ def _name(host: str) -> str:
 
 
 def _is_registry_of(server: str, host: str) -> bool:
-    """Return whether Artifactory at *server* may have a registry at *host*: by port, by subdomain, or by JFrog's names.
+    """Return whether Artifactory at *server* may have a registry at *host*: at another port, or at a name for one key.
 
-    JFrog's server NAME has ``NAME-KEY.jfrog.io`` for each of its repositories.
+    That is a subdomain, or ``NAME-KEY.jfrog.io`` for ``NAME.jfrog.io``.
     """
     one, other = _name(server), _name(host)
     is_jfrogs = one.endswith(_JFROG) and other.endswith(_JFROG)
@@ -219,7 +225,7 @@ def _is_registry_of(server: str, host: str) -> bool:
 
 
 def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
-    """Return the pipeline's name, else the image's, and its source."""
+    """Return the name of the pipeline, or else of the image, and its source."""
     is_named = "pipeline.name" in facts.written or "pipeline.name" in facts.inputs
     if is_named or value_of("pipeline.identifier", facts.env):
         return str(facts.lookup(("pipeline", "name"))), "the pipeline's name"
@@ -227,6 +233,6 @@ def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
 
 
 def default_build_number(facts: Facts) -> tuple[str, str]:
-    """Return the run's number, and its source; advances the counter if no CI system gives a number."""
+    """Return the number of the run, and its source; advances the counter if no CI system gives a number."""
     source = ci(facts.env).name or ("the CI system" if ci(facts.env).number else "the counter on this machine")
     return str(facts.lookup(("pipeline", "sequenceId"))), source

@@ -1,4 +1,4 @@
-"""Which credential may be sent to which host: only to one that the source of the credential, or a nearer one, names.
+"""Which credential may be sent to which host: the host must be named by the credential's own source, or a nearer one.
 
 The nearest sources belong to whoever starts the run; a step file may come from anyone. Without this rule, the author of
 a file could have the credentials of the environment sent to any host.
@@ -27,8 +27,8 @@ HUB_HOSTS: Final = HUB_NAMES | {"hub.docker.com"}
 class Nearness(IntEnum):
     """How near a source is to whoever starts the run; smaller is nearer.
 
-    A file's ``envVariables`` and the rest of it are one source, as they have the same author. Variables of other tools
-    are as near as our own, although ours and the file's settings take precedence.
+    A file and its ``envVariables`` are one source, since they have the same author. Variables of other tools are as
+    near as our own, although ours, and settings of the file, take precedence over them.
     """
 
     FLAG = 0
@@ -46,16 +46,16 @@ class Nearness(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamedHost:
-    """A host, and what named it.
+    """A host, and the source that named it.
 
     Attributes:
-        host: name, and the port unless it is the default; see :func:`host_of`.
-        who: its place, for people: ``step.yml:7:3``, ``JF_URL``.
+        host: its name, with the port unless that is the default; see :func:`host_of`.
+        source: where it is named, for messages: ``step.yml:7:3``, ``JF_URL``.
     """
 
     host: str
-    by: Nearness
-    who: str
+    nearness: Nearness
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class BoundCredential:
     """A credential that is not read yet, and the hosts that it may be sent to.
 
     Attributes:
-        bounds: the hosts that it was given for, and no others; or how near its source is, so that it is for hosts that
-            are named from at least as near.
-        hint: what to do where it may not be sent to a host; gets that host.
-        ambient: whether a run continues without it: it is in the environment, perhaps for another program.
+        bounds: the only hosts that it is for; or how near its source is: then it is for every host that a source as
+            near, or nearer, names.
+        hint: returns what to do if it may not be sent to the given host.
+        ambient: whether a run continues without it, since the environment may have it for another program.
     """
 
     source: str
@@ -76,17 +76,17 @@ class BoundCredential:
     ambient: bool = False
 
     def may_go_to(self, address: NamedHost) -> bool:
-        """Return whether it may be sent to the host at *address*."""
+        """Return whether it may be sent to the host of *address*."""
         if isinstance(self.bounds, Nearness):
-            return address.by <= self.bounds
+            return address.nearness <= self.bounds
         return address.host in self.bounds
 
     def refusal(self, address: NamedHost) -> str:
         """Return why it may not be sent there."""
         if isinstance(self.bounds, Nearness):
-            return f"{self.source} is not sent to {address.host}, which only {address.who} names"
-        hosts = ", ".join(sorted(self.bounds)) or "no host that can be read"
-        return f"{self.source} is for {hosts}, and is not sent to {address.host}, which {address.who} names"
+            return f"{self.source} is not sent to {address.host}, which only {address.source} names"
+        hosts = ", ".join(sorted(self.bounds)) or "no valid host"
+        return f"{self.source} is for {hosts}, and is not sent to {address.host}, which {address.source} names"
 
 
 def login_pair(
@@ -97,14 +97,14 @@ def login_pair(
     name: str = "password",
     hint: str = "set both, or neither",
 ) -> tuple[str, Secret | str] | None:
-    """Return user and password where both are set, ``None`` for neither.
+    """Return user and password if both are set, ``None`` if neither is.
 
     Args:
         username: empty for none.
-        password: or the reference of its secret.
-        where: returns the place of a setting, for the error.
-        name: setting that holds the password.
-        hint: what to do about one without the other.
+        password: the secret, or its reference.
+        where: returns where a setting is written, for the error.
+        name: setting that has the password.
+        hint: what to do if only one of them is set.
 
     Raises:
         SettingsError: only one of them is set.
@@ -113,15 +113,15 @@ def login_pair(
         return None
     if username and password is not None:
         return username, password
-    there, missing = ("username", "password") if username else (name, "username")
-    message = f"{there} is set, and {missing} is not"
-    raise SettingsError(message, hint=hint, setting=there, where=where(there))
+    present, missing = ("username", "password") if username else (name, "username")
+    message = f"{present} is set, but {missing} is not"
+    raise SettingsError(message, hint=hint, setting=present, where=where(present))
 
 
 def host_of(address: str) -> str:
     """Return name and port of an address or a registry host, in lower case; the default port is left out.
 
-    It is parsed by the parser that connects.
+    It is parsed in the same way as for a connection.
 
     Raises:
         SettingsError: its host cannot be parsed.
@@ -129,12 +129,12 @@ def host_of(address: str) -> str:
     try:
         return Address.parse(address if "://" in address else f"https://{address}").netloc
     except AddressError as error:
-        message = "this address has no host that can be read"
+        message = "this address has no valid host"
         raise SettingsError(message, hint="write https://HOST/..., without user and password") from error
 
 
 def registry_host(address: str) -> str:
-    """Return the host that a setting such as ``https://index.docker.io/v1/`` means, as in references.
+    """Return the host of a setting such as ``https://index.docker.io/v1/``, as in references.
 
     Raises:
         SettingsError: its host cannot be parsed.
@@ -144,21 +144,21 @@ def registry_host(address: str) -> str:
 
 
 def is_same_server(one: str, other: str) -> bool:
-    """Return whether *one* is the server at *other*: the same host, or its default port.
+    """Return whether *one* is the server at *other*: the same host, or the same name at the default port.
 
-    JFrog's port method has a port for each repository, and Artifactory itself at the default one.
+    With JFrog's port method, each repository has a port, and Artifactory itself is at the default one.
     """
     return one == other or (one == other.rpartition(":")[0] and "]" not in other.rpartition(":")[2])
 
 
-def how_to_set(setting: Setting, by: Nearness, value: str) -> str:
-    """Return a hint that says how a source as near as *by* sets *setting* to *value*."""
+def how_to_set(setting: Setting, nearness: Nearness, value: str) -> str:
+    """Return a hint that says how to set *setting* to *value* in a source of that *nearness*."""
     variable = setting.variables[0] if setting.variables else setting.key
     in_file = f"{variable}: {value} under envVariables" if setting.place == "env" else f"{setting.key}: {value}"
-    ways = {
+    notation = {
         Nearness.FLAG: f"{setting.flags[0] if setting.flags else setting.key} {value}",
         Nearness.KEYWORD: f'{setting.name}="{value}"',
         Nearness.VARIABLE: f"{variable}={value}",
         Nearness.FILE: in_file,
-    }.get(by, f"{setting.key}: {value} in buildpush.yaml")
-    return f"if it is for that host, add {ways}"
+    }.get(nearness, f"{setting.key}: {value} in buildpush.yaml")
+    return f"if it is for that host, add {notation}"

@@ -23,7 +23,7 @@ _TOOL_VARIABLES: Final = frozenset(
     | {"PLUGIN_DOCKER_CONFIG", "PLUGIN_CONFIG", "DOCKER_PLUGIN_CONFIG"}
     | {"JF_ACCESS_TOKEN", "JF_PASSWORD", "DOCKER_AUTH_CONFIG"}
 )
-_NAMED: Final = 5
+_MOST_LISTED: Final = 5
 _IDENTIFIER: Final = regex(r"[A-Za-z_$][A-Za-z0-9_$]*(?:[.-][A-Za-z0-9_$]+)*\Z")
 _EXPRESSION: Final = regex(r"""<\+\s*secrets\.getValue\(\s*(["'])([^"']*)\1\s*\)\s*>\Z""")
 _REFERENCE: Final = regex(r"(?:env:[A-Za-z_]\w*|file:\S.*|secret:[\w.-]+|(?:account|org)\.[\w-]+)\Z")
@@ -34,12 +34,12 @@ _VARIABLE: Final = regex(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """Where a secret is, and what says so.
+    """The reference of a secret: where the secret is.
 
     Attributes:
         text: ``env:NAME``, ``file:PATH``, ``secret:ID``, or an identifier.
-        where: place of the text, such as ``connectors.yml:9:5``.
-        directory: that a relative PATH starts from.
+        where: where the text is written, such as ``connectors.yml:9:5``.
+        directory: the directory that a relative PATH is in.
     """
 
     text: str
@@ -53,8 +53,8 @@ class Vault:
 
     Attributes:
         env: the environment.
-        cwd: directory that the paths of references in settings start from.
-        directory: with a file per secret, named like its identifier; ``None`` for none.
+        cwd: directory that relative paths of references in settings are in.
+        directory: has a file per secret, named like the secret's identifier; ``None`` for no directory.
         references: secrets of the connectors file, by identifier.
     """
 
@@ -70,22 +70,22 @@ class Vault:
             SecretError: no source has it; the message names the sources, the hint similar identifiers.
         """
         _check_identifier(identifier)
-        if (found := self._found(identifier)) is not None:
-            return found
+        if (value := self._find(identifier)) is not None:
+            return value
         message = f"there is no secret {identifier!r}: {self._places(variable_of(identifier))}"
         raise SecretError(message, hint=self._misspelt(variable_of(identifier)) or self._near(identifier))
 
     def _misspelt(self, wanted: str) -> str:
-        """Return the hint for a variable that was meant, and is written as the identifier is: ``..._my-token``."""
+        """Return a hint if the variable is spelled like the identifier, such as ``BUILDPUSH_SECRET_my-token``."""
         named = (name for name in self.env if name.startswith(_PREFIX) and name != variable_of(name[len(_PREFIX) :]))
-        found = next((name for name in named if variable_of(name[len(_PREFIX) :]) == wanted), None)
-        return f"{found} is set: name it {wanted}, in capital letters" if found else ""
+        variable = next((name for name in named if variable_of(name[len(_PREFIX) :]) == wanted), None)
+        return f"{variable} is set; rename it to {wanted}" if variable else ""
 
     def _near(self, identifier: str) -> str:
-        return did_you_mean(identifier, self._known()) or f"set {variable_of(identifier)}"
+        return did_you_mean(identifier, self._identifiers()) or f"set {variable_of(identifier)}"
 
     def reference(self, text: str, where: str | None = None) -> Secret:
-        """Return the secret that *text*, written at *where*, leads to; a relative PATH starts from ``cwd``."""
+        """Return the secret that the reference *text*, written at *where*, leads to; a relative PATH is in ``cwd``."""
         return self.resolve(SecretReference(text, where, self.cwd))
 
     def resolve(self, reference: SecretReference) -> Secret:
@@ -98,7 +98,7 @@ class Vault:
             return self._follow(reference.text, reference.directory)
 
     def document(self, path: str, where: str | None) -> Secret:
-        """Return the whole text of a file as a secret, its last line end included; arguments and errors as above."""
+        """Return the whole text of the file *path* as a secret, with its last line end; errors as for ``resolve``."""
         with _place(where):
             return read_secret(self.cwd / path, f"file:{path}", whole=True)
 
@@ -130,19 +130,23 @@ class Vault:
     def _bare(self, identifier: str) -> Secret:
         """Return the secret of a bare identifier, which may turn out to be the secret itself."""
         _check_identifier(identifier)
-        if (found := self._found(identifier)) is not None:
-            return found
-        # So it stays out of the message, and out of the name of a variable, unless it is listed.
+        if (value := self._find(identifier)) is not None:
+            return value
+        # The message names neither it nor the variable that it would have, since it may be the secret itself.
         message = f"there is no secret with the identifier given here: {self._places(f'{_PREFIX}<ID>')}"
-        known = self._known()
-        hint = f"listed are {', '.join(known[:_NAMED])}" if known else "list it under secrets, as ID: env:NAME"
+        known = self._identifiers()
+        hint = (
+            f"known identifiers are {', '.join(known[:_MOST_LISTED])}"
+            if known
+            else "list it under secrets, as ID: env:NAME"
+        )
         raise SecretError(message, hint=hint)
 
-    def _found(self, identifier: str) -> Secret | None:
+    def _find(self, identifier: str) -> Secret | None:
         if variable_of(identifier) in self.env:
             return self._variable(variable_of(identifier))
-        if (found := self._from_directory(identifier)) is not None:
-            return found
+        if (value := self._from_directory(identifier)) is not None:
+            return value
         return self.resolve(self.references[identifier]) if identifier in self.references else None
 
     def _variable(self, name: str) -> Secret:
@@ -164,12 +168,12 @@ class Vault:
         return read_secret(path, f"file:{path}")
 
     def _places(self, variable: str) -> str:
-        """Return in words where a secret was searched for."""
+        """Return in words where a secret was looked for."""
         files = f"{self.directory} has no file of that name" if self.directory else "--secrets gives no directory"
         listed = "the connectors file does not list it" if self.references else "no connectors file lists it"
         return f"{variable} is not set, {files}, {listed}"
 
-    def _known(self) -> list[str]:
+    def _identifiers(self) -> list[str]:
         known = list(self.references)
         known += [name.removeprefix(_PREFIX).lower() for name in self.env if name.startswith(_PREFIX)]
         if self.directory and self.directory.is_dir():
@@ -200,7 +204,7 @@ def points_to_secret(text: str) -> bool:
 
 
 def read_secret(path: Path, source: str, *, whole: bool = False) -> Secret:
-    """Return the text of a file as a secret, without one line end at its end, or *whole*.
+    """Return the text of a file as a secret; unless *whole*, without one line end at its end.
 
     Raises:
         SecretError: it is missing, unreadable, empty, larger than 1 MiB or not UTF-8.
@@ -228,7 +232,7 @@ def read_secret(path: Path, source: str, *, whole: bool = False) -> Secret:
 
 @contextmanager
 def _place(where: str | None) -> Iterator[None]:
-    """Add *where* to an error that has no place yet."""
+    """Add *where* to an error that does not say where it is."""
     try:
         yield
     except SecretError as error:
@@ -239,19 +243,19 @@ def _place(where: str | None) -> Iterator[None]:
 
 def _check_identifier(identifier: str) -> None:
     if not _IDENTIFIER.match(identifier):
-        # The text stays out of the message: it may be the secret itself.
+        # The message does not quote the text, since it may be the secret itself.
         message = "this is not the identifier of a secret"
-        hint = "an identifier has letters, digits, _ and $, with org. or account. in front if it belongs there"
+        hint = "an identifier has letters, digits, _ and $, with org. or account. in front for a secret of that scope"
         raise SecretError(message, hint=hint)
 
 
 def is_reference(text: str) -> bool:
-    """Return whether *text* says where a secret is, instead of being one."""
+    """Return whether *text* is the reference of a secret, and not the secret itself."""
     return bool(_REFERENCE.match(text))
 
 
 def is_certificate(text: str) -> bool:
-    """Return whether *text* is certificates, which are no secret."""
+    """Return whether *text* consists of certificates, which are not secret."""
     return text.strip().startswith(_CERTIFICATE) and "PRIVATE KEY-----" not in text
 
 

@@ -1,4 +1,4 @@
-"""Events and results, shown to people."""
+"""How events are shown to people: in a terminal, in a notebook, or as plain lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DISPLAYS: Final = ("notebook", "terminal", "plain")
 
 
 class Display(Protocol):
-    """A sink that holds something open until it is closed."""
+    """A sink that must be closed after the last event."""
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
@@ -24,11 +24,11 @@ class Display(Protocol):
 
 
 class SafeDisplay:
-    """A display whose stream may be full or gone: then the work continues silently.
+    """A display whose stream may become full or closed: then the work continues silently.
 
     Args:
-        inner: the display that shows events as long as it can.
-        drop: called once when it cannot any more.
+        inner: the display that shows the events.
+        drop: called once when that fails.
     """
 
     def __init__(self, inner: Display, drop: Callable[[], object]) -> None:
@@ -36,7 +36,7 @@ class SafeDisplay:
         self._drop = drop
 
     def __call__(self, event: Event) -> None:
-        """Show one event, if anyone can see it."""
+        """Show one event, unless the stream has failed before."""
         if self._inner is not None:
             self._attempt(partial(self._inner, event))
 

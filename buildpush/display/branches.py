@@ -1,4 +1,4 @@
-"""The table of what runs at the same time: each branch with its state, its time and what it has pushed."""
+"""The table of parallel branches: each with its state, its time and the image that it has pushed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _UNDER_WAY: frozenset[StepState] = frozenset({"waiting", "running"})
 
 
 def branch_of(event: Event) -> tuple[str, Event]:
-    """Return the branch in which an event happens, which is empty outside of them, and the event itself."""
+    """Return the branch in which an event happens, empty for none, and the event itself."""
     return (one_line(event.branch), event.event) if isinstance(event, FromBranch) else ("", event)
 
 
@@ -24,14 +24,14 @@ class BranchTable:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._states: dict[str, BranchState] = {}
-        self._begun: dict[str, float] = {}
+        self._start_times: dict[str, float] = {}
 
     def add(self, branch: str, event: Event) -> bool:
-        """Store *event* as the state of *branch* if it is one, and return whether it is."""
+        """Store *event* if it is a state of *branch*, and return whether it is."""
         if not isinstance(event, BranchState):
             return False
         self._states[branch] = event
-        self._begun[branch] = self._clock()
+        self._start_times[branch] = self._clock()
         return True
 
     def clear(self) -> None:
@@ -44,9 +44,9 @@ class BranchTable:
         return not any(one.state in _UNDER_WAY for one in self._states.values())
 
     def rows(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yield name, state, time and image of each."""
+        """Yield the name, state, time and image of each branch."""
         for branch, one in tuple(self._states.items()):
             running = one.state == "running"
-            seconds = self._clock() - self._begun[branch] if running else one.seconds
+            seconds = self._clock() - self._start_times[branch] if running else one.seconds
             spent = seconds_words(seconds) if running or seconds else ""
             yield branch, one.state, spent, one_line(one.image)

@@ -1,4 +1,4 @@
-"""Events in a notebook: plain lines and a table of what runs at the same time, which stay, and a line that updates."""
+"""Events in a notebook: plain lines and a table of parallel branches, which stay, and a line that is updated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECONDS_BETWEEN_UPDATES = 0.25
 
 
 class Notebook:
-    """A sink for a cell; *show* makes the updating line and returns its handle (IPython's ``display``)."""
+    """A sink for a cell; *show* displays a text and returns its handle, as IPython's ``display`` does."""
 
     def __init__(
         self, stream: TextIO, show: Callable[[str], Any], *, clock: Callable[[], float] = time.monotonic
@@ -29,12 +29,12 @@ class Notebook:
         self._clock = clock
         self._last = 0.0
         self._sentences = Sentences()
-        self._moving: dict[str, Progress] = {}
+        self._transfers: dict[str, Progress] = {}
         self._branches = BranchTable(clock)
         self._table: Any = None
 
     def __call__(self, event: Event) -> None:
-        """Write the event's line, or update the one in place."""
+        """Write the event's line, or update what is displayed already."""
         branch, inner = branch_of(event)
         if isinstance(inner, Progress):
             self._move(f"[{branch}] {inner.item}" if branch else inner.item, inner)
@@ -45,36 +45,36 @@ class Notebook:
             self._stream.write(f"{line}\n")
 
     def close(self) -> None:
-        """Clear the updating line: the lines above it say what happened."""
-        self._moving.clear()
+        """Clear the line of progress; the lines above it stay."""
+        self._transfers.clear()
         if self._handle is not None:
             self._update()
 
     def _show_branches(self) -> None:
-        """Show the table, which stays when all branches have ended; the next ones get another."""
-        self._table = self._shown(self._table, _table(self._branches))
+        """Show the table; when all its branches have ended, it stays, and later branches get a new one."""
+        self._table = self._show_at(self._table, _table(self._branches))
         if self._branches.is_over:
             self._branches.clear()
             self._table = None
 
     def _move(self, item: str, event: Progress) -> None:
         if event.state in UNDER_WAY:
-            self._moving[item] = event
+            self._transfers[item] = event
         else:
-            self._moving.pop(item, None)
-        if self._clock() - self._last >= SECONDS_BETWEEN_UPDATES and self._moving:
+            self._transfers.pop(item, None)
+        if self._clock() - self._last >= SECONDS_BETWEEN_UPDATES and self._transfers:
             self._update()
 
     def _update(self) -> None:
         from html import escape
 
         self._last = self._clock()
-        rows = [f"{escape(one_line(item))} {_share(event)}" for item, event in self._moving.items()]
+        rows = [f"{escape(one_line(item))} {_share(event)}" for item, event in self._transfers.items()]
         text = f"<pre>{'<br>'.join(rows)}</pre>" if rows else ""
-        self._handle = self._shown(self._handle, text)
+        self._handle = self._show_at(self._handle, text)
 
-    def _shown(self, handle: Any, text: str) -> Any:
-        """Show *text* by *handle*, or by a new one, and return it."""
+    def _show_at(self, handle: Any, text: str) -> Any:
+        """Show *text* by *handle*, or by a new one for ``None``, and return the handle."""
         if handle is None:
             return self._show(text)
         handle.update(_Html(text))
@@ -82,7 +82,7 @@ class Notebook:
 
 
 class _Html:
-    """What a notebook shows for the updating line."""
+    """HTML, as a notebook displays it."""
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -109,19 +109,19 @@ def _share(event: Progress) -> str:
 
 
 def open_display(stream: TextIO, _env: Mapping[str, str]) -> Notebook | None:
-    """Return the display of the running notebook, or ``None`` where there is none."""
+    """Return the display for the running notebook, or ``None`` outside a notebook."""
     display = _display()
     return Notebook(stream, lambda text: display(_Html(text), display_id=True)) if display else None
 
 
 def show(value: object) -> None:
-    """Show *value* below the cell that is executed; nothing where there is no notebook."""
+    """Show *value* below the running cell; do nothing outside a notebook."""
     if display := _display():
         display(value)
 
 
 def _display() -> Callable[..., Any] | None:
-    """Return IPython's ``display``, or ``None`` where no notebook is running."""
+    """Return IPython's ``display``, or ``None`` outside a notebook."""
     import sys
 
     ipython = sys.modules.get("IPython")

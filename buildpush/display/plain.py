@@ -1,4 +1,4 @@
-"""Events as plain timed lines, for logs: no colours, no control characters, nothing repeated."""
+"""Events as plain lines with a time, for logs: no colours, no control characters, no line that is updated."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Plain:
         if now - before[0] < SECONDS_BETWEEN_PROGRESS:
             return ""
         self._last[item] = (now, event.done)
-        of = f" of {bytes_words(event.total)}" if event.total else ""
+        total = f" of {bytes_words(event.total)}" if event.total else ""
         rate = (event.done - before[1]) / (now - before[0])
-        return f"{prefix}{event.state} {event.item}: {bytes_words(event.done)}{of}{_pace(event, rate)}"
+        return f"{prefix}{event.state} {event.item}: {bytes_words(event.done)}{total}{_pace(event, rate)}"
 
 
 def _pace(event: Progress, rate: float) -> str:
-    """Return bytes per second and, where the size is known, the time that is left; empty while nothing moves."""
+    """Return bytes per second and, if the size is known, the time that is left; empty if nothing was transferred."""
     if rate <= 0:
         return ""
     left = f", {seconds_words((event.total - event.done) / rate)} left" if event.total else ""
@@ -62,5 +62,5 @@ def _pace(event: Progress, rate: float) -> str:
 
 
 def open_display(stream: TextIO, _env: Mapping[str, str]) -> Plain:
-    """Return plain lines, which fit every stream."""
+    """Return the display as plain lines, which fits every stream."""
     return Plain(stream)

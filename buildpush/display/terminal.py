@@ -1,4 +1,4 @@
-"""Events in a terminal: lines that stay, below them a table of what runs at the same time, and a bar per layer."""
+"""Events in a terminal: lines that stay, and below them a table of parallel branches and a bar per layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Terminal:
-    """A sink for a person who watches."""
+    """A sink for people who watch a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         from rich.console import Console
@@ -29,7 +29,7 @@ class Terminal:
         self._branches = BranchTable()
         self._console = Console(file=stream, highlight=False)
         self._bars = Bars(
-            # Where there is not enough room, the name of a layer is cut off, and no number wraps.
+            # In a narrow terminal, the name of a layer is cut off, and no number wraps.
             TextColumn(
                 "  {task.description}",
                 markup=False,
@@ -103,6 +103,6 @@ def _style(event: Event) -> str:
 
 
 def open_display(stream: TextIO, env: Mapping[str, str]) -> Terminal | None:
-    """Return the display of a terminal, or ``None`` for a log, a dumb terminal or a CI system."""
+    """Return the display for a terminal, or ``None`` for a log, a dumb terminal or a CI system."""
     plain = env.get("CI", "").lower() in {"true", "1"} or env.get("TERM") == "dumb"
     return Terminal(stream) if stream.isatty() and not plain else None

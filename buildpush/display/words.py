@@ -23,10 +23,10 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.text import one_line, with_margin
 
 _VARYING = regex(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
-_ALL_SHOWN = 3
+_RETRIES_SHOWN = 3
 _MILESTONES = frozenset(digit * 10**power for power in range(9) for digit in (1, 2, 5))
 _KILO = 1000
-_Unbranched = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic
+_OneLineEvent = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic
 
 
 def bytes_words(count: int) -> str:
@@ -46,7 +46,7 @@ def seconds_words(seconds: float) -> str:
 
 
 def traffic_words(traffic: Traffic) -> str:
-    """Return what was moved, and what did not have to be, such as ``1.00 GB read, 512.0 MB sent``."""
+    """Return what was transferred, and what did not have to be, such as ``1.00 GB read, 512.0 MB sent``."""
     again = f" ({bytes_words(traffic.again)} of it again)" if traffic.again else ""
     words = [f"{bytes_words(traffic.read)} read", f"{bytes_words(traffic.sent)} sent{again}"]
     words += [f"{bytes_words(traffic.mounted)} mounted"] if traffic.mounted else []
@@ -55,7 +55,7 @@ def traffic_words(traffic: Traffic) -> str:
 
 
 def branch_words(state: BranchState) -> str:
-    """Return what has become of a branch; nothing for one that waits or begins."""
+    """Return how a branch ended, and its image; the empty text for one that waits or runs."""
     if state.state in {"waiting", "running"}:
         return ""
     words = state.state if state.state == "skipped" else f"{state.state} in {seconds_words(state.seconds)}"
@@ -63,9 +63,9 @@ def branch_words(state: BranchState) -> str:
 
 
 class Sentences:
-    """The words for events; the end of a layer is reported once, and repeated retries only now and then.
+    """The sentences for events; the end of a layer is reported once, and a retry that repeats only now and then.
 
-    Events of a branch have its name in front of each line.
+    Each line about an event of a branch begins with the branch's name.
     """
 
     def __init__(self) -> None:
@@ -74,14 +74,14 @@ class Sentences:
         self._retries: Counter[str] = Counter()
 
     def of(self, event: Event) -> str:
-        """Return one line for *event*, safe to show, or the empty text to show none; further lines have a margin."""
+        """Return the text for *event*, safe to show; empty for no line; lines after the first have a margin."""
         if isinstance(event, FromBranch):
             return self._of_branch(event)
         if isinstance(event, Asking):
             return ""
         return with_margin(branch_words(event) if isinstance(event, BranchState) else self._line(event))
 
-    def _line(self, event: _Unbranched) -> str:
+    def _line(self, event: _OneLineEvent) -> str:
         line = ""
         match event:
             case Started(phase, about):
@@ -108,13 +108,13 @@ class Sentences:
 
     def _retry(self, event: Retry) -> str:
         line = f"retry {event.attempt} of {event.what} in {seconds_words(event.seconds)}: {event.reason}"
-        # Counts of bytes, IDs of uploads and attempts differ each time; it is the same retry.
+        # Retries that differ only in counts of bytes, IDs of uploads and attempts are the same.
         kind = _VARYING.sub("#", f"{event.what}: {event.reason}")
         self._retries[kind] += 1
         count = self._retries[kind]
-        if count <= _ALL_SHOWN:
+        if count <= _RETRIES_SHOWN:
             return line
-        return f"{line} ({count} times by now)" if count in _MILESTONES else ""
+        return f"{line} ({count} times so far)" if count in _MILESTONES else ""
 
     def _end_of(self, item: str, done: int, state: str) -> str:
         if state in UNDER_WAY or (item, state) in self._printed:

@@ -1,4 +1,4 @@
-"""Numbers that grow by one per run, where no CI system gives one: a locked file per project and pipeline."""
+"""Run numbers, counted on this machine if no CI system gives them: a locked file per project and pipeline."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.files import replacement
-from buildpush.foundation.locks import private_part
+from buildpush.foundation.locks import private_subdirectory
 
 
 class Counter:
     """The counters in one directory; processes that count at the same time wait for each other.
 
     Args:
-        directory: made when a number is first taken.
-        dry: only look at what the next number would be.
+        directory: made when the first number is taken.
+        dry: only return what the next number would be.
     """
 
     def __init__(self, directory: Path, *, dry: bool = False) -> None:
@@ -28,16 +28,16 @@ class Counter:
         self.dry = dry
 
     def take(self, *names: str) -> int:
-        """Return the next number of the counter of *names*, beginning with 1.
+        """Return the next number of the counter that *names* identify, beginning with 1.
 
         Raises:
-            SettingsError: the directory cannot be written to, or the file holds something else.
+            SettingsError: the directory cannot be written to, or the file does not contain a number.
         """
         path = self.directory / _file_name(names)
         try:
             if self.dry:
                 return _read(path) + 1
-            private_part(self.directory)
+            private_subdirectory(self.directory)
             with _locked(path):
                 number = _read(path) + 1
                 _write(path, number)
@@ -49,14 +49,14 @@ class Counter:
 
 
 def _file_name(names: tuple[str, ...]) -> str:
-    """Return a readable name that is unique to these *names*."""
-    shown = re.sub(r"[^A-Za-z0-9._-]+", "_", names[-1]).strip("._")[:40] or "pipeline"
-    return f"{shown}-{hashlib.sha256(chr(0).join(names).encode()).hexdigest()[:12]}"
+    """Return a readable file name that is unique to these *names*."""
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "_", names[-1]).strip("._")[:40] or "pipeline"
+    return f"{readable}-{hashlib.sha256(chr(0).join(names).encode()).hexdigest()[:12]}"
 
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    # The lock is a file of its own, since the counter's file is replaced each time.
+    # The lock is a separate file, since the counter's file is replaced each time.
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -71,7 +71,7 @@ def _read(path: Path) -> int:
     except FileNotFoundError:
         return 0
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        message = f"the counter {path} does not hold a number"
+        message = f"the counter {path} does not contain a number"
         raise SettingsError(message, hint="write the last number into it, or remove the file to begin with 1 again")
     return int(text)
 

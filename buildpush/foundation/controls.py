@@ -1,4 +1,4 @@
-"""Characters that steer a screen, or that are invisible: what they are, and text without them.
+"""Control characters and invisible characters: which they are, and text without them.
 
 Source: ECMA-48 (control sequences and strings), ISO 2022 (escape sequences), Unicode 16, Default_Ignorable_Code_Point
 and Bidi_Control.
@@ -11,8 +11,8 @@ from typing import Final
 
 from buildpush.foundation.regex import regex
 
-# Complete sequences only: of one that never ends, just the control character is removed. The first character is matched
-# by a class, and this tail looks behind for it, so that text without controls is scanned quickly.
+# Complete sequences only: of an incomplete one, just the control character is removed. A class in front of this tail
+# matches the first character, and the tail looks behind for it, so that text without controls is scanned quickly.
 _TAIL: Final = (
     r"(?:(?<=\x1b)\[|(?<=\x9b))[0-?]*[ -/]*(?:[@-~]|\Z)"
     r"|(?:(?<=\x1b)[\]PX^_]|(?<=[\x90\x98\x9d-\x9f]))[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
@@ -21,27 +21,27 @@ _TAIL: Final = (
 )
 SEQUENCE_TAIL: Final = f"(?:{_TAIL})"
 # The inside of a character class: all controls but tab and line feed, and characters that a screen does not show.
-UNSEEN: Final = (
+INVISIBLE: Final = (
     "\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
 )
 _SEQUENCE = regex(rf"[\x1b\x90\x98\x9b\x9d-\x9f]{SEQUENCE_TAIL}")
-# Removing a sequence may join the text around it to a new one. Deeper nesting is an attempt to keep us busy: what is
-# left then is read as text, without the control characters.
+# Removing a sequence may join the text around it to a new one. Deeper nesting can only be an attack: what is left then
+# is treated as text, and its control characters are removed.
 _MOST_PASSES: Final = 16
-_UNSEEN = regex(f"[{UNSEEN}]+")
+_INVISIBLE = regex(f"[{INVISIBLE}]+")
 # Controls that neither begin nor end a sequence or a line: terminals ignore them in the middle of a sequence.
-_IGNORED_CONTROLS = regex(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{UNSEEN}]")
-# What str.splitlines() takes for the end of a line, as some terminals and readers of logs do.
+_IGNORED_CONTROLS = regex(f"(?![\x07\x0b-\x0d\x1b-\x1e\x85\x90\x98\x9b-\x9f\u2028\u2029])[{INVISIBLE}]")
+# What str.splitlines() treats as the end of a line, as some terminals and log viewers do.
 _LINE_END = regex("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _SURROGATE = regex("[\ud800-\udfff]")
 
 
 def without_controls(text: str) -> str:
-    """Return *text* as a reader sees it: its lines end with line feeds, and no control characters but tabs are left.
+    """Return *text* as a reader sees it: lines end with line feeds, and the only other control characters are tabs.
 
-    Half a character, as names of files may hold one, becomes U+FFFD.
+    A lone surrogate, which file names may contain, becomes U+FFFD.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -50,15 +50,15 @@ def without_controls(text: str) -> str:
         before, text = text, _SEQUENCE.sub("", text)
         if text == before:
             break
-    return _SURROGATE.sub("\ufffd", _UNSEEN.sub("", _LINE_END.sub("\n", text)))
+    return _SURROGATE.sub("\ufffd", _INVISIBLE.sub("", _LINE_END.sub("\n", text)))
 
 
 def escaped(text: str) -> str:
-    """Return *text*, a JSON document, with the controls in it written as JSON writes them."""
+    """Return *text*, a JSON document, with its control characters escaped as in JSON."""
     return _ESCAPED.sub(_escape, text)
 
 
-_ESCAPED = regex(f"[{UNSEEN}\ud800-\udfff]")
+_ESCAPED = regex(f"[{INVISIBLE}\ud800-\udfff]")
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""YAML files as trees of text, each value with its file and line; the only ruamel.yaml."""
+"""YAML files as trees of text, each value with its file and line; no other module imports ruamel.yaml."""
 
 from __future__ import annotations
 
@@ -75,15 +75,15 @@ def _open(path: Path, name: str) -> BinaryIO:
         return file
     file.close()
     message = f"it is a pipe, and nothing was written to it for {PIPE_SECONDS:g} seconds"
-    raise SourceError(message, where=name, hint="name a file, or start what writes into it")
+    raise SourceError(message, where=name, hint="name a file, or start the program that writes to the pipe")
 
 
 def parse_yaml(text: str, name: str) -> Node:
-    """Return the document that *text* holds, without giving types to its scalars.
+    """Return the document in *text*, with every scalar as text.
 
     Raises:
-        SourceError: a syntax error, several documents, a duplicate key, a custom tag, too many aliases, or
-            too deep; with line and column.
+        SourceError: a syntax error, several documents, a duplicate key, a custom tag, too many aliases, or too
+            deep a nesting; with line and column.
     """
     return _parsed(text, name, _Composer.document)
 
@@ -109,8 +109,8 @@ def _parsed(text: str, name: str, compose: Callable[[_Composer], _T]) -> _T:
     except failures.MarkedYAMLError as error:
         raise _syntax_error(error, name) from None
     except (OverflowError, ValueError):  # from an escape such as "\\UFFFFFFFF"
-        message = "an escape in it is not a valid character"
-        raise SourceError(message, where=name, hint="look for backslashes between double quotes") from None
+        message = "an escape sequence in it is not a valid character"
+        raise SourceError(message, where=name, hint="check the backslashes between double quotes") from None
     except failures.YAMLError as error:
         position = getattr(error, "position", 0)
         message = f"the character {text[position : position + 1]!r} is not allowed"
@@ -123,7 +123,7 @@ def write_yaml(document: Mapping[str, Any]) -> str:
     from ruamel.yaml.representer import SafeRepresenter
 
     class Representer(SafeRepresenter):
-        """Writes text between double quotes where a reader could take it for something else."""
+        """Writes text between double quotes where a reader could take it for another type."""
 
     def represent(representer: Any, text: str) -> Any:
         is_plain = _PLAIN.match(text) and text.lower() not in _WORDS
@@ -177,14 +177,14 @@ def _syntax_error(error: Any, name: str) -> SourceError:
 
 def _syntax_hint(problem: str) -> str:
     if "'\\t'" in problem:
-        return "indent with blanks: YAML allows no tabs there"
+        return "indent with spaces: YAML does not allow tabs there"
     if "cannot start any token" in problem or "mapping values are not allowed" in problem:
         return "put the value in quotes"
     return "check indentation and quotes at this place, or one line above"
 
 
 class _Composer:
-    """Builds nodes from parser events, counting what could grow without bound."""
+    """Builds nodes from parser events, with a limit for everything that could grow without bound."""
 
     def __init__(self, events: Iterator[Any], name: str) -> None:
         self.events = events
@@ -195,10 +195,10 @@ class _Composer:
     def document(self) -> Node:
         """Return the only document."""
         node: Node | None = None
-        for start, found in self.parts():
+        for start, document in self.parts():
             if node is not None:
                 self.fail(start, "a second document begins here", "keep one document per file")
-            node = found
+            node = document
         return node or self.empty()
 
     def documents(self) -> tuple[Node, ...]:
@@ -228,13 +228,13 @@ class _Composer:
         if depth > DEEPEST:
             self.fail(event, f"this is nested deeper than {DEEPEST}", "is this a step file?")
         if event.tag and event.tag not in _CORE_TAGS:
-            self.fail(event, "a tag has no meaning here", "leave out the word that begins with !")
+            self.fail(event, "a tag has no meaning here", "remove the word that begins with !")
         if event.anchor:
             self.anchors[event.anchor] = None
         compose = {"ScalarEvent": self.scalar, "SequenceStartEvent": self.sequence}.get(kind, self.mapping)
         node = compose(event, depth)
         if node.size > MOST_NODES:
-            self.fail(event, "its aliases expand to too much", "write it out, or leave it out")
+            self.fail(event, "its aliases expand to too many values", "use fewer aliases, or write the values out")
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
@@ -247,7 +247,7 @@ class _Composer:
             self.fail(event, f"there is no anchor &{event.anchor} above", f"define it, or quote '*{event.anchor}'")
         node = self.anchors[event.anchor]
         if node is None:
-            self.fail(event, f"&{event.anchor} contains itself", "write it out")
+            self.fail(event, f"&{event.anchor} contains itself", f"remove '*{event.anchor}' from it")
         return node
 
     def scalar(self, event: Any, _depth: int) -> Node:
@@ -288,7 +288,7 @@ class _Composer:
         if type(event).__name__ != "ScalarEvent":
             self.fail(event, "a key must be text", "put it in quotes")
         if event.tag and event.tag not in _CORE_TAGS:
-            self.fail(event, "a tag has no meaning here", "leave out the word that begins with !")
+            self.fail(event, "a tag has no meaning here", "remove the word that begins with !")
         return str(event.value)
 
     def merged(self, value: Node) -> list[Node]:
@@ -310,11 +310,11 @@ Trail: TypeAlias = "tuple[str | int, ...]"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value of a YAML or TOML document with its place; scalars keep their source text.
+    """One value of a YAML or TOML document, and where it is written; scalars keep their source text.
 
     Attributes:
         value: text, the items of a list, or the entries of a map; ``None`` for nothing, ``~`` and ``null``.
-        file: as the user wrote it.
+        file: its path as the user wrote it.
         line: counts from 1, as does ``column``.
         keys: for a map, the place of every key, which may be in another file.
         size: number of nodes after its aliases are expanded, itself included.
@@ -329,7 +329,7 @@ class Node:
 
     @property
     def where(self) -> str:
-        """Its place, such as ``step.yml:7:3``."""
+        """Where it is written, such as ``step.yml:7:3``."""
         return f"{self.file}:{self.line}:{self.column}"
 
     def where_key(self, key: str) -> str:
@@ -338,17 +338,17 @@ class Node:
 
     @property
     def entries(self) -> Mapping[str, Node]:
-        """The entries of a map; of anything else none."""
+        """The entries of a map; empty for anything else."""
         return self.value if isinstance(self.value, Mapping) else {}
 
     @property
     def items(self) -> tuple[Node, ...]:
-        """The items of a list; of anything else none."""
+        """The items of a list; empty for anything else."""
         return self.value if isinstance(self.value, tuple) else ()
 
     @property
     def text(self) -> str:
-        """The text of a scalar; of anything else none."""
+        """The text of a scalar; empty for anything else."""
         return self.value if isinstance(self.value, str) else ""
 
     def at(self, *keys: str) -> Node | None:
@@ -359,7 +359,7 @@ class Node:
         return node
 
     def raw(self) -> Raw:
-        """Return text, lists and dicts; an empty value becomes the empty text."""
+        """Return it as text, lists and dicts; null becomes the empty text."""
         if isinstance(self.value, Mapping):
             return {key: node.raw() for key, node in self.value.items()}
         if isinstance(self.value, tuple):

@@ -5,22 +5,22 @@
     BuildPushError                     1   unexpected
     ├─ SettingsError                   2   what the user wrote cannot be used
     │  ├─ SourceError                      a file or variable cannot be read as settings
-    │  ├─ ExpressionError                  an <+...> cannot be parsed or answered
+    │  ├─ ExpressionError                  an <+...> cannot be parsed or evaluated
     │  ├─ SecretError                      a secret reference leads nowhere
-    │  ├─ BadNameError                     a host, repository, tag or digest breaks the grammar
+    │  ├─ BadNameError                     a host, repository, tag or digest is malformed
     │  ├─ UnsupportedError                 the chosen engine cannot honour a setting
     │  └─ EngineMissingError               the chosen engine is not on this machine
     ├─ BuildError                      3   the image could not be built
     │  ├─ DockerfileError                  its text cannot be read, or this engine cannot do it
     │  └─ ContextError                     a file of the context is missing or not allowed
-    ├─ PushError                       4   the registry did not take or give what was asked
+    ├─ PushError                       4   the registry did not accept or deliver something
     │  ├─ UnreachableError                 no answer from a host
-    │  │  └─ ElsewhereError                it leads to another host, which gives none
-    │  ├─ RegistryError                    an answer that says no
-    │  ├─ DigestError                      bytes are not those that were promised
+    │  │  └─ ElsewhereError                it redirects to a host that does not answer
+    │  ├─ RegistryError                    the registry answered with an error
+    │  ├─ DigestError                      bytes do not have the expected digest
     │  └─ NotPushedError                   a push was begun and never finished
     ├─ AuthenticationError             5   a host refuses the credentials
-    ├─ BuildInfoError                  6   the image is pushed, its build-info is not published
+    ├─ BuildInfoError                  6   the image is pushed, but not its build-info
     ├─ StrictError                     7   refused because of --strict, or of check=error=true
     ├─ TimeOutError                  124   a time limit was reached
     └─ CancelledError                130   Ctrl-C (143: SIGTERM)
@@ -34,14 +34,14 @@ from buildpush.foundation.text import one_line, with_margin
 
 
 class BuildPushError(Exception):
-    """Something went wrong; ``str()`` is one sentence for a person, safe as ``buildpush.foundation.text`` makes it.
+    """The base of all errors; ``str()`` is one sentence for people, without secrets and control characters.
 
     Attributes:
         hint: what to do about it, or ``None``.
         setting: name of the setting whose card explains it, or ``None``.
-        where: place of the cause, such as ``step.yml:7:3`` or ``PLUGIN_TAGS``, or ``None``.
-        pushed: the names that were written in spite of the error, where several were asked for.
-        advice: its anchor on the troubleshooting page, where a message in it is listed there, or ``None``.
+        where: where the cause is, such as ``step.yml:7:3`` or ``PLUGIN_TAGS``, or ``None``.
+        pushed: the references that were pushed before the error, if several were requested.
+        advice: anchor on the troubleshooting page, if its message is listed there, or ``None``.
         results: what a run had achieved before it failed (``RunResult``), such as a push whose build-info was refused.
     """
 
@@ -58,7 +58,7 @@ class BuildPushError(Exception):
         setting: str | None = None,
         where: str | None = None,
     ) -> None:
-        # Here and not only where it is shown: in Python, an error shows itself.
+        # Cleaned here, and not only by our displays: a traceback prints the message as well.
         super().__init__(with_margin(message))
         self.hint = with_margin(hint) if hint else hint
         self.setting = setting
@@ -80,7 +80,7 @@ class SourceError(SettingsError):
 
 
 class ExpressionError(SettingsError):
-    """An ``<+...>`` expression cannot be parsed or has no answer."""
+    """An ``<+...>`` expression cannot be parsed or evaluated."""
 
 
 class SecretError(SettingsError):
@@ -88,7 +88,7 @@ class SecretError(SettingsError):
 
 
 class BadNameError(SettingsError):
-    """A host, repository, tag, digest or platform breaks its grammar."""
+    """A host, repository, tag, digest or platform is malformed."""
 
 
 class UnsupportedError(SettingsError):
@@ -106,7 +106,7 @@ class BuildError(BuildPushError):
 
 
 class DockerfileError(BuildError):
-    """The Dockerfile cannot be read, or holds an instruction that this engine does not do."""
+    """The Dockerfile cannot be read, or contains an instruction that this engine does not support."""
 
 
 class ContextError(BuildError):
@@ -114,7 +114,7 @@ class ContextError(BuildError):
 
 
 class PushError(BuildPushError):
-    """The registry did not take, or give, what was asked."""
+    """The registry did not accept, or deliver, what was requested."""
 
     exit_code = 4
 
@@ -124,11 +124,11 @@ class UnreachableError(PushError):
 
 
 class ElsewhereError(UnreachableError):
-    """The host that was asked leads to another one, which gives no answer, or may not be asked."""
+    """A host redirects to another one, which does not answer, or which no request may be sent to."""
 
 
 class RegistryError(PushError):
-    """The registry answered, and the answer says no.
+    """The registry answered with an error.
 
     Attributes:
         status: HTTP status of the answer.
@@ -151,7 +151,7 @@ class RegistryError(PushError):
 
 
 class DigestError(PushError):
-    """Bytes are not those that were promised."""
+    """Bytes do not have the digest that they should have."""
 
 
 class NotPushedError(PushError):
@@ -165,7 +165,7 @@ class AuthenticationError(BuildPushError):
 
 
 class BuildInfoError(BuildPushError):
-    """The image is pushed, its build-info is not published."""
+    """The image is pushed, but its build-info is not published."""
 
     exit_code = 6
 

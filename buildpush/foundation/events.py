@@ -19,7 +19,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A phase ended well after *seconds*."""
+    """A phase succeeded after *seconds*."""
 
     phase: str
     seconds: float
@@ -32,7 +32,7 @@ UNDER_WAY: Final = frozenset({"sending", "writing", "pulling"})
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """*done* of *total* bytes of one *item* (a layer or the config) have gone through; *total* may be unknown."""
+    """*done* of *total* bytes of one *item* (a layer or the config) are transferred; *total* may be unknown."""
 
     item: str
     done: int
@@ -61,7 +61,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that the user should know but that is not an error, such as a hint that was not honoured."""
+    """Something that the user should know but that is not an error, such as a key without effect."""
 
     text: str
 
@@ -75,15 +75,15 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """What a push moved in all, reported once at its end.
+    """What a push moved in total, reported once at its end.
 
     Attributes:
         read: bytes of layers that were read from their source.
-        sent: bytes of blobs that were handed to the network, those sent again included.
-        again: those of ``sent`` that had been sent before, in vain.
-        mounted: bytes of blobs that the registry took over from another of its repositories.
-        skipped: bytes of blobs that the repository had already.
-        seconds: of all threads together, by work: ``read``, ``compress``, ``hash``, ``wait``, ``send``.
+        sent: bytes of blobs that were handed to the network, including those that were sent again.
+        again: bytes in ``sent`` that repeat an attempt that failed.
+        mounted: bytes of blobs that the registry copied from another of its repositories.
+        skipped: bytes of blobs that the repository already had.
+        seconds: time of all threads together, by activity: ``read``, ``compress``, ``hash``, ``wait``, ``send``.
     """
 
     read: int = 0
@@ -102,8 +102,8 @@ class BranchState:
     """The state of a branch: steps that run at the same time as others.
 
     Attributes:
-        seconds: since it began, at its end.
-        image: what it has pushed.
+        seconds: how long it ran; 0 before its end.
+        image: the image that it has pushed.
     """
 
     state: StepState
@@ -113,14 +113,14 @@ class BranchState:
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """A person is being asked, or not any more: meanwhile nothing may move on the screen."""
+    """A question to the user begins, or has been answered; in between, a display must not redraw."""
 
     begins: bool
 
 
 @dataclass(frozen=True, slots=True)
 class FromBranch:
-    """*event* happens in the branch of that name; one in another branch has both names, with a slash between them."""
+    """*event* happens in the branch of that name; a branch inside another one is named ``OUTER/INNER``."""
 
     branch: str
     event: Event
@@ -131,4 +131,4 @@ Sink = Callable[[Event], None]
 
 
 def ignore(_event: Event) -> None:
-    """Show nothing: the sink of library calls without one."""
+    """Do nothing: the sink of library calls that give none."""

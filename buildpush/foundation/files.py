@@ -15,7 +15,7 @@ def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iter
     """Yield a new file that replaces *path* when the block ends without an error, and is removed otherwise.
 
     Args:
-        path: its directory must be there.
+        path: its directory must exist.
         mode: permissions of the new file.
         durable: whether its bytes must be on disk before it replaces *path*.
     """
@@ -34,9 +34,9 @@ def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iter
 
 
 def unwritable(path: Path, *, makes_directories: bool = False) -> str:
-    """Return why no file can be written to *path*, a link followed, or nothing.
+    """Return why no file can be written to *path*, or the empty text; links are followed.
 
-    With *makes_directories*, missing directories above it do not matter, since the writer makes them.
+    With *makes_directories*, it does not matter if directories above it are missing, since the writer makes them.
     """
     if path.is_dir():
         return "is a directory"
@@ -44,6 +44,6 @@ def unwritable(path: Path, *, makes_directories: bool = False) -> str:
         return "is a device, a pipe or a socket"
     directory = Path(os.path.realpath(path)).parent
     if makes_directories:
-        there = next(one for one in (directory, *directory.parents) if one.exists())
-        return "" if there.is_dir() else f"is below {there}, which is not a directory"
+        existing = next(one for one in (directory, *directory.parents) if one.exists())
+        return "" if existing.is_dir() else f"is below {existing}, which is not a directory"
     return "" if directory.is_dir() else "is in a directory that does not exist"

@@ -1,6 +1,6 @@
 """Secrets that are recognised by their form: the user part of an address, and tokens of well-known services.
 
-The only function that cleans addresses is here; cleaning twice has no further effect.
+Only :func:`clean_address` removes secrets from addresses; cleaning twice has no further effect.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from typing import Final
 
 from buildpush.foundation.regex import regex
 
-# Of a URL, the part before the host. The second form finds a password that itself holds a slash; a port is not a
-# password. Quotes and angle brackets end a URL, so that two strings of one line of JSON stay apart.
+# The part of a URL before the host. The second alternative matches a password that contains a slash, but not a port.
+# Quotes and angle brackets end a URL, so that two strings in one line of JSON stay apart.
 _USER_INFO = regex(r"""(?<=://)(?:[^\s/?#"<>]*|[^\s/?#@:"<>]+:(?![0-9]+(?:[/?#]|$))[^\s"<>]{0,1000})@""")
-# The same before a registry host; NAME:TAG@sha256:... is a reference.
+# The same before a registry host, but not NAME:TAG@sha256:..., which is a reference.
 _BARE_USER_INFO = regex(r"\A[^\s/@:]+:\S+@(?!sha\d+:)(?=[^\s/@]+/)")
-# A password may hold what ends a host: in an address on its own, all of it goes.
+# A password may contain what otherwise ends a host: where the text is an address and nothing else, all up to the last
+# @ is removed.
 _WHOLE_USER_INFO = regex(r"(?<=://)[^\s/]*@")
-# USER@HOST:PATH, as ssh and git take it.
+# USER@HOST:PATH, as ssh and git accept it.
 _SCP = regex(r"\A(?P<user>[^\s/@]+@)+(?=\[|[^\s/@:]+:)")
-# The same with a password that holds a slash; git takes its user for the host, which is not what its author meant.
+# The same with a password that contains a slash; git itself would take the user for the host.
 _SCP_PASSWORD = regex(r"\A[^\s/@:]+:(?!//)\S{0,1000}@(?!sha\d+:)(?=\[|[^\s/@:]+:)")
 # The account on an SSH server, such as git, is not a secret; a longer one, or one of mixed case, may be.
 _ACCOUNT = regex(r"[a-z_][a-z0-9_.-]{0,15}@\Z")
 _OVER_SSH = regex(r"(?<![A-Za-z0-9+.-])(?:git\+)?ssh(?:\+git)?://\Z", re.IGNORECASE)
-# Of a git repository, what follows the #: BRANCH:DIRECTORY.
+# Addresses of git repositories; what follows their # is BRANCH:DIRECTORY.
 _GIT_ADDRESS = regex(r"(?:git|ssh|git\+ssh|ssh\+git)://|[^\s/@]+@[^\s/]+:|[^?#]+\.git\Z", re.IGNORECASE)
 _BRANCH = regex(r"[\w./+-]{1,200}(?::[\w./+-]{0,200})?\Z")
 
@@ -50,8 +51,8 @@ _PAIR = regex(
 )
 
 
-# What jf leaves out, wherever in a name and in whatever case. Source: jfrog-cli, "build-publish", --env-exclude.
-_IN_NAMES: Final = (
+# Parts of names that jf leaves out, in any case. Source: jfrog-cli, "build-publish", --env-exclude.
+_PARTS_OF_NAMES: Final = (
     "password",
     "psw",
     "secret",
@@ -77,14 +78,14 @@ def names_secret(name: str) -> bool:
     if name in _DIRECTORIES:
         return False
     letters = re.sub(r"[^a-z0-9]", "", name.lower())
-    if any(part in letters for part in _IN_NAMES):
+    if any(part in letters for part in _PARTS_OF_NAMES):
         return True
     words = {word.lower() for word in _WORD_OF_NAME.findall(name)}
     return bool(words & _WORDS_OF_NAMES)
 
 
 def without_user_info(text: str, mask: str) -> str:
-    """Return *text*, which may be a long one, with *mask* in place of the user part of each address in it."""
+    """Return *text*, however long, with *mask* in place of the user part of each address in it."""
     if "@" not in text or "://" not in text:
         return text
     return _USER_INFO.sub(lambda match: match[0] if match[0] == _account(match) else f"{mask}@", text)
@@ -93,22 +94,22 @@ def without_user_info(text: str, mask: str) -> str:
 def passwords_in(text: str) -> Iterator[str]:
     """Yield the passwords of the addresses in *text*, as they are written."""
     if "@" in text:
-        for found in (*_USER_INFO.findall(text), *_BARE_USER_INFO.findall(text)):
-            yield found.removesuffix("@").partition(":")[2]
+        for user_info in (*_USER_INFO.findall(text), *_BARE_USER_INFO.findall(text)):
+            yield user_info.removesuffix("@").partition(":")[2]
 
 
 def clean_address(address: str) -> str:
     """Return *address* as it may be shown and published: without password, user and query.
 
-    The account of an SSH server is kept, and the branch of a git repository.
+    The account on an SSH server and the branch of a git repository stay.
     """
     before = None
     while before != address:
-        before, address = address, _cleaned(address)
+        before, address = address, _clean_once(address)
     return address
 
 
-def _cleaned(address: str) -> str:
+def _clean_once(address: str) -> str:
     for form in (_USER_INFO, _WHOLE_USER_INFO, _SCP_PASSWORD, _SCP):
         address = form.sub(_account, address)
     base, _, fragment = address.partition("#")
@@ -123,7 +124,7 @@ def may_be_token(user: str) -> bool:
 
 
 def _account(match: re.Match[str]) -> str:
-    """Return the account before the host of an SSH address, with its ``@``; else nothing."""
+    """Return the account before the host of an SSH address, with its ``@``; else the empty text."""
     before = match.string[max(0, match.start() - len("git+ssh://")) : match.start()]
     user = f"{match[0].removesuffix('@').partition(':')[0]}@"
     over_ssh = match.re.pattern == _SCP.pattern or _OVER_SSH.search(before) is not None
@@ -131,10 +132,10 @@ def _account(match: re.Match[str]) -> str:
 
 
 def looks_secret(text: str) -> bool:
-    """Return whether a token, key or password is in *text*, judged by its form."""
+    """Return whether *text* contains a token, key or password, judged by its form."""
     return holds_token(text) or without_user_info(text, "") != text
 
 
 def holds_token(text: str) -> bool:
-    """Return whether a token, key or password is in *text* elsewhere than before the host of an address."""
+    """Return whether *text* contains a token, key or password; the user parts of addresses are not looked at."""
     return bool(_TOKENS.search(text) or _PAIR.search(text))

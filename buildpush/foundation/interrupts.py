@@ -1,4 +1,4 @@
-"""Interrupts for threads other than the main one, which Ctrl-C interrupts."""
+"""Interrupts of threads other than the main one; Ctrl-C itself interrupts only the main thread."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
-# A thread that waits longer in one call of the system would not notice its interrupt until then.
+# A thread notices its interrupt only between system calls, so none of them may wait longer than this.
 SLICE_SECONDS: Final = 0.2
 
-# Until it runs, a new thread counts as the one that starts it (Python 3.11), and would get the interrupt of that: it
-# would die of it, and be waited for without end.  Who starts one holds this, and so does who interrupts one.
-starting: Final = threading.Lock()
+# Until it runs, a new thread has the identity of the thread that starts it (Python 3.11). It could receive that
+# thread's interrupt and end, and the other would wait for it for ever. Whoever starts or interrupts a thread holds
+# this lock.
+start_lock: Final = threading.Lock()
 
 _stops: list[tuple[int, Callable[[], object]]] = []  # with the thread of each
 _lock = threading.Lock()
@@ -22,7 +23,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def stoppable(stop: Callable[[], object]) -> Iterator[None]:
-    """Have *stop* called when this thread is interrupted in the block: it ends what the thread waits for."""
+    """Call *stop*, which ends what this thread waits for, if the thread is interrupted in the block."""
     me = threading.get_ident()
     entry = me, stop
     try:
@@ -36,17 +37,17 @@ def stoppable(stop: Callable[[], object]) -> Iterator[None]:
 
 
 def start(thread: threading.Thread) -> None:
-    """Start *thread*, and let no thread be interrupted meanwhile."""
-    with starting:
+    """Start *thread*; no thread can be interrupted meanwhile."""
+    with start_lock:
         thread.start()
 
 
 def interrupt(thread: int, *wake: Callable[[], object]) -> None:
-    """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and end what it waits for, also by *wake*."""
+    """Raise ``KeyboardInterrupt`` in *thread* as soon as it runs again, and call *wake* and what ends its wait."""
     import ctypes  # imported here, since few runs have more than one thread to interrupt
 
     with _untraced():
-        with starting, _lock:  # one that is added later is added by a thread that has its interrupt
+        with start_lock, _lock:  # the thread has its interrupt before it can add another stop
             stops = [stop for one, stop in _stops if one == thread]
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
         for stop in (*stops, *wake):
@@ -68,14 +69,14 @@ def _untraced() -> Iterator[None]:
         sys.settrace(tracer)
 
 
-def take_back() -> None:
-    """Take back an interrupt that this thread has not received yet: it is raised here, and ends here.
+def discard_interrupt() -> None:
+    """Discard an interrupt that this thread has not received yet, by raising and catching it here.
 
-    It is not cleared instead: Python 3.11 would keep its flag for a pending interrupt, which costs time for good, and a
-    traced thread would never continue.
+    Python 3.11 cannot clear it: the flag for a pending interrupt would stay set, which slows the thread down for ever,
+    and a traced thread would never continue.
     """
     with suppress(KeyboardInterrupt):
-        for _ in range(2):  # it is raised where a loop begins again
+        for _ in range(2):  # Python raises it where a loop begins again
             pass
 
 
@@ -87,5 +88,5 @@ def pause(seconds: float) -> None:
 
 
 def is_main() -> bool:
-    """Return whether this is the main thread, which a signal wakes from any call of the system."""
+    """Return whether this is the main thread, which a signal wakes from any system call."""
     return threading.current_thread() is threading.main_thread()

@@ -15,15 +15,15 @@ from queue import Empty, SimpleQueue
 from typing import Final, Self
 
 from buildpush.foundation.errors import BuildPushError, TimeOutError
-from buildpush.foundation.interrupts import interrupt, is_main, start, take_back
+from buildpush.foundation.interrupts import discard_interrupt, interrupt, is_main, start
 
-LONGEST: Final = timedelta(days=3660)  # beyond it no timer of the system can be trusted
+LONGEST: Final = timedelta(days=3660)  # the system's timers are not reliable beyond it
 
 SECONDS: Final = {"w": 7 * 86_400, "d": 86_400, "h": 3600, "m": 60, "s": 1}
 
 
 def duration_text(duration: timedelta) -> str:
-    """Return a duration as it is written in a file, such as ``1h 30m``; parts of seconds are cut above one second."""
+    """Return a duration as in a file, such as ``1h 30m``; fractions of a second are dropped above one second."""
     rest = int(duration.total_seconds())
     parts = []
     for unit, length in SECONDS.items():
@@ -43,13 +43,13 @@ def time_limit(
     """End the block when it takes longer than *limit*; it cleans up as after an interrupt.
 
     Args:
-        limit: ``None`` for as long as it takes.
-        what: whose limit it is.
+        limit: ``None`` for no limit.
+        what: what is limited, for the message.
         words: about the limit, where it is not just its timeout, or only what is left of that.
-        watch: counts the time; one of its own if not given.
+        watch: counts the time; by default a new one.
 
     Raises:
-        TimeOutError: it took longer; it says what was done until then.
+        TimeOutError: it took longer; the message says what was done until then.
     """
     if limit is None:
         yield
@@ -148,7 +148,7 @@ class _Limit:
         with self._lock:
             self._running = False
         if self.reached:
-            take_back()
+            discard_interrupt()
 
     def reach(self, *, wakes: bool = False) -> None:
         """Interrupt the thread if its block is not over; the signal *wakes* the main thread."""

@@ -1,6 +1,6 @@
-"""Directories with an owner: changed by one process at a time, temporary, or private.
+"""Directories that only one process changes at a time, temporary directories, and private ones.
 
-What is in a private directory is trusted, so no one else may have put it there, or replaced the directory.
+What is in a private directory is trusted, so no one else may write to it or replace it.
 """
 
 from __future__ import annotations
@@ -24,32 +24,34 @@ except ImportError:  # Windows does not have it; there, the last writer wins
 
 
 def private_directory(path: Path) -> None:
-    """Make *path* for its owner only, with the missing directories above it, which ``mkdir`` opens to everybody.
+    """Make the directory *path*, and missing ones above it, for their owner only.
+
+    ``parents=True`` would leave those above open to everybody.
 
     Raises:
         OSError: it cannot be made.
-        SettingsError: it exists, and is not only ours; see :func:`shared_by`.
+        SettingsError: others may change or replace it; see :func:`sharing_problem`.
     """
     for directory in (*reversed(path.parents), path):
         if directory.exists() and not directory.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
         directory.mkdir(mode=0o700, exist_ok=True)
-    problem = shared_by(path)
+    problem = sharing_problem(path)
     if problem:
         message = f"the directory {path} is not used: {problem}"
-        hint = "name a directory of your own, or set XDG_STATE_HOME to one, that no one else may write to or rename"
+        hint = "name a directory that no one else may write to or rename, or set XDG_STATE_HOME to one"
         raise SettingsError(message, hint=hint)
     if path.stat().st_mode & 0o077:
         path.chmod(0o700)
 
 
-def private_part(path: Path) -> None:
-    """Make *path* private, as :func:`private_directory` does, and its parent before it."""
+def private_subdirectory(path: Path) -> None:
+    """Make the parent of *path* private, as :func:`private_directory` does, and then *path*."""
     private_directory(path.parent)
     private_directory(path)
 
 
-def shared_by(path: Path) -> str | None:
+def sharing_problem(path: Path) -> str | None:
     """Return in words why others may change what is in *path*, or replace it; ``None`` if they may not.
 
     Links are followed, and the directories that hold them count as well. The owner of a directory above does not
@@ -62,11 +64,11 @@ def shared_by(path: Path) -> str | None:
         return f"it belongs to someone else, user {facts.st_uid}"
     if facts.st_mode & 0o022:
         return f"others may write to it (mode {stat.S_IMODE(facts.st_mode):o})"
-    return replaceable(path)
+    return replacement_problem(path)
 
 
-def replaceable(path: Path) -> str | None:
-    """Return in words why others may put something else in the place of *path*; ``None`` if none may."""
+def replacement_problem(path: Path) -> str | None:
+    """Return in words why others may replace *path* by something else; ``None`` if they may not."""
     for way in dict.fromkeys((path.absolute(), path.resolve())):
         for child, parent in pairwise((way, *way.parents)):
             if problem := _swapped(parent.stat().st_mode, child, parent):
@@ -74,12 +76,12 @@ def replaceable(path: Path) -> str | None:
     return None
 
 
-def open_to_all(directory: Path) -> str | None:
-    """Return in words why others may rename *directory*, or what we make in it; ``None`` if none may."""
+def rename_problem(directory: Path) -> str | None:
+    """Return in words why others may rename *directory*, or what we make in it; ``None`` if they may not."""
     if os.name != "posix":
         return None
     mode = directory.stat().st_mode
-    return _renamed(mode, directory) or replaceable(directory)
+    return _renamed(mode, directory) or replacement_problem(directory)
 
 
 def _renamed(mode: int, directory: Path) -> str | None:
@@ -103,8 +105,8 @@ def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Itera
 
     Args:
         directory: or file; it must exist.
-        shared: others may hold it shared as well.
-        wait: until it is free; otherwise ``False`` is yielded where others hold it.
+        shared: whether others may hold it, shared, at the same time.
+        wait: whether to wait until it is free; otherwise ``False`` is yielded if another process holds it.
 
     Raises:
         OSError: the directory cannot be opened.
@@ -114,8 +116,8 @@ def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Itera
         return
     descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        held = _taken(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
-        yield held and _is_there(descriptor, directory)
+        held = _try_lock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        yield held and _is_same(descriptor, directory)
     finally:
         os.close(descriptor)
 
@@ -124,12 +126,12 @@ def locked(directory: Path, *, shared: bool = False, wait: bool = True) -> Itera
 def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = True) -> Iterator[Path]:
     """Yield a directory for this process's user only, which is removed afterwards.
 
-    A later run removes what a killed one left: the name holds our process number, and we hold a lock while we use the
-    directory, because in another container another process may have our number, or none.
+    A later run removes what a killed run left. So the name contains our process ID, and we hold a lock while we use the
+    directory: in another container, that ID may belong to another process, or to none.
 
     Args:
         parent: the directory to make it in; the system's temporary directory by default.
-        what: more of its name.
+        what: an additional part of its name.
         tidy: whether it is an error if something in it cannot be removed.
     """
     directory = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-{what}", dir=parent))
@@ -142,8 +144,8 @@ def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = 
             raise OSError(errno.EBUSY, message, str(directory))
 
 
-def _is_there(descriptor: int, path: Path) -> bool:
-    """Return whether *path* is still what was opened: another may have replaced it before we had the lock."""
+def _is_same(descriptor: int, path: Path) -> bool:
+    """Return whether *path* is still what we opened: another process may have replaced it before we had the lock."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
@@ -153,10 +155,10 @@ def _is_there(descriptor: int, path: Path) -> bool:
 def hold(descriptor: int) -> None:
     """Hold a lock on a file that is open, and that no other process can have opened yet, until it is closed."""
     if fcntl is not None:
-        _taken(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _try_lock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def _taken(descriptor: int, how: int) -> bool:
+def _try_lock(descriptor: int, how: int) -> bool:
     try:
         fcntl.flock(descriptor, how)
     except BlockingIOError:

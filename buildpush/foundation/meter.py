@@ -1,4 +1,4 @@
-"""Where the bytes and the time of a push went, added up over its threads."""
+"""The bytes that a push moves and the time that it takes, added up over its threads."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ class Meter:
         self._seconds: defaultdict[Activity, float] = defaultdict(float)
 
     def count(self, what: TrafficKind, size: int) -> None:
-        """Add *size* bytes."""
+        """Add *size* bytes to the count *what*."""
         with self._lock:
             self._bytes[what] += size
 
     def spend(self, work: Activity, seconds: float) -> None:
-        """Add *seconds* of one thread."""
+        """Add *seconds* of one thread to the time of *work*."""
         with self._lock:
             self._seconds[work] += seconds
 
     @contextmanager
     def timing(self, work: Activity) -> Iterator[None]:
-        """Add the seconds that the block takes."""
-        begun = time.perf_counter()
+        """Add the seconds that the block takes to the time of *work*."""
+        start = time.perf_counter()
         try:
             yield
         finally:
-            self.spend(work, time.perf_counter() - begun)
+            self.spend(work, time.perf_counter() - start)
 
     @property
     def traffic(self) -> Traffic:
-        """All of it so far."""
+        """The counts and times so far."""
         with self._lock:
             count = self._bytes
             seconds: dict[str, float] = {work: self._seconds[work] for work in ACTIVITIES}

@@ -1,4 +1,4 @@
-"""What is mounted below a directory, and the removal of directories that never goes through a mount into other files.
+"""Finds and unmounts what is mounted below a directory, and removes directories without removing what is mounted there.
 
 Source: proc(5), mountinfo, the fifth field; umount(2).
 """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass(cls: type | None = None, /, *, slots: bool = False, **options: bool) -> Any:
-        """Make a dataclass as the standard library does, which itself makes those without slots."""
+        """Make a dataclass as the standard library does; those without slots are left to the standard library."""
         if cls is None:
             return lambda cls: dataclass(cls, slots=slots, **options)
         return _record(cls, **options) if slots else dataclasses.dataclass(cls, **options)
@@ -31,7 +31,7 @@ _STANDARD: Final = ("__dataclass_fields__", "__dataclass_params__", "__match_arg
 
 
 class _Unset:
-    """The default in a signature of a field that has a factory."""
+    """In a signature, the default of a field that has a factory."""
 
     def __repr__(self) -> str:
         return "<factory>"
@@ -40,7 +40,7 @@ class _Unset:
 _UNSET: Final = _Unset()
 
 
-class _Later:
+class _Lazy:
     """A class attribute that is made on first use."""
 
     def __init__(self, name: str, make: Callable[[], object]) -> None:
@@ -52,19 +52,19 @@ class _Later:
 
 
 def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = False, kw_only: bool = False) -> type:
-    """Return *cls* with a slot for each field, and with the methods of a dataclass."""
+    """Return *cls* as a class with a slot for each field and the methods of a dataclass."""
     if cls.__bases__ != (object,):
-        message = f"{cls.__name__}: a record inherits nothing"
+        message = f"{cls.__name__}: a record cannot have a base class"
         raise TypeError(message)
-    kinds = {name: kind for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")}
-    given = {name: cls.__dict__[name] for name in kinds if name in cls.__dict__}
-    fields = {name: _field(given.get(name, MISSING)) for name in kinds}
+    annotations = {name: kind for name, kind in cls.__annotations__.items() if not kind.startswith("ClassVar")}
+    defaults = {name: cls.__dict__[name] for name in annotations if name in cls.__dict__}
+    fields = {name: _field(defaults.get(name, MISSING)) for name in annotations}
 
     def make_init() -> None:
         record.__init__ = _init(cls, fields, frozen=frozen, kw_only=kw_only)
 
     def make_fields() -> None:
-        body = given | {"__annotations__": kinds, "__module__": cls.__module__, "__doc__": cls.__doc__}
+        body = defaults | {"__annotations__": annotations, "__module__": cls.__module__, "__doc__": cls.__doc__}
         standard: Any = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(
             type(cls.__name__, (), body)
         )
@@ -73,19 +73,21 @@ def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = F
         for name in _STANDARD:
             setattr(record, name, getattr(standard, name))
 
-    made: dict[str, Any] = {"__init__": _Later("__init__", make_init), "__repr__": _repr}
-    made |= {name: _Later(name, make_fields) for name in _STANDARD}
-    made |= (_EQUAL if eq else {}) | (_ORDERED if order else {}) | (_FROZEN if frozen else {})
+    namespace: dict[str, Any] = {"__init__": _Lazy("__init__", make_init), "__repr__": _repr}
+    namespace |= {name: _Lazy(name, make_fields) for name in _STANDARD}
+    namespace |= (_EQUAL if eq else {}) | (_ORDERED if order else {}) | (_FROZEN if frozen else {})
     if eq:
-        made["__hash__"] = _hash if frozen else None
-    made |= {name: one for name, one in cls.__dict__.items() if name not in {*kinds, "__dict__", "__weakref__"}}
-    made["__slots__"] = tuple(kinds)
-    made["__shown__"] = tuple(name for name, field in fields.items() if field.repr)
-    made["__replace__"] = dataclasses.replace  # copy.replace asks for it, from Python 3.13 on
-    made["__values__"] = operator.attrgetter(
+        namespace["__hash__"] = _hash if frozen else None
+    namespace |= {
+        name: one for name, one in cls.__dict__.items() if name not in {*annotations, "__dict__", "__weakref__"}
+    }
+    namespace["__slots__"] = tuple(annotations)
+    namespace["__repr_fields__"] = tuple(name for name, field in fields.items() if field.repr)
+    namespace["__replace__"] = dataclasses.replace  # copy.replace asks for it, from Python 3.13 on
+    namespace["__values__"] = operator.attrgetter(
         *[name for name, field in fields.items() if field.compare] or ["__class__"]
     )
-    record: Any = type(cls.__name__, (), made)
+    record: Any = type(cls.__name__, (), namespace)
     record.__qualname__ = cls.__qualname__
     return record  # type: ignore[no-any-return]
 
@@ -95,40 +97,40 @@ def _field(given: Any) -> Field[Any]:
 
 
 def _init(cls: type, fields: Mapping[str, Field[Any]], *, frozen: bool, kw_only: bool) -> Callable[..., None]:
-    """Write the method that takes the fields and fills the slots."""
-    known: dict[str, Any] = {"_put": object.__setattr__, "_unset": _UNSET}
+    """Return the ``__init__`` that takes the fields and fills the slots."""
+    variables: dict[str, Any] = {"_put": object.__setattr__, "_unset": _UNSET}
     parameters, body = ["self", "*"] if kw_only else ["self"], ["pass"]
     for name, field in fields.items():
-        is_made, value = field.default_factory is not MISSING, name
-        known[f"_{name}"] = field.default_factory if is_made else field.default
+        has_factory, value = field.default_factory is not MISSING, name
+        variables[f"_{name}"] = field.default_factory if has_factory else field.default
         if not field.init:
-            value = f"_{name}()" if is_made else f"_{name}"
-        elif is_made:
+            value = f"_{name}()" if has_factory else f"_{name}"
+        elif has_factory:
             parameters.append(f"{name}=_unset")
             value = f"_{name}() if {name} is _unset else {name}"
         else:
             parameters.append(name if field.default is MISSING else f"{name}=_{name}")
-        if field.init or known[f"_{name}"] is not MISSING:
+        if field.init or variables[f"_{name}"] is not MISSING:
             body.append(f"_put(self, {name!r}, {value})" if frozen else f"self.{name} = {value}")
     if hasattr(cls, "__post_init__"):
         body.append("self.__post_init__()")
     lines = "\n  ".join(body)
-    space: dict[str, Any] = {}
-    text = f"def make({', '.join(known)}):\n def __init__({', '.join(parameters)}):\n  {lines}\n return __init__"
-    exec(text, vars(sys.modules[cls.__module__]), space)  # noqa: S102  names of fields, and nothing from outside
-    written: Callable[..., None] = space["make"](**known)
-    written.__qualname__ = f"{cls.__qualname__}.__init__"
-    written.__annotations__ = {name: cls.__annotations__[name] for name, field in fields.items() if field.init}
-    written.__annotations__["return"] = None
-    return written
+    result: dict[str, Any] = {}
+    text = f"def make({', '.join(variables)}):\n def __init__({', '.join(parameters)}):\n  {lines}\n return __init__"
+    exec(text, vars(sys.modules[cls.__module__]), result)  # noqa: S102  only names of fields, nothing from outside
+    method: Callable[..., None] = result["make"](**variables)
+    method.__qualname__ = f"{cls.__qualname__}.__init__"
+    method.__annotations__ = {name: cls.__annotations__[name] for name, field in fields.items() if field.init}
+    method.__annotations__["return"] = None
+    return method
 
 
 def _repr(self: Any) -> str:
-    values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__shown__)
+    values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__repr_fields__)
     return f"{type(self).__qualname__}({values})"
 
 
-def _compared(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def _comparison(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     def compared(self: Any, other: Any) -> Any:
         if other.__class__ is not self.__class__:
             return NotImplemented
@@ -155,9 +157,9 @@ def _restore(self: Any, state: list[Any]) -> None:
         object.__setattr__(self, name, value)
 
 
-_EQUAL: Final = {"__eq__": _compared(operator.eq)}
+_EQUAL: Final = {"__eq__": _comparison(operator.eq)}
 _ORDERED: Final = {
-    f"__{one.__name__}__": _compared(one) for one in (operator.lt, operator.le, operator.gt, operator.ge)
+    f"__{one.__name__}__": _comparison(one) for one in (operator.lt, operator.le, operator.gt, operator.ge)
 }
 _FROZEN: Final = {
     "__setattr__": _refuse_change,

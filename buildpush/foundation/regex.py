@@ -10,17 +10,17 @@ if TYPE_CHECKING:
 else:
 
     class regex:  # noqa: N801  it is called like re.compile
-        """A pattern with the methods of a compiled one; a match of it names another object as its ``re``."""
+        """A pattern with the methods of a compiled one; the ``re`` of its matches is another object."""
 
         def __init__(self, text: str | bytes, flags: int = 0) -> None:
-            self._given = text, flags
+            self._arguments = text, flags
 
         def __getattr__(self, name: str) -> Any:
-            if "_given" not in vars(self) or name.startswith("__"):
+            if "_arguments" not in vars(self) or name.startswith("__"):
                 raise AttributeError(name)
-            found = getattr(re.compile(*self._given), name)
-            setattr(self, name, found)  # from now on no call is needed
-            return found
+            method = getattr(re.compile(*self._arguments), name)
+            setattr(self, name, method)  # next time, this method is not called
+            return method
 
 
 __all__ = ["regex"]

@@ -1,4 +1,4 @@
-"""The only place that knows how to hide a secret.
+"""Hides secrets; no other module does.
 
 A :class:`Secret` shows stars in every form of text, and making one registers its value, so that
 :func:`redact` finds it in any text that is about to leave the program.
@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
 
-from buildpush.foundation.controls import SEQUENCE_TAIL, UNSEEN, without_controls
+from buildpush.foundation.controls import INVISIBLE, SEQUENCE_TAIL, without_controls
 from buildpush.foundation.forms import passwords_in, without_user_info
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
@@ -23,11 +23,11 @@ from buildpush.foundation.regex import regex
 MASK = "********"
 # Shorter values would hide ordinary words; they are masked in their Secret only.
 SHORTEST = 4
-# A line of a longer secret, a key or a file of logins: programs print line by line.
+# For one line of a secret of several lines, such as a key or a file of logins: programs print line by line.
 _SHORTEST_LINE = 8
 
-# How one text writes another: percent-encoding, entities of HTML, escapes of JSON, Go, Python, shells and git, a
-# quote within a shell's quotes. Control characters and line ends write nothing.
+# Notations for text inside other text: percent-encoding, HTML entities, escapes of JSON, Go, Python, shells and git,
+# and a quote within a shell's quotes. Control characters and line ends stand for nothing.
 _KINDS: Final = {
     "%": r"(?<=%)(?P<percent>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)",
     "&": r"(?<=&)(?P<entity>\#[0-9]{1,7};|\#[xX][0-9A-Fa-f]{1,6};|[A-Za-z][A-Za-z0-9]{1,31};)",
@@ -43,29 +43,30 @@ _SEQUENCE_START = regex("[\x1b\x90\x98\x9b\x9d-\x9f]")
 # How much of a control sequence is removed: all of it, its beginning, its first character. A control in front of a
 # secret must not swallow letters of it.
 _SEQUENCES: Final = (SEQUENCE_TAIL, r"(?<=\x1b)[\[\]PX^_(]", "")
-# The pattern that removes controls, then those that read the rest, step by step; the last step is repeated.
+# The pattern that removes controls, then those that decode the rest, step by step; the last step is repeated.
 _Decoding = tuple[re.Pattern[str], ...]
 
 
 @cache
 def _decoding(kinds: str, sequence: str = SEQUENCE_TAIL) -> _Decoding:
-    """Return the pattern that reads a text that is written in *kinds*."""
+    """Return the patterns that decode a text in the notations *kinds*."""
     tail = f"{sequence}|" if sequence else ""
-    controls = rf"[{UNSEEN}\n\t](?:{tail}(?<=[{UNSEEN}\n\t]))"
+    controls = rf"[{INVISIBLE}\n\t](?:{tail}(?<=[{INVISIBLE}\n\t]))"
     written = [f"[{re.escape(kinds)}](?:{'|'.join(_KINDS[kind] for kind in kinds)})"] if kinds else []
     return re.compile(controls), re.compile("|".join([*written, controls]))
 
 
 def _decodings(text: str) -> Iterator[_Decoding]:
-    """Yield the ways to read *text* that may differ from how it is written there; none for most lines of a log.
+    """Yield the decodings that may change *text*; none for most lines of a log.
 
-    Each kind by itself, as the end of a secret may begin something of another kind; then all of them, nested.
-    A backslash may also precede text of another kind, as in JSON on a page: then the other kind is read first.
+    Each notation by itself, since the end of a secret may look like the beginning of another notation; then all of
+    them, nested. A backslash may also precede another notation, as in JSON on a page: then the other one is decoded
+    first.
     """
     kinds = "".join(kind for kind in _KINDS if kind in text)
-    steers = not (text.isascii() and text.isprintable())
-    for sequence in _SEQUENCES if steers and _SEQUENCE_START.search(text) else _SEQUENCES[:1]:
-        if steers:
+    has_controls = not (text.isascii() and text.isprintable())
+    for sequence in _SEQUENCES if has_controls and _SEQUENCE_START.search(text) else _SEQUENCES[:1]:
+        if has_controls:
             yield _decoding("", sequence)
         yield from (_decoding(kind, sequence) for kind in kinds)
         if len(kinds) > 1:
@@ -83,17 +84,17 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _KnownSecrets:
-    """What is hidden, the shortest first: *forms* as they are written, *plain* as a reader would see them."""
+    """The secrets to hide, the shortest first: *forms* as they are written, *plain* as a reader would see them."""
 
     forms: tuple[str, ...] = ()
     plain: tuple[str, ...] = ()
 
     def including(self, forms: set[str]) -> _KnownSecrets:
-        wanted = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
-        plain = {bare for form in wanted for bare in _bare(form) if len(bare) >= SHORTEST and bare.strip("*")}
-        if wanted <= set(self.forms) and plain <= set(self.plain):
+        new_forms = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
+        plain = {bare for form in new_forms for bare in _plain_forms(form) if len(bare) >= SHORTEST and bare.strip("*")}
+        if new_forms <= set(self.forms) and plain <= set(self.plain):
             return self
-        return _KnownSecrets(_by_length({*self.forms, *wanted}), _by_length({*self.plain, *plain}))
+        return _KnownSecrets(_by_length({*self.forms, *new_forms}), _by_length({*self.plain, *plain}))
 
 
 _known = _KnownSecrets()
@@ -103,11 +104,11 @@ def _by_length(forms: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(forms, key=len))
 
 
-def _bare(form: str) -> set[str]:
+def _plain_forms(form: str) -> set[str]:
     return {form, without_controls(form), *(reading for way in _decodings(form) for reading in _readings(form, way))}
 
 
-def _spellings(value: str) -> Iterator[str]:
+def _encodings(value: str) -> Iterator[str]:
     """Yield the forms in which *value* may turn up; those that :func:`redact` decodes itself are left out."""
     raw = value.encode(errors="surrogatepass")
     if "\n" in value.strip():
@@ -118,9 +119,9 @@ def _spellings(value: str) -> Iterator[str]:
 
 
 def remember(value: str) -> None:
-    """Make :func:`redact` hide *value* from now on, in this process."""
+    """Make :func:`redact` hide *value* from now on in this process."""
     global _known  # noqa: PLW0603  replaced as a whole, so that readers need no lock
-    forms = set(_spellings(value))
+    forms = set(_encodings(value))
     with _lock:
         _known = _known.including(forms)
 
@@ -135,23 +136,23 @@ def remember_user_info(text: str) -> None:
 def redact(text: str) -> str:
     """Return *text* with every secret known to this process, and the user part of every URL, replaced by stars.
 
-    The account on a server of SSH, such as ``git``, stays.
+    The account on an SSH server, such as ``git``, stays.
 
-    A secret is found in plain text and in base64, and both of them also percent-encoded, as entities of HTML, with
-    escapes of JSON, Go, Python or a shell, and with controls or line ends within.
-    A value that was cut or hashed is not recognised; of a value of several lines, each line of eight characters or more
-    is. Doing it twice has no further effect.
+    A secret is found in plain text and in base64, and both of them also percent-encoded, as HTML entities, with escapes
+    of JSON, Go, Python or a shell, and with control characters or line ends inside.
+    A value that was cut or hashed is not recognised; in a value of several lines, each line of eight characters or
+    more is. Redacting twice has no further effect.
     """
     known = _known
     before = None
-    while before != text:  # stars may complete a secret that has some; each round leaves fewer other characters
+    while before != text:  # stars may complete a secret that contains stars; each round leaves fewer other characters
         before = text
         text = without_user_info(_without_known(text, known), MASK)
     return text
 
 
 def redacted(value: Any) -> Any:
-    """Return *value*, made of plain JSON types, with :func:`redact` done to every text in it, names included."""
+    """Return *value*, made of plain JSON types, with every text in it redacted, including keys."""
     if isinstance(value, str):
         return _redacted(value)
     if isinstance(value, Mapping):
@@ -162,7 +163,7 @@ def redacted(value: Any) -> Any:
 
 
 def _redacted(text: str) -> str:
-    """Return *text*, redacted, with its controls where they hide no secret: a document keeps what it holds."""
+    """Return *text* redacted; control characters stay unless they hide a secret, so that a document stays the same."""
     hidden = redact(text)
     plain = without_controls(hidden)
     return redact(plain) if plain != hidden and known_in(plain) else hidden
@@ -185,10 +186,10 @@ def without_partial_secret(text: str) -> str:
     known = _known
     ends = [len(text) - _partial_length(text, known.forms)]
     for way in _decodings(text):
-        shown, spans = text, _spans(text)
+        reading, spans = text, _spans(text)
         for step in way:
-            shown, spans = _read(shown, spans, step)
-        count = _partial_length(shown, known.plain)
+            reading, spans = _read(reading, spans, step)
+        count = _partial_length(reading, known.plain)
         ends += [spans[-count][0]] if count else []
     return text[: min(ends)]
 
@@ -206,26 +207,26 @@ def _partial_length(text: str, forms: tuple[str, ...]) -> int:
 
 
 def _without_known(text: str, known: _KnownSecrets) -> str:
-    # All are found before one is hidden: hiding one that is the end of another would hide the other from the search.
+    # All are located before any is hidden: hiding one that is the end of another would keep the other from being found.
     places = [*_plain_places(text, known.forms), *_notation_places(text, known.plain)]
     return _with_stars(text, places) if places else text
 
 
 def _plain_places(text: str, forms: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where in *text* there are secrets in plain text."""
+    """Yield the spans of the secrets that *text* contains in plain text."""
     # A build prints many lines, and most are shorter than any secret.
     yield from _places((form for form in forms[: bisect_right(forms, len(text), key=len)] if form in text), text)
 
 
 def _notation_places(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Yield where in *text* there are secrets in another notation."""
+    """Yield the spans of the secrets that *text* contains in another notation."""
     if text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS)):
-        return  # most lines of a log, at once
+        return  # a quick end for most lines of a log
     for way in _decodings(text):
         for depth, reading in enumerate(_readings(text, way), 1):
-            found = [form for form in plain if form in reading]
-            if found:
-                yield from _encoded_places(text, way, depth, found)
+            matches = [form for form in plain if form in reading]
+            if matches:
+                yield from _encoded_places(text, way, depth, matches)
 
 
 def _readings(text: str, way: _Decoding) -> Iterator[str]:
@@ -266,7 +267,7 @@ def _text_of(data: bytes) -> str:
 
 
 def _entity(text: str) -> str:
-    from html import unescape  # it loads thousands of names
+    from html import unescape  # imported only here, since it loads thousands of names
 
     return unescape(f"&{text}")
 
@@ -283,7 +284,7 @@ _MEANINGS: Final[Mapping[str, Callable[[str], str]]] = {
 
 
 def _encoded_places(text: str, way: _Decoding, depth: int, forms: list[str]) -> Iterator[tuple[int, int]]:
-    """Yield where *text* encodes one of the *forms*, which appears when it is decoded to that *depth*."""
+    """Yield the spans in which *text* encodes one of the *forms*, which appear when it is decoded *depth* times."""
     reading, spans = text, _spans(text)
     for step in range(depth):
         reading, spans = _read(reading, spans, _step(way, step))
@@ -301,12 +302,12 @@ def _places(forms: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
 
 def _with_stars(text: str, places: Iterable[tuple[int, int]]) -> str:
     """Return *text* with stars in these *places*; those that overlap are hidden as one, so that no part is left."""
-    shown, done = "", 0
+    masked, done = "", 0
     for begin, end in sorted(places):
         if begin >= done:
-            shown += f"{text[done:begin]}{MASK}"
+            masked += f"{text[done:begin]}{MASK}"
         done = max(done, end)
-    return shown + text[done:]
+    return masked + text[done:]
 
 
 _Spans = list[tuple[int, int]]
@@ -319,19 +320,19 @@ def _spans(text: str) -> _Spans:
 def _read(text: str, spans: _Spans, way: re.Pattern[str]) -> tuple[str, _Spans]:
     """Return the decoded *text*, and for each of its characters the span of the original that encodes it."""
     pieces: list[str] = []
-    whence: _Spans = []
+    origins: _Spans = []
     done = 0
     for match in way.finditer(text):
         begin, end = match.span()
         meaning = _meaning(match)
         pieces += [text[done:begin], meaning]
-        whence += [*spans[done:begin], *([(spans[begin][0], spans[end - 1][1])] * len(meaning))]
+        origins += [*spans[done:begin], *([(spans[begin][0], spans[end - 1][1])] * len(meaning))]
         done = end
-    return "".join([*pieces, text[done:]]), [*whence, *spans[done:]]
+    return "".join([*pieces, text[done:]]), [*origins, *spans[done:]]
 
 
 class Secret:
-    """A value that is shown as stars wherever it is printed.
+    """A value that is printed as stars.
 
     Args:
         value: the secret text itself.
@@ -350,7 +351,7 @@ class Secret:
         return self._value
 
     def basic(self, username: str) -> str:
-        """Return *username* and this password as Basic authentication writes them: hidden from now on as well.
+        """Return *username* and this password in the form of Basic authentication, which is hidden from now on as well.
 
         Source: RFC 7617, 2.
         """

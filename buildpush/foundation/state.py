@@ -14,12 +14,12 @@ from typing import Any
 from buildpush.foundation import mounts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
-from buildpush.foundation.locks import hold, locked, open_to_all, private_directory
+from buildpush.foundation.locks import hold, locked, private_directory, rename_problem
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 
-# Temporary directories carry the process that owns them, so that a later run knows which were left by a killed one.
+# The names of temporary directories contain the ID of their process, so that a later run recognises leftovers.
 _TEMPORARY = regex(r"buildpush-(\d+)-")
 _RUNS_KEPT = 200
 _LOGS_KEPT = 50
@@ -29,7 +29,7 @@ _PRIVATE_HINT = "set XDG_STATE_HOME to a directory that no one else may write to
 
 
 class NoStateError(SettingsError):
-    """The whole state directory cannot be used; a run notes it once, and what can do without it notes nothing more."""
+    """The state directory as a whole cannot be used; a run prints this once, and then does without it silently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +54,29 @@ class State:
 
         scratch = Path(tempfile.gettempdir())
         directory = scratch / f"buildpush-state-{os.getuid()}"
-        with suppress(RuntimeError):  # there is no home
-            found = Path(platformdirs.user_state_dir("buildpush"))
-            directory = found if found.is_absolute() else directory  # older versions return ~ itself
+        with suppress(RuntimeError):  # the user has no home
+            path = Path(platformdirs.user_state_dir("buildpush"))
+            directory = path if path.is_absolute() else directory  # older versions return ~ itself
         return cls(directory, scratch)
 
     @property
     def pending(self) -> Path:
         """Directory of build-infos that could not be published yet."""
-        return self._made("pending")
+        return self._part("pending")
 
     @property
     def memory(self) -> Path:
         """File that remembers what was pushed before."""
-        return self._made("") / "memory.sqlite"
+        return self._part("") / "memory.sqlite"
 
     @property
     def layers(self) -> Path:
-        """Directory of layers that are kept between builds; made when the first are."""
+        """Directory of layers that are kept between builds; made with the first layer."""
         return self.directory / "layers"
 
     def record(self, name: str, document: dict[str, Any]) -> Path:
-        """Write the record of one run and return its path; the oldest of more than 200 are removed."""
-        directory = self._made("runs")
+        """Write the record of one run and return its path; only the newest 200 are kept."""
+        directory = self._part("runs")
         path = directory / f"{_plain(name)}.json"
         write_private(path, json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n")
         for old in sorted(directory.glob("*.json"))[:-_RUNS_KEPT]:
@@ -84,8 +84,8 @@ class State:
         return path
 
     def new_log(self, name: str) -> Path:
-        """Return the path of a new log, a file for its owner only; the oldest of more than 50 are removed."""
-        directory = self._made("logs")
+        """Return the path of a new log, which only its owner can read; only the newest 50 are kept."""
+        directory = self._part("logs")
         for old in sorted(directory.glob("*.log"))[: 1 - _LOGS_KEPT]:
             old.unlink(missing_ok=True)
         path = directory / f"{_plain(name)}.log"
@@ -93,28 +93,30 @@ class State:
         return path
 
     def sweep(self, sink: Sink = ignore) -> list[Path]:
-        """Remove the temporary directories of processes that are gone, and return them.
+        """Remove the temporary directories of processes that have ended, and return their paths.
 
         Args:
-            sink: gets a note for each that cannot be removed as a whole, and one where temporary directories are not
+            sink: gets a note for each one that cannot be removed completely, and one if temporary directories are not
                 safe.
         """
-        if doubt := self._doubt():
-            sink(Note(doubt))
-        left = [path for path in self.scratch.glob("buildpush-*-*") if _left_behind(path)]
-        return [path for path in left if _remove_unless_held(path, sink)]
+        if problem := self._scratch_problem():
+            sink(Note(problem))
+        leftovers = [path for path in self.scratch.glob("buildpush-*-*") if _is_leftover(path)]
+        return [path for path in leftovers if _remove_unless_used(path, sink)]
 
     def clear(self) -> None:
-        """Remove everything in it: records, logs, counters, layers, what was pushed before, pending build-infos."""
+        """Remove everything in it: records, logs, counters, layers, the memory of pushes, pending build-infos."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _doubt(self) -> str | None:
-        problem = open_to_all(self.scratch) if self.scratch.is_dir() else None
+    def _scratch_problem(self) -> str | None:
+        problem = rename_problem(self.scratch) if self.scratch.is_dir() else None
         return (
-            problem and f"temporary directories are not safe from other users: {problem}; set TMPDIR to a better place"
+            problem
+            and f"temporary directories are not safe from other users: {problem};"
+            " set TMPDIR to a directory that only you may write to"
         )
 
-    def _made(self, part: str) -> Path:
+    def _part(self, part: str) -> Path:
         _private(self.directory, NoStateError)
         directory = self.directory / part if part else self.directory
         _private(directory, SettingsError)
@@ -159,7 +161,7 @@ def write_held(path: Path, text: str) -> int:
 
 
 def _sync_names(directory: Path) -> None:
-    """Make the names in *directory* survive a power cut; a file system that cannot promise it is not an error."""
+    """Make the names in *directory* survive a power cut, if the file system supports that."""
     with suppress(OSError):
         descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -168,7 +170,7 @@ def _sync_names(directory: Path) -> None:
             os.close(descriptor)
 
 
-def _left_behind(path: Path) -> bool:
+def _is_leftover(path: Path) -> bool:
     match = _TEMPORARY.match(path.name)
     try:
         ours = path.lstat().st_uid == os.getuid() and path.is_dir() and not path.is_symlink()
@@ -177,20 +179,20 @@ def _left_behind(path: Path) -> bool:
     return match is not None and ours and not alive(int(match[1]))
 
 
-def _remove_unless_held(path: Path, sink: Sink) -> bool:
-    """Remove *path*, unless a process that we do not see holds it, such as one in another container."""
+def _remove_unless_used(path: Path, sink: Sink) -> bool:
+    """Remove *path*, unless a process that we cannot see uses it, such as one in another container."""
     with suppress(OSError), locked(path, wait=False) as free:
         if not free:
             return False
         if mounts.remove(path):
             return True
         why = "something is mounted in it" if mounts.below(path) else "some of its files belong to other users"
-        sink(Note(f"a run that was killed left {path}, which cannot be removed: {why}; as root: buildpush clean"))
+        sink(Note(f"a run that was killed left {path}, which cannot be removed: {why}; run 'buildpush clean' as root"))
     return False
 
 
 def alive(process: int) -> bool:
-    """Return whether a process of that number is running."""
+    """Return whether a process with that ID is running."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -200,25 +202,25 @@ def alive(process: int) -> bool:
     return True
 
 
-def process_mark(process: int | None = None) -> str:
-    """Return what identifies a process, by default this one: its number may be used again.
+def process_identity(process: int | None = None) -> str:
+    """Return what identifies a process, by default this one; its ID alone does not, since IDs are used again.
 
-    In containers it always is: there, programs have the same small numbers in every run.
+    In containers they always are: there, programs have the same small IDs in every run.
     """
     number = os.getpid() if process is None else process
     return f"{number} {_start_of(number)}"
 
 
-def is_at_work(mark: str) -> bool:
-    """Return whether the process of that mark, see :func:`process_mark`, is running; false for an empty mark."""
-    number = mark.partition(" ")[0]
-    return number.isdecimal() and alive(int(number)) and mark == process_mark(int(number))
+def is_process_running(identity: str) -> bool:
+    """Return whether the process of that *identity*, as :func:`process_identity` returns it, is running."""
+    number = identity.partition(" ")[0]
+    return number.isdecimal() and alive(int(number)) and identity == process_identity(int(number))
 
 
 def _start_of(process: int) -> str:
-    """Return when a process began, in ticks since the machine's start, and which machine; empty if unknown.
+    """Return when a process started, in ticks since the machine's start, and the machine's boot ID; empty if unknown.
 
-    Source: proc(5), the 22nd field of stat, counted from behind the program's name.
+    Source: proc(5), the 22nd field of stat; the fields are counted after the program's name.
     """
     try:
         ticks = (

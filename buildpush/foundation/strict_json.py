@@ -1,7 +1,7 @@
-"""JSON that someone else wrote: read in one way only, or refused.
+"""JSON from elsewhere, parsed strictly: what could be read in two ways is refused.
 
-Two readers of the same bytes must not find two meanings in them: names that appear twice, invalid numbers, and text
-that is not UTF-8 are refused, and so are nesting so deep, and numbers so large, that no program could use them.
+Names that appear twice, invalid numbers, and text that is not UTF-8 are refused, and so are nesting so deep, and
+numbers so large, that no program could use them.
 Source: RFC 8259, sections 4, 6 and 8.1.
 """
 
@@ -16,7 +16,7 @@ _DIGITS: Final = 20
 
 
 def parse(data: bytes | str) -> Any:
-    """Return what the JSON *data* says.
+    """Return the value of the JSON *data*.
 
     Raises:
         ValueError: it is not JSON, or it is ambiguous, or beyond our limits; the message says why.
@@ -30,18 +30,18 @@ def parse(data: bytes | str) -> Any:
 
 
 def is_count(value: object) -> bool:
-    """Return whether *value* is a whole number from 0 on that fits into 64 bits; not true, and not 1.0."""
+    """Return whether *value* is a whole number of at least 0 that fits into 64 bits; ``True`` and ``1.0`` are not."""
     return type(value) is int and 0 <= value < 2**63
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    entries = dict(pairs)
+    if len(entries) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
         message = f"the name {twice[:80]!r} appears twice in one object"
         raise ValueError(message)
-    return found
+    return entries
 
 
 def _whole(text: str) -> int:
@@ -52,11 +52,11 @@ def _whole(text: str) -> int:
 
 
 def _finite(text: str) -> float:
-    found = float(text)
-    if math.isinf(found):
+    number = float(text)
+    if math.isinf(number):
         message = f"the number {text[:_DIGITS]} is too large"
         raise ValueError(message)
-    return found
+    return number
 
 
 def _refuse(name: str) -> NoReturn:

@@ -1,7 +1,7 @@
-"""The only entrance for text that others wrote: servers, engines, programs, notebooks, names in files and manifests.
+"""Text from elsewhere made safe to show: from servers, engines, programs, notebooks, and names in files and manifests.
 
-Whatever comes in is decoded, freed of controls, redacted, cut, and kept from beginning a line of its own, in this
-order; afterwards it is only shown.
+It is decoded, freed of control characters, redacted and shortened, and its further lines get a margin, so that they do
+not look like ours. Nothing else is done to it before it is shown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact, without_partial_secret
 
 LONGEST_LINE: Final = 16 * 1024
-# Of a line that is too long, more is read than is shown: a secret that is cut there is still recognised.
+# More of a long line is read than is shown, so that a secret at the place where it is cut is still recognised.
 LONGEST_READ: Final = 4 * LONGEST_LINE
 LONGEST_QUOTE: Final = 2048
 # Begins every line of a text but its first, so that no line looks like ours, or like a command to a CI system.
@@ -37,7 +37,8 @@ def decoded(data: bytes, *, whole: bool = True) -> str:
 
 def safe(text: str) -> str:
     """Return foreign *text* of one or more lines without controls, secrets and commands to CI systems."""
-    # Before, as a control in front of a secret may swallow a part of it; and after, as removing controls joins pieces.
+    # Redacted before, since a control sequence may swallow a part of the secret behind it; and after, since removing
+    # controls may join the pieces of a secret.
     hidden = redact(text)
     plain = without_controls(hidden)
     cleaned = plain if plain is hidden else redact(plain)
@@ -65,10 +66,10 @@ def with_margin(text: str) -> str:
 
 
 def without_tags(page: str, between: str = "") -> str:
-    """Return what a reader sees of a piece of HTML, which is not safe yet, with *between* for each tag."""
-    from html import unescape  # it loads thousands of names
+    """Return what a reader sees of a piece of HTML, with *between* for each tag; the result is not safe to show yet."""
+    from html import unescape  # imported only here, since it loads thousands of names
 
-    # First, as a control in the middle of an entity changes its meaning; so would an entity of a line feed.
+    # First, since a control character or a line feed inside an entity would change its meaning.
     whole = _ENTITY.sub(lambda match: match[0].replace("\n", ""), without_controls(page))
     return unescape(_TAG.sub(between, _INVISIBLE_HTML.sub("", whole)))
 
@@ -79,27 +80,27 @@ def shortened(text: str, most: int) -> str:
 
 
 def lines_of(text: str, *, whole: bool = True) -> Iterator[str]:
-    """Yield the lines of one foreign line: what overwrites itself on a terminal is put on separate lines.
+    """Yield the lines of one foreign line: what would overwrite itself on a terminal is put on separate lines.
 
     Args:
         text: without its line feed.
-        whole: whether it is all of the line; else its end may be a part of a secret.
+        whole: whether it is the complete line; if not, it may end within a secret.
     """
     cleaned = safe(text if whole else f"{without_partial_secret(text)}…")
     yield from (shortened(part, LONGEST_LINE) for part in cleaned.strip("\n").split("\n"))
 
 
 class Lines:
-    """Foreign text that arrives in pieces, passed on line by line; a line that is too long is cut.
+    """Foreign text that arrives in pieces and is passed on line by line; a line that is too long is cut.
 
     Args:
-        show: gets each line, safe and without its end.
+        show: called with each line, safe to show and without its end.
     """
 
     def __init__(self, show: Callable[[str], object]) -> None:
         self._show = show
         self._rest = ""
-        self._skips = False
+        self._is_skipping = False
 
     def write(self, text: str) -> None:
         """Take the next piece."""
@@ -107,23 +108,23 @@ class Lines:
         for one in ended:
             self._end(one)
         if len(self._rest) > LONGEST_READ:
-            self._tell(self._rest[:LONGEST_READ], whole=False)
-            self._rest, self._skips = "", True
+            self._emit(self._rest[:LONGEST_READ], whole=False)
+            self._rest, self._is_skipping = "", True
 
     def flush(self) -> None:
-        """Do nothing: only the incomplete line is kept, until its end arrives."""
+        """Do nothing: an incomplete line waits for its end."""
 
     def close(self) -> None:
-        """Take what is left as the last line."""
+        """Pass on the rest as the last line."""
         if self._rest:
             self._end(self._rest)
         self._rest = ""
 
     def _end(self, text: str) -> None:
-        self._tell(text, whole=True)
-        self._skips = False
+        self._emit(text, whole=True)
+        self._is_skipping = False
 
-    def _tell(self, text: str, *, whole: bool) -> None:
-        if not self._skips:
+    def _emit(self, text: str, *, whole: bool) -> None:
+        if not self._is_skipping:
             for part in lines_of(text, whole=whole):
                 self._show(part)

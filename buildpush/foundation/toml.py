@@ -10,7 +10,7 @@ from buildpush.foundation.errors import SourceError
 
 
 def parse_project_toml(text: str, name: str) -> Node | None:
-    """Return what ``[tool.buildpush]`` says, or ``None`` where there is no such table.
+    """Return the table ``[tool.buildpush]``, or ``None`` if the file does not have it.
 
     Raises:
         SourceError: the text is not TOML.
@@ -22,7 +22,7 @@ def parse_project_toml(text: str, name: str) -> Node | None:
         document = tomllib.loads(text, parse_float=str)
     except tomllib.TOMLDecodeError as error:
         message = f"this is not TOML: {error}"
-        raise SourceError(message, where=name, hint="correct it there") from None
+        raise SourceError(message, where=name, hint="correct the syntax at that place") from None
     table = document.get("tool", {}).get("buildpush")
     if table is None:
         return None

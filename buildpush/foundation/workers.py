@@ -1,4 +1,4 @@
-"""A pool of threads that an interrupt of the thread that uses it leaves usable."""
+"""A pool of threads that stays usable when the thread that uses it is interrupted."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from buildpush.foundation.interrupts import starting
+from buildpush.foundation.interrupts import start_lock
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Workers(ThreadPoolExecutor):
-    """Python's pool, which starts its threads as work comes."""
+    """Python's pool, in which no thread can be interrupted while another one is being started."""
 
     def submit(self, act: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have a thread call *act*; it may be a new one."""
-        with starting:
+        """Call *act* in a thread of the pool, which may be a new one."""
+        with start_lock:
             return super().submit(act, *args, **kwargs)

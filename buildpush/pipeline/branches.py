@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.events import Asking, BranchState, Sink, StepState, ignore
-from buildpush.foundation.interrupts import interrupt, start, stoppable, take_back
+from buildpush.foundation.interrupts import discard_interrupt, interrupt, start, stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.failures import AskPerson
@@ -226,4 +226,4 @@ class _ThreadGroup:
         with self.lock:
             is_interrupted = self.busy.pop(me, False)
         if is_interrupted:
-            take_back()
+            discard_interrupt()

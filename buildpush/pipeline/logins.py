@@ -34,7 +34,7 @@ class Logins:
 def _of_artifactory(order: ResolvedStep) -> dict[str, Credential]:
     """Return the step's own credential for Artifactory, if it has one: the registry is at the same host."""
     target = order.artifactory
-    if target is None or target.credential is None or target.way is None or target.way.ambient:
+    if target is None or target.credential is None or target.binding is None or target.binding.ambient:
         return {}
     return target.for_registry(target.host)
 

@@ -255,7 +255,7 @@ def _path(place: StepPath) -> str:
 
 
 def _flag(query: _Query) -> str:
-    return f"give it by --var {query.name}=VALUE"
+    return f"give it with --var {query.name}=VALUE"
 
 
 # ---- one step

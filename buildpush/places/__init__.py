@@ -1,4 +1,4 @@
-"""Where a command runs: on this machine, in a container or, recorded, nowhere."""
+"""Where a command runs: on this machine, in a container, or nowhere: it is only recorded."""
 
 from buildpush.places.container import Container, Mount
 from buildpush.places.environment import for_engines, for_logins

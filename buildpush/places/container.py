@@ -48,16 +48,16 @@ class Container:
     in the container can read.
 
     Attributes:
-        image: to start it from; pulled if it is not present.
-        here: where the program runs.
+        image: the image to start; pulled if it is not present.
+        here: the place that runs the program.
         program: ``docker`` or ``podman``.
-        mounts: directories and files of this machine in it.
-        memory: bytes at most.
-        cores: processor cores at most, as in ``0.4``.
-        user: number of the user that the command runs as; the image's own if not given.
-        privileged: whether it may do everything.
+        mounts: directories and files of this machine that are mounted into it.
+        memory: its limit of memory, in bytes.
+        cores: its limit of processor cores, such as ``0.4``.
+        user: ID of the user that the command runs as; the image's own user by default.
+        privileged: whether it has all privileges (``--privileged``).
         network: a value of ``--network``, such as ``host``; the program's default if not given.
-        private: where the private files are in it.
+        private: path of the private files in it.
     """
 
     image: str
@@ -75,13 +75,13 @@ class Container:
         """Run *argv* in a container; see :meth:`Place.run`.
 
         Raises:
-            UnsupportedError: private files for a user who could not read them.
-            SourceError: a variable of several lines, which cannot be passed on.
+            UnsupportedError: there are private files, and the user could not read them.
+            SourceError: a variable has several lines, which cannot be passed on.
         """
         files, env = options.get("files") or {}, options.get("env") or {}
         if files and self.user:
             message = f"the user {self.user} of the container could not read the private files of the command"
-            raise UnsupportedError(message, hint="run it as root of the container: 0", setting="run_as_user")
+            raise UnsupportedError(message, hint="set run_as_user to 0, root in the container", setting="run_as_user")
         name = f"buildpush-{os.getpid()}-{secrets.token_hex(4)}"
         ended = False
         try:
@@ -100,7 +100,7 @@ class Container:
         return ran
 
     def command(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Command:
-        """Return the command line of :meth:`run`; only the container's name is not known in advance."""
+        """Return the command line of :meth:`run`; only the name of the container will be another one."""
         return Command(tuple(self._argv("buildpush", argv, options)))
 
     def _argv(self, name: str, argv: Sequence[str], options: CommandOptions) -> list[str]:
@@ -109,7 +109,7 @@ class Container:
         return [self.program, *words, "--entrypoint", program, self.image, *rest]
 
     def _container_flags(self) -> Iterator[str]:
-        """Yield the flags of every command."""
+        """Yield the flags that all commands have."""
         for mount in self.mounts:
             yield from _mount(str(mount.outside), mount)
         flags = {"--memory": self.memory, "--cpus": self.cores, "--user": self.user, "--network": self.network}
@@ -120,7 +120,7 @@ class Container:
             yield "--privileged"
 
     def _command_flags(self, options: CommandOptions) -> Iterator[str]:
-        """Yield the flags of one command."""
+        """Yield the flags that depend on the command."""
         if options.get("files"):
             yield from _mount(f"{FILES}/files", Mount(Path(), self.private))
         if options.get("env"):
@@ -147,16 +147,16 @@ class Container:
             self.here.run([self.program, "rm", "--force", name])
 
     def _check_started(self, ran: Ran) -> None:
-        """Raise where the container did not start, so that the result is not the command's."""
+        """Raise if the container did not start: then the result is not that of the command."""
         marks = (f"{self.program}: ", "Error: ")  # of docker, and of podman
         errors = [line for line in ran.stderr.splitlines() if line.startswith(marks)]
         if ran.status in _NOT_STARTED and errors:
             message = f"{self.program} cannot start a container of {self.image}: {errors[0].partition(': ')[2]}"
-            raise EngineMissingError(message, hint=f"try it by hand: {self.program} run --rm {self.image}")
+            raise EngineMissingError(message, hint=f"find out why with: {self.program} run --rm {self.image}")
 
 
 def _mount(source: str, directory: Mount) -> tuple[str, str]:
-    """Return the flag of a mount, as the programs read it: one line of CSV."""
+    """Return the flag for a mount; its value is one line of CSV."""
     line = io.StringIO()
     fields = ["type=bind", f"source={source}", f"target={directory.inside}"]
     csv.writer(line, lineterminator="").writerow(fields if directory.writable else [*fields, "readonly"])

@@ -20,10 +20,10 @@ from buildpush.foundation.interrupts import is_main, start, stoppable
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
-from buildpush.places.environment import Passes, for_engines
+from buildpush.places.environment import VariableFilter, for_engines
 from buildpush.places.place import FILES, CommandOptions, FileContent, Ran, Show
 
-# How much is kept of each stream; a build may print gigabytes, and its end explains a failure.
+# How much of each stream is kept; a build may print gigabytes, and the end explains a failure.
 LARGEST_OUTPUT = 8 * 1024 * 1024
 LARGEST_ERRORS = 1024 * 1024  # shown to people
 LARGEST_BACKLOG = 32 * 1024 * 1024  # bytes of a stream that wait to be shown
@@ -36,15 +36,17 @@ _GUARD_SCRIPT = 'read -r group && { read -r rest; kill -s KILL -- "-$group"; }'
 
 
 class Here:
-    """This machine: every command has its own process group, so that nothing it started outlives it.
+    """This machine: every command has its own process group, so that nothing that it starts outlives it.
 
     Args:
         env: the environment of the commands.
-        passes: says for each variable, by name and value, whether the commands get it.
+        passes: called with the name and value of each variable; returns whether the commands get it.
         private: directory under which private files are put; the system's temporary directory if not given.
     """
 
-    def __init__(self, env: Mapping[str, str], *, passes: Passes = for_engines, private: Path | None = None) -> None:
+    def __init__(
+        self, env: Mapping[str, str], *, passes: VariableFilter = for_engines, private: Path | None = None
+    ) -> None:
         self._env = dict(env)
         self._passes = passes
         self._private = private
@@ -78,7 +80,7 @@ def _write_private(path: Path, content: FileContent) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = content.reveal() if isinstance(content, Secret) else content
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with open(descriptor, "wb") as file:  # noqa: PTH123 - it is open already, with its mode
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - it is open already, with the right mode
         file.write(text.encode() if isinstance(text, str) else text)
 
 
@@ -114,14 +116,14 @@ def _process(
 
 @contextlib.contextmanager
 def _watchdog() -> Iterator[Callable[[int], object]]:
-    """Yield a function that has a process group ended when our process ends in any way, even by ``kill -9``.
+    """Yield a function that makes a process group end when our process ends, in any way, even by ``kill -9``.
 
-    A shell waits for the end of a pipe that only we hold open. Nothing that the system offers does as much: its signal
-    at the death of a parent comes when a thread ends, and does not reach what the program starts. The shell is started
-    before the program, and gets its group as soon as there is one.
+    A shell waits for the end of a pipe that only we hold open, and then kills the group. ``PR_SET_PDEATHSIG`` is not
+    enough: that signal is sent when a mere thread of ours ends, and not to what the program has started. The shell is
+    started before the program, and gets the ID of the group as soon as there is one.
     """
     try:
-        shell = subprocess.Popen(  # noqa: S603 - our own words
+        shell = subprocess.Popen(  # noqa: S603 - a fixed command line
             [_SHELL, "-c", _GUARD_SCRIPT],
             env={},
             cwd="/",
@@ -130,13 +132,13 @@ def _watchdog() -> Iterator[Callable[[int], object]]:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-    except OSError:  # an image without a shell: then nothing guards the group
+    except OSError:  # an image without a shell: then nothing watches the group
         yield lambda _group: None
         return
     pipe = cast("IO[bytes]", shell.stdin)
 
     def watch(group: int) -> None:
-        with contextlib.suppress(OSError):  # the shell has been ended
+        with contextlib.suppress(OSError):  # the shell has ended
             os.write(pipe.fileno(), b"%d\n" % group)
 
     try:
@@ -156,7 +158,7 @@ def _program(name: str, env: Mapping[str, str]) -> str:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group of *process*, and what it left running: by SIGTERM first, then by SIGKILL."""
+    """End *process* and its whole group, by SIGTERM first, then by SIGKILL."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -194,13 +196,13 @@ class _LastBytes:
             self._cut = True
 
     def text(self) -> str:
-        """Return them, from the beginning of a line: before that may be the end of a secret."""
+        """Return them from the beginning of a line on: an incomplete line may begin in the middle of a secret."""
         last = b"".join(self._pieces)
         return decoded(last.partition(b"\n")[2] if self._cut else last)
 
 
 class _PipeReader(io.RawIOBase):
-    """A stream that is read from a pipe at once, however slowly it is consumed.
+    """A stream that reads a pipe without delay, however slowly the stream itself is read.
 
     Some programs, such as buildah, end without printing their last lines if nothing has read the ones before.
     """
@@ -213,7 +215,7 @@ class _PipeReader(io.RawIOBase):
         self._change = threading.Condition()
 
     def read_all(self) -> None:
-        """Read until the pipe ends; only this thread closes it, though a process outside the group may hold it."""
+        """Read until the pipe ends; only this thread closes it, since a process outside the group may keep it open."""
         try:
             with self._pipe:
                 while piece := os.read(self._pipe.fileno(), _PIECE):
@@ -234,19 +236,19 @@ class _PipeReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill *buffer* with what was read; wait for it."""
+        """Fill *buffer* with bytes from the pipe; wait until there are some."""
         with self._change:
             self._change.wait_for(lambda: self._pieces or self._ended)
             if not self._pieces:
                 return 0
             piece = self._pieces.popleft()
-            taken = min(len(piece), len(buffer))
-            buffer[:taken] = piece[:taken]
-            if taken < len(piece):
-                self._pieces.appendleft(piece[taken:])
-            self._size -= taken
+            count = min(len(piece), len(buffer))
+            buffer[:count] = piece[:count]
+            if count < len(piece):
+                self._pieces.appendleft(piece[count:])
+            self._size -= count
             self._change.notify()
-        return taken
+        return count
 
 
 class _Exchange:
@@ -258,7 +260,7 @@ class _Exchange:
         self._line_lock = threading.Lock()
         self._failure: Exception | None = None
         self._out, self._err = _LastBytes(LARGEST_OUTPUT), _LastBytes(LARGEST_ERRORS)
-        self._taken = 0  # pieces of lines
+        self._read_count = 0  # pieces of lines that were read
         readers = [_PipeReader(cast("IO[bytes]", pipe)) for pipe in (process.stdout, process.stderr)]
         self._readers = [threading.Thread(target=reader.read_all, daemon=True) for reader in readers]
         self._listeners = [
@@ -269,17 +271,17 @@ class _Exchange:
             self._readers.append(threading.Thread(target=self._feed, args=(stdin,), daemon=True))
 
     def finish(self, name: str, timeout: float | None) -> Ran:
-        """Return what the process left; raise when it took longer than *timeout* seconds."""
+        """Return the result of the process; raise if it took longer than *timeout* seconds."""
         for thread in (*self._readers, *self._listeners):
             start(thread)
         try:
             status = self._wait(timeout)
         except subprocess.TimeoutExpired as error:
             _end(self._process)
-            message = f"{name} took longer than {timeout:g} seconds and was ended"
+            message = f"{name} took longer than {timeout:g} seconds and was stopped"
             raise TimeOutError(message, setting="timeout") from error
         except BaseException:
-            self._stream = None  # what is still to be shown is dropped
+            self._stream = None  # the rest of the output is not shown
             _end(self._process)
             raise
         finally:
@@ -300,15 +302,15 @@ class _Exchange:
             _end(self._process)
 
     def _drain(self) -> None:
-        # A process that the program left running may hold the pipes open for ever; it belongs to the group.
+        # A process that the program left running may keep the pipes open for ever; it belongs to the group.
         if not _join(self._readers):
             _signal(self._process, signal.SIGKILL)
             _join(self._readers)
-        # What was read is shown to its end, as long as the reader takes it.
+        # What was read is shown completely, as long as somebody reads it.
         for thread in self._listeners:
             before = -1
-            while thread.is_alive() and before != self._taken:
-                before = self._taken
+            while thread.is_alive() and before != self._read_count:
+                before = self._read_count
                 thread.join(GRACE_SECONDS)
 
     def _feed(self, content: bytes) -> None:
@@ -320,14 +322,14 @@ class _Exchange:
             pipe.write(content)
 
     def _listen(self, reader: _PipeReader, last: _LastBytes) -> None:
-        begins = True
+        is_line_start = True
         lines = io.BufferedReader(reader, _PIECE)
         while piece := lines.readline(LONGEST_READ):
             last.add(piece)
-            self._taken += 1
-            if begins:
+            self._read_count += 1
+            if is_line_start:
                 self._show(piece)
-            begins = piece.endswith(b"\n")
+            is_line_start = piece.endswith(b"\n")
 
     def _show(self, piece: bytes) -> None:
         if self._stream is None:
@@ -340,6 +342,6 @@ class _Exchange:
             try:
                 for line in lines:
                     self._stream(line)
-            except Exception as error:  # noqa: BLE001 - a listener may fail; the program must not wait for it
+            except Exception as error:  # noqa: BLE001 - if the listener fails, the program must not wait for it
                 self._stream = None
                 self._failure = error

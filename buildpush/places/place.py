@@ -22,7 +22,7 @@ FileContent = str | bytes | Secret
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a command left behind.
+    """The result of a command.
 
     Attributes:
         status: exit status; minus the signal's number where a signal ended it.
@@ -37,7 +37,7 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a place is asked to run, as a line for people that a shell takes too."""
+    """A command; its text is a line for people, which a shell accepts as well."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -72,11 +72,11 @@ class Place(Protocol):
             argv: program and arguments; no shell reads them.
             cwd: directory to run in.
             files: private files, name to content; :data:`FILES` in *argv* and *env* is replaced by their directory,
-                which is removed afterwards. Credentials are passed only so.
-            env: variables on top of the place's own.
+                which is removed afterwards. Credentials are passed only in this way.
+            env: variables in addition to those of the place.
             stdin: what the program reads; nothing if not given.
-            timeout: seconds after which the program and all it started are ended.
-            stream: called with each line of either output, as it arrives, secrets hidden.
+            timeout: seconds after which the program, and all that it started, is stopped.
+            stream: called with each line of stdout and stderr as it arrives, with secrets hidden.
 
         Raises:
             EngineMissingError: the program is not installed or may not be run.

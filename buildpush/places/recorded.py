@@ -15,7 +15,7 @@ from buildpush.places.place import CommandOptions, FileContent, Ran
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """One command that a :class:`Recorded` place was asked to run; *stdin* and *files* as given."""
+    """One command that a :class:`Recorded` place was asked to run."""
 
     argv: tuple[str, ...]
     cwd: Path | None = None
@@ -28,8 +28,8 @@ class Recorded:
     """A place that runs nothing: it records what it was asked to run, and returns prepared answers.
 
     Args:
-        answers: results in the order of the calls, the last one for all further calls; or a function of the call.
-            With none, every command ends with status 0 and prints nothing.
+        answers: results in the order of the calls, the last one also for all further calls; or a function of the call.
+            Without answers, every command ends with status 0 and prints nothing.
     """
 
     def __init__(self, answers: Callable[[RecordedCall], Ran] | Iterable[Ran] = ()) -> None:
@@ -43,14 +43,14 @@ class Recorded:
         self.calls.append(call)
         ran = self._answer(call)
         if stream := options.get("stream"):
-            printed = Lines(stream)
-            printed.write(ran.stdout + ran.stderr)
-            printed.close()
+            lines = Lines(stream)
+            lines.write(ran.stdout + ran.stderr)
+            lines.close()
         return ran
 
     @property
     def argv(self) -> list[tuple[str, ...]]:
-        """The command lines so far."""
+        """The command lines of the calls so far."""
         return [call.argv for call in self.calls]
 
 

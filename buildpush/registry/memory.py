@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from buildpush.foundation import strict_json
-from buildpush.foundation.state import is_at_work, process_mark
+from buildpush.foundation.state import is_process_running, process_identity
 from buildpush.images.compression import Compressed, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.profile import UploadProfile
@@ -140,22 +140,22 @@ class Memory:
         key = f"{repository} {fingerprint}"
         value = self._find("session", key)
         location, owner = strict_json.parse(value) if value else ("", "")
-        if value is None or is_at_work(owner):
+        if value is None or is_process_running(owner):
             return None
-        return str(location) if self._write(_REPLACE, _session(location, process_mark()), key, value) == 1 else None
+        return str(location) if self._write(_REPLACE, _session(location, process_identity()), key, value) == 1 else None
 
     def keep_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Remember at which address an upload of this process continues."""
-        self._keep("session", f"{repository} {fingerprint}", _session(location, process_mark()))
+        self._keep("session", f"{repository} {fingerprint}", _session(location, process_identity()))
 
     def leave_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Let others, or a later push of this process, continue our upload."""
-        ours, nobodys = _session(location, process_mark()), _session(location, "")
+        ours, nobodys = _session(location, process_identity()), _session(location, "")
         self._write(_REPLACE, nobodys, f"{repository} {fingerprint}", ours)
 
     def forget_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Forget our upload that has ended."""
-        self._write(_FORGET, f"{repository} {fingerprint}", _session(location, process_mark()))
+        self._write(_FORGET, f"{repository} {fingerprint}", _session(location, process_identity()))
 
     def find_profile(self, host: str) -> UploadProfile | None:
         """Return how uploads to *host* were best sent within the last day."""

@@ -1,4 +1,4 @@
-"""Bytes on disk, each content once, in a file named by its SHA-256; names are elsewhere."""
+"""Contents on disk, each once, in a file named by its SHA-256; the index is in store.py."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.locks import private_directory, shared_by
+from buildpush.foundation.locks import private_directory, sharing_problem
 from buildpush.foundation.records import dataclass
 
 BLOCK = 1024 * 1024
@@ -27,24 +27,24 @@ class Checksums:
 
     @property
     def digest(self) -> str:
-        """The form that manifests use: ``sha256:`` and hex."""
+        """The digest as in manifests: ``sha256:`` and hex."""
         return f"sha256:{self.sha256}"
 
 
 def _private(path: Path) -> int:
-    """Open a file that only its owner may read, whatever the umask says."""
+    """Open a file that only its owner may read, whatever the umask is."""
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 class Incoming:
-    """Bytes that are still arriving: a growing file and its checksums so far; an existing file is continued."""
+    """Bytes that are still arriving: a growing file, and its checksums so far; an existing file is continued."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = os.fdopen(_private(path), "a+b", buffering=0)
         self.size = self._file.seek(0, os.SEEK_END)
         self._unread = self.size
-        # sha1 and md5 are names in Artifactory, not protection.
+        # Artifactory uses sha1 and md5 only as names, not for security.
         self._sums = (
             hashlib.sha256(),
             hashlib.sha1(usedforsecurity=False),
@@ -52,22 +52,22 @@ class Incoming:
         )
 
     def write(self, chunk: bytes) -> None:
-        """Append *chunk*; :meth:`add_up` and :meth:`add_up_md5` must follow, from any thread."""
+        """Append *chunk*; :meth:`add_up` and :meth:`add_up_md5` must be called next, from any thread."""
         if self._file.write(chunk) != len(chunk):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.size += len(chunk)
 
     def add_up(self, chunk: bytes) -> None:
-        """Add *chunk* to all checksums but MD5; about a millisecond per 800 kB."""
+        """Update all checksums but MD5 with *chunk*; about a millisecond per 800 kB."""
         for checksum in self._sums[:2]:
             checksum.update(chunk)
 
     def add_up_md5(self, chunk: bytes) -> None:
-        """Add *chunk* to MD5, which takes as long as the others together."""
+        """Update MD5 with *chunk*; that takes as long as the others together."""
         self._sums[2].update(chunk)
 
     def catch_up(self) -> None:
-        """Add up what was in the file already; does nothing the second time."""
+        """Update the checksums with what was in the file before; a second call does nothing."""
         with self.path.open("rb") as file:
             while self._unread and (block := file.read(min(BLOCK, self._unread))):
                 self.add_up(block)
@@ -81,7 +81,7 @@ class Incoming:
 
     @property
     def is_behind(self) -> bool:
-        """Whether there is something to add up."""
+        """Whether :meth:`catch_up` has something to do."""
         return bool(self._unread)
 
     def let_go(self) -> None:
@@ -97,34 +97,34 @@ class Incoming:
         return Checksums(sha256, sha1, md5, self.size)
 
     def discard(self) -> None:
-        """Delete the bytes; does nothing after they were kept."""
+        """Delete the bytes, unless they were kept."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
 
 class ContentStore:
-    """Every content once, below one directory.
+    """Stores every content once, below one directory.
 
     Args:
         directory: made if it is missing.
-        lasting: whether it is the user's; for temporary data any temporary directory is good enough.
+        lasting: whether the data is kept; then no one else may write to the directory.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the directory cannot be made.
         SettingsError: others may write to it.
     """
 
     def __init__(self, directory: Path, *, lasting: bool = True) -> None:
         self._kept = directory / "content"
         self._incoming = directory / "incoming"
-        problem = shared_by(directory) if lasting and directory.is_dir() else None
+        problem = sharing_problem(directory) if lasting and directory.is_dir() else None
         if problem:
             message = f"the sandbox does not use the data directory {directory}: {problem}"
             raise SettingsError(message, hint="name a directory with --data that no one else may write to or rename")
         for made in (directory, self._kept, self._incoming):
             if not lasting:
                 made.mkdir(mode=0o700, exist_ok=True)
-            elif made != directory or not made.is_dir():  # the mode of an existing one is its owner's business
+            elif made != directory or not made.is_dir():  # the mode of an existing one is not changed
                 private_directory(made)
 
     def path(self, sha256: str) -> Path:
@@ -132,11 +132,11 @@ class ContentStore:
         return self._kept / sha256[:2] / sha256
 
     def receive(self, name: str) -> Incoming:
-        """Return a file for bytes that will arrive; they follow those that arrived under the same name."""
+        """Return a file for arriving bytes, which are appended to those that arrived under the same name."""
         return Incoming(self._incoming / name)
 
     def keep(self, incoming: Incoming) -> Checksums:
-        """Give arrived bytes their name; the same bytes twice are one file."""
+        """Store arrived bytes under their SHA-256; the same bytes twice are one file."""
         checksums = incoming.close()
         target = self.path(checksums.sha256)
         target.parent.mkdir(mode=0o700, exist_ok=True)
@@ -144,7 +144,7 @@ class ContentStore:
         return checksums
 
     def add(self, data: bytes) -> Checksums:
-        """Store complete bytes."""
+        """Store bytes that are complete."""
         incoming = self.receive(uuid.uuid4().hex)
         try:
             incoming.write(data)
@@ -155,7 +155,7 @@ class ContentStore:
             incoming.discard()
 
     def sweep(self, wanted: Collection[str], arriving: Collection[str]) -> None:
-        """Delete every content that nothing names any more, and the bytes of ended uploads."""
+        """Delete every content that is not *wanted*, and the bytes of uploads that are not *arriving*."""
         for paths, names in ((self._kept.glob("*/*"), wanted), (self._incoming.iterdir(), arriving)):
             for path in paths:
                 if path.name not in names:

@@ -188,7 +188,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         build=build,
         push=False,
         credentials=credentials,
-        unshared=frozenset({host} if artifactory.way and artifactory.way.ambient else ()),
+        unshared=frozenset({host} if artifactory.binding and artifactory.binding.ambient else ()),
         plain_http=trust.plain_http,
         insecure=trust.insecure,
         authorities=trust.authorities,

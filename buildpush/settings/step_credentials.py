@@ -92,9 +92,9 @@ def _login_host(settings: BuildAndPush, repository: Repository, ctx: ResolveCont
     name = "registry" if settings.registry else "repo"
     address = ctx.named_host(name, settings.registry or repository.host)
     by = ctx.nearness("password")
-    if address.by > by:
+    if address.nearness > by:
         message = f"the password from {ctx.source_of('password')} is not sent to {address.host}, which only "
-        message += f"{address.who} names"
+        message += f"{address.source} names"
         hint = how_to_set(setting_named(BuildAndPush, "registry"), by, repository.host)
         raise ctx.fail(message, "password", hint)
     is_here = settings.registry is None or address.host == host_of(repository.host)
@@ -193,14 +193,14 @@ def _of_base_images(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[tup
     key, password = "base_image_password", settings.base_image_password
     if bool(settings.base_image_username) is not (password is not None):
         present, missing = ("base_image_username", key) if password is None else (key, "base_image_username")
-        message = f"{present} is set, and {missing} is not"
+        message = f"{present} is set, but {missing} is not"
         raise ctx.fail(message, present, "set both, or neither")
     if not settings.base_image_username or password is None:
         return
     registry, by = settings.base_image_registry, ctx.nearness(key)
-    if registry and (address := ctx.named_host("base_image_registry", registry)).by > by:
+    if registry and (address := ctx.named_host("base_image_registry", registry)).nearness > by:
         message = (
-            f"the password from {ctx.source_of(key)} is not sent to {address.host}, which only {address.who} names"
+            f"the password from {ctx.source_of(key)} is not sent to {address.host}, which only {address.source} names"
         )
         hint = how_to_set(setting_named(BuildAndPush, "base_image_registry"), by, address.host)
         raise ctx.fail(message, key, hint)

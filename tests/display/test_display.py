@@ -75,7 +75,7 @@ def test_a_line_of_retries_is_shown_at_growing_distance_with_a_count(make):
     lines = shown_of(make, events)
     assert len(lines) == 3 + 7
     assert [line.rpartition(" (")[2] for line in lines[3:]] == [
-        f"{count} times by now)" for count in (5, 10, 20, 50, 100, 200, 500)
+        f"{count} times so far)" for count in (5, 10, 20, 50, 100, 200, 500)
     ]
 
 

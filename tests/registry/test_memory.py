@@ -347,11 +347,11 @@ def test_of_two_who_find_an_upload_at_once_one_gets_it(tmp_path, monkeypatch):
         memory.leave_session(app, "mark", "https://a.io/up/1")
 
         def ask_in_between(_owner):
-            monkeypatch.setattr(room, "is_at_work", lambda _owner: False)
+            monkeypatch.setattr(room, "is_process_running", lambda _owner: False)
             got.append(other.take_session(app, "mark"))
             return False
 
-        monkeypatch.setattr(room, "is_at_work", ask_in_between)
+        monkeypatch.setattr(room, "is_process_running", ask_in_between)
         assert memory.take_session(app, "mark") is None
         assert got == ["https://a.io/up/1"]
 

@@ -92,7 +92,7 @@ class TestReading:
 
     def test_an_anonymous_connector_has_no_login(self, read, tmp_path):
         text = JFROG.split("          type: UsernamePassword", maxsplit=1)[0] + "          type: Anonymous\n"
-        with pytest.raises(SettingsError, match="is anonymous, and a push needs a user"):
+        with pytest.raises(SettingsError, match="is anonymous, but a push needs a user"):
             read(text).find("jfrog").credential(vault(tmp_path))
 
     def test_the_scope_tells_two_of_one_name_apart(self, read):
@@ -117,7 +117,7 @@ class TestReading:
             ("https://acme.jfrog.io/", "https://", "not the address", "10:28"),
             ("https://acme.jfrog.io/", "https://a b", "not the address", "10:28"),
             ("https://acme.jfrog.io/", "https://[::1", "not the address", "10:28"),
-            ("https://acme.jfrog.io/", '""', "dockerRegistryUrl needs a text", "10:28"),
+            ("https://acme.jfrog.io/", '""', "dockerRegistryUrl must be a text that is not empty", "10:28"),
             ("identifier: jfrog", "identifier: j frog", "'j frog' is not an identifier", "5:19"),
             ("            username: ci-bot\n", "", "the connector needs username", "15:13"),
             ("secrets:", "secret:", "unknown key 'secret'", "18:1"),
@@ -193,9 +193,7 @@ class TestSecrets:
         """'There is no secret org.my-token; did you mean org_my_token?' would lead nowhere."""
         with pytest.raises(SecretError) as caught:
             vault(tmp_path, {f"BUILDPUSH_SECRET_{written}": "x"}).secret("org.my-token")
-        assert caught.value.hint == (
-            f"BUILDPUSH_SECRET_{written} is set: name it BUILDPUSH_SECRET_ORG_MY_TOKEN, in capital letters"
-        )
+        assert caught.value.hint == (f"BUILDPUSH_SECRET_{written} is set; rename it to BUILDPUSH_SECRET_ORG_MY_TOKEN")
 
     def test_an_unresolved_secret_says_who_was_asked(self, tmp_path):
         with pytest.raises(SecretError) as caught:

@@ -52,10 +52,10 @@ def test_user_and_password_come_first_and_a_note_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ({}, "does not hold a login"),
-        ({"auths": {"h.test": {}}}, "does not hold a login"),
+        ({}, "has no login"),
+        ({"auths": {"h.test": {}}}, "has no login"),
         ({"auths": AUTHS, "credsStore": "desktop"}, "names a credential helper"),
-        ([], "not in a JSON object"),
+        ([], "not a JSON object"),
     ],
 )
 def test_a_configuration_that_gives_no_login_is_refused(tmp_path, document, words):

@@ -226,4 +226,4 @@ def test_a_refusal_names_credential_hosts_and_whoever_named_the_wrong_one():
         credential(frozenset({"b.io", "a.io"})).refusal(there)
         == "PLUGIN_PASSWORD is for a.io, b.io, and is not sent to evil.io, which step.yml:7:3 names"
     )
-    assert "for no host that can be read, and" in credential(frozenset()).refusal(there)
+    assert "for no valid host, and" in credential(frozenset()).refusal(there)

@@ -315,7 +315,7 @@ def test_nothing_says_nothing(load):
         ("a: b: c", "f.yml:1:5: mapping values are not allowed"),
         ("a: `b`", "f.yml:1:4: "),
         ("a: \x07", "f.yml:1:4: the character '\\x07' is not allowed"),
-        ('a: "\\UFFFFFFFF"', "f.yml: an escape in it is not a valid character"),
+        ('a: "\\UFFFFFFFF"', "f.yml: an escape sequence in it is not a valid character"),
         ("a: &x 1\nb: [" + ", ".join(["*x"] * 101) + "]", "f.yml:2:405: there are more than 100 aliases"),
         ("[" * 65 + "]" * 65, "f.yml:1:65: this is nested deeper than 64"),
         ("{a: " * 5000 + "}" * 5000, "f.yml:1:257: this is nested deeper than 64"),
@@ -331,7 +331,7 @@ def test_yaml_that_is_not_plain_is_refused_with_line_and_column(text, message):
 def test_a_few_aliases_cannot_stand_for_a_billion_values():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
-    with pytest.raises(SourceError, match="expand to too much"):
+    with pytest.raises(SourceError, match="expand to too many values"):
         parse_yaml("\n".join(lines), "f.yml")
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.locks import locked, private_part
+from buildpush.foundation.locks import locked, private_subdirectory
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import alive
 
@@ -63,7 +63,7 @@ class LayerCaches:
 
     def _make(self) -> None:
         try:
-            private_part(self.directory)  # layers hold what is in the image, and in its earlier stages
+            private_subdirectory(self.directory)  # layers hold what is in the image, and in its earlier stages
         except OSError as error:
             message = f"the directory for layers, {self.directory}, cannot be made: {error.strerror}"
             hint = "set XDG_STATE_HOME to a directory that you may write to, or leave caching out"
