@@ -8,7 +8,7 @@ import pytest
 
 from buildpush.cli import run_command
 from buildpush.expressions.evaluate import parse
-from buildpush.expressions.spelled import spelled
+from buildpush.expressions.spelled import expression_text
 from buildpush.foundation.secrets import MASK
 
 STEP = """\
@@ -118,12 +118,12 @@ def test_parts_are_shown_up_to_the_one_that_fails(capsys):
     assert run_command(["explain", "<+step.name><+step.nome>", "step.yml"]) == 2
     seen = capsys.readouterr()
     assert seen.out.startswith("step.name = Push it")
-    assert "--var step.nome=VALUE gives it" in seen.err
+    assert "give it with --var step.nome=VALUE" in seen.err
 
 
 def test_an_unknown_variable_says_how_to_give_it(capsys):
     assert run_command(["explain", "<+pipeline.variables.region>", "step.yml"]) == 2
-    assert "--var region=VALUE gives it" in capsys.readouterr().err
+    assert "give it with --var region=VALUE" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ def test_an_unknown_variable_says_how_to_give_it(capsys):
 )
 def test_a_part_reads_as_what_it_was(text):
     [part] = parse(f"<+{text}>").parts
-    again = spelled(part)
+    again = expression_text(part)
     [reread] = parse(f"<+{again}>").parts
-    assert spelled(reread) == again
+    assert expression_text(reread) == again
     assert again.replace("(", "").replace(")", "") == text.replace("(", "").replace(")", "")
 
 

@@ -170,7 +170,7 @@ def test_a_false_condition_is_shown_with_its_values():
     ("when", "message"),
     [
         ("{condition: <+env.NONE> == 1}", "condition: the environment has no variable NONE"),
-        ("{condition: <+env.B>}", "a condition must be true or false, this is a text: 'dev'"),
+        ("{condition: <+env.B>}", "a condition must be true or false, not a text: 'dev'"),
         ("{stageStatus: Succes}", "stageStatus is 'Succes'"),
         ("{pipelineStatus: All}", "unknown key 'pipelineStatus'"),
         ("[Success]", "when is a map"),

@@ -1,1 +1,1 @@
-"""What ``<+...>`` means: grammar, methods, and the facts about a run that it may ask for."""
+"""Expressions, ``<+...>``: their grammar, their methods, and the facts about a run that they can name."""

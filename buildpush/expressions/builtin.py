@@ -1,4 +1,4 @@
-"""The names that are built in, and where the value of each comes from: CI variables first, then git and this machine.
+"""The built-in names, and where the value of each comes from: CI variables first, then git and this machine.
 
 Source of names and meanings: Harness documentation, "Built-in and custom Harness variables reference", and for
 ``codebase`` also "CI codebase variables reference".
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class BuiltIn:
-    """A name that is built in.
+    """A built-in name.
 
     Attributes:
-        meaning: in words.
+        meaning: what it is, in words.
         answer: returns the value.
-        origin: its source where no CI variable has it, in words; empty where there is none.
-        made_of: other names that it may be made of.
+        origin: in words, the source of the value if no CI variable has it; empty for none.
+        made_of: other names that the value may be made of.
     """
 
     meaning: str
@@ -43,14 +43,14 @@ def _value(
     *,
     needed: bool = False,
 ) -> Callable[[Facts], str]:
-    """Return a lookup that asks the CI variables for *name*, and then *otherwise*.
+    """Return a lookup that takes the value of *name* from CI variables, or else from *otherwise*.
 
-    Where neither has a value, ``??`` applies; without that it is an error if *needed*, and an empty text if not.
+    If neither has a value, ``??`` applies; without ``??``, that is an error if *needed*, and the empty text if not.
     """
 
     def ask(facts: Facts) -> str:
-        if found := value_of(name, facts.env) or otherwise(facts):
-            return found
+        if value := value_of(name, facts.env) or otherwise(facts):
+            return value
         why = reason if isinstance(reason, str) else reason(facts)
         message = f"{name} {'is not known' if needed else 'has no value'}: {why}"
         raise AbsentError(message, fallback=None if needed else "")
@@ -59,9 +59,9 @@ def _value(
 
 
 def _variable(name: str, meaning: str, origin: str = "") -> BuiltIn:
-    """Return the row of a name whose value comes from the file, or else only from CI variables."""
+    """Return the row of a name whose value comes from the file, or else from CI variables only."""
     variables = ", ".join(dict.fromkeys(one for those in all_variables_of(name).values() for one in those))
-    reason = f"no CI variable gives it ({variables})" if variables else "nothing here gives it"
+    reason = f"no CI variable gives it ({variables})" if variables else "it exists only in Harness"
     return BuiltIn(meaning, _value(name, reason), origin)
 
 
@@ -70,8 +70,8 @@ def _same(name: str, meaning: str) -> BuiltIn:
     return BuiltIn(meaning, lambda facts: facts.lookup(tuple(name.split("."))), name, (name,))
 
 
-def _known(name: str, facts: Facts) -> str:
-    """Return what flags and CI variables say about *name*."""
+def _given(name: str, facts: Facts) -> str:
+    """Return the value that a flag or a CI variable gives for *name*; empty for none."""
     given = facts.inputs.get(name)
     return str(given) if given else value_of(name, facts.env)
 
@@ -95,7 +95,7 @@ def _branch_sequence_id(facts: Facts) -> Value:
 
 
 def _counter(facts: Facts) -> tuple[str, str]:
-    """Return the names of the counter: project and pipeline."""
+    """Return the names that identify the counter: project and pipeline."""
     return facts.git.root or str(facts.git.directory), str(facts.lookup(("pipeline", "name")))
 
 
@@ -124,7 +124,7 @@ def _selected_stages(_: Facts) -> Value:
     raise AbsentError(message, fallback="")
 
 
-_execution_url = _value("pipeline.executionUrl", "no CI system gives its address")
+_execution_url = _value("pipeline.executionUrl", "no CI variable gives it")
 
 
 # ---- codebase
@@ -140,38 +140,38 @@ def _no_commit(facts: Facts) -> str:
 
 
 def _branch(facts: Facts) -> str:
-    """Return the branch; of a pull request the one that it is for, as in Harness."""
+    """Return the branch; for a pull request its target branch, as in Harness."""
     return _target(facts) or _own_branch(facts)
 
 
 def _target(facts: Facts) -> str:
-    return _known("codebase.targetBranch", facts) if _known("codebase.prNumber", facts) else ""
+    return _given("codebase.targetBranch", facts) if _given("codebase.prNumber", facts) else ""
 
 
 _own_branch = _value("codebase.branch", _no_branch, lambda facts: facts.git.branch, needed=True)
 
 
 def _reference(facts: Facts) -> str | None:
-    if tag := _known("codebase.tag", facts):
+    if tag := _given("codebase.tag", facts):
         return f"refs/tags/{tag}"
-    if _known("codebase.prNumber", facts):
+    if _given("codebase.prNumber", facts):
         return None
-    if branch := _known("codebase.branch", facts) or facts.git.branch:
+    if branch := _given("codebase.branch", facts) or facts.git.branch:
         return f"refs/heads/{branch}"
     return f"refs/tags/{facts.git.tag}" if facts.git.tag else None
 
 
 def _no_reference(facts: Facts) -> str:
-    if number := _known("codebase.prNumber", facts):
+    if number := _given("codebase.prNumber", facts):
         return f"this is pull request {number}, and no CI variable gives its reference"
     return "HEAD is on no branch and has no tag"
 
 
 def _build_type(facts: Facts) -> str:
-    if _known("codebase.prNumber", facts):
+    if _given("codebase.prNumber", facts):
         return "PR"
-    is_tag = _known("codebase.tag", facts) or not (
-        _known("codebase.branch", facts) or facts.git.branch or not facts.git.tag
+    is_tag = _given("codebase.tag", facts) or not (
+        _given("codebase.branch", facts) or facts.git.branch or not facts.git.tag
     )
     return "tag" if is_tag else "branch"
 
@@ -180,7 +180,7 @@ def _build_type(facts: Facts) -> str:
 
 
 def _by_trigger(name: str, answer: Callable[[Facts], Value]) -> Callable[[Facts], Value]:
-    """Return a lookup that gives *answer* only if a trigger started the run."""
+    """Return a lookup that returns *answer*, but only if a trigger started the run."""
 
     def ask(facts: Facts) -> Value:
         if facts.lookup(("pipeline", "triggerType")) == "MANUAL":
@@ -222,7 +222,7 @@ _TRIGGER: Final[Mapping[str, BuiltIn]] = {
         made_of=("pipeline.triggerType",),
     ),
     "trigger.event": BuiltIn(
-        "what happened: PR for a pull request, else PUSH",
+        "what started the run: PR for a pull request, else PUSH",
         lambda facts: "PR" if _build_type(facts) == "PR" else "PUSH",
         made_of=("codebase.build.type",),
     ),
@@ -239,7 +239,7 @@ _TRIGGER: Final[Mapping[str, BuiltIn]] = {
 
 
 def parts_of(name: str) -> frozenset[str]:
-    """Return the other names that a built-in name may be made of."""
+    """Return the other names that the value of a built-in name may be made of."""
     return frozenset(BUILT_IN[name].made_of).union(*map(parts_of, BUILT_IN[name].made_of))
 
 
@@ -293,18 +293,20 @@ _PIPELINE: Final[Mapping[str, BuiltIn]] = {
     ),
     "pipeline.triggeredBy.name": BuiltIn(
         "who started it",
-        _value("pipeline.triggeredBy.name", "neither CI nor git says who you are", _user),
+        _value("pipeline.triggeredBy.name", "no CI variable gives it, and git has no user.name", _user),
         "git, or the user of this machine",
     ),
     "pipeline.triggeredBy.email": BuiltIn(
-        "the mail address of the user who started it",
+        "the email address of the user who started it",
         _value(
-            "pipeline.triggeredBy.email", "git does not have it", lambda facts: facts.git.ask("config", "user.email")
+            "pipeline.triggeredBy.email",
+            "no CI variable gives it, and git has no user.email",
+            lambda facts: facts.git.ask("config", "user.email"),
         ),
         "git",
     ),
     "pipeline.selectedStages": BuiltIn(
-        "the identifiers of the stages that are run: all, or the one of --stage", _selected_stages, "the file"
+        "the identifiers of the stages that are run: all, or the one that --stage names", _selected_stages, "the file"
     ),
     "pipeline.storeType": BuiltIn(
         "REMOTE for a file in a git repository, else INLINE",
@@ -382,12 +384,12 @@ _CODEBASE: Final[Mapping[str, BuiltIn]] = {
     ),
     "codebase.gitUser": BuiltIn(
         "the author of the commit",
-        _value("codebase.gitUser", "git does not have it", lambda facts: facts.git.author),
+        _value("codebase.gitUser", _no_commit, lambda facts: facts.git.author),
         "git",
     ),
     "codebase.gitUserEmail": BuiltIn(
-        "the author's address",
-        _value("codebase.gitUserEmail", "git does not have it", lambda facts: facts.git.author_email),
+        "the author's email address",
+        _value("codebase.gitUserEmail", _no_commit, lambda facts: facts.git.author_email),
         "git",
     ),
     "codebase.gitUserId": _variable("codebase.gitUserId", "the author's login"),
@@ -398,7 +400,7 @@ _CODEBASE: Final[Mapping[str, BuiltIn]] = {
     "codebase.pullRequestBody": _variable("codebase.pullRequestBody", "its text"),
     "codebase.sourceBranch": _variable("codebase.sourceBranch", "its source branch"),
     "codebase.targetBranch": _variable("codebase.targetBranch", "its target branch"),
-    "codebase.baseCommitSha": _variable("codebase.baseCommitSha", "the commit of the target branch that it begins at"),
+    "codebase.baseCommitSha": _variable("codebase.baseCommitSha", "the target branch's commit that it is based on"),
     "codebase.mergeSha": _variable("codebase.mergeSha", "the commit that merges it"),
     "codebase.state": _variable("codebase.state", "open, closed or merged"),
 }

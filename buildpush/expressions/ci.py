@@ -1,4 +1,4 @@
-"""What the variables of CI systems say about this run."""
+"""Facts about this run from the variables of CI systems."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ _ADDRESSES: Final = frozenset({"codebase.repoUrl", "pipeline.executionUrl"})
 
 
 def value_of(name: str, env: Env) -> str:
-    """Return the value of *name* from the first CI system that has one, or an empty text.
+    """Return the value of *name* from the first CI system that has one, or the empty text.
 
-    What a single variable says comes before what is made of several.
+    A value that a single variable has takes precedence over one that is computed.
     """
-    if found := next((env[variable] for variable in variables_of(name) if env.get(variable)), ""):
-        return clean_address(found) if name in _ADDRESSES else found
-    return next((found for lookup in _lookups(name) if isinstance(lookup, Formula) and (found := lookup.of(env))), "")
+    if value := next((env[variable] for variable in variables_of(name) if env.get(variable)), ""):
+        return clean_address(value) if name in _ADDRESSES else value
+    return next(
+        (value for lookup in _lookups(name) if isinstance(lookup, Formula) and (value := lookup.compute(env))), ""
+    )
 
 
 def variables_of(name: str) -> tuple[str, ...]:
-    """Return the variables of which each alone says *name*, in the order in which they are asked."""
+    """Return the variables that hold the value of *name* as it is, in order of precedence."""
     plain = (_variables(lookup) for lookup in _lookups(name) if not isinstance(lookup, Formula))
     return tuple(dict.fromkeys(chain.from_iterable(plain)))
 
 
 def all_variables_of(name: str) -> Mapping[str, tuple[str, ...]]:
-    """Return the variables that *name* may have its value from, by CI system."""
+    """Return the variables that the value of *name* may come from, by CI system."""
     return {system.name: _variables(system.values[name]) for system in CI_SYSTEMS if name in system.values}
 
 
@@ -46,14 +48,14 @@ def _lookups(name: str) -> Iterator[ValueSource]:
 
 
 def variables_of_codebase() -> frozenset[str]:
-    """Return the variables by which Harness and Drone say something about the codebase."""
+    """Return the variables with which Harness and Drone describe the codebase."""
     drone = next(system for system in CI_SYSTEMS if system.name == "Drone")
     named = (_variables(lookup) for name, lookup in drone.values.items() if name.startswith("codebase."))
     return frozenset(chain.from_iterable(named)) | {"DRONE_REMOTE_URL", "DRONE_REPO_BRANCH"}
 
 
 def files(env: Env, kind: FileKind) -> Mapping[str, Path]:
-    """Return the files of that *kind* which *env* names, each once, by the variables that name them."""
+    """Return the files of that *kind* that variables in *env* name, by variable, each file once."""
     named = [name for system in CI_SYSTEMS for name, one in system.files.items() if one == kind and env.get(name)]
     by_path = {Path(env[name]): name for name in reversed(named)}
     return {name: path for path, name in reversed(by_path.items())}
@@ -61,7 +63,7 @@ def files(env: Env, kind: FileKind) -> Mapping[str, Path]:
 
 @dataclass(frozen=True, slots=True)
 class Ci:
-    """The CI system that this run belongs to; what it does not say is empty.
+    """The CI system that this run belongs to; a value that it does not give is empty.
 
     Attributes:
         url: of the page of this run.
@@ -76,7 +78,7 @@ class Ci:
 
 
 def ci(env: Env) -> Ci:
-    """Return what the variables of CI systems say about this run."""
+    """Return the CI system that this run belongs to, and its values for it."""
     name = next((system.name for system in CI_SYSTEMS if env.get(system.marker)), "")
     values = ("pipeline.executionUrl", "pipeline.sequenceId", "pipeline.triggeredBy.name")
     return Ci(name, *(value_of(value, env) for value in values))
@@ -90,4 +92,4 @@ def revision_of(env: Env) -> Mapping[str, str]:
         "branch": ("codebase.sourceBranch", "codebase.branch"),
         "message": ("codebase.commitMessage",),
     }
-    return {field: next(filter(None, (value_of(one, env) for one in asked)), "") for field, asked in names.items()}
+    return {field: next(filter(None, (value_of(one, env) for one in sources)), "") for field, sources in names.items()}

@@ -1,6 +1,6 @@
-"""The CI systems, one row each: what their variables say about a run.
+"""The CI systems, one row each: which of their variables give which value.
 
-Sources: the pages on predefined variables of each system; of GitHub also that on webhook events and payloads.
+Sources: each system's page on predefined variables; for GitHub also its page on webhook events and payloads.
 """
 
 from __future__ import annotations
@@ -26,33 +26,34 @@ _AUTHOR: Final = regex(r"([^<>]*?) ?<([^<>]*)>\Z")
 
 @dataclass(frozen=True, slots=True)
 class Formula:
-    """A value that is computed from variables, or that one of them has only sometimes.
+    """A value that is computed from variables.
 
     Attributes:
-        variables: those that it takes.
-        of: makes the value; an empty text where there is none.
+        variables: the variables that it needs.
+        compute: returns the value; the empty text for none.
     """
 
     variables: tuple[str, ...]
-    of: Callable[[Env], str]
+    compute: Callable[[Env], str]
 
 
-# Variables, of which the first that is set counts; or what makes the value of several variables.
+# One variable; several, of which the first that is set counts; or a formula.
 ValueSource = str | tuple[str, ...] | Formula
 
-# Outputs for later steps, a line each; a summary in Markdown; a card, as Drone shows it beside the log; why it failed.
+# Outputs for later steps, one per line; a summary in Markdown; a card, which Drone shows beside the log; the reason for
+# a failure.
 FileKind = Literal["outputs", "summary", "card", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
 class CiSystem:
-    """A CI system, and what its variables say.
+    """A CI system and its variables.
 
     Attributes:
         name: as its makers write it.
-        marker: variable by which it is recognised.
-        values: for each name in expressions, the lookup that gives its value, such as ``codebase.branch``.
-        files: variables that name the files which it reads after a step, and what belongs in each.
+        marker: the variable by which it is recognised.
+        values: for each name in expressions, such as ``codebase.branch``, where its value comes from.
+        files: variables that name the files that it reads after a step, and what belongs in each.
     """
 
     name: str
@@ -62,12 +63,12 @@ class CiSystem:
 
 
 def _trigger(variable: str, **types: str) -> Formula:
-    """Return the lookup for ``pipeline.triggerType``: the type of each event in *variable* that is not a webhook."""
+    """Return the formula for ``pipeline.triggerType``; *types* are the types of the events that are not webhooks."""
     return Formula((variable,), lambda env: types.get(env[variable], "WEBHOOK") if env.get(variable) else "")
 
 
 def _after(prefix: str, variable: str) -> Formula:
-    """Return the lookup for what follows *prefix* in *variable*; nothing where something else is in it."""
+    """Return the formula for what follows *prefix* in *variable*; empty if the variable begins with something else."""
     return Formula((variable,), lambda env: _rest(env.get(variable, ""), prefix))
 
 
@@ -76,12 +77,12 @@ def _rest(text: str, prefix: str) -> str:
 
 
 def _without(prefix: str, variable: str) -> Formula:
-    """Return the lookup for *variable* without *prefix*, which may be there."""
+    """Return the formula for *variable* without *prefix*, if it begins with that."""
     return Formula((variable,), lambda env: env.get(variable, "").removeprefix(prefix))
 
 
 def _under(base: str, variable: str, path: str) -> Formula:
-    """Return the lookup for an address: the one in *base*, with *path* and the value of *variable* after it."""
+    """Return the formula for an address: the one in *base*, followed by *path* and the value of *variable*."""
     return Formula(
         (base, variable),
         lambda env: f"{_address(env[base])}{path}{env[variable]}" if env.get(base) and env.get(variable) else "",
@@ -96,7 +97,7 @@ def _address(text: str) -> str:
 
 
 def event_of(env: Env) -> Mapping[str, Any]:
-    """Return the event of GitHub that started the run, as it was delivered; empty where it cannot be read."""
+    """Return the event of GitHub that started the run, as it was delivered; empty if it cannot be read."""
     path = Path(env.get("GITHUB_EVENT_PATH", ""))
     try:
         if not path.is_file() or path.stat().st_size > _EVENT_LIMIT:
@@ -108,18 +109,18 @@ def event_of(env: Env) -> Mapping[str, Any]:
 
 @lru_cache(maxsize=1)
 def _event(path: Path, _: int) -> Mapping[str, Any]:
-    found = strict_json.parse(path.read_bytes())
-    return found if isinstance(found, dict) else {}
+    event = strict_json.parse(path.read_bytes())
+    return event if isinstance(event, dict) else {}
 
 
 def _of_event(*keys: str) -> Formula:
-    """Return the lookup for the text or number at *keys* of the event."""
+    """Return the formula for the text or number at *keys* of the event."""
 
     def read(env: Env) -> str:
-        found: Any = event_of(env)
+        value: Any = event_of(env)
         for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else ""
+            value = value.get(key) if isinstance(value, dict) else None
+        return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
 
     return Formula(("GITHUB_EVENT_PATH",), read)
 
@@ -136,13 +137,13 @@ def _github_state(env: Env) -> str:
 
 
 def _github_number(env: Env) -> str:
-    found = _GITHUB_PULL.match(env.get("GITHUB_REF", ""))
-    return _of_pull_request("number").of(env) or (found[1] if found else "")
+    match = _GITHUB_PULL.match(env.get("GITHUB_REF", ""))
+    return _of_pull_request("number").compute(env) or (match[1] if match else "")
 
 
 def _github_merge(env: Env) -> str:
     is_merge = env.get("GITHUB_REF", "").endswith("/merge") and _GITHUB_PULL.match(env["GITHUB_REF"])
-    return env.get("GITHUB_SHA", "") if is_merge else _of_pull_request("merge_commit_sha").of(env)
+    return env.get("GITHUB_SHA", "") if is_merge else _of_pull_request("merge_commit_sha").compute(env)
 
 
 def _github_repository(env: Env) -> str:
@@ -163,8 +164,8 @@ def _github_reference(env: Env, kind: str) -> str:
 
 def _github_link(env: Env) -> str:
     repository, number = _github_repository(env), _github_number(env)
-    made = f"{repository}/pull/{number}" if repository and number else ""
-    return _of_pull_request("html_url").of(env) or made
+    address = f"{repository}/pull/{number}" if repository and number else ""
+    return _of_pull_request("html_url").compute(env) or address
 
 
 # ---- others
@@ -172,8 +173,8 @@ def _github_link(env: Env) -> str:
 
 def _gitlab_author(part: int) -> Formula:
     def read(env: Env) -> str:
-        found = _AUTHOR.match(env.get("CI_COMMIT_AUTHOR", ""))
-        return found[part] if found else ""
+        match = _AUTHOR.match(env.get("CI_COMMIT_AUTHOR", ""))
+        return match[part] if match else ""
 
     return Formula(("CI_COMMIT_AUTHOR",), read)
 
@@ -243,7 +244,7 @@ CI_SYSTEMS: Final = (
         "Harness",
         "HARNESS_BUILD_ID",
         {
-            **_DRONE,  # it is made of it, and sets its variables too
+            **_DRONE,  # Harness CI is built on Drone, and sets its variables too
             "pipeline.sequenceId": "HARNESS_BUILD_ID",
             "pipeline.name": "HARNESS_PIPELINE_ID",
             "pipeline.identifier": "HARNESS_PIPELINE_ID",
@@ -281,18 +282,21 @@ CI_SYSTEMS: Final = (
             ),
             "codebase.commitSha": "GITHUB_SHA",
             "codebase.commitRef": "GITHUB_REF",
-            # What a workflow itself calls TAG_NAME comes first.
+            # A TAG_NAME that the workflow itself sets takes precedence.
             "codebase.tag": Formula(
                 ("TAG_NAME", "GITHUB_REF_NAME"), lambda env: env.get("TAG_NAME") or _github_reference(env, "tag")
             ),
             "codebase.repoUrl": Formula(("GITHUB_REPOSITORY",), _github_repository),
             "codebase.gitUserId": Formula(
                 ("GITHUB_EVENT_PATH",),
-                lambda env: _of_pull_request("user", "login").of(env) or _of_event("sender", "login").of(env),
+                lambda env: _of_pull_request("user", "login").compute(env) or _of_event("sender", "login").compute(env),
             ),
             "codebase.gitUserAvatar": Formula(
                 ("GITHUB_EVENT_PATH",),
-                lambda env: _of_pull_request("user", "avatar_url").of(env) or _of_event("sender", "avatar_url").of(env),
+                lambda env: (
+                    _of_pull_request("user", "avatar_url").compute(env)
+                    or _of_event("sender", "avatar_url").compute(env)
+                ),
             ),
             "codebase.prNumber": Formula(("GITHUB_EVENT_PATH", "GITHUB_REF"), _github_number),
             "codebase.prTitle": _of_pull_request("title"),
@@ -348,9 +352,9 @@ CI_SYSTEMS: Final = (
             "pipeline.executionUrl": "BUILD_URL",
             "pipeline.triggeredBy.name": "BUILD_USER_ID",
             "pipeline.triggeredBy.email": "BUILD_USER_EMAIL",
-            "codebase.branch": _without("origin/", "GIT_BRANCH"),  # it names the remote
+            "codebase.branch": _without("origin/", "GIT_BRANCH"),  # it begins with the remote
             "codebase.commitSha": "GIT_COMMIT",
-            # Other programs may use this variable as well: other systems come first.
+            # Other programs may use this variable as well: a formula, so that other systems take precedence.
             "codebase.tag": Formula(("TAG_NAME",), lambda env: env.get("TAG_NAME", "")),
             "codebase.repoUrl": "GIT_URL",
             "codebase.gitUser": "CHANGE_AUTHOR_DISPLAY_NAME",

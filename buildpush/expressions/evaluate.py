@@ -1,8 +1,8 @@
-r"""Evaluates ``<+...>``: from a template, and an object that knows the names in it, to a value.
+r"""Evaluates ``<+...>``: computes the value of a template, with an object that knows the names in it.
 
 The tree comes from :mod:`buildpush.expressions.grammar`.
-Differences from Harness, all on purpose: what has no answer is an error and never the text "null"; a condition must be
-true or false; a text that holds a secret is a :class:`~buildpush.foundation.secrets.Secret` as a whole;
+Differences from Harness, all on purpose: an unknown name is an error and never the text "null"; a condition must be
+true or false; a text that contains a secret is a :class:`~buildpush.foundation.secrets.Secret` as a whole;
 ``\<+`` is a literal.
 """
 
@@ -50,11 +50,11 @@ _FUNCTORS: Final = {
 _PAIRS: Final = {"'": "'", '"': '"', "(": ")", "[": "]", "{": "}", "<": ">"}
 
 
-Seen = Callable[[Expression, Value], None]
+Observer = Callable[[Expression, Value], None]
 
 
 class LaterError(ExpressionError):
-    """The name has a value only once a step has run: a plan continues without it."""
+    """The name gets its value only when a step has run; a plan continues without it."""
 
 
 class Names(Protocol):
@@ -64,7 +64,7 @@ class Names(Protocol):
         """Return the value of a dotted *path*.
 
         Raises:
-            AbsentError: the name is known, but there is no value.
+            AbsentError: the name exists, but has no value.
             ExpressionError: there is no such name.
         """
 
@@ -76,46 +76,46 @@ class Names(Protocol):
         """
 
     def given(self, field: str) -> Value:
-        """Return what was given for the ``<+input>`` of *field*, ``None`` for nothing."""
+        """Return the value that was given for the ``<+input>`` of *field*, or ``None``."""
 
     def ask(self, field: str, limits: str) -> Value:
-        """Return what a person types for the ``<+input>`` of *field*; ``None`` where no one can be asked."""
+        """Return what the user types for the ``<+input>`` of *field*; ``None`` if no one can be asked."""
         del field, limits
         return None
 
     def if_absent(self, error: AbsentError) -> Value:
-        """Return the fallback of a name that has no value; raise *error* where there is none."""
+        """Return the fallback for a name without a value, or raise *error*."""
         raise error
 
 
-def evaluate(template: Template | str, names: Names, *, field: str = "", seen: Seen | None = None) -> Value:
-    """Return the value of *template*: text, or the value itself where it is one expression and nothing else.
+def evaluate(template: Template | str, names: Names, *, field: str = "", observe: Observer | None = None) -> Value:
+    """Return the value of *template*: a text, unless it is just one expression, whose value may have any type.
 
     Args:
-        template: text, or what :func:`parse` made of it.
+        template: text, or the result of :func:`parse`.
         names: the object that knows the names.
         field: name under which a value for ``<+input>`` in this template is given, such as ``tags``.
-        seen: called with each part of it and its value, inner ones first.
+        observe: called with each part of it and its value, inner ones first.
 
     Raises:
-        ExpressionError: it cannot be parsed or answered; the message ends with the column.
+        ExpressionError: it cannot be parsed or evaluated; the message ends with the column.
         SecretError: a secret in it leads nowhere.
     """
     tree = parse(template) if isinstance(template, str) else template
     try:
-        return _Evaluation(names, field, seen).template(tree)
+        return _Evaluation(names, field, observe).template(tree)
     except RecursionError:
         fail("the expression is nested too deeply", at=0)
 
 
 class _Evaluation:
-    """One walk over a tree."""
+    """One evaluation of a tree."""
 
-    def __init__(self, names: Names, field: str, seen: Seen | None) -> None:
+    def __init__(self, names: Names, field: str, observe: Observer | None) -> None:
         self.names = names
-        self.seen = seen
+        self.observe = observe
         self.field = field
-        self.asking = False  # whether an operator handles a name without a value
+        self.allows_absent = False  # whether an operator handles a name without a value
         self.kinds: Mapping[type, Callable[..., Value]] = {
             Constant: lambda node: node.value,
             Identifier: lambda node: self.path((node.word,), safe=False),
@@ -139,8 +139,8 @@ class _Evaluation:
     def value(self, node: Expression) -> Value:
         with _column(node.at):
             value = self.kinds[type(node)](node)
-        if self.seen:
-            self.seen(node, value)
+        if self.observe:
+            self.observe(node, value)
         return value
 
     def text(self, parts: Sequence[str | Expression]) -> str | Secret:
@@ -215,7 +215,7 @@ class _Evaluation:
     def longest_path(
         self, base: Identifier, steps: Sequence[KeyAccess | MethodCall]
     ) -> tuple[Value, Sequence[KeyAccess | MethodCall]]:
-        """Return the value that the longest path beginning with *base* has, and the steps after that path."""
+        """Return the value of the longest path that begins with *base*, and the steps after that path."""
         if base.word in _FUNCTORS:
             return self.functor(base, steps)
         keys, rest = [base.word], list(steps)
@@ -233,7 +233,7 @@ class _Evaluation:
         return self.path(tuple(keys), safe=safe), rest
 
     def keyword(self, node: Expression) -> str | int:
-        """Return the key or the position that *node* means."""
+        """Return the key or the position that *node* gives."""
         value = self.value(node)
         if isinstance(value, Secret):
             fail("a secret cannot be part of a name", at=node.at)
@@ -247,8 +247,8 @@ class _Evaluation:
             return None if safe else self.if_absent(error)
 
     def if_absent(self, error: AbsentError) -> Value:
-        """Return the fallback of a name without a value, unless an operator handles it."""
-        if error.fallback is None or self.asking:
+        """Return the fallback for a name without a value; raise *error* if there is none, or an operator handles it."""
+        if error.fallback is None or self.allows_absent:
             raise error
         return self.names.if_absent(error)
 
@@ -257,7 +257,7 @@ class _Evaluation:
     ) -> tuple[Value, Sequence[KeyAccess | MethodCall]]:
         call = steps[0]
         if not isinstance(call, MethodCall):
-            fail(f"{base.word} has functions only", f"write {_FUNCTORS[base.word]}", at=base.at)
+            fail(f"{base.word} has only functions", f"write {_FUNCTORS[base.word]}", at=base.at)
         arguments = [self.value(argument) for argument in call.arguments]
         if base.word != "secrets":
             try:
@@ -286,8 +286,8 @@ class _Evaluation:
     def condition(self, node: Expression) -> bool:
         value = self.value(node)
         if not isinstance(value, bool) and value not in ("true", "false"):
-            fail(f"a condition must be true or false, this is {operators.describe(value)}", at=node.at)
-        return value in (True, "true")  # what comes from a variable is text
+            fail(f"a condition must be true or false, not {operators.describe(value)}", at=node.at)
+        return value in (True, "true")  # a value from a variable is text
 
     def prefix(self, node: Prefix) -> Value:
         if node.operator == "!":
@@ -298,14 +298,14 @@ class _Evaluation:
         return operators.size(value) if node.operator == "size" else operators.negate(value)
 
     def present(self, node: Expression) -> Value:
-        """Return the value of *node*, null where a known name has none."""
-        outer, self.asking = self.asking, True
+        """Return the value of *node*; null if a known name in it has no value."""
+        outer, self.allows_absent = self.allows_absent, True
         try:
             return self.value(node)
         except AbsentError:
             return None
         finally:
-            self.asking = outer
+            self.allows_absent = outer
 
     def chain(self, node: Chain) -> Value:
         if node.rest[0][0] in ("||", "&&"):
@@ -334,7 +334,7 @@ class _Evaluation:
 
 
 def _key(step: KeyAccess | MethodCall) -> Expression | None:
-    """Return what gives the next part of a path; ``None`` for a call other than ``get``."""
+    """Return the expression for the next key of a path; ``None`` for a call other than ``get``."""
     if not isinstance(step, MethodCall):
         return step.key
     return step.arguments[0] if step.method == "get" and len(step.arguments) == 1 else None
@@ -344,7 +344,7 @@ def _key(step: KeyAccess | MethodCall) -> Expression | None:
 
 
 def _split(raw: str) -> list[str]:
-    """Return the parts of *raw* between commas that stand outside quotes and brackets."""
+    """Split *raw* at the commas outside quotes and brackets."""
     parts, begin, closers = [], 0, [""]
     for at, mark in enumerate(raw):
         if mark == closers[-1]:
@@ -369,7 +369,7 @@ def _unquote(raw: str) -> str:
 
 @contextmanager
 def _column(at: int) -> Iterator[None]:
-    """Add the column of *at* to errors that have none yet."""
+    """Add the column of offset *at* to errors that do not name one."""
     try:
         yield
     except (ExpressionError, SecretError) as error:

@@ -1,6 +1,6 @@
 """The values of names in expressions, in this order: flags, loops, the step file, built-in names, the environment.
 
-All of it is passed in, nothing is read here.
+Everything is passed in, and nothing is read here.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from buildpush.foundation.spelling import did_you_mean
 
 __all__ = ["Counter", "Facts", "Git", "Vcs", "vcs"]
 
-# Loops, earlier steps and triggers give these a value; outside of them they do not have one.
+# Names that have a value only inside a loop, after a step, or if a trigger started the run.
 _TEMPORARY: Final = {
     "matrix": "it has a value only inside a matrix",
     "repeat": "it has a value only inside a repeat",
-    "strategy": "only a loop gives it one",
-    "steps": "no earlier step of that name gives it one",
-    "execution": "no earlier step of that name gives it one",
-    "trigger": "no trigger started this run, or it does not say this",
+    "strategy": "it has a value only inside a loop",
+    "steps": "no earlier step of that name gives it a value",
+    "execution": "no earlier step of that name gives it a value",
+    "trigger": "no trigger started this run, or its event does not have this",
 }
 Steps = Callable[[tuple[str, ...], tuple[str, ...]], Value]
 _DEPLOYMENT: Final = frozenset(
@@ -39,33 +39,33 @@ _DEPLOYMENT: Final = frozenset(
     | {"serviceConfig", "rollbackArtifact", "configFile", "kubernetes", "deploymentInstanceName"}
 )
 _DEPLOYMENT_ENV: Final = frozenset({"name", "identifier", "description", "type", "variables", "envGroupName"})
-AXES: Final = "all axes"  # in the scope, below strategy: those that any iteration of the matrix has
-_DEEPEST_NAMED: Final = 2  # dots in a name that is worth listing: a file holds many that are not asked for
-_ASKS_VAULT: Final = "<+secrets.getValue("
+AXES: Final = "all axes"  # in the scope, below strategy: the axes that any iteration of the matrix has
+_DEEPEST_LISTED: Final = 2  # dots in a name that hints list: a file has many longer ones that are of little use
+_VAULT_LOOKUP: Final = "<+secrets.getValue("
 AskInput: TypeAlias = Callable[[str, str], str | None]
 VARIABLE_ROOTS: Final = (("pipeline", "variables"), ("stage", "variables"), ("variable",))
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Answers the names in expressions; each at most once, so a run has one number and one id.
+    """Knows the values of names in expressions; computes each at most once, so that a run has one number and one ID.
 
     Attributes:
         env: the environment.
         git: the repository of the working directory.
-        counter: where numbers come from outside CI; not touched until one is asked for.
-        now: seconds since 1970 at which the run began.
-        secrets: gives the secret of an identifier.
-        scope: what flags and loops know, nested: ``{"pipeline": {"name": ...}, "matrix": {...}}``; taken as it is.
-        written: what the step file says, by dotted path: ``pipeline.variables.x``; may hold expressions of its own.
-        inputs: values given by flag, which beat all others: by name (``pipeline.sequenceId``; ``x`` for
-            ``pipeline.variables.x``), or by the setting whose ``<+input>`` asks (``tags``).
-        new_id: gives a fresh id.
-        steps: gives the value of a path about a step of the run, as seen from *around*; ``None`` for other paths.
-        around: identifiers of the stage and the groups around the step that asks.
-        person: asks a person for an input; ``None`` where no one can be asked.
+        counter: gives run numbers outside CI; used only when an expression needs one.
+        now: when the run began, in seconds since 1970.
+        secrets: returns the secret with an identifier.
+        scope: values of flags and loops, nested: ``{"pipeline": {"name": ...}, "matrix": {...}}``; not evaluated.
+        written: texts of the step file by dotted path, such as ``pipeline.variables.x``; may contain expressions.
+        inputs: values given by flag, which take precedence over all others: by name (``pipeline.sequenceId``; ``x``
+            for ``pipeline.variables.x``), or by the setting that has the ``<+input>`` (``tags``).
+        new_id: returns a new ID.
+        steps: returns the value of a path about a step of the run, as seen from *around*; ``None`` for other paths.
+        around: identifiers of the stage and the groups around the current step.
+        person: asks the user for an input; ``None`` if no one can be asked.
         note: called once for each name that has no value and becomes the empty text.
-        strict: whether a name without a value is an error: here is what goes into an image, or its name.
+        strict: whether a name without a value is an error, as in what goes into an image, or its name.
     """
 
     env: Mapping[str, str]
@@ -96,31 +96,31 @@ class Facts:
         written: Mapping[str, str] | None = None,
         around: tuple[str, ...] | None = None,
     ) -> Facts:
-        """Return the facts of the same run with *scope* and *written* put first: ``{"matrix": {"os": "linux"}}``."""
+        """Return the facts of the same run, in which *scope* and *written* take precedence."""
         return replace(
             self,
             around=self.around if around is None else around,
             scope={**self.scope, **(scope or {})},
             written={**self.written, **(written or {})},
-            _results={},  # a variable may be made of what has changed now
+            _results={},  # a variable may depend on what has changed
         )
 
     def with_variables(self, variables: Mapping[str, str]) -> Facts:
-        """Return the facts for a step that has *variables* of its own: they come before those of the environment."""
+        """Return the facts for a step with its own *variables*, which take precedence over those of the environment."""
         return replace(self, env={**self.env, **variables}, _outside=self.env, _of_variables={}, _results={})
 
     def without_variables(self) -> Facts:
-        """Return the facts as they are outside of the step that has variables of its own."""
+        """Return the facts as they are outside the step that has its own variables."""
         if self._outside is None:
             return self
         return replace(self, env=self._outside, _outside=None, _results={})
 
     def for_image(self) -> Facts:
-        """Return the facts for what goes into an image, or its name: a name without a value is an error there."""
+        """Return the facts for what goes into an image, or its name: there, a name without a value is an error."""
         return replace(self, strict=True, _results={})
 
     def if_absent(self, error: AbsentError) -> Value:
-        """Return the fallback of a name without a value: where that is not an error, the empty text, with a note."""
+        """Return the fallback for a name without a value, with a note; raise *error* if *strict*."""
         if self.strict:
             raise error
         message = str(error.args[0])
@@ -130,15 +130,15 @@ class Facts:
         return error.fallback
 
     def ask(self, field: str, limits: str) -> Value:
-        """Return what a person types for the input of *field*; ``None`` for nothing, or where no one can be asked."""
+        """Return what the user types for the input of *field*; ``None`` for nothing, or if no one can be asked."""
         return self.person(field, limits) if self.person else None
 
-    def remembered(self, names: Iterable[str]) -> dict[str, Value]:
-        """Return those of *names* that were asked for in this run, with the values that they have for all of it."""
+    def used_values(self, names: Iterable[str]) -> dict[str, Value]:
+        """Return the values of those *names* that this run has used so far."""
         return {name: self._memo[name] for name in names if name in self._memo}
 
-    def recalling(self, known: Mapping[str, Value]) -> Facts:
-        """Return the same facts with the values of an earlier run, which this one resumes."""
+    def with_earlier_values(self, known: Mapping[str, Value]) -> Facts:
+        """Return the same facts with the values of the earlier run that this one resumes."""
         return replace(self, _memo=dict(known))
 
     def given(self, field: str) -> Value:
@@ -155,7 +155,7 @@ class Facts:
 
         Raises:
             AbsentError: a valid name without a value in this run.
-            ExpressionError: no such name; the hint has near ones.
+            ExpressionError: there is no such name; the hint lists similar ones.
         """
         for known in (self._by_flag, self._in_scope):
             if (found := known(path)) is not None:
@@ -181,27 +181,27 @@ class Facts:
         try:
             return BUILT_IN[name].answer(self)
         except AbsentError as error:
-            error.hint = error.hint or f"--var {name}=VALUE gives it, or write a value for this case: <+{name} ?? 'x'>"
+            error.hint = error.hint or f"give it with --var {name}=VALUE, or write a fallback: <+{name} ?? 'x'>"
             raise
 
     def _by_flag(self, path: tuple[str, ...]) -> Value:
-        """Return what a flag says for *path*, variables also by their bare name; ``None`` for nothing.
+        """Return the value that a flag gives for *path*, a variable also by its bare name; ``None`` for none.
 
-        For a variable of the type Secret, the flag gives the ID of another secret: the text itself would be readable.
+        For a variable of the type Secret, the flag gives the ID of another secret: anyone could read the secret itself.
         """
         given = next((self.inputs[name] for name in flags_of(path) if name in self.inputs), None)
         name = ".".join(path)
-        if self.written.get(name, "").startswith("<+input>"):  # which may say what is allowed
+        if self.written.get(name, "").startswith("<+input>"):  # it may restrict the values
             return None if given is None else self._evaluate(name)
         if given is None or not self._is_secret(name):
             return given
         return self._secret_of(name, lambda: self.secret(str(given)))
 
     def _is_secret(self, name: str) -> bool:
-        return self.written.get(name, "").startswith(_ASKS_VAULT)
+        return self.written.get(name, "").startswith(_VAULT_LOOKUP)
 
     def _secret_of(self, name: str, read: Callable[[], Value]) -> Value:
-        """Return what *read* gives for the Secret variable *name*; its error does not repeat what is written there."""
+        """Return what *read* returns for the Secret variable *name*; an error does not repeat what is written there."""
         try:
             return read()
         except SecretError as error:
@@ -226,7 +226,7 @@ class Facts:
         return "a step of this run"
 
     def _in_scope(self, path: tuple[str, ...]) -> Value:
-        """Return what the scope has for *path*; ``None`` for nothing."""
+        """Return the value of *path* in the scope; ``None`` for none."""
         value: Value = self.scope
         for key in path:
             if isinstance(value, Mapping) and key not in value:
@@ -235,28 +235,28 @@ class Facts:
         return value
 
     def _evaluate(self, name: str) -> Value:
-        """Return the value of what the file says, its own expressions answered."""
+        """Return the value of a text of the file, with the expressions in it evaluated."""
         text = self.written[name]
         if name in self._results or "<+" not in text:
             return self._results.get(name, text)
         if name in self._pending:
             circle = " -> ".join((*self._pending[self._pending.index(name) :], name))
-            message = f"these depend on each other: {circle}"
+            message = f"these names depend on each other: {circle}"
             raise ExpressionError(message)
-        answering = replace(self, _pending=(*self._pending, name))
+        pending = replace(self, _pending=(*self._pending, name))
         try:
             if self._is_secret(name):
-                self._results[name] = self._secret_of(name, lambda: evaluate(text, answering, field=name))
+                self._results[name] = self._secret_of(name, lambda: evaluate(text, pending, field=name))
             else:
-                self._results[name] = evaluate(text, answering, field=name)
+                self._results[name] = evaluate(text, pending, field=name)
         except (ExpressionError, SecretError) as error:
             message = f"in {name}: {error.args[0]}"
             raise type(error)(message, hint=error.hint, setting=error.setting) from None
         return self._results[name]
 
     def _elsewhere(self, path: tuple[str, ...]) -> Value:
-        if (found := self.steps(path, self.around)) is not None:
-            return found
+        if (value := self.steps(path, self.around)) is not None:
+            return value
         root, rest = path[0], path[1:]
         if root == "env" and rest and rest[0] not in _DEPLOYMENT_ENV:
             return self._variable(path)
@@ -286,8 +286,7 @@ class Facts:
             message = f"the environment has no variable {name}"
             raise AbsentError(
                 message,
-                hint=did_you_mean(name, self.env, cutoff=0.7)
-                or "set it, or write a value for this case: <+env.X ?? 'x'>",
+                hint=did_you_mean(name, self.env, cutoff=0.7) or f"set it, or write a fallback: <+env.{name} ?? 'x'>",
             )
         return _descend(self.env[name], path[2:])
 
@@ -296,13 +295,13 @@ class Facts:
         near = did_you_mean(".".join(path), names)
         if any(path[: len(root)] == root and len(path) > len(root) for root in VARIABLE_ROOTS):
             message = f"there is no variable {'.'.join(path)}"
-            raise AbsentError(message, hint=_joined(near, _given_by_flag(path)))
+            raise AbsentError(message, hint=_joined(near, _flag_hint(path)))
         message = f"unknown name {'.'.join(path)}"
-        raise ExpressionError(message, hint=_joined(near or _inside(path, names), _given_by_flag(path)))
+        raise ExpressionError(message, hint=_joined(near or _inside(path, names), _flag_hint(path)))
 
 
 def flags_of(path: tuple[str, ...]) -> list[str]:
-    """Return the names under which a flag may give *path*: a variable also by its bare name."""
+    """Return the names under which a flag may give a value for *path*: a variable also has its bare name."""
     short = [path[len(root) :] for root in VARIABLE_ROOTS if path[: len(root)] == root]
     return [".".join(keys) for keys in (path, *short)]
 
@@ -311,8 +310,8 @@ def _joined(*hints: str | None) -> str:
     return "; ".join(hint for hint in hints if hint)
 
 
-def _given_by_flag(path: tuple[str, ...]) -> str:
-    return f"--var {min(flags_of(path), key=len)}=VALUE gives it"
+def _flag_hint(path: tuple[str, ...]) -> str:
+    return f"give it with --var {min(flags_of(path), key=len)}=VALUE"
 
 
 def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
@@ -323,13 +322,13 @@ def _names(scope: Mapping[str, Value], before: str = "") -> Iterable[str]:
 
 
 def _payload(text: Value) -> Value:
-    """Return the event that a flag gives as JSON; its parts are asked for by their path."""
+    """Return the event that a flag gives as JSON."""
     try:
-        found: Value = strict_json.parse(str(text))
+        event: Value = strict_json.parse(str(text))
     except (ValueError, RecursionError) as error:
         message = f"the value of trigger.payload is not JSON: {error}"
         raise ExpressionError(message, hint="give the event as JSON, or --var trigger.payload.NAME=VALUE") from None
-    return found
+    return event
 
 
 def _descend(value: Value, rest: tuple[str, ...]) -> Value:
@@ -339,9 +338,9 @@ def _descend(value: Value, rest: tuple[str, ...]) -> Value:
 
 
 def _inside(path: tuple[str, ...], names: Iterable[str]) -> str:
-    """Return the value of *path* inside the value of its longest known beginning."""
-    inside = [name for name in names if name.startswith(f"{path[0]}.") and name.count(".") <= _DEEPEST_NAMED]
+    """Return a hint with the known names that begin like *path*, or else with how names begin."""
+    inside = [name for name in names if name.startswith(f"{path[0]}.") and name.count(".") <= _DEEPEST_LISTED]
     if inside:
-        return f"known are {', '.join(inside)}"
+        return f"known names are {', '.join(inside)}"
     roots = dict.fromkeys(name.partition(".")[0] for name in (*names, "env.", "variable.", "secrets."))
-    return f"names begin with {', '.join(roots)}"
+    return f"known names begin with {', '.join(roots)}"

@@ -1,4 +1,4 @@
-"""What git says about a directory, asked through a place; no git, no repository or no answer are all ``None``."""
+"""Facts about a git repository, from the program git; ``None`` without git, a repository or an answer."""
 
 # Flags of other programs in this module's texts: any
 
@@ -15,10 +15,10 @@ from buildpush.foundation.regex import regex
 from buildpush.places import Place
 
 TIMEOUT_SECONDS: Final = 20.0
-# The repository's own configuration must not start programs of its choice while we only ask.
+# The repository's own configuration must not make git start other programs while we only read.
 _COMMAND: Final = ("git", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "--no-pager")
 _QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-_OF_A_REPOSITORY: Final = frozenset(
+_REPOSITORY_VARIABLES: Final = frozenset(
     {
         *("GIT_DIR", "GIT_COMMON_DIR", "GIT_WORK_TREE", "GIT_IMPLICIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"),
         *("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_SHALLOW_FILE", "GIT_GRAFT_FILE"),
@@ -30,7 +30,7 @@ REVISION: Final = regex(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 @dataclass(frozen=True, slots=True)
 class Vcs:
-    """Where the built files come from; what is not known is empty.
+    """Where the built files come from; unknown values are empty.
 
     Attributes:
         url: of the remote named origin, without credentials.
@@ -45,16 +45,16 @@ class Vcs:
     message: str = ""
 
 
-def of_no_repository(env: Mapping[str, str]) -> dict[str, str]:
-    """Return *env* without the variables that name a repository to git, which a hook of one has.
+def without_repository_variables(env: Mapping[str, str]) -> dict[str, str]:
+    """Return *env* without the variables that point git to a repository, as git sets them for its hooks.
 
-    Source: git rev-parse --local-env-vars; variables of settings stay, since a login may be among them.
+    Source: git rev-parse --local-env-vars; those with settings of git stay, since they may contain a login.
     """
-    return {name: value for name, value in env.items() if name not in _OF_A_REPOSITORY}
+    return {name: value for name, value in env.items() if name not in _REPOSITORY_VARIABLES}
 
 
 class Git:
-    """The repository that *directory* lies in; every question is asked once."""
+    """The repository that *directory* is in; git is run once for each question."""
 
     def __init__(self, place: Place, directory: Path) -> None:
         self.place = place
@@ -62,13 +62,13 @@ class Git:
         self._answers: dict[tuple[str, ...], str | None] = {}
 
     def ask(self, *words: str) -> str | None:
-        """Return what git prints for *words*, without blanks around it; ``None`` for no or an empty answer."""
+        """Return what git prints for the arguments *words*, stripped; ``None`` for an error or an empty output."""
         if words not in self._answers:
             self._answers[words] = self._run(words)
         return self._answers[words]
 
     def _run(self, words: tuple[str, ...]) -> str | None:
-        # A directory of git's own files is the repository, whichever one the variables of a hook name.
+        # If this is a directory of git's own files, it is the repository, whatever the variables of a hook name.
         env = _QUIET | ({"GIT_DIR": str(self.directory)} if (self.directory / "HEAD").is_file() else {})
         try:
             ran = self.place.run([*_COMMAND, *words], cwd=self.directory, env=env, timeout=TIMEOUT_SECONDS)
@@ -78,7 +78,7 @@ class Git:
 
     @property
     def root(self) -> str | None:
-        """Directory of the work tree; that of the worktree itself where there are several."""
+        """Directory of the work tree; in a linked worktree, that of the linked one."""
         return self.ask("rev-parse", "--show-toplevel")
 
     @property
@@ -89,7 +89,7 @@ class Git:
 
     @property
     def branch(self) -> str | None:
-        """Branch that HEAD is on; ``None`` where it is detached."""
+        """Branch that HEAD is on; ``None`` if it is detached."""
         return self.ask("symbolic-ref", "--quiet", "--short", "HEAD")
 
     @property
@@ -109,7 +109,7 @@ class Git:
 
     @property
     def author_email(self) -> str | None:
-        """Address of the author of HEAD's commit."""
+        """Email address of the author of HEAD's commit."""
         return self.ask("log", "-1", "--format=%ae") if self.revision else None
 
     @property
@@ -124,10 +124,10 @@ def vcs(git: Git, known: Mapping[str, str] | None = None) -> Vcs | None:
 
     Args:
         git: the repository.
-        known: fields of :class:`Vcs` that a CI system says, for where there is no repository.
+        known: fields of :class:`Vcs` from CI variables, used if there is no repository.
 
     Returns:
-        ``None`` where nothing is known.
+        ``None`` if nothing is known.
     """
     known = known or {}
     if git.revision:

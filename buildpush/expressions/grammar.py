@@ -1,8 +1,8 @@
-r"""The grammar of ``<+...>``: from text to a tree; :mod:`buildpush.expressions.evaluate` answers the tree.
+r"""The grammar of ``<+...>``: parses text into a tree, which :mod:`buildpush.expressions.evaluate` evaluates.
 
 ::
 
-    template  := ( TEXT | '\<+' | expression | input )*         \<+ is ours: a literal <+
+    template  := ( TEXT | '\<+' | expression | input )*         \<+ is not in Harness: a literal <+
     expression:= '<+' ternary '>'
     input     := '<+input>' ( '.' SUFFIX '(' raw text ')' )*
     ternary   := binary ( '?' ternary ':' ternary )?
@@ -63,7 +63,7 @@ LEVELS: Final = {
     **dict.fromkeys(("+", "-"), 7),
     **dict.fromkeys(("*", "/", "div", "%", "mod"), 8),
 }
-SPOKEN: Final = {
+WORD_OPERATORS: Final = {
     "or": "||",
     "and": "&&",
     "not": "!",
@@ -101,10 +101,10 @@ def parse(text: str) -> Template:
     """Return *text* as a tree.
 
     Raises:
-        ExpressionError: the text breaks the grammar, nests deeper than 64, or is longer than 256 Ki characters.
+        ExpressionError: the text cannot be parsed, nests deeper than 64, or is longer than 256 Ki characters.
     """
     if len(text) > LONGEST:
-        fail(f"a text with expressions has at most {LONGEST} characters, and this one has {len(text)}")
+        fail(f"a text with expressions has at most {LONGEST} characters, but this one has {len(text)}")
     if "<+" not in text:
         return Template(text, (text,) if text else ())
     try:
@@ -114,7 +114,7 @@ def parse(text: str) -> Template:
 
 
 def escape(text: str) -> str:
-    r"""Return *text* so that :func:`parse` takes it literally: ``<+`` becomes ``\<+``."""
+    r"""Return *text* escaped, so that :func:`parse` reads it as a literal: ``<+`` becomes ``\<+``."""
     return re.sub(r"(\\*)<\+", lambda match: match[1] * 2 + r"\<+", text)
 
 
@@ -131,7 +131,7 @@ class _Lexeme:
 
 
 class _TemplateParser:
-    """Reads one template; the next token is looked at only when asked for, since ``>`` depends on parentheses."""
+    """Parses one template; tokens are read only when needed, since the meaning of ``>`` depends on parentheses."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -167,7 +167,7 @@ class _TemplateParser:
         return self.text[begin : self.position]
 
     def _backslashes(self) -> str:
-        """Read backslashes outside strings: they mean something only right before ``<+``."""
+        """Read backslashes outside strings: they are special only right before ``<+``."""
         count = _end(_BACKSLASHES, self.text, self.position) - self.position
         self.position += count
         if not self.text.startswith("<+", self.position):
@@ -177,7 +177,7 @@ class _TemplateParser:
         return "\\" * (count // 2) + "<+" * is_literal
 
     def _escape(self) -> str:
-        """Read an escape inside a string; an unknown one keeps its backslash, so that patterns get theirs."""
+        """Read an escape inside a string; an unknown one keeps its backslash, so that patterns need not double it."""
         self.position += 1
         if self.text.startswith("<+", self.position):
             self.position += len("<+")
@@ -218,11 +218,11 @@ class _TemplateParser:
         return node
 
     def _refuse_lost_comparison(self, at: int) -> None:
-        """``<+a > 0>`` would silently become the value of a and the text " 0>"."""
+        """Refuse ``<+a > 0>``, which would silently be the value of ``a`` followed by the text ``0>``."""
         before = self.text[at : self.position - 1]
         if before.endswith(" ") and _OPERAND_AND_CLOSE.match(self.text, self.position):
             hint = 'for "greater than" write gt, or put the comparison into parentheses'
-            fail("'>' ends the expression here, although more of it seems to follow", hint, at=self.position - 1)
+            fail("'>' ends the expression here, but more of it seems to follow", hint, at=self.position - 1)
 
     def _input(self, at: int, *, top: bool) -> Input:
         suffixes: list[tuple[str, str]] = []
@@ -231,12 +231,12 @@ class _TemplateParser:
             suffixes.append((match[1], self._raw(match.start())))
         unknown = _SUFFIX_LIKE.match(self.text, self.position)
         if top and unknown:
-            hint = f"known are {', '.join(INPUT_SUFFIXES)}"
+            hint = f"use one of {', '.join(INPUT_SUFFIXES)}"
             fail(f"<+input> has no suffix {unknown[1]!r}", hint, at=unknown.start())
         return Input(tuple(suffixes), at)
 
     def _raw(self, at: int) -> str:
-        """Read up to the parenthesis that closes a suffix; parentheses inside pair up, a backslash hides one."""
+        """Read up to the parenthesis that closes a suffix; parentheses inside must match, or follow a backslash."""
         begin, depth = self.position, 1
         while depth:
             if self.position >= len(self.text):
@@ -263,7 +263,7 @@ class _TemplateParser:
             rest: list[tuple[str, Expression, int]] = []
             while self._level() == level:
                 token = self._next()
-                rest.append((SPOKEN.get(token.text, token.text), self._binary(level + 1), token.at))
+                rest.append((WORD_OPERATORS.get(token.text, token.text), self._binary(level + 1), token.at))
             left = Chain(left, tuple(rest), at)
         return left
 
@@ -278,7 +278,7 @@ class _TemplateParser:
             return self._postfix()
         self._next()
         with self._nest(token.at):
-            return Prefix(SPOKEN.get(token.text, token.text), self._unary(), token.at)
+            return Prefix(WORD_OPERATORS.get(token.text, token.text), self._unary(), token.at)
 
     def _postfix(self) -> Expression:
         base = self._atom()
@@ -302,7 +302,7 @@ class _TemplateParser:
         return KeyAccess(key, safe, key.at)
 
     def _key(self, dot: int) -> Expression:
-        """Read what follows a dot: a word (reserved or not), a quoted key, or an expression that gives the key."""
+        """Read the key after a dot: a word, reserved or not, a quoted text, or an expression."""
         self.position = _end(_BLANK, self.text, self.position)
         at = self.position
         if match := _KEY.match(self.text, at):
@@ -317,7 +317,7 @@ class _TemplateParser:
     def _atom(self) -> Expression:
         token = self._peek()
         if token.kind == "end":
-            fail("the expression ends where a value is missing", at=token.at)
+            fail("a value is missing at the end of the expression", at=token.at)
         if token.kind != "symbol":
             return {"string": self._string, "number": self._number, "name": self._word}[token.kind]()
         if token.text == "<+":
@@ -360,7 +360,7 @@ class _TemplateParser:
         token = self._next()
         if token.text in _CONSTANTS:
             return Constant(_CONSTANTS[token.text], token.at)
-        if token.text in LEVELS or token.text in SPOKEN:
+        if token.text in LEVELS or token.text in WORD_OPERATORS:
             fail(f"a value is missing before {token.text!r}", at=token.at)
         return Identifier(token.text, token.at)
 
@@ -405,7 +405,8 @@ class _TemplateParser:
         token = self._peek()
         is_end = token.kind == "end"
         hint = r"for a literal <+ write \<+" if is_end and symbol == ">" else None
-        fail(f"{what} needs {symbol!r}, but here is {'the end' if is_end else repr(token.text)}", hint, at=token.at)
+        found = "the text ends here" if is_end else f"{token.text!r} is here"
+        fail(f"{what} needs {symbol!r}, but {found}", hint, at=token.at)
 
     @contextmanager
     def _nest(self, at: int) -> Iterator[None]:
@@ -417,7 +418,7 @@ class _TemplateParser:
 
     @contextmanager
     def _brackets(self, closer: str, what: str) -> Iterator[None]:
-        """Read an opening bracket, and at the end of the block its *closer*; in between ``>`` compares."""
+        """Read an opening bracket, and at the end of the block its *closer*; in between, ``>`` means greater than."""
         at = self._next().at
         self.parentheses += 1
         yield
@@ -431,7 +432,7 @@ def _end(pattern: re.Pattern[str], text: str, position: int) -> int:
 
 
 def _join(pieces: Iterator[str | Expression]) -> Iterator[str | Expression]:
-    """Yield *pieces* with neighbouring text in one."""
+    """Yield *pieces*, with adjacent texts joined."""
     run: list[str] = []
     for piece in pieces:
         if isinstance(piece, str):

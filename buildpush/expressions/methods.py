@@ -1,4 +1,4 @@
-"""What expressions may call on a value: methods of Java's ``String`` and collections; and functions.
+"""What expressions may call: on a value, the methods of Java's ``String`` and collections; and functions.
 
 Lengths and positions count characters (code points); Java counts a character beyond U+FFFF as two.
 """
@@ -20,28 +20,28 @@ Arguments = Sequence[Value]
 Method = Callable[[Any, Arguments], Value]
 
 _JSON_STEP: Final = regex(r"""\.?([^.\[\]"']+)|\[(-?\d+)\]|\.?\[?"([^"]*)"\]?|\.?\[?'([^']*)'\]?|\*""")
-# What Java's trim takes away: everything up to the blank, control characters included.
-_TRIMMED: Final = "".join(map(chr, range(ord(" ") + 1)))
+# What Java's trim removes: everything up to U+0020, the blank, including control characters.
+_TRIM_CHARACTERS: Final = "".join(map(chr, range(ord(" ") + 1)))
 
 
 def call(value: Value, method: str, arguments: Arguments) -> Value:
-    """Return the result of *method* of *value*.
+    """Call *method* of *value* and return the result.
 
     Raises:
-        ExpressionError: no such method, arguments it does not take, a position outside the text, a result too long.
+        ExpressionError: no such method, the wrong arguments, a position outside the text, or too long a result.
     """
     if isinstance(value, Secret) or any(isinstance(argument, Secret) for argument in arguments):
         fail("a secret cannot be changed or taken apart", "use it whole, or with text before and after it")
     table = _table(value)
     if method not in table:
         near = did_you_mean(f"{method}()", [f"{known}()" for known in table], most=1)
-        hint = near or f"known are {', '.join(table)}"
+        hint = near or f"its methods are {', '.join(table)}"
         is_number = isinstance(value, int | float)
         fail(f"{kind(value)} has no method {method!r}", "make it a text first, with .toString()" if is_number else hint)
     least, most, work = table[method]
     if not least <= len(arguments) <= most:
         expected = str(least) if least == most else f"{least} to {most}"
-        fail(f"{method}() takes {expected} arguments, {len(arguments)} are given")
+        fail(f"{method}() needs {expected} arguments, but has {len(arguments)}")
     return within_limit(work(value, arguments))
 
 
@@ -60,7 +60,7 @@ def kind(value: Value) -> str:
 
 
 def as_text(value: Value) -> str:
-    """Return how *value* is written inside a text; the same value gives the same text.
+    """Return *value* as text, always in the same form.
 
     Raises:
         ExpressionError: *value* is null, a secret, or too long.
@@ -72,17 +72,19 @@ def as_text(value: Value) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if value is None:
-        fail("there is no value here (null)", 'give one for this case: <+x ?? "none">')
+        fail("there is no value here (null)", 'write a fallback: <+x ?? "none">')
     return json_text(value)
 
 
 def json_text(value: Value) -> str:
-    """Return *value* as compact JSON, the keys in their own order."""
+    """Return *value* as compact JSON, with its keys in their order."""
     try:
-        check_sum(_weight(value))
+        check_sum(_approximate_length(value))
         text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
-    except (RecursionError, ValueError):
-        fail("this value is nested too deeply to be written")
+    except RecursionError:
+        fail("this value is nested too deeply to be written as text")
+    except ValueError as error:
+        fail(f"this value cannot be written as text: {error}")
     return str(within_limit(text))
 
 
@@ -93,27 +95,27 @@ def within_limit(value: Value) -> Value:
         ExpressionError: it is longer.
     """
     if isinstance(value, str) and len(value) > LONGEST // 4 and len(value.encode(errors="replace")) > LONGEST:
-        fail(f"a value has at most {LONGEST} bytes, and this one is longer")
+        fail(f"a value has at most {LONGEST} bytes, but this one is longer")
     return value
 
 
 def check_sum(*lengths: int) -> None:
-    """Refuse texts that would be too long together, before they are joined.
+    """Refuse to join texts that would be too long together.
 
     Raises:
-        ExpressionError: they would be.
+        ExpressionError: the sum of their *lengths* is too large.
     """
     if sum(lengths) > LONGEST:
-        fail(f"a value has at most {LONGEST} bytes, and this one would be longer")
+        fail(f"a value has at most {LONGEST} bytes, but this one would be longer")
 
 
-def _weight(value: Value) -> int:
-    """Return about how long *value* is as text; a text that it contains several times counts several times."""
+def _approximate_length(value: Value) -> int:
+    """Return about how long *value* is as text."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Mapping):
-        return sum(len(key) + _weight(entry) for key, entry in value.items())
-    return sum(map(_weight, value)) if isinstance(value, Sequence) else 1
+        return sum(len(key) + _approximate_length(entry) for key, entry in value.items())
+    return sum(map(_approximate_length, value)) if isinstance(value, Sequence) else 1
 
 
 # ---- text
@@ -123,9 +125,9 @@ def _substring(text: str, arguments: Arguments) -> Value:
     begin = _position(arguments, 0, 0)
     end = _position(arguments, 1, len(text))
     if not 0 <= begin <= end <= len(text):
-        shown = f"substring({begin},{end})" if len(arguments) > 1 else f"substring({begin})"
+        call_text = f"substring({begin},{end})" if len(arguments) > 1 else f"substring({begin})"
         fail(
-            f"{shown} is outside a text of {len(text)} characters",
+            f"{call_text} is outside a text of {len(text)} characters",
             "positions count from 0, and the end is not included",
         )
     return text[begin:end]
@@ -141,16 +143,16 @@ def _char_at(text: str, arguments: Arguments) -> Value:
 def _replace(text: str, arguments: Arguments) -> Value:
     old, new = _texts(arguments)
     if len(text) + text.count(old) * max(0, len(new) - len(old)) > LONGEST:
-        fail(f"a value has at most {LONGEST} bytes, the replaced text would be longer")
+        fail(f"a value has at most {LONGEST} bytes, but the replaced text would be longer")
     return text.replace(old, new)
 
 
 def _replace_all(which: patterns.Match) -> Method:
-    def replaced(text: str, arguments: Arguments) -> Value:
+    def replace_matches(text: str, arguments: Arguments) -> Value:
         pattern, replacement = _texts(arguments)
         return patterns.replace(text, patterns.compile_pattern(pattern), replacement, which, LONGEST)
 
-    return replaced
+    return replace_matches
 
 
 def _split(text: str, arguments: Arguments) -> Value:
@@ -176,7 +178,7 @@ def _last_index_of(text: str, arguments: Arguments) -> Value:
 
 
 def _compare(text: str, other: str) -> int:
-    """Return how far apart the first letters that differ are, or else the lengths, as Java's ``compareTo``."""
+    """Return the difference of the first characters that differ, or else of the lengths, as Java's ``compareTo``."""
     pairs = zip(text, other, strict=False)
     return next((ord(one) - ord(two) for one, two in pairs if one != two), len(text) - len(other))
 
@@ -191,7 +193,7 @@ def _matches(text: str, arguments: Arguments) -> Value:
 
 
 def _equals(value: Value, arguments: Arguments) -> Value:
-    """Return whether both are the same; a number is never equal to a text, as in Java."""
+    """Return whether both are equal; a number is never equal to a text, as in Java."""
     other = arguments[0]
     return isinstance(value, bool) == isinstance(other, bool) and value == other
 
@@ -202,14 +204,14 @@ _ANY: Final[Mapping[str, tuple[int, int, Method]]] = {
 }
 _TEXT: Final[Mapping[str, tuple[int, int, Method]]] = {
     **_ANY,
-    "contains": (1, 1, lambda text, given: _text(given, 0) in text),
+    "contains": (1, 1, lambda text, args: _text(args, 0) in text),
     "startsWith": (1, 2, _starts_with),
-    "endsWith": (1, 1, lambda text, given: text.endswith(_text(given, 0))),
-    "equalsIgnoreCase": (1, 1, lambda text, given: text.casefold() == _text(given, 0).casefold()),
+    "endsWith": (1, 1, lambda text, args: text.endswith(_text(args, 0))),
+    "equalsIgnoreCase": (1, 1, lambda text, args: text.casefold() == _text(args, 0).casefold()),
     "indexOf": (1, 2, _index_of),
     "lastIndexOf": (1, 2, _last_index_of),
-    "compareTo": (1, 1, lambda text, given: _compare(text, _text(given, 0))),
-    "compareToIgnoreCase": (1, 1, lambda text, given: _compare(text.lower(), _text(given, 0).lower())),
+    "compareTo": (1, 1, lambda text, args: _compare(text, _text(args, 0))),
+    "compareToIgnoreCase": (1, 1, lambda text, args: _compare(text.lower(), _text(args, 0).lower())),
     "substring": (1, 2, _substring),
     "subSequence": (2, 2, _substring),
     "split": (1, 2, _split),
@@ -219,7 +221,7 @@ _TEXT: Final[Mapping[str, tuple[int, int, Method]]] = {
     "matches": (1, 1, _matches),
     "toLowerCase": (0, 0, lambda text, _: text.lower()),
     "toUpperCase": (0, 0, lambda text, _: text.upper()),
-    "trim": (0, 0, lambda text, _: text.strip(_TRIMMED)),
+    "trim": (0, 0, lambda text, _: text.strip(_TRIM_CHARACTERS)),
     "strip": (0, 0, lambda text, _: text.strip()),
     "stripLeading": (0, 0, lambda text, _: text.lstrip()),
     "stripTrailing": (0, 0, lambda text, _: text.rstrip()),
@@ -228,7 +230,7 @@ _TEXT: Final[Mapping[str, tuple[int, int, Method]]] = {
     "isEmpty": (0, 0, lambda text, _: not text),
     "isBlank": (0, 0, lambda text, _: not text.strip()),
     "charAt": (1, 1, _char_at),
-    "concat": (1, 1, lambda text, given: text + _text(given, 0)),
+    "concat": (1, 1, lambda text, args: text + _text(args, 0)),
     "repeat": (1, 1, _repeat),
 }
 
@@ -251,8 +253,8 @@ _LIST: Final[Mapping[str, tuple[int, int, Method]]] = {
     **_ANY,
     "size": (0, 0, lambda items, _: len(items)),
     "isEmpty": (0, 0, lambda items, _: not items),
-    "contains": (1, 1, lambda items, given: given[0] in items),
-    "indexOf": (1, 1, lambda items, given: items.index(given[0]) if given[0] in items else -1),
+    "contains": (1, 1, lambda items, args: args[0] in items),
+    "indexOf": (1, 1, lambda items, args: items.index(args[0]) if args[0] in items else -1),
     "get": (1, 1, _item),
     "join": (1, 1, _join),
 }
@@ -260,12 +262,12 @@ _MAP: Final[Mapping[str, tuple[int, int, Method]]] = {
     **_ANY,
     "size": (0, 0, lambda entries, _: len(entries)),
     "isEmpty": (0, 0, lambda entries, _: not entries),
-    "containsKey": (1, 1, lambda entries, given: isinstance(given[0], str) and given[0] in entries),
-    "containsValue": (1, 1, lambda entries, given: given[0] in entries.values()),
-    "getOrDefault": (2, 2, lambda entries, given: entries.get(str(given[0]), given[1])),
+    "containsKey": (1, 1, lambda entries, args: isinstance(args[0], str) and args[0] in entries),
+    "containsValue": (1, 1, lambda entries, args: args[0] in entries.values()),
+    "getOrDefault": (2, 2, lambda entries, args: entries.get(str(args[0]), args[1])),
     "keySet": (0, 0, lambda entries, _: list(entries)),
     "values": (0, 0, lambda entries, _: list(entries.values())),
-    "get": (1, 1, lambda entries, given: item(entries, given[0])),
+    "get": (1, 1, lambda entries, args: item(entries, args[0])),
 }
 
 
@@ -273,7 +275,7 @@ def item(value: Value, key: Value) -> Value:
     """Return the entry of a list or map, or one character of a text.
 
     Raises:
-        ExpressionError: there is no such entry, or *value* has none at all.
+        ExpressionError: there is no such entry, or *value* has no entries.
     """
     if isinstance(value, Secret) or isinstance(key, Secret):
         fail("a secret cannot be changed or taken apart")
@@ -295,7 +297,7 @@ def _entry(value: Mapping[str, Value], key: str) -> Value:
 
 
 def number(value: Value) -> int | float | None:
-    """Return *value* as a number, also where it is a text of digits; ``None`` if it is not a number."""
+    """Return *value* as a number, which may also be written as text; ``None`` if it is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if not isinstance(value, str):
@@ -314,7 +316,7 @@ FUNCTIONS: Final[Mapping[str, Mapping[str, int]]] = {
 
 
 def functor(owner: str, method: str, arguments: Arguments) -> Value:
-    """Return what ``json.select(path, text)``, ``regex.extract(pattern, text)`` and the like give.
+    """Return the result of a function such as ``json.select(path, text)`` or ``regex.extract(pattern, text)``.
 
     Raises:
         AbsentError: no part of the text matches the pattern.
@@ -323,9 +325,9 @@ def functor(owner: str, method: str, arguments: Arguments) -> Value:
     known = FUNCTIONS.get(owner, {})
     if method not in known:
         names = [f"{one}.{name}" for one, functions in FUNCTIONS.items() for name in functions]
-        fail(f"{owner}.{method}() is not available", f"known are {', '.join(names[:-1])} and {names[-1]}")
+        fail(f"{owner}.{method}() is not available", f"there are {', '.join(names[:-1])} and {names[-1]}")
     if len(arguments) != known[method]:
-        fail(f"{owner}.{method}() takes {known[method]} arguments, {len(arguments)} are given")
+        fail(f"{owner}.{method}() needs {known[method]} arguments, but has {len(arguments)}")
     if any(isinstance(argument, Secret) for argument in arguments):
         fail("a secret cannot be changed or taken apart", "use it whole, or with text before and after it")
     return _regex(method, arguments) if owner == "regex" else _of_json(method, arguments)
@@ -335,36 +337,36 @@ def _regex(method: str, arguments: Arguments) -> Value:
     pattern, text = patterns.compile_pattern(_text(arguments, 0)), _text(arguments, len(arguments) - 1)
     if method == "replace":
         return patterns.replace(text, pattern, _text(arguments, 1), "all", LONGEST)
-    found = [match[0] for match in pattern.found(text)]
+    matches = [match[0] for match in pattern.find_all(text)]
     if method == "match":
-        return bool(found)
-    if not any(found):
+        return bool(matches)
+    if not any(matches):
         message = f"no part of the text matches {pattern.text!r}"
-        raise AbsentError(message, fallback="", hint='give a value for this case: <+regex.extract(…) ?? "none">')
-    return next(filter(None, found))  # as in Harness: matches of nothing are passed over
+        raise AbsentError(message, fallback="", hint='write a fallback: <+regex.extract(…) ?? "none">')
+    return next(filter(None, matches))  # as in Harness: empty matches are skipped
 
 
 def _of_json(method: str, arguments: Arguments) -> Value:
     if method == "format":
         return json_text(arguments[0])
-    found = _json(arguments[-1])
+    value = _json(arguments[-1])
     if method == "object":
-        return found
+        return value
     for key in _json_path(_text(arguments, 0)):
-        found = item(found, key)
-    if method == "list" and not isinstance(found, list):
-        fail(f"json.list(): {kind(found)} is there, not a list")
-    return within_limit(found)
+        value = item(value, key)
+    if method == "list" and not isinstance(value, list):
+        fail(f"json.list(): the path leads to {kind(value)}, not to a list")
+    return within_limit(value)
 
 
 def _json(value: Value) -> Value:
     if isinstance(value, Mapping) or (isinstance(value, Sequence) and not isinstance(value, str)):
         return value
     try:
-        found: Value = json.loads(_text([value], 0), parse_constant=_refuse)  # not strict: as Harness reads it
+        parsed: Value = json.loads(_text([value], 0), parse_constant=_refuse)  # not strict: as in Harness
     except (ValueError, RecursionError) as error:
         fail(f"the text is not JSON: {error}")
-    return found
+    return parsed
 
 
 def _json_path(path: str) -> list[str | int]:
@@ -406,7 +408,7 @@ def _table(value: Value) -> Mapping[str, tuple[int, int, Method]]:
 def _text(arguments: Arguments, at: int) -> str:
     value = arguments[at]
     if not isinstance(value, str):
-        fail(f"argument {at + 1} must be a text, it is {kind(value)}", "put it into quotes")
+        fail(f"argument {at + 1} must be a text, not {kind(value)}", "put it in quotes")
     return value
 
 
@@ -419,10 +421,10 @@ def _position(arguments: Arguments, at: int, default: int) -> int:
         return default
     value = arguments[at]
     if isinstance(value, bool) or not isinstance(value, int):
-        fail(f"argument {at + 1} must be a whole number, it is {kind(value)}")
+        fail(f"argument {at + 1} must be a whole number, not {kind(value)}")
     return value
 
 
 def _refuse(value: object) -> NoReturn:
-    message = "a secret or a number without value cannot be written" if isinstance(value, Secret) else f"{value!r}"
+    message = "it contains a secret" if isinstance(value, Secret) else f"{value!r} is not a JSON number"
     raise ValueError(message)

@@ -1,4 +1,4 @@
-"""What the operators of expressions do with values; numbers as in Java, secrets only joined."""
+"""The operators of expressions: numbers behave as in Java, and secrets can only be joined."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import quotation
 
 LONGEST_RANGE: Final = 10_000
-_SHOWN: Final = 40
+_LONGEST_QUOTE: Final = 40
 
-# A value from a variable is text.
-_SAME: Final = ((True, "true"), ("true", True), (False, "false"), ("false", False))
+# True and false from a variable are text.
+_SAME_IN_TEXT: Final = ((True, "true"), ("true", True), (False, "false"), ("false", False))
 
 Operator = Callable[[Value, Value], Value]
 
@@ -24,7 +24,7 @@ Operator = Callable[[Value, Value], Value]
 def _equals(left: Value, right: Value) -> bool:
     _refuse_secrets(left, right)
     if isinstance(left, bool) or isinstance(right, bool):
-        return left == right or (left, right) in _SAME
+        return left == right or (left, right) in _SAME_IN_TEXT
     if isinstance(left, str) and isinstance(right, str):
         return left == right
     numbers = methods.number(left), methods.number(right)
@@ -70,21 +70,21 @@ def _range(left: Value, right: Value) -> Value:
 
 
 def _integer(value: Value) -> int:
-    found = _number(value)
-    if int(found) != found:
-        fail("a whole number is needed here")
-    return int(found)
+    number = _number(value)
+    if int(number) != number:
+        fail("only a whole number is allowed here")
+    return int(number)
 
 
 def _add(left: Value, right: Value) -> Value:
-    """Two numbers are added, anything else is joined as text."""
+    """Return the sum of two numbers, or anything else joined as text."""
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in (left, right)):
         return _within_range(_number(left) + _number(right))
     return join([value if isinstance(value, Secret) else methods.as_text(value) for value in (left, right)])
 
 
 def _divide(above: float, below: float) -> int | float:
-    """Whole numbers give a whole number, cut towards zero, as in Java."""
+    """Return the quotient; that of whole numbers is rounded towards zero, as in Java."""
     if not below:
         fail("this is a division by zero")
     if isinstance(above, int) and isinstance(below, int):
@@ -93,7 +93,7 @@ def _divide(above: float, below: float) -> int | float:
 
 
 def _remainder(above: float, below: float) -> int | float:
-    """The remainder has the sign of the left side, as in Java."""
+    """Return the remainder, which has the sign of the left side, as in Java."""
     if not below:
         fail("this is a division by zero")
     if isinstance(above, int) and isinstance(below, int):
@@ -128,7 +128,7 @@ OPERATORS: Final[Mapping[str, Operator]] = {
 def join(pieces: Sequence[str | Secret]) -> str | Secret:
     """Return *pieces* as one text.
 
-    With a secret in it, all of it is hidden: later, it would not be known which part was the secret.
+    If one of them is a secret, the whole text is: later, no one could tell which part of it is the secret.
     """
     texts = [piece.reveal() if isinstance(piece, Secret) else piece for piece in pieces]
     methods.check_sum(*map(len, texts))
@@ -139,16 +139,16 @@ def join(pieces: Sequence[str | Secret]) -> str | Secret:
 
 
 def _number(value: Value) -> int | float:
-    """Return *value* as a number."""
+    """Return *value* as a number, or raise."""
     _refuse_secrets(value)
-    found = methods.number(value)
-    if found is None:
-        fail(f"a number is needed here, this is {describe(value)}", "texts compare with == and != only")
-    return found
+    number = methods.number(value)
+    if number is None:
+        fail(f"a number is needed here, not {describe(value)}", "texts can be compared only with == and !=")
+    return number
 
 
 def _within_range(value: float) -> int | float:
-    """Return *value* if a computer of Harness could hold it."""
+    """Return *value* if Java could represent it, as Harness does."""
     if isinstance(value, int) and abs(value) <= LARGEST_INTEGER:
         return value
     if not isinstance(value, float) or not math.isfinite(value):
@@ -157,7 +157,7 @@ def _within_range(value: float) -> int | float:
 
 
 def is_empty(value: Value) -> bool:
-    """Return whether *value* is null, or a text, list or map with nothing in it."""
+    """Return whether *value* is null, or an empty text, list or map."""
     _refuse_secrets(value)
     return value is None or (isinstance(value, Sequence | Mapping) and not value)
 
@@ -168,12 +168,12 @@ def negate(value: Value) -> int | float:
 
 
 def is_falsy(value: Value) -> bool:
-    """Return whether ``?:`` takes its other side instead of *value*: for an empty value, false, or zero."""
+    """Return whether ``?:`` skips *value* for its right side: if it is empty, false or zero."""
     return not isinstance(value, Secret) and not value
 
 
 def size(value: Value) -> int:
-    """Return how many characters or entries *value* has."""
+    """Return the number of characters or entries of *value*."""
     _refuse_secrets(value)
     if not isinstance(value, Sequence | Mapping):
         fail(f"{methods.kind(value)} has no size")
@@ -181,16 +181,16 @@ def size(value: Value) -> int:
 
 
 def _refuse_secrets(*values: Value) -> None:
-    """Refuse what would reveal something about a secret."""
+    """Refuse operations that would reveal something about a secret."""
     if any(isinstance(value, Secret) for value in values):
         fail("a secret cannot be compared, counted or calculated with")
 
 
 def describe(value: Value) -> str:
-    """Return what kind of value this is, and the beginning of a text."""
+    """Return the kind of *value* and, for a text, its beginning."""
     return methods.kind(value) + (f": {quote(value)}" if isinstance(value, str) else "")
 
 
 def quote(text: str) -> str:
     """Return the beginning of *text* in quotes."""
-    return repr(quotation(text, _SHOWN))
+    return repr(quotation(text, _LONGEST_QUOTE))

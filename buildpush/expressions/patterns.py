@@ -1,6 +1,6 @@
-r"""Regular expressions of Java, run by Python's ``re``, so that no pattern can keep the machine busy.
+r"""Java's regular expressions, run by Python's ``re``; patterns that could take too long are refused.
 
-Not everything of Java is there: what Python does not know (``\p{...}``, ``\Q...\E``) is an error.
+What Python does not support (``\p{...}``, ``\Q...\E``) is an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from buildpush.foundation.regex import regex
 
 LONGEST_SUBJECT: Final = 64 * 1024
 LONGEST_PATTERN: Final = 256
-# Steps of the regular expression engine in the worst case that is let through: about two seconds.
+# The most steps that a pattern may take in the worst case: about two seconds.
 MOST_STEPS: Final = 10**8
 
 _ATOM = regex(
@@ -32,7 +32,7 @@ _NOT_JAVA = regex(r"\(\?[P(]|\{,")
 _JAVA_GROUP = regex(r"\(\?<(?=[A-Za-z])")
 _REPLACEMENT = regex(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
 _FEW = 16
-_compiling = threading.Lock()  # Python's handling of warnings is shared by all threads
+_warnings_lock = threading.Lock()  # Python's warning filters are shared by all threads
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,8 @@ class JavaPattern:
     """A compiled pattern.
 
     Attributes:
-        repeats: how many of its repeats have no small upper limit.
-        choices: how many ways there are through its options and alternatives.
+        repeats: number of its repeats without a small upper limit.
+        choices: number of ways through its options and alternatives.
     """
 
     text: str
@@ -50,10 +50,10 @@ class JavaPattern:
     choices: int
 
     def check(self, subject: str, *, searching: bool) -> None:
-        """Refuse *subject* when this pattern might need more than ``MOST_STEPS`` steps for it.
+        """Refuse *subject* if this pattern might need more than ``MOST_STEPS`` steps for it.
 
         Raises:
-            ExpressionError: it might.
+            ExpressionError: the subject is too long for this pattern.
         """
         factors = self.repeats + searching
         steps = self.choices * len(subject) ** factors // math.factorial(factors)
@@ -62,12 +62,12 @@ class JavaPattern:
             fail(f"a text of {len(subject)} characters is too long for the pattern {self.text!r}", hint)
 
     def matches(self, subject: str) -> bool:
-        """Return whether the whole of *subject* matches, as Java's ``matches``."""
+        """Return whether all of *subject* matches, as Java's ``matches``."""
         self.check(subject, searching=False)
         return self.compiled.fullmatch(subject) is not None
 
-    def found(self, subject: str) -> Iterator[re.Match[str]]:
-        """Yield the matches in *subject*, left to right."""
+    def find_all(self, subject: str) -> Iterator[re.Match[str]]:
+        """Yield the matches in *subject*, from left to right."""
         self.check(subject, searching=True)
         return self.compiled.finditer(subject)
 
@@ -76,17 +76,17 @@ def compile_pattern(text: str) -> JavaPattern:
     """Return the Java pattern *text*, compiled.
 
     Raises:
-        ExpressionError: it is not a pattern, is longer than 256 characters, or repeats an ambiguous repeat.
+        ExpressionError: it is not a pattern, is longer than 256 characters, or repeats something ambiguous.
     """
     if len(text) > LONGEST_PATTERN:
-        fail(f"a pattern has at most {LONGEST_PATTERN} characters, and this one has {len(text)}")
+        fail(f"a pattern has at most {LONGEST_PATTERN} characters, but this one has {len(text)}")
     if _NOT_JAVA.search(text):
-        fail(f"{text!r} is not a pattern of Java", "a group with a name is written (?<name>...)")
+        fail(f"{text!r} is not a Java pattern", "write a named group as (?<name>...)")
     python = _JAVA_GROUP.sub("(?P<", text)
     try:
-        # \d and \w mean ASCII in Java unless asked otherwise.
-        with _compiling, warnings.catch_warnings():
-            # Python warns about Java's intersections and nested classes, which it reads in another way.
+        # In Java, \d and \w match only ASCII by default.
+        with _warnings_lock, warnings.catch_warnings():
+            # Python warns about Java's intersections and nested classes, to which it gives another meaning.
             warnings.simplefilter("error")
             compiled = re.compile(python, re.ASCII)
     except (re.error, OverflowError, RecursionError, ValueError, Warning) as error:
@@ -97,15 +97,15 @@ def compile_pattern(text: str) -> JavaPattern:
 
 
 def expand(replacement: str, match: re.Match[str]) -> str:
-    r"""Return Java's *replacement* for *match*: ``$1``, ``${name}``, and a backslash before what is literal.
+    r"""Return *replacement*, in Java's notation, for *match*: ``$1``, ``${name}``, and a backslash before a literal.
 
     Raises:
-        ExpressionError: a group that the pattern does not have, or a lone ``$`` or backslash.
+        ExpressionError: the pattern does not have the group, or a ``$`` or backslash stands alone.
     """
     parts = []
     for piece in _REPLACEMENT.finditer(replacement):
         if piece["bad"]:
-            message = f"{piece['bad']!r} has no meaning at the end of a replacement, or before what is not a group"
+            message = f"{piece['bad']!r} in a replacement must be followed by a group or a character"
             fail(message, r"write \\$ for a literal dollar sign")
         if piece["escaped"]:
             parts.append(piece["escaped"])
@@ -117,7 +117,7 @@ def expand(replacement: str, match: re.Match[str]) -> str:
 
 
 def _group(match: re.Match[str], wanted: str) -> str:
-    """Java takes as many digits as there are groups for: ``$12`` with one group is ``$1`` and the text ``2``."""
+    """Return a group; of its digits, those count that name one: ``$12`` with one group is ``$1`` and the text ``2``."""
     rest = ""
     while wanted.isdigit() and len(wanted) > 1 and (len(wanted) > _FEW or int(wanted) > len(match.groups())):
         wanted, rest = wanted[:-1], wanted[-1] + rest
@@ -127,15 +127,15 @@ def _group(match: re.Match[str], wanted: str) -> str:
         fail(f"the pattern has no group {wanted!r}")
 
 
-Atom = tuple[str, bool]  # its text, and whether it must match exactly once
+Atom = tuple[str, bool]  # its text, and whether it matches exactly once
 
 
 @dataclass(slots=True)
 class _OpenGroup:
-    """What is known of one group while its pattern is read."""
+    """One group while its pattern is parsed."""
 
     branches: list[list[Atom]]
-    wild: bool = False  # holds a repeat, an option or a choice
+    varies: bool = False  # contains a repeat, an option or a choice
 
     @property
     def atoms(self) -> list[Atom]:
@@ -143,10 +143,10 @@ class _OpenGroup:
 
 
 class _Ambiguity:
-    r"""Finds repeats of what can itself match in several ways: they need exponential time when a match fails.
+    r"""Refuses repeats of something that can itself match in several ways: a failing match takes exponential time.
 
-    A repeated group is let through when each round of it must begin, or must end, with a character that nothing
-    else in the group can match, such as ``(\.[0-9]+)*``: then there is only one way to cut a text into rounds.
+    A repeated group is allowed if each repetition must begin, or must end, with a character that nothing else in the
+    group can match, such as ``(\.[0-9]+)*``: then there is only one way to cut a text into repetitions.
     """
 
     def __init__(self, text: str, python: str) -> None:
@@ -180,40 +180,40 @@ class _Ambiguity:
 
     def _merge(self, outer: _OpenGroup, inner: _OpenGroup) -> None:
         outer.branches[-1].extend((text, False) for text, _ in inner.atoms)
-        outer.wild |= inner.wild or len(inner.branches) > 1
+        outer.varies |= inner.varies or len(inner.branches) > 1
 
     def _repeat(self, around: _OpenGroup, group: _OpenGroup | None, token: re.Match[str]) -> None:
-        around.wild = True
+        around.varies = True
         if around.branches[-1]:
             around.branches[-1][-1] = (around.branches[-1][-1][0], False)
-        several = group is not None and (group.wild or len(group.branches) > 1)
-        ways = _ways(token)
-        if ways and (ways[-1] == 1 or not several):
-            self.choices *= len(ways)
+        varies = group is not None and (group.varies or len(group.branches) > 1)
+        counts = _counts(token)
+        if counts and (counts[-1] == 1 or not varies):
+            self.choices *= len(counts)
             return
         self.repeats += 1
         if group and self._ambiguous(group):
             hint = "begin or end the repeated group with a character that nothing else in it matches"
-            fail(f"the pattern {self.text!r} repeats what already repeats, which may take forever", hint)
+            fail(f"the pattern {self.text!r} repeats something that repeats, which may take for ever", hint)
 
     def _ambiguous(self, group: _OpenGroup) -> bool:
         if len(group.branches) > 1:
-            return group.wild or self._overlap([branch[:1] for branch in group.branches])
+            return group.varies or self._overlap([branch[:1] for branch in group.branches])
         atoms = group.branches[0]
-        if not group.wild:
+        if not group.varies:
             return False
-        return not (_only(atoms[:1], atoms[1:]) or _only(atoms[-1:], atoms[:-1]))
+        return not (_is_unmistakable(atoms[:1], atoms[1:]) or _is_unmistakable(atoms[-1:], atoms[:-1]))
 
     def _overlap(self, firsts: list[list[Atom]]) -> bool:
-        """Return whether two choices may begin with the same character."""
+        """Return whether two alternatives may begin with the same character."""
         return any(
-            not _only(first, [atom for other in firsts[:at] + firsts[at + 1 :] for atom in other])
+            not _is_unmistakable(first, [atom for other in firsts[:at] + firsts[at + 1 :] for atom in other])
             for at, first in enumerate(firsts)
         )
 
 
-def _ways(token: re.Match[str]) -> range | None:
-    """Return how often a quantifier lets something match; ``None`` for more than a few times."""
+def _counts(token: re.Match[str]) -> range | None:
+    """Return the possible numbers of repetitions for a quantifier; ``None`` for more than a few."""
     if token["repeat"].startswith("?"):
         return range(2)
     most = (token["most"] if token["comma"] else token["least"]) or ""
@@ -222,8 +222,8 @@ def _ways(token: re.Match[str]) -> range | None:
     return range(min(int(token["least"] or 0), int(most)), int(most) + 1)
 
 
-def _only(single: list[Atom], others: list[Atom]) -> bool:
-    """Return whether *single* is one literal character, there exactly once, that none of *others* matches."""
+def _is_unmistakable(single: list[Atom], others: list[Atom]) -> bool:
+    """Return whether *single* is one literal character that matches once, and that none of *others* matches."""
     if not single or not single[0][1]:
         return False
     text = single[0][0]
@@ -236,7 +236,7 @@ def _only(single: list[Atom], others: list[Atom]) -> bool:
 def _matches(atom: str, character: str) -> bool:
     try:
         return re.fullmatch(atom, character, re.ASCII | re.IGNORECASE | re.DOTALL) is not None
-    except re.error:  # a reference to a group, which may be anything
+    except re.error:  # a reference to a group, which may match anything
         return True
 
 
@@ -251,7 +251,7 @@ def replace(subject: str, pattern: JavaPattern, replacement: str, which: Match, 
     """
     parts: list[str] = []
     length, end = 0, 0
-    for match in pattern.found(subject):
+    for match in pattern.find_all(subject):
         parts += [subject[end : match.start()], expand(replacement, match)]
         end = match.end()
         length += len(parts[-1]) + len(parts[-2])
@@ -263,13 +263,13 @@ def replace(subject: str, pattern: JavaPattern, replacement: str, which: Match, 
 
 
 def split(subject: str, pattern: JavaPattern, limit: int) -> list[str]:
-    """Return what Java's ``split`` returns: without empty strings at the end unless *limit* is not 0."""
+    """Return what Java's ``split`` returns: without empty strings at the end if *limit* is 0."""
     parts: list[str] = []
     end = 0
-    for match in pattern.found(subject):
+    for match in pattern.find_all(subject):
         if 0 < limit <= len(parts) + 1:
             break
-        if match.end() == 0:  # a match of nothing at the very beginning gives no empty first part
+        if match.end() == 0:  # an empty match at the very beginning gives no empty first part
             continue
         parts.append(subject[end : match.start()])
         end = match.end()

@@ -23,8 +23,8 @@ from buildpush.expressions.tree import (
 )
 
 
-def spelled(node: Expression) -> str:
-    """Return the text of *node*; operands that hold operators are in brackets."""
+def expression_text(node: Expression) -> str:
+    """Return the text of *node*; operands that contain operators are in brackets."""
     return _KINDS[type(node)](node)
 
 
@@ -41,25 +41,25 @@ def _ternary(node: Ternary) -> str:
 
 
 def _interpolation(node: Interpolation) -> str:
-    parts = (part if isinstance(part, str) else f"<+{spelled(part)}>" for part in node.parts)
+    parts = (part if isinstance(part, str) else f"<+{expression_text(part)}>" for part in node.parts)
     return f'"{"".join(parts)}"'
 
 
 def _map(node: MapLiteral) -> str:
-    return f"{{{', '.join(f'{spelled(key)}: {spelled(value)}' for key, value in node.pairs)}}}"
+    return f"{{{', '.join(f'{expression_text(key)}: {expression_text(value)}' for key, value in node.pairs)}}}"
 
 
 def _operand(node: Expression) -> str:
-    return f"({spelled(node)})" if isinstance(node, Chain | Ternary | Prefix) else spelled(node)
+    return f"({expression_text(node)})" if isinstance(node, Chain | Ternary | Prefix) else expression_text(node)
 
 
 def _step(step: KeyAccess | MethodCall) -> str:
     dot = "?." if step.safe else "."
     if isinstance(step, MethodCall):
-        return f"{dot}{step.method}({', '.join(map(spelled, step.arguments))})"
+        return f"{dot}{step.method}({', '.join(map(expression_text, step.arguments))})"
     if isinstance(step.key, Constant) and isinstance(step.key.value, str) and step.key.value.isidentifier():
         return f"{dot}{step.key.value}"
-    return f"[{spelled(step.key)}]"
+    return f"[{expression_text(step.key)}]"
 
 
 _KINDS: Final[Mapping[type, Callable[..., str]]] = {
@@ -71,6 +71,6 @@ _KINDS: Final[Mapping[type, Callable[..., str]]] = {
     Chain: _chain,
     Ternary: _ternary,
     Postfix: lambda node: _operand(node.base) + "".join(map(_step, node.steps)),
-    ListLiteral: lambda node: f"[{', '.join(map(spelled, node.items))}]",
+    ListLiteral: lambda node: f"[{', '.join(map(expression_text, node.items))}]",
     MapLiteral: _map,
 }

@@ -1,4 +1,4 @@
-"""The tree of a template: what :mod:`~buildpush.expressions.grammar` makes of a text, for ``evaluate`` to answer."""
+"""The tree of a template: :mod:`~buildpush.expressions.grammar` makes it from a text, and ``evaluate`` its value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Identifier:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """``<+input>`` with its suffixes, their text raw."""
+    """``<+input>`` with its suffixes, which are not parsed yet."""
 
     suffixes: tuple[tuple[str, str], ...]
     at: int
@@ -58,7 +58,7 @@ class Prefix:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Operands of one level, applied from the left: ``a + b - c``."""
+    """Operands and operators of one level, applied from the left: ``a + b - c``."""
 
     first: Expression
     rest: tuple[tuple[str, Expression, int], ...]
@@ -96,7 +96,7 @@ class MethodCall:
 
 @dataclass(frozen=True, slots=True)
 class Postfix:
-    """A base and what follows it, in order."""
+    """A base, and the keys and calls that follow it, in order."""
 
     base: Expression
     steps: tuple[KeyAccess | MethodCall, ...]
@@ -136,7 +136,7 @@ class AbsentError(ExpressionError):
     """The name is valid, but has no value in this run; ``??``, ``?:``, ``?.`` and ``empty`` handle this.
 
     Attributes:
-        fallback: its value where no name follows; ``None`` if that is an error.
+        fallback: its value if no operator handles this; ``None`` if that is an error.
     """
 
     def __init__(self, message: str, *, fallback: str | None = None, **details: str | None) -> None:
@@ -145,9 +145,9 @@ class AbsentError(ExpressionError):
 
 
 class NoInputError(AbsentError):
-    """An input that a person is asked for during the run has no value."""
+    """An input that the user would be asked for during the run has no value."""
 
 
 def fail(message: str, hint: str | None = None, *, at: int | None = None) -> NoReturn:
-    """Raise the error that says *message*, with the column of offset *at* if it is known."""
+    """Raise an :class:`ExpressionError` with *message*, and with the column of offset *at* if that is known."""
     raise ExpressionError(message if at is None else f"{message} (column {at + 1})", hint=hint) from None

@@ -246,7 +246,7 @@ class RunContext:
             person=self.ask_input,
             note=lambda text: self.log(Note(text)),
         )
-        facts = facts.recalling(self.known) if self.known else facts
+        facts = facts.with_earlier_values(self.known) if self.known else facts
         return replace(facts, steps=self.values) if self.values else facts
 
     @cached_property

@@ -22,7 +22,7 @@ from typing import IO, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from buildpush.dockerfile.urls import is_git, is_legible, is_web, printable_url
-from buildpush.expressions.git import of_no_repository
+from buildpush.expressions.git import without_repository_variables
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.foundation.events import Log
 from buildpush.foundation.forms import may_be_token
@@ -124,7 +124,7 @@ def _stdin() -> BinaryIO:
 
 def _cloned(text: str, root: Path, env: Mapping[str, str]) -> LocalContext:
     """Fetch one commit of a repository, without its history."""
-    place = Here(of_no_repository(env), passes=for_logins)
+    place = Here(without_repository_variables(env), passes=for_logins)
     url, reference, inner = _parts(text)
     _check(url, reference, inner)
     directory, history = root / "context", root / "history"

@@ -86,7 +86,7 @@ class RunRecord:
             return None  # the step failed by it, and a failure strategy marked it as success
 
     def _document(self, state: str, ended: datetime | None) -> dict[str, Any]:
-        facts = self._facts.remembered((*_LASTING, _COMMIT))
+        facts = self._facts.used_values((*_LASTING, _COMMIT))
         tail = {"state": state, "ended": time_text(ended), "facts": facts, "steps": self._steps}
         return dict(redacted({**self._head, **tail}))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from buildpush.expressions.evaluate import AbsentError, Names, Value, evaluate
 from buildpush.expressions.facts import Facts
-from buildpush.expressions.spelled import spelled
+from buildpush.expressions.spelled import expression_text
 from buildpush.expressions.tree import Constant, Expression
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import MASK, Secret
@@ -43,7 +43,7 @@ def explain(text: str, facts: Facts, parts: list[Part]) -> str:
         ExpressionError: it cannot be parsed or evaluated.
         SecretError: a secret in it leads nowhere.
     """
-    value = evaluate(text, _TracedNames(facts, parts), seen=lambda node, value: _note(node, value, parts))
+    value = evaluate(text, _TracedNames(facts, parts), observe=lambda node, value: _note(node, value, parts))
     return _value_text(value)
 
 
@@ -89,7 +89,7 @@ class _TracedNames(Names):
 
 def _note(node: Expression, value: Value, parts: list[Part]) -> None:
     """Record a part that is neither a literal nor a name; names are recorded where they are looked up."""
-    part = Part(one_line(spelled(node)), _value_text(value))
+    part = Part(one_line(expression_text(node)), _value_text(value))
     if not isinstance(node, Constant) and all(part.text != known.text for known in parts):
         parts.append(part)
 

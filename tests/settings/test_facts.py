@@ -268,7 +268,7 @@ class TestNothingKnown:
         with pytest.raises(AbsentError) as caught:
             evaluate("<+codebase.tag>", facts().for_image())
         assert caught.value.hint == (
-            "--var codebase.tag=VALUE gives it, or write a value for this case: <+codebase.tag ?? 'x'>"
+            "give it with --var codebase.tag=VALUE, or write a fallback: <+codebase.tag ?? 'x'>"
         )
 
 
@@ -315,7 +315,7 @@ class TestCounter:
         counter = Counter(tmp_path)
         counter.take("p")
         next(path for path in tmp_path.iterdir() if path.suffix != ".lock").write_text("oops")
-        with pytest.raises(SettingsError, match="does not hold a number"):
+        with pytest.raises(SettingsError, match="does not contain a number"):
             counter.take("p")
 
     def test_a_directory_that_cannot_be_made_is_named(self, tmp_path):
