@@ -208,7 +208,7 @@ def test_a_tag_that_moved_after_the_kill_is_a_note(job):
     assert job.named() != ours
     ended = job.finish(path)
     assert ended.returncode == 0, ended.stderr
-    assert "is another image now" in ended.stderr
+    assert "is now another image" in ended.stderr
     [build] = job.box.builds("app")
     assert any(f"sha256:{one['sha256']}" == ours for module in build["modules"] for one in module["artifacts"])
     for path_now in job.box.files("docker-local"):

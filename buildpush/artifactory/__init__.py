@@ -1,13 +1,13 @@
 """Build-info, and the Artifactory that stores it.
 
-In short: :func:`describe` turns a receipt into a :class:`BuildInfo`, :func:`publish` sends it to an
+In short: :func:`describe` turns a receipt into a :class:`BuildInfo`, and :func:`publish` sends it to an
 :class:`Artifactory`.
 """
 
 from buildpush.artifactory.buildinfo import describe, moved_home
 from buildpush.artifactory.client import Artifactory, Home
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, VcsEntry
-from buildpush.artifactory.environment import allowed_environment, left_out
+from buildpush.artifactory.environment import allowed_environment, excluded_variables
 from buildpush.artifactory.publishing import Published, check_publish, expected_build_info, publish, publish_push
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "allowed_environment",
     "check_publish",
     "describe",
+    "excluded_variables",
     "expected_build_info",
-    "left_out",
     "moved_home",
     "publish",
     "publish_push",

@@ -1,4 +1,4 @@
-"""Addresses of an Artifactory and of what is in it, made from untrusted names."""
+"""Addresses of an Artifactory and of its content, made from untrusted names."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from buildpush.images.references import check_host
 def base_url(text: str, http: Http) -> str:
     """Return *text* as the address of an Artifactory, ending in ``/artifactory/``.
 
-    Accepted as well: the platform's address, a page of its interface, an address below ``/artifactory/``, and a host
+    Also accepted are the platform's address, a page of its interface, an address below ``/artifactory/``, and a host
     alone, which means https except for this machine and insecure hosts.
 
     Raises:
-        SettingsError: it is not an http address, contains a password, or would send ours without TLS.
+        SettingsError: it is not an http address, contains a password, or would send credentials without TLS.
     """
     text = text.strip() if "://" in text else f"{scheme_for(text.strip().partition('/')[0], http)}://{text.strip()}"
     if user_info(text):
-        message = "the address of Artifactory holds a user or password"
-        hint = "give them as settings of their own, by reference; then the address can be shown"
+        message = "the address of Artifactory contains a user or password"
+        hint = "remove them from the address, and give them by reference with the settings for credentials"
         raise SettingsError(message, hint=hint, setting="artifactory_url")
     address = _read(text)
     host = check_host(address.netloc)
     if address.scheme == "http" and scheme_for(host, http) != "http":
         message = f"credentials are not sent to {host} without TLS"
-        hint = "write https://; or, for a host of your own, use a connector with http:// in its dockerRegistryUrl"
+        hint = "write https://; or, for a host that you trust, use a connector with http:// in its dockerRegistryUrl"
         raise SettingsError(message, hint=hint, setting="artifactory_url")
     return f"{address.scheme}://{host}{_path_before_artifactory(address.path)}/artifactory/"
 
@@ -44,7 +44,7 @@ def _read(text: str) -> Address:
 
 
 def _path_before_artifactory(path: str) -> str:
-    """Return the part of *path* that a proxy added before Artifactory's own."""
+    """Return the part of *path* before Artifactory's own, such as a proxy's prefix."""
     names = [name for name in path.split("/") if name]
     for mark in ("artifactory", "ui"):
         if mark in names:
@@ -53,10 +53,10 @@ def _path_before_artifactory(path: str) -> str:
 
 
 def segments(*names: str) -> str:
-    """Return *names* as path segments: a slash, colon, blank or percent sign inside a name stays inside it.
+    """Return *names* as path segments: slashes, colons, blanks and percent signs inside a name are escaped.
 
     Raises:
-        BuildInfoError: a name would lead elsewhere; documents are untrusted.
+        BuildInfoError: a name would lead to another path; documents are untrusted.
     """
     if {"", ".", ".."} & set(names):
         message = f"{'/'.join(names)!r} is not a path in a repository"
@@ -65,7 +65,7 @@ def segments(*names: str) -> str:
 
 
 def property_query(properties: Mapping[str, str]) -> str:
-    """Return *properties* in the form of the query of ``api/storage``."""
+    """Return *properties* as the query of ``api/storage`` has them."""
     return "%3B".join(f"{quote(name, safe='')}={_property_value(value)}" for name, value in properties.items())
 
 
@@ -75,6 +75,6 @@ def _property_value(value: str) -> str:
 
 
 def query_of(**pairs: str | None) -> str:
-    """Return the query with those of *pairs* that have a value."""
-    given = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs.items() if value)
-    return f"?{given}" if given else ""
+    """Return a query of those *pairs* that have a value."""
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in pairs.items() if value)
+    return f"?{query}" if query else ""

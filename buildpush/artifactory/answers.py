@@ -1,4 +1,4 @@
-"""Artifactory's answers, typed: read key by key, since anything may answer in its place."""
+"""Artifactory's answers, typed: read key by key, since something else may have answered in its place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RepositoryFacts:
 
     Attributes:
         kind: ``local``, ``remote``, ``virtual`` or ``federated``.
-        deploys_to: of a virtual one, the key of the repository that stores what is pushed; else ``""``.
+        deploys_to: for a virtual one, the key of the repository that stores what is pushed; else ``""``.
     """
 
     key: str
@@ -42,7 +42,7 @@ NO_FILE_FACTS: Final = FileFacts("", "", "")
 
 @dataclass(frozen=True, slots=True)
 class ListedFile:
-    """One file of a list: its path in the repository, and its checksums, of which old servers give only sha1."""
+    """One file of a list: its path in the repository, and its checksums; old servers give only sha1."""
 
     path: str
     facts: FileFacts
@@ -50,14 +50,14 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True)
 class PublishedRun:
-    """One published run of a build; *started* as the server writes it."""
+    """One published run of a build; *started* is the text that the server sent."""
 
     number: str
     started: str
 
 
 def wrapped_build(reading: Reading) -> BuildInfo | None:
-    """Return the build-info inside the wrapper of an answer."""
+    """Return the build-info inside the wrapper of an answer, or ``None``."""
     return BuildInfo.parse(reading.others().get("buildInfo"))
 
 
@@ -87,23 +87,24 @@ def json_object(answer: Answer) -> Reading:
     """Return the JSON object in *answer*.
 
     Raises:
-        BuildInfoError: it is something else, such as a proxy's page.
+        BuildInfoError: it is not a JSON object, but for example a proxy's page.
     """
     try:
         return Reading(strict_json.parse(answer.body), "the answer")
     except (ValueError, SourceError) as error:
         message = f"{answer.url.partition('?')[0]} answers with something that is not a JSON object"
-        raise BuildInfoError(message, hint="is there a proxy in between?") from error
+        hint = "check the address of Artifactory, and whether a proxy answers in its place"
+        raise BuildInfoError(message, hint=hint) from error
 
 
 def version_in(answer: Answer) -> str:
-    """Return the version in the headers of every answer: ``Artifactory/7.104.5 70001``."""
+    """Return the version that Artifactory sends with every answer, as in ``Artifactory/7.104.5 70001``; else empty."""
     words = (answer.headers.get("X-JFrog-Version") or "").split()
     name, _, version = words[0].partition("/") if words else ("", "", "")
     return version if name == "Artifactory" else ""
 
 
 def message_of(body: bytes) -> str:
-    """Return a server's own words for an error: one line of at most 2048 characters."""
+    """Return the server's message in the body of an error: one line of at most 2048 characters."""
     words = error_in(body)[1] or "no explanation"
     return f"answered with {words}" if is_page(body) else words

@@ -1,8 +1,8 @@
-"""From the receipt of a push to its build-info: pure functions without requests.
+"""Makes the build-info of a push from its receipt, without any request.
 
 Modules and files are those that ``jf`` writes (``jf docker push`` for one image, ``jf rt build-docker-create`` for an
-index), in a fixed order, with two differences: a platform's variant is part of its module's id, and so is the platform
-that an attestation is for.
+index), in a fixed order, with two differences: a module's id includes the variant of its platform and, for an
+attestation, the platform that it is about.
 Source: jfrog/build-info-go, entities/buildinfo.go; jfrog/jfrog-cli-artifactory, artifactory/commands/container.
 """
 
@@ -45,26 +45,26 @@ def describe(
 ) -> BuildInfo:
     """Return the build-info of *pushed*.
 
-    One image gives a module per tag, because Artifactory keeps a directory per tag; its id is ``name:tag``, or the full
-    path with the tag where two would be equal.
-    An index gives a module per tag for its own manifest, and one per platform named after the first tag: the files of
-    a platform exist once, and Artifactory does not promote a file that is listed twice.
+    One image gives a module per tag, because Artifactory keeps a directory per tag. Its id is ``name:tag``, or the full
+    path with the tag if two ids would be equal.
+    An index gives a module per tag for its own manifest, and one per platform, named after the first tag: the files of
+    a platform exist only once, and Artifactory does not promote a file that is listed twice.
     ``record.module`` replaces ``name:tag``; with several tags, each then gets ``module:tag``.
 
     Args:
         pushed: what the registry confirmed; all references are in one Artifactory.
-        record: what the receipt cannot know.
+        record: what the receipt does not say.
         repository_key: key of the physical repository that has the files.
         prefix: what comes before the image's own path in the references: ``docker/`` in
             ``acme.jfrog.io/docker/team/app``, empty where the key is part of the host.
-            By default it is the repository key, if the paths begin with it.
-        base: digests of layers that are known to come from the base image; they become dependencies as well.
-            Without them there are none: guessing them from the history, as ``jf`` does, makes builds depend on
-            themselves.
+            By default it is the repository key, if the paths begin with that.
+        base: digests of the layers that are known to come from the base image; they are dependencies as well.
+            Without them, there are no dependencies: ``jf`` guesses them from the history, which makes builds depend
+            on themselves.
 
     Returns:
-        A build-info in which sha1 and md5 are empty where the receipt has none;
-        :func:`~buildpush.artifactory.publish` asks the server for these.
+        A build-info; where the receipt has no sha1 and md5, they are empty, and
+        :func:`~buildpush.artifactory.publish` requests them from the server.
     """
     home = _Layout(repository_key, prefix, frozenset(base))
     names = _names(pushed.references, record.module, home)
@@ -87,7 +87,7 @@ def describe(
 
 
 def moved_home(info: BuildInfo, reference: Reference, head: Artifact, home: Home) -> BuildInfo:
-    """Return *info* with the image of *reference*, whose manifest is *head*, in another repository: that of *home*."""
+    """Return *info* with the image whose manifest is *head* moved to *reference* in the repository of *home*."""
     old, new = head.path.rsplit("/", 2)[0], reference.repository.path.removeprefix(home.prefix)
 
     def artifact(one: Artifact) -> Artifact:
@@ -104,7 +104,7 @@ def moved_home(info: BuildInfo, reference: Reference, head: Artifact, home: Home
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Where in Artifactory the files are."""
+    """Where the files of an image are in Artifactory."""
 
     key: str
     prefix: str | None
@@ -127,12 +127,12 @@ class _Layout:
         return Artifact(name, f"{directory}/{name}", self.key, sha256, sha1, md5, type="json")
 
     def files(self, directory: str, image: PushedImage) -> tuple[Artifact, ...]:
-        """Return manifest, config and distinct layers, as Artifactory keeps them in *directory*."""
+        """Return the manifest, the config and each layer once, as Artifactory keeps them in *directory*."""
         manifest = self.manifest(directory, "manifest.json", image.manifest)
-        return (manifest, *(self.artifact(directory, blob) for blob in _stored((image.config, *image.layers))))
+        return (manifest, *(self.artifact(directory, blob) for blob in _distributable((image.config, *image.layers))))
 
     def dependencies(self, image: PushedImage) -> tuple[Dependency, ...]:
-        layers = (layer for layer in _stored(image.layers) if layer.digest in self.base)
+        layers = (layer for layer in _distributable(image.layers) if layer.digest in self.base)
         return tuple(_dependency(layer) for layer in layers)
 
 
@@ -140,8 +140,8 @@ def _dependency(layer: PushedBlob) -> Dependency:
     return Dependency(f"sha256__{layer.digest.hex}", layer.digest.hex, layer.sha1 or "", layer.md5 or "")
 
 
-def _stored(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
-    """Return each blob once, without the layers that may not be distributed and so were not pushed."""
+def _distributable(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
+    """Return each blob once, without layers that may not be distributed, since those were not pushed."""
     each: dict[Digest, PushedBlob] = {}
     for blob in blobs:
         each.setdefault(blob.digest, blob)
@@ -149,7 +149,7 @@ def _stored(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
 
 
 def _names(references: tuple[Reference, ...], module: str, home: _Layout) -> dict[Reference, str]:
-    """Return the module id of each reference, all different."""
+    """Return a different module id for each reference."""
     each = tuple(dict.fromkeys(references))
     if module:
         return {r: module if len(each) == 1 else f"{module}{_tag_or_digest(r)}" for r in each}
@@ -163,7 +163,7 @@ def _tag_or_digest(reference: Reference) -> str:
 
 
 def _directory(reference: Reference, digest: Digest, home: _Layout) -> str:
-    """Return the directory in which Artifactory keeps a manifest: its tag's, else its digest's."""
+    """Return the directory in which Artifactory keeps a manifest: that of its tag, or else of its digest."""
     return f"{home.path(reference)}/{reference.tag or digest}"
 
 
@@ -191,12 +191,12 @@ def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: _Layout)
 
 def _platforms(index: PushedIndex, reference: Reference, name: str, home: _Layout) -> Iterator[Module]:
     annotations = _annotations(index.manifest)
-    wanted = [_platform_name(image, index, annotations) for image in index.images]
-    for image, platform in zip(index.images, wanted, strict=True):
+    platforms = [_platform_name(image, index, annotations) for image in index.images]
+    for image, platform in zip(index.images, platforms, strict=True):
         # Two manifests for one platform are allowed; ids must differ, or Artifactory merges the modules.
-        own = platform if wanted.count(platform) == 1 else f"{platform}/{image.digest.hex[:12]}"
+        label = platform if platforms.count(platform) == 1 else f"{platform}/{image.digest.hex[:12]}"
         yield Module(
-            id=f"{own}/{name}",
+            id=f"{label}/{name}",
             artifacts=home.files(f"{home.path(reference)}/{image.digest}", image),
             dependencies=home.dependencies(image),
             parent=f"{home.path(reference)}{_tag_or_digest(reference)}",
@@ -221,7 +221,7 @@ def _annotations(manifest: bytes) -> dict[str, dict[str, str]]:
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
-    # Already masked where it was collected; a caller of the library may pass something else.
+    # Secrets are masked already where the variables are collected, but a caller of the library may pass other ones.
     return {f"{ENVIRONMENT_PREFIX}{name}": redact(value) for name, value in sorted(environment.items())}
 
 

@@ -1,4 +1,4 @@
-"""Artifactory's REST interface: one method per endpoint, nothing decided here.
+"""Artifactory's REST interface: one method per endpoint.
 
 Source: JFrog documentation, "Artifactory REST APIs"; the accepted status codes are those of jfrog-client-go.
 """
@@ -42,12 +42,12 @@ from buildpush.images.references import Repository
 
 T = TypeVar("T")
 
-_LOGIN_HINT = "check the token, or user and password, whether they have expired, and that they are for this host"
+_LOGIN_HINT = "check that the token, or user and password, are correct, have not expired, and are for this host"
 _NO_LOGIN_HINT = "set JF_URL and JF_ACCESS_TOKEN, or JF_URL, JF_USER and JF_PASSWORD"
 _BUILD_INFO_TYPE = "application/vnd.org.jfrog.artifactory+json"
 _IMAGE_PACKAGES = frozenset({"docker", "oci"})
 
-# Statuses of the answers, as jfrog-client-go accepts them.
+# Statuses of answers that are accepted, as in jfrog-client-go.
 _OK = frozenset({200})
 _OK_OR_MISSING = frozenset({200, 404})
 _WRITE_STATUSES = frozenset({200, 201, 204})
@@ -61,7 +61,7 @@ _REPOSITORY_ANSWERS = frozenset({200, 400, 403, 404})
 
 
 class RefusedError(BuildInfoError):
-    """Artifactory answered with a refusal.
+    """Artifactory refused a request.
 
     Attributes:
         status: HTTP status of the answer.
@@ -92,7 +92,7 @@ class Artifactory:
     """One Artifactory server, and our credential for it.
 
     Args:
-        url: as :func:`base_url` takes it.
+        url: as for :func:`base_url`.
         http: shared with the registry; it repeats requests that may be repeated.
     """
 
@@ -101,8 +101,8 @@ class Artifactory:
         self.credential = credential
         self._http = http
         self._sink = sink
-        self._seen_version = ""
-        self._known: dict[str, RepositoryFacts | None] = {}
+        self._server_version = ""
+        self._repositories: dict[str, RepositoryFacts | None] = {}
         self._noted: set[str] = set()
 
     @property
@@ -118,55 +118,55 @@ class Artifactory:
     # ---- endpoints
 
     def version(self) -> str:
-        """Return the server's version, such as ``7.104.5``; requested only where no answer had it yet."""
-        if not self._seen_version:
+        """Return the server's version, such as ``7.104.5``; it is requested only if no answer has contained it yet."""
+        if not self._server_version:
             answer = self._ask("GET", "api/system/version", accept=_OK)
-            self._seen_version = self._understood(answer, lambda document: document.text("version", needed=True))
-        return self._seen_version
+            self._server_version = self._parse(answer, lambda document: document.text("version", needed=True))
+        return self._server_version
 
     def repository(self, key: str) -> RepositoryFacts | None:
-        """Return what is known about repository *key*; ``None`` where it does not exist, or we may not see it.
+        """Return the facts about repository *key*; ``None`` if it does not exist, or we may not see it.
 
         It is requested once.
         """
-        if key not in self._known:
+        if key not in self._repositories:
             answer = self._ask("GET", f"api/repositories/{segments(key)}", accept=_REPOSITORY_ANSWERS)
-            there = answer.status in _OK
-            self._known[key] = self._understood(answer, partial(repository_facts, key)) if there else None
-        return self._known[key]
+            exists = answer.status in _OK
+            self._repositories[key] = self._parse(answer, partial(repository_facts, key)) if exists else None
+        return self._repositories[key]
 
     def file(self, key: str, path: str) -> FileFacts | None:
-        """Return the checksums of the file at *path* in repository *key*, or ``None`` where there is none."""
+        """Return the checksums of the file at *path* in repository *key*, or ``None`` if it does not exist."""
         answer = self._ask("GET", self._storage(key, path), accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return None
-        return self._understood(answer, lambda document: document.one("checksums", file_facts, NO_FILE_FACTS))
+        return self._parse(answer, lambda document: document.one("checksums", file_facts, NO_FILE_FACTS))
 
     def files_below(self, key: str, directory: str) -> tuple[ListedFile, ...] | None:
-        """Return every file below *directory* of repository *key*; ``None`` where the server does not list them."""
+        """Return every file below *directory* of repository *key*; ``None`` if the server does not list files."""
         answer = self._ask("GET", f"{self._storage(key, directory)}?list&deep=1&listFolders=0", accept=_LIST_ANSWERS)
         if answer.status == _MISSING:
             return ()
         if answer.status not in _OK:
             return None
-        return self._understood(answer, lambda document: document.each("files", partial(listed_file, directory)))
+        return self._parse(answer, lambda document: document.each("files", partial(listed_file, directory)))
 
     def properties(self, key: str, path: str) -> Mapping[str, tuple[str, ...]]:
-        """Return the properties of one file; empty where it has none, or does not exist."""
+        """Return the properties of one file; empty if it has none, or does not exist."""
         answer = self._ask("GET", f"{self._storage(key, path)}?properties", accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return {}
-        return self._understood(answer, lambda document: document.lists_of_texts("properties"))
+        return self._parse(answer, lambda document: document.lists_of_texts("properties"))
 
     def remove_properties(self, key: str, path: str, names: Collection[str]) -> None:
-        """Remove properties from one file; it does not matter if it does not exist."""
-        listed = quote(",".join(names), safe=",")
+        """Remove properties from one file, which need not exist."""
+        query = quote(",".join(names), safe=",")
         self._ask(
-            "DELETE", f"{self._storage(key, path)}?properties={listed}&recursive=0", accept=_WRITE_STATUSES | {_MISSING}
+            "DELETE", f"{self._storage(key, path)}?properties={query}&recursive=0", accept=_WRITE_STATUSES | {_MISSING}
         )
 
     def set_properties(self, key: str, path: str, properties: Mapping[str, str]) -> bool:
-        """Set *properties* on one file; ``False`` where there is no such file (or *key* is a virtual repository)."""
+        """Set *properties* on one file; return ``False`` if it does not exist, or *key* is a virtual repository."""
         query = f"?properties={property_query(properties)}&recursive=0"
         answer = self._ask("PUT", f"{self._storage(key, path)}{query}", accept=_WRITE_STATUSES | {_MISSING})
         return answer.status != _MISSING
@@ -182,7 +182,7 @@ class Artifactory:
     def get_build(
         self, name: str, number: str, started: datetime | None = None, *, project: str = ""
     ) -> BuildInfo | None:
-        """Return one run of a build: the one that began at *started*, or else the newest; ``None`` where there is none.
+        """Return one run of a build: the one that began at *started*, or else the newest; ``None`` if there is none.
 
         Raises:
             BuildInfoError: the answer is not a build-info.
@@ -191,44 +191,44 @@ class Artifactory:
         answer = self._ask("GET", f"api/build/{segments(name, number)}{query}", accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return None
-        return self._understood(answer, wrapped_build)
+        return self._parse(answer, wrapped_build)
 
     def runs(self, name: str, *, project: str = "") -> tuple[PublishedRun, ...]:
-        """Return the published runs of build *name*, newest first; equal numbers may appear several times."""
+        """Return the published runs of build *name*, newest first; several may have the same number."""
         answer = self._ask("GET", f"api/build/{segments(name)}{query_of(project=project)}", accept=_OK_OR_MISSING)
         if answer.status == _MISSING:
             return ()
-        return self._understood(answer, lambda document: document.each("buildsNumbers", published_run))
+        return self._parse(answer, lambda document: document.each("buildsNumbers", published_run))
 
     # ---- what follows from them
 
     def build_page(self, info: BuildInfo) -> str:
         """Return the address of the page that shows the run of *info* to people.
 
-        A server without a version is assumed to be a current one: a missing address must not be a failure.
+        A server that does not give its version is assumed to be a current one; that must not be an error.
         """
-        if self._told_or_asked_version().partition(".")[0] in _BEFORE_7:
+        if self._version_or_empty().partition(".")[0] in _BEFORE_7:
             return f"{self.url}webapp/#/builds/{segments(info.name, info.number)}"
         repository = f"{info.project or 'artifactory'}-build-info"
         query = query_of(buildRepo=repository, projectKey=info.project)
         return f"{self.platform_url}ui/builds/{segments(info.name, info.number, str(info.timestamp))}/published{query}"
 
-    def _told_or_asked_version(self) -> str:
+    def _version_or_empty(self) -> str:
         try:
             return self.version()
         except BuildPushError:
             return ""
 
     def locate(self, repository: Repository, named_key: str | None = None) -> Home:
-        """Return where the images of *repository* are kept.
+        """Return where Artifactory keeps the images of *repository*.
 
         Args:
             repository: as in the references.
             named_key: key that the registry named (``X-Artifactory-Docker-Registry``).
-                It may be that of a virtual repository, so the server is asked what it is.
+                It may be that of a virtual repository, so the server is asked about it.
 
         Raises:
-            BuildInfoError: no repository of this Artifactory fits.
+            BuildInfoError: this Artifactory has no such repository.
         """
         for key, prefix in _candidates(repository, named_key):
             facts = self.repository(key)
@@ -238,7 +238,8 @@ class Artifactory:
         if named_key:  # the account may push there but not read its settings
             return likely_home(repository, named_key)
         message = f"{self.host} has no repository for {repository}, or hides it from {who(self.credential)}"
-        raise BuildInfoError(message, hint="is the image pushed to the registry of this Artifactory?", setting="repo")
+        hint = "check that the image is pushed to the registry of this Artifactory"
+        raise BuildInfoError(message, hint=hint, setting="repo")
 
     def _physical(self, facts: RepositoryFacts, prefix: str) -> Home:
         if facts.kind != "virtual":
@@ -273,9 +274,9 @@ class Artifactory:
             headers={**(headers or {}), **({"X-JFrog-Art-Api": key} if key else {})},
             body=body,
             authorization=partial(authorization, self.credential),
-            redirect=key is None,  # our header would be sent to any host
+            redirect=key is None,  # a redirect would send our header to another host
         )
-        self._seen_version = self._seen_version or version_in(answer)
+        self._server_version = self._server_version or version_in(answer)
         if answer.status not in accept:
             raise self._refusal(method, path, answer)
         return answer
@@ -289,7 +290,7 @@ class Artifactory:
         return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))
 
     def _unknown(self) -> str:
-        """Return the message that Artifactory does not accept our credential, and which one it was."""
+        """Return the message that Artifactory does not accept our credential, which it describes."""
         if self.credential is None:
             return f"{self.host} requires credentials for Artifactory, and none were given"
         is_token = self.credential.kind == "access"
@@ -302,10 +303,10 @@ class Artifactory:
         if status == _FORBIDDEN:
             return f"the permissions Read and Deploy on builds are needed for {who(self.credential)}"
         if status == _MISSING:
-            return f"is {self.url} the address of Artifactory?"
+            return f"check that {self.url} is the address of Artifactory"
         return None
 
-    def _understood(self, answer: Answer, read: Callable[[Reading], T]) -> T:
+    def _parse(self, answer: Answer, read: Callable[[Reading], T]) -> T:
         try:
             return read(json_object(answer))
         except SourceError as error:
@@ -314,10 +315,10 @@ class Artifactory:
 
 
 def _candidates(repository: Repository, named_key: str | None) -> list[tuple[str, str]]:
-    """Return the possible repository keys, the likeliest first, each with the prefix that it leaves in the path.
+    """Return the possible repository keys, the most likely first, each with its prefix in the path.
 
-    The three shapes of a JFrog registry: ``host/KEY/image``, ``KEY.host/image`` or ``name-KEY.jfrog.io/image``, and a
-    port per key, for which only the registry knows the key.
+    A JFrog registry has one of three forms: ``host/KEY/image``; ``KEY.host/image`` or ``name-KEY.jfrog.io/image``; and
+    a port per key, where only the registry knows the key.
     """
     first, slash, _ = repository.path.partition("/")
     label = repository.host.partition(":")[0].partition(".")[0]
@@ -328,6 +329,6 @@ def _candidates(repository: Repository, named_key: str | None) -> list[tuple[str
 
 
 def likely_home(repository: Repository, named_key: str | None) -> Home:
-    """Return where *repository* is kept, by the key that the registry named, or else by the first part of its path."""
+    """Return where *repository* probably is: under the key that the registry named, or the first part of its path."""
     key = named_key or repository.path.partition("/")[0]
     return Home(key, f"{key}/" if repository.path.startswith(f"{key}/") else "")

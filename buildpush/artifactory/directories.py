@@ -1,7 +1,7 @@
-"""Where in Artifactory the files of a build-info are now: found by their contents, since names move.
+"""Finds where in Artifactory the files of a build-info are now, by their contents, since tags move.
 
-A manifest and the blobs beside it are in one directory, that of a tag or of a digest. It is ours as long as the
-manifest in it is; whoever pushes the same tag replaces the manifest, and blobs that both share stay there.
+A manifest and its blobs are in one directory, that of a tag or of a digest. The directory is ours as long as its
+manifest is; whoever pushes the same tag replaces the manifest, and blobs that both images share stay there.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 
 
 class Presence(Enum):
-    """What is at the path where our file should be."""
+    """What is at the path of one of our files."""
 
     OURS = "ours"
     THEIRS = "another file"
     NOTHING = "nothing"
-    UNSEEN = "unknown"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFiles:
-    """Files in one directory, which are moved together.
+    """Files in one directory, which move together.
 
     Attributes:
-        head: the manifest, whose checksum decides whose directory it is; for a file without one, that file.
+        head: the manifest, whose checksum decides whose directory it is; for a file that is not of an image, that file.
         others: the blobs beside it.
     """
 
@@ -50,12 +50,12 @@ class ImageFiles:
 
     @property
     def path(self) -> str:
-        """Inside the repository."""
+        """Path of the directory inside the repository."""
         return _parent(self.head.path)
 
     @property
     def place(self) -> str:
-        """Repository and path of the head, for messages."""
+        """Repository and path of the head."""
         return f"{self.repository}/{self.head.path}"
 
     @property
@@ -71,21 +71,21 @@ class ImageFiles:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found at a directory.
+    """What is at a directory now, and where our files are.
 
     Attributes:
-        wanted: as the build-info has it.
-        presence: what is there.
-        found: where our files are: *wanted* itself, another directory, or ``None``.
+        expected: the files as the build-info has them.
+        presence: what is at their path now.
+        actual: the files where they are: *expected* itself, in another directory, or ``None`` if they were not found.
     """
 
-    wanted: ImageFiles
+    expected: ImageFiles
     presence: Presence
-    found: ImageFiles | None = None
+    actual: ImageFiles | None = None
 
 
 def groups_of(artifacts: Iterable[Artifact]) -> tuple[ImageFiles, ...]:
-    """Return the directories of all *artifacts* that have a path, each once."""
+    """Return the *artifacts* that have a path, by directory, each file once."""
     groups: dict[tuple[str, str], dict[str, Artifact]] = {}
     for file in artifacts:
         if file.repository and file.path:
@@ -97,7 +97,7 @@ def _directories(files: tuple[Artifact, ...]) -> Iterator[ImageFiles]:
     heads = [file for file in files if _name(file.path) in _MANIFESTS]
     if len(heads) == 1:
         yield ImageFiles(heads[0], tuple(file for file in files if file is not heads[0]))
-    else:  # not of an image: each file is looked up by itself
+    else:  # not an image: each file is looked up by itself
         yield from map(ImageFiles, files)
 
 
@@ -110,43 +110,43 @@ def _name(path: str) -> str:
 
 
 def find_files(directory: ImageFiles, client: Artifactory) -> Finding:
-    """Return what is at *directory* now; where it is not ours, look in the image's other directories."""
+    """Return what is at *directory* now; if it is not ours, look for our files in other directories of the image."""
     presence = presence_of(directory.head, client)
-    if presence is Presence.OURS or (presence is Presence.UNSEEN and is_named_by_digest(directory)):
+    if presence is Presence.OURS or (presence is Presence.UNKNOWN and is_named_by_digest(directory)):
         return Finding(directory, presence, directory)
-    return Finding(directory, presence, None if presence is Presence.UNSEEN else _elsewhere(directory, client))
+    return Finding(directory, presence, None if presence is Presence.UNKNOWN else _elsewhere(directory, client))
 
 
 def presence_of(file: Artifact, client: Artifactory) -> Presence:
-    """Return what is at the path of *file*; the owner of a file without a checksum is unknown."""
+    """Return what is at the path of *file*; that is unknown if *file* has no checksum."""
     if not (file.sha256 or file.sha1 or file.md5):
-        return Presence.UNSEEN
+        return Presence.UNKNOWN
     try:
         facts = client.file(file.repository, file.path)
     except RefusedError as error:
         if error.status != _FORBIDDEN:
             raise
-        return Presence.UNSEEN
+        return Presence.UNKNOWN
     if facts is None:
         return Presence.NOTHING
     return Presence.OURS if is_same(file, facts) else Presence.THEIRS
 
 
 def is_same(file: Artifact, facts: FileFacts) -> bool:
-    """Return whether *facts* are those of *file*: the strongest checksum that both have decides."""
+    """Return whether *facts* are those of *file*, by the strongest checksum that both have."""
     pairs = ((file.sha256, facts.sha256), (file.sha1, facts.sha1), (file.md5, facts.md5))
-    known = next(((ours, theirs) for ours, theirs in pairs if ours and theirs), ("", "?"))
-    return known[0].lower() == known[1].lower()
+    pair = next(((ours, theirs) for ours, theirs in pairs if ours and theirs), ("", "?"))
+    return pair[0].lower() == pair[1].lower()
 
 
 def is_named_by_digest(directory: ImageFiles) -> bool:
-    """Return whether the directory is that of our manifest's digest: nothing else can ever be there."""
+    """Return whether the directory is that of our manifest's digest, where nothing else can ever be."""
     name = _name(directory.path)
     return bool(directory.head.sha256) and name in {f"{start}{directory.head.sha256}" for start in _DIGEST_DIRECTORIES}
 
 
 def _elsewhere(directory: ImageFiles, client: Artifactory) -> ImageFiles | None:
-    """Return another directory of the same image that has our manifest, preferably that of its digest."""
+    """Return our files in another directory of the same image, preferably that of the digest."""
     image = _parent(directory.path)
     if not image or _name(directory.head.path) not in _MANIFESTS:
         return None
@@ -156,8 +156,8 @@ def _elsewhere(directory: ImageFiles, client: Artifactory) -> ImageFiles | None:
     name = _name(directory.head.path)
     paths = [one.path for one in listed if _name(one.path) == name and is_same(directory.head, one.facts)]
     near = [path for path in paths if _parent(_parent(path)) == image]  # deeper ones belong to another image
-    found = sorted(map(directory.at, map(_parent, near)), key=lambda one: (not is_named_by_digest(one), one.path))
-    return found[0] if found else None
+    candidates = sorted(map(directory.at, map(_parent, near)), key=lambda one: (not is_named_by_digest(one), one.path))
+    return candidates[0] if candidates else None
 
 
 def _by_digest(directory: ImageFiles, image: str, client: Artifactory) -> ImageFiles | None:
@@ -165,31 +165,38 @@ def _by_digest(directory: ImageFiles, image: str, client: Artifactory) -> ImageF
     return next((one for one in places if presence_of(one.head, client) is Presence.OURS), None)
 
 
-def with_found_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
-    """Return *info* with the paths at which its files are.
+def with_actual_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
+    """Return *info* with the paths where its files are now.
 
-    A file that is not found keeps its name and checksums but loses its path: what is there is not ours, or may be
-    replaced, and a promotion takes what it finds at a path.
+    A file that was not found keeps its name and checksums, but not its path: a promotion would take whatever is there.
     """
-    every = tuple(findings)
+    all_findings = tuple(findings)
     # Artifactory does not promote a file that is listed twice: each directory is used for one of our files.
-    occupied = {(seen.wanted.repository, seen.wanted.path) for seen in every if seen.found is seen.wanted}
-    now: dict[tuple[str, str], Artifact] = {}
-    for seen in every:
-        if seen.presence is Presence.UNSEEN or seen.found is seen.wanted:
+    occupied = {
+        (finding.expected.repository, finding.expected.path)
+        for finding in all_findings
+        if finding.actual is finding.expected
+    }
+    moves: dict[tuple[str, str], Artifact] = {}
+    for finding in all_findings:
+        if finding.presence is Presence.UNKNOWN or finding.actual is finding.expected:
             continue
-        found = seen.found if seen.found and (seen.found.repository, seen.found.path) not in occupied else None
-        occupied |= {(found.repository, found.path)} if found else set()
-        now |= _moves(seen.wanted, found)
-    return replace(info, modules=tuple(_moved(module, now) for module in info.modules))
+        actual = (
+            finding.actual
+            if finding.actual and (finding.actual.repository, finding.actual.path) not in occupied
+            else None
+        )
+        occupied |= {(actual.repository, actual.path)} if actual else set()
+        moves |= _moves(finding.expected, actual)
+    return replace(info, modules=tuple(_with_moves(module, moves) for module in info.modules))
 
 
-def _moves(wanted: ImageFiles, found: ImageFiles | None) -> Mapping[tuple[str, str], Artifact]:
-    files = found.files if found else [replace(file, path="", repository="") for file in wanted.files]
-    return {(old.repository, old.path): new for old, new in zip(wanted.files, files, strict=True)}
+def _moves(expected: ImageFiles, actual: ImageFiles | None) -> Mapping[tuple[str, str], Artifact]:
+    files = actual.files if actual else [replace(file, path="", repository="") for file in expected.files]
+    return {(old.repository, old.path): new for old, new in zip(expected.files, files, strict=True)}
 
 
-def _moved(module: Module, now: Mapping[tuple[str, str], Artifact]) -> Module:
-    found = ((file, now.get((file.repository, file.path), file)) for file in module.artifacts)
-    artifacts = tuple(replace(file, path=new.path, repository=new.repository) for file, new in found)
+def _with_moves(module: Module, moves: Mapping[tuple[str, str], Artifact]) -> Module:
+    pairs = ((file, moves.get((file.repository, file.path), file)) for file in module.artifacts)
+    artifacts = tuple(replace(file, path=new.path, repository=new.repository) for file, new in pairs)
     return replace(module, artifacts=artifacts)

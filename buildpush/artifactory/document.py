@@ -1,4 +1,4 @@
-"""The build-info document, typed, with its conversion to JSON and back. Nothing here talks to a server."""
+"""The build-info document, typed, with its conversion to JSON and back."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Record = TypeVar("Record")
 
 
 def milliseconds(moment: datetime) -> int:
-    """Return *moment* as whole milliseconds since 1970: Artifactory's ``build.timestamp``."""
+    """Return *moment* in whole milliseconds since 1970, as in Artifactory's ``build.timestamp``."""
     return (moment - _EPOCH) // _MILLISECOND
 
 
 def started_text(moment: datetime) -> str:
-    """Return *moment* as Artifactory and ``jf`` read it: UTC, milliseconds, ``+0000`` and never ``Z``."""
+    """Return *moment* as text for Artifactory and ``jf``: in UTC, with milliseconds and ``+0000``, never ``Z``."""
     text = moment.astimezone(UTC).isoformat(timespec="milliseconds")
     return text.removesuffix("+00:00") + "+0000"
 
 
 def started_from(text: str) -> datetime | None:
-    """Parse any ISO form with an offset, cut to milliseconds; ``None`` if it is not one."""
+    """Return the time in *text*, cut to milliseconds; ``None`` if it is not an ISO time with an offset."""
     try:
         moment = datetime.fromisoformat(text)
         return _cut(moment) if moment.tzinfo else None
@@ -57,7 +57,7 @@ def _cut(moment: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """The program that ran or built, and its version."""
+    """A program that took part in a build, and its version."""
 
     name: str
     version: str = ""
@@ -76,13 +76,13 @@ class VcsEntry:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One file that the build left in Artifactory.
+    """One file of the build in Artifactory.
 
     Attributes:
         path: inside the repository, with the file's name.
         repository: key of the physical repository (``originalDeploymentRepo``).
-        sha1: hex, or ``""`` as long as it is not known; so are the other checksums.
-        others: keys that buildpush does not know, kept unchanged; also in the other records.
+        sha1: in hex, or ``""`` if unknown, like the other checksums.
+        others: keys that buildpush does not know, kept unchanged, as in the other records.
     """
 
     name: str
@@ -121,20 +121,21 @@ class Module:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRecord:
-    """What the receipt of a push cannot know about its build.
+    """What the receipt of a push does not say about its build.
 
     Attributes:
-        started: moment with time zone; cut to milliseconds, it is part of the run's identity.
+        started: time with a time zone; cut to milliseconds, it is part of the run's identity.
         url: page of the run at the CI system.
         project: key of the JFrog project, or ``""``.
         module: id of the module instead of ``name:tag``, or ``""``.
-        environment: names and values to record, as :func:`~buildpush.artifactory.allowed_environment` gives them.
+        environment: names and values to record, as :func:`~buildpush.artifactory.allowed_environment` returns them.
         principal: who triggered the run at the CI system.
         artifactory_principal: user at Artifactory; the server replaces it by the authenticated user.
-        duration_ms: milliseconds since *started*, or 0 where it was not measured.
+        duration_ms: milliseconds since *started*, or 0 if not measured.
 
     Raises:
-        SettingsError: name or number is empty, begins with a dot (Artifactory refuses that), or holds a line break.
+        SettingsError: the name or number is empty, begins with a dot, which Artifactory refuses, or contains an
+            invisible character; or *started* has no time zone.
     """
 
     name: str
@@ -171,7 +172,7 @@ def check_identity(what: str, text: str) -> None:
     elif text.startswith("."):
         problem = "begins with a dot, which Artifactory refuses"
     elif not text.isprintable():
-        problem = "holds a line break or another invisible character"
+        problem = "contains a line break or another invisible character"
     if problem:
         message = f"the build {what} {text!r} {problem}"
         raise SettingsError(message, setting=f"build_{what}")
@@ -179,11 +180,11 @@ def check_identity(what: str, text: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildInfo:
-    """One run of a build, as Artifactory keeps it.
+    """One run of a build, as Artifactory stores it.
 
     Attributes:
         started: in UTC, whole milliseconds.
-        properties: environment (keys begin with ``buildInfo.env.``) and other free properties.
+        properties: the environment (keys begin with ``buildInfo.env.``) and other properties.
         project: key of the JFrog project; it is also sent in the address.
     """
 
@@ -217,12 +218,12 @@ class BuildInfo:
         return tuple(every.values())
 
     def document(self) -> dict[str, Any]:
-        """Return the document that Artifactory takes: keys in ``jf``'s order, empty values left out."""
+        """Return the JSON document for Artifactory: keys in the order of ``jf``, without empty values."""
         return _document(self)
 
     @classmethod
     def parse(cls, document: object) -> BuildInfo:
-        """Read a build-info from *document*, JSON from a file or a server.
+        """Return the build-info in *document*, JSON from a file or a server.
 
         Keys that buildpush does not know are kept, so that a document written by another tool stays complete.
 
@@ -233,7 +234,7 @@ class BuildInfo:
 
     @classmethod
     def load(cls, path: Path) -> BuildInfo:
-        """Return the build-info saved in *path*, bare or inside the server's ``buildInfo`` wrapper.
+        """Return the build-info in the file *path*, bare or inside the server's ``buildInfo`` wrapper.
 
         Raises:
             SourceError: the file cannot be read, or is not a build-info.
@@ -249,7 +250,7 @@ class BuildInfo:
 
 
 def _document(record: object) -> dict[str, Any]:
-    """Return a record as JSON types: empty values are left out, as by ``jf``; keys that are not ours come last."""
+    """Return a record as JSON types: without empty values, as ``jf`` writes it, and with unknown keys at the end."""
     values = ((key.name, key.form.write(getattr(record, key.attribute or key.name))) for key in _KEYS[type(record)])
     return {name: value for name, value in values if value} | dict(getattr(record, "others", {}))
 
@@ -283,7 +284,7 @@ _AGENT = _Form(lambda reading, key: reading.one(key, partial(_read, Agent), Agen
 
 
 class _Key(NamedTuple):
-    """A key in JSON, and the attribute that has its value if its name differs."""
+    """A key in JSON; *attribute* is the attribute for it, if that has another name."""
 
     name: str
     form: _Form = _TEXT
@@ -291,7 +292,7 @@ class _Key(NamedTuple):
 
 
 _CHECKSUMS = (_Key("sha1"), _Key("md5"), _Key("sha256"))
-# The JSON form of each record: keys in jf's order.
+# The JSON form of each record, with its keys in the order of jf.
 _KEYS: Mapping[type, tuple[_Key, ...]] = {
     Agent: (_Key("name"), _Key("version")),
     VcsEntry: (_Key("url"), _Key("revision"), _Key("branch"), _Key("message")),

@@ -1,6 +1,6 @@
-"""Which environment variables a build-info may show: those on a list, and never a secret.
+"""Which environment variables a build-info may contain: those on a list, and never a secret.
 
-Artifactory shows them to everybody who may read the build, so the list says what is included, not what is left out.
+Everybody who may read the build sees them, so the list says what is included, and not what is left out.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from buildpush.foundation.secrets import redact
 
 
 def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict[str, str]:
-    """Return the variables of *env* that a build-info may show, sorted by name.
+    """Return the variables of *env* that a build-info may contain, sorted by name.
 
-    A name must fit one of *patterns* (``*`` matches anything; case matters).
-    A name that usually holds a secret is left out, even where a pattern with ``*`` fits; written out in full it is
-    included, because it was asked for explicitly. A value that has the form of a secret is always left out.
+    Their names must match one of *patterns* (``*`` matches anything; case matters).
+    A variable whose name suggests a secret is left out even if a pattern with ``*`` matches; it is included if its name
+    is on the list as it is. A value that looks like a secret is always left out.
     In every value, known secrets and the user part of URLs are masked.
     """
     wanted = tuple(patterns)
-    values = {name: redact(env[name]) for name in sorted(env) if _asked_for(name, wanted)}
+    values = {name: redact(env[name]) for name in sorted(env) if _is_listed(name, wanted)}
     return {name: value for name, value in values.items() if not _is_left_out(name, value, wanted)}
 
 
-def left_out(env: Mapping[str, str], patterns: Iterable[str]) -> tuple[str, ...]:
-    """Return the names of variables that fit *patterns* and are left out, since they may hold secrets."""
+def excluded_variables(env: Mapping[str, str], patterns: Iterable[str]) -> tuple[str, ...]:
+    """Return the names of variables that match *patterns* but are left out, since they may contain secrets."""
     wanted = tuple(patterns)
     allowed = allowed_environment(env, wanted)
-    return tuple(name for name in sorted(env) if _asked_for(name, wanted) and name not in allowed)
+    return tuple(name for name in sorted(env) if _is_listed(name, wanted) and name not in allowed)
 
 
-def _asked_for(name: str, patterns: tuple[str, ...]) -> bool:
+def _is_listed(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns) or name in patterns
 
 

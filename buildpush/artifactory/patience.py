@@ -1,4 +1,4 @@
-"""Repeated requests: what was just written may appear late, and what was refused may have been stored anyway."""
+"""Repeats requests: a written file may appear late, and a request that failed may have been carried out."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Final, TypeVar
 from buildpush.artifactory.client import RefusedError
 from buildpush.foundation.errors import BuildInfoError, UnreachableError
 
-# It may take a moment until what was just pushed is found: 16 s in all.
+# A file that was just pushed may take a moment to appear: 16 s in total.
 PATIENCE: Final = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)
-# Between attempts to write the same document, besides the retries of every request.
+# Between attempts to write the same document, in addition to the retries of every request.
 WRITE_DELAYS: Final = (1.0, 4.0)
 WORKERS: Final = 4
 # Statuses that another attempt does not change: no permission, no such address.
@@ -22,13 +22,13 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def send_until_there(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) -> R | bool:
+def send_until_stored(send: Callable[[], R], is_there: Callable[[], bool], sleep: Sleep) -> R | bool:
     """Call *send* and return its result; if it fails, check whether the data arrived, and send it again if not.
 
-    Some servers answer 400 or 409 to what they store, and an answer may be lost.
+    Some servers answer 400 or 409 although they store the data, and an answer may be lost.
 
     Returns:
-        What *send* returns, or ``True`` where it failed and what was sent is there.
+        What *send* returns, or ``True`` if it failed but the data arrived.
 
     Raises:
         RefusedError, UnreachableError: the last failure, after three.
@@ -55,7 +55,7 @@ def ask_until(
     enough: Callable[[R], bool] = bool,
     waits: Sequence[float] = PATIENCE,
 ) -> list[R]:
-    """Return what *ask* answers for each of *things*, in order; while that is not *enough*, ask again."""
+    """Return the result of *ask* for each of *things*, in order; one that is not *enough* is asked for again."""
     answers = in_parallel(ask, things)
     for seconds in waits:
         late = [place for place, answer in enumerate(answers) if not enough(answer)]
@@ -68,17 +68,17 @@ def ask_until(
 
 
 def in_parallel(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Return the result of *act* for each of *things*, in order, four at a time; the first error ends it."""
+    """Return the result of *act* for each of *things*, in order, four at a time; the first error is raised."""
     if len(things) == 1:
         return [act(things[0])]
     from buildpush.foundation.workers import Workers
 
     pool = Workers(WORKERS, thread_name_prefix="artifactory")
-    patient = True
+    waits = True
     try:
         return list(pool.map(act, things))
     except KeyboardInterrupt:
-        patient = False  # the owner of the connections ends the requests that are running
+        waits = False  # the owner of the connections ends the requests that are running
         raise
     finally:
-        pool.shutdown(wait=patient, cancel_futures=True)
+        pool.shutdown(wait=waits, cancel_futures=True)

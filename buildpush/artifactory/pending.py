@@ -1,4 +1,4 @@
-"""Build-infos that are not published yet, one file each: written before the push, removed once Artifactory has it."""
+"""Build-infos that are not published yet, one file each: written before the push, removed once they are published."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Pending:
     """A build-info that waits to be published.
 
     Attributes:
-        server: address of the Artifactory that it is for, or ``""`` where it is not known.
+        server: address of the Artifactory that it is for, or ``""`` if unknown.
         pushed: whether the registry confirmed the push; otherwise its outcome is unknown.
     """
 
@@ -35,15 +35,15 @@ class Pending:
     pushed: bool = True
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON types: in Artifactory's wrapper, with our own keys beside it."""
-        beside = {"push": "confirmed" if self.pushed else _BEGUN, "server": self.server}
-        return {"buildInfo": self.info.document(), "buildpush": beside}
+        """Return it as JSON types: in Artifactory's wrapper, beside which are our own keys."""
+        our_keys = {"push": "confirmed" if self.pushed else _BEGUN, "server": self.server}
+        return {"buildInfo": self.info.document(), "buildpush": our_keys}
 
 
 def save(pending: Pending, directory: Path) -> Path:
-    """Write *pending* into *directory*, for its owner only, whole or not at all, and return the file.
+    """Write *pending* into *directory*, for its owner only, whole or not at all, and return its path.
 
-    The same run always has the same file.
+    It is the same path each time for the same run.
 
     Raises:
         OSError: it cannot be written.
@@ -57,22 +57,22 @@ def save(pending: Pending, directory: Path) -> Path:
 
 
 def load(path: Path) -> Pending:
-    """Return what was saved in *path*; for a bare build-info, the push is assumed to be confirmed.
+    """Return the build-info saved in *path*; for a bare one, the push is assumed to be confirmed.
 
     Raises:
         SourceError: the file cannot be read, or is not a build-info.
     """
     info, document = BuildInfo.load(path), load_json(path)
-    beside = document.get("buildpush")
-    fields: Mapping[str, Any] = beside if isinstance(beside, Mapping) else {}
+    our_keys = document.get("buildpush")
+    fields: Mapping[str, Any] = our_keys if isinstance(our_keys, Mapping) else {}
     return Pending(info, str(fields.get("server") or ""), fields.get("push") != _BEGUN)
 
 
 class Claim:
-    """The file of a running run, locked until the run ends, so that others see that it is running.
+    """The pending build-info of a run, in a file that is locked until the run ends, so that others leave it alone.
 
     Args:
-        directory: private; it must exist.
+        directory: a private directory, which must exist.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -81,10 +81,10 @@ class Claim:
         self._held: int | None = None
 
     def write(self, pending: Pending) -> Path:
-        """Write *pending* over what was there.
+        """Write *pending*, in place of an earlier one.
 
         Raises:
-            OSError: it cannot be written; what was there stays.
+            OSError: it cannot be written; the earlier one stays.
         """
         path = self._directory / file_name(pending.info)
         held = write_held(path, _text(pending))
@@ -93,13 +93,13 @@ class Claim:
         return path
 
     def remove(self) -> None:
-        """Remove the file: nothing is pending any more."""
+        """Remove the file, since nothing is pending any more."""
         if self.path:
             self.path.unlink(missing_ok=True)
         self.path = None
 
     def close(self) -> None:
-        """Close the file, and keep it."""
+        """Unlock the file, and keep it."""
         held, self._held = self._held, None
         if held is not None:
             os.close(held)
@@ -112,18 +112,18 @@ class Claim:
 
 
 def left_behind(directory: Path) -> Iterator[tuple[Path, Pending]]:
-    """Yield what unfinished runs left, ordered by name; each is locked while it is looked at."""
+    """Yield the files and build-infos of runs that did not finish, by file name; each is locked while it is yielded."""
     for path in sorted(directory.glob("*.json")):
         try:
             with locked(path, wait=False) as free:
                 if free:
                     yield path, load(path)
         except (OSError, SourceError):
-            continue  # removed meanwhile, or not written by us
+            continue  # removed meanwhile, or not one of our files
 
 
 def file_name(info: BuildInfo) -> str:
-    """Return the name of the file of a run, readable and unique."""
+    """Return a readable and unique file name for a run."""
     words = re.sub(r"[^A-Za-z0-9._-]+", "_", f"{info.project or 'default'}-{info.name}-{info.number}")[:_LONGEST]
     whole = hashlib.sha256(json.dumps([info.project, info.name, info.number]).encode()).hexdigest()
     return f"{words.lstrip('.')}-{info.timestamp}-{whole[:8]}.json"

@@ -1,4 +1,4 @@
-"""Publishing a build-info: properties on the files, the document, and a check of what arrived."""
+"""Publishes a build-info: sets the properties of the files, sends the document, and checks what arrived."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from buildpush.artifactory.answers import FileFacts
 from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, Home, RefusedError, likely_home
-from buildpush.artifactory.directories import Finding, Presence, is_same, with_found_paths
+from buildpush.artifactory.directories import Finding, Presence, is_same, with_actual_paths
 from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
 from buildpush.artifactory.marking import AnnotationResult, annotate
-from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_there
+from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_stored
 from buildpush.artifactory.pending import Pending, save
 from buildpush.foundation.errors import (
     BuildInfoError,
@@ -39,10 +39,10 @@ FINISH: Final = ("buildpush", "build-info", "publish")
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A build-info on the server, as it was read back.
+    """A build-info that was published, and compared with what the server has.
 
     Attributes:
-        url: page that shows it to people.
+        url: of the page that shows it to people.
     """
 
     url: str
@@ -52,15 +52,16 @@ class Published:
 
 
 def check_publish(client: Artifactory, name: str, number: str, *, project: str = "", sink: Sink = ignore) -> None:
-    """Check in advance what can be checked of a later :func:`publish`.
+    """Check in advance what can be checked for a later :func:`publish`.
 
-    Artifactory offers no way to ask whether an ordinary account may publish; what is checked is that it accepts the
-    credentials, and whether this name and number exist already. An account that may not read may still publish.
+    Artifactory offers no way to find out whether an ordinary account may publish. So only two things are checked:
+    whether it accepts the credentials, and whether this name and number exist already. An account that may not read
+    may still be able to publish.
 
     Raises:
-        SettingsError: Artifactory would refuse the name or number, or what answers there is not an Artifactory.
+        SettingsError: Artifactory would refuse the name or number, or the server is not an Artifactory.
         AuthenticationError: the credentials are refused.
-        UnreachableError: there is no answer, or one that says that the server has failed.
+        UnreachableError: there is no answer, or the answer is an error of the server.
     """
     check_identity("name", name)
     check_identity("number", number)
@@ -79,10 +80,10 @@ def check_publish(client: Artifactory, name: str, number: str, *, project: str =
 
 
 def _as_early_error(error: BuildInfoError) -> BuildPushError:
-    """Return *error* with a class for the time before a push, since its own class says that the image is pushed."""
+    """Return *error* with a class for the time before a push; its own class would mean that the image is pushed."""
     status = error.status if isinstance(error, RefusedError) else 0
     kind = UnreachableError if status >= _SERVER_ERROR else SettingsError
-    hint = error.hint or "check the address of Artifactory; without build-info: publish_build_info: no"
+    hint = error.hint or "check the address of Artifactory, or set publish_build_info: no"
     return kind(str(error), hint=hint, setting="artifactory_url")
 
 
@@ -98,97 +99,103 @@ def publish(
 ) -> Published:
     """Publish *info* and return where it can be seen.
 
-    Every file that is still ours gets ``build.name``, ``build.number`` and ``build.timestamp``; the server is asked for
-    checksums that the receipt does not have; then the document is sent, read back and compared.
-    The same run can be published again: it replaces itself. A name that now belongs to another image, a missing file,
-    and an account that may not read are notes, not errors.
+    Every file that is still ours gets ``build.name``, ``build.number`` and ``build.timestamp``; checksums that the
+    receipt does not have are requested from the server; then the document is sent, read back and compared.
+    The same run can be published again, and replaces itself. A tag that now belongs to another image, a missing file,
+    and an account that may not read give notes, not errors.
 
     Args:
-        info: as :func:`describe` gives it, or as it was saved.
+        info: as :func:`describe` returns it, or as it was saved.
         client: the Artifactory that has the files.
-        directory: where the document is kept if it cannot be published.
-        sink: gets notes about what differs from what was pushed, and where the document was saved, if the run is
-            cancelled.
-        finish: the command that finishes it later, without the file's name.
-        sleep: waits so many seconds.
-        fresh: whether the files were just pushed: then missing ones are waited for, and if none of them appears, they
+        directory: where the document is saved if it cannot be published.
+        sink: gets notes about what differs from what was pushed and, if the run is cancelled, about where the document
+            was saved.
+        finish: the command that publishes it later, without the name of the file.
+        sleep: waits for a number of seconds.
+        fresh: whether the files were just pushed: then it waits for missing ones, and if none of them appears, they
             were pushed elsewhere, which is an error. Later, they may have been deleted.
 
     Raises:
         SettingsError: Artifactory would refuse the build's name or number.
-        BuildInfoError: whatever went wrong, after the document was saved; the hint is the command that finishes it.
+        BuildInfoError: publishing failed, and the document was saved; the hint is the command that publishes it.
         CancelledError, TimeOutError: unchanged, after the document was saved.
     """
     check_identity("name", info.name)
     check_identity("number", info.number)
     try:
-        return _published(info, client, sink, sleep, fresh=fresh)
+        return _publish(info, client, sink, sleep, fresh=fresh)
     except (CancelledError, TimeOutError, KeyboardInterrupt):
         sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
         raise
     except BuildPushError as error:
-        raise _unpublished(error, info, client, directory, finish) from error
+        raise _unpublished_error(error, info, client, directory, finish) from error
 
 
-def _published(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
+def _publish(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
     wanted = info if fresh else with_physical(info, client)
     annotated = annotate(wanted, client, sleep=sleep, waits=PATIENCE if fresh else ())
     if fresh and _is_elsewhere(annotated):
-        raise _not_there(annotated.findings[0].wanted.head, client)
+        raise _missing_error(annotated.findings[0].expected.head, client)
     for text in _notes(annotated, client):
         sink(Note(text))
-    whole = complete(with_found_paths(wanted, annotated.findings), client, sink=sink)
-    page = client.build_page(whole)  # may ask the server, so it comes before the document is sent
+    whole = complete(with_actual_paths(wanted, annotated.findings), client, sink=sink)
+    page = client.build_page(whole)  # this may need a request, so it comes before the document is sent
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)
     return Published(page, whole.name, whole.number, whole.started)
 
 
 def with_physical(info: BuildInfo, client: Artifactory) -> BuildInfo:
-    """Return *info* with the repository behind each virtual one, which does not accept properties."""
+    """Return *info* with the physical repository behind each virtual one, which does not accept properties itself."""
     keys = {artifact.repository for artifact in info.artifacts if artifact.repository}
-    known = {key: facts.deploys_to for key in sorted(keys) if (facts := client.repository(key))}
+    physical = {key: facts.deploys_to for key in sorted(keys) if (facts := client.repository(key))}
 
     def behind(artifact: Artifact) -> Artifact:
-        return replace(artifact, repository=known.get(artifact.repository) or artifact.repository)
+        return replace(artifact, repository=physical.get(artifact.repository) or artifact.repository)
 
     modules = (replace(one, artifacts=tuple(map(behind, one.artifacts))) for one in info.modules)
     return replace(info, modules=tuple(modules))
 
 
 def _is_elsewhere(annotated: AnnotationResult) -> bool:
-    """Return whether none of our files are there, and no others in their place."""
+    """Return whether none of our files exist, and no others in their place."""
     bare = [(file.repository, file.path) for file in annotated.bare]
     missing = [
-        (seen.found.head.repository, seen.found.head.path) in bare if seen.found else seen.presence is Presence.NOTHING
-        for seen in annotated.findings
+        (finding.actual.head.repository, finding.actual.head.path) in bare
+        if finding.actual
+        else finding.presence is Presence.NOTHING
+        for finding in annotated.findings
     ]
     return bool(missing) and all(missing)
 
 
 def _notes(annotated: AnnotationResult, client: Artifactory) -> Iterator[str]:
-    """Yield in words what differs from what was pushed."""
-    for seen in annotated.findings:
-        if seen.presence in {Presence.THEIRS, Presence.NOTHING}:
-            yield _move_note(seen)
-    unseen = [seen for seen in annotated.findings if seen.presence is Presence.UNSEEN and seen.found is None]
-    if unseen:
-        places = ", ".join(seen.wanted.place for seen in unseen[:3]) + (" ..." if unseen[3:] else "")
+    """Yield sentences about what differs from what was pushed."""
+    for finding in annotated.findings:
+        if finding.presence in {Presence.THEIRS, Presence.NOTHING}:
+            yield _move_note(finding)
+    hidden = [
+        finding for finding in annotated.findings if finding.presence is Presence.UNKNOWN and finding.actual is None
+    ]
+    if hidden:
+        places = ", ".join(finding.expected.place for finding in hidden[:3]) + (" ..." if hidden[3:] else "")
         yield (
             f"{client.host} does not show {places} to {who(client.credential)}: the build-info names the files "
-            "where they should be, which was not checked, and they get no properties"
+            "at their expected paths, which could not be checked, and they get no properties"
         )
     if annotated.bare:
         places = ", ".join(f"{file.repository}/{file.path}" for file in annotated.bare[:3])
         yield f"{client.host} does not find {len(annotated.bare)} of the files, so they get no properties: {places}"
 
 
-def _move_note(seen: Finding) -> str:
-    place = seen.wanted.place
-    words = f"{place} is another image now" if seen.presence is Presence.THEIRS else f"{place} does not exist any more"
-    if seen.found:
-        return f"{words}; ours is at {seen.found.place}, which the build-info names"
-    return f"{words}, and ours was not found; the build-info names it by its digest, without a path"
+def _move_note(finding: Finding) -> str:
+    place = finding.expected.place
+    words = (
+        f"{place} is now another image" if finding.presence is Presence.THEIRS else f"{place} does not exist any more"
+    )
+    if finding.actual:
+        return f"{words}; ours is at {finding.actual.place}, and the build-info names that"
+    return f"{words}, and ours was not found; the build-info has its checksums, but no path"
 
 
 def publish_push(
@@ -202,9 +209,9 @@ def publish_push(
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
 ) -> Published:
-    """Find where Artifactory keeps *pushed*, describe it, and :func:`publish` that.
+    """Find where Artifactory keeps *pushed*, describe it, and :func:`publish` the result.
 
-    Where the server cannot even be asked for the repository, the document is saved with the repository key that the
+    If not even the repository can be requested from the server, the document is saved with the repository key that the
     registry named, or else with the first part of the path.
     *base* is as for :func:`describe`; the other arguments are as for :func:`publish`.
 
@@ -215,19 +222,19 @@ def publish_push(
     try:
         home = client.locate(repository, named_key)
     except (BuildPushError, KeyboardInterrupt) as error:
-        info = _described(pushed, record, likely_home(repository, named_key), base)
+        info = _describe_at(pushed, record, likely_home(repository, named_key), base)
         if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
             sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
             raise
-        raise _unpublished(error, info, client, directory, finish) from error
-    info = _described(pushed, record, home, base)
+        raise _unpublished_error(error, info, client, directory, finish) from error
+    info = _describe_at(pushed, record, home, base)
     return publish(info, client, directory=directory, sink=sink, finish=finish, sleep=sleep)
 
 
 def expected_build_info(
     pushed: PushedImage | PushedIndex, record: BuildRecord, client: Artifactory, base: Collection[Digest] = ()
 ) -> BuildInfo:
-    """Return the build-info of *pushed* as far as possible: where its place is not known, it is guessed.
+    """Return the build-info of *pushed*; if Artifactory does not say where it is, its path is guessed.
 
     Raises:
         CancelledError, TimeOutError: unchanged.
@@ -239,10 +246,10 @@ def expected_build_info(
         raise
     except BuildPushError:
         home = likely_home(repository, named_key)
-    return _described(pushed, record, home, base)
+    return _describe_at(pushed, record, home, base)
 
 
-def _described(
+def _describe_at(
     pushed: PushedImage | PushedIndex, record: BuildRecord, home: Home, base: Collection[Digest]
 ) -> BuildInfo:
     return describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix, base=base)
@@ -252,19 +259,21 @@ def _described(
 
 
 def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> BuildInfo:
-    """Return *info* with every checksum that can be found; the server is asked only for those that are missing."""
-    # Directories of several tags hold the same blobs: the first place is looked up for all.
+    """Return *info* with every checksum that can be found; only missing ones are requested from the server."""
+    # The directories of several tags contain the same blobs, so each is looked up only at its first path.
     artifacts: dict[str, Artifact] = {}
-    lacking = [a for a in info.artifacts if a.sha256 and not (a.sha1 and a.md5)]
-    for artifact in lacking:
+    incomplete = [a for a in info.artifacts if a.sha256 and not (a.sha1 and a.md5)]
+    for artifact in incomplete:
         if artifact.repository and artifact.path:
             artifacts.setdefault(artifact.sha256, artifact)
-    found = in_parallel(partial(_facts, client=client), list(artifacts.values()))
-    facts = {sha256: file for sha256, file in zip(artifacts, found, strict=True) if file}
-    left = {a.sha256 for a in lacking} - facts.keys()
-    if left:
-        sink(Note(f"the build-info has no sha1 and md5 of {len(left)} of the files: {client.host} does not give them"))
-    return replace(info, modules=tuple(_completed(module, facts) for module in info.modules))
+    results = in_parallel(partial(_facts, client=client), list(artifacts.values()))
+    facts = {sha256: file for sha256, file in zip(artifacts, results, strict=True) if file}
+    missing = {a.sha256 for a in incomplete} - facts.keys()
+    if missing:
+        sink(
+            Note(f"the build-info has no sha1 and md5 of {len(missing)} of the files: {client.host} does not give them")
+        )
+    return replace(info, modules=tuple(_complete_module(module, facts) for module in info.modules))
 
 
 def _facts(artifact: Artifact, *, client: Artifactory) -> FileFacts | None:
@@ -278,7 +287,7 @@ def _facts(artifact: Artifact, *, client: Artifactory) -> FileFacts | None:
     return facts if facts and is_same(artifact, facts) else None
 
 
-def _completed(module: Module, facts: dict[str, FileFacts]) -> Module:
+def _complete_module(module: Module, facts: dict[str, FileFacts]) -> Module:
     artifacts = tuple(_with_checksums(artifact, facts) for artifact in module.artifacts)
     dependencies = tuple(_with_checksums(dependency, facts) for dependency in module.dependencies)
     return replace(module, artifacts=artifacts, dependencies=dependencies)
@@ -293,21 +302,21 @@ def _with_checksums(file: _File, facts: dict[str, FileFacts]) -> _File:
 
 
 def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:
-    """Store the document; where the server refuses, check whether it has it anyway, and send it again if not.
+    """Store the document; if that fails, check whether the server has it anyway, and send it again if not.
 
     Raises:
-        RefusedError, UnreachableError: the last of three failures; what is there is not what was sent.
+        RefusedError, UnreachableError: the last of three failures.
     """
 
     def is_there() -> bool:
         stored = _read_back(info, client)
         return stored is not None and first_difference(info.modules, stored.modules) is None
 
-    send_until_there(lambda: client.put_build(info), is_there, sleep)
+    send_until_stored(lambda: client.put_build(info), is_there, sleep)
 
 
 def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep: Sleep = time.sleep) -> None:
-    """Read the run back and compare its modules, and the digests of their files; note it if it may not be read.
+    """Read the run back and compare its modules and the digests of their files; if it may not be read, print a note.
 
     Raises:
         BuildInfoError: the server does not have the run, or has something else.
@@ -317,7 +326,7 @@ def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep:
     except RefusedError as error:
         if not _is_forbidden(error):
             raise
-        sink(Note(f"the build-info was accepted, but could not be compared with what is there: {error}"))
+        sink(Note(f"the build-info was accepted, but could not be read back and compared: {error}"))
         return
     if stored is None:
         message = f"{client.host} accepted the build-info but does not have it"
@@ -334,15 +343,15 @@ def _is_forbidden(error: BuildInfoError) -> bool:
 
 def _read_back(info: BuildInfo, client: Artifactory) -> BuildInfo | None:
     stored = client.get_build(info.name, info.number, info.started, project=info.project)
-    # Some servers answer with the newest run where the requested one does not exist.
+    # Some servers answer with the newest run if the requested one does not exist.
     return stored if stored and stored.timestamp == info.timestamp else None
 
 
 def first_difference(sent: Sequence[Module], stored: Sequence[Module]) -> str | None:
-    """Return in words the first difference between two lists of modules, whatever their order, or ``None``."""
-    there = {module.id: module for module in stored}
+    """Return in words the first difference between two lists of modules, in any order, or ``None``."""
+    stored_modules = {module.id: module for module in stored}
     for module in sent:
-        other = there.get(module.id)
+        other = stored_modules.get(module.id)
         if other is None:
             return f"module {module.id} is missing"
         if _digests(other) != _digests(module):
@@ -356,9 +365,9 @@ def _digests(module: Module) -> list[tuple[str, str, str]]:
     return sorted([*artifacts, *(("dependency", d.id, d.sha256) for d in module.dependencies)])
 
 
-def _not_there(artifact: Artifact, client: Artifactory) -> BuildInfoError:
+def _missing_error(artifact: Artifact, client: Artifactory) -> BuildInfoError:
     message = f"{client.host} does not have {artifact.repository}/{artifact.path}, which was pushed"
-    hint = "is it pushed to this Artifactory? In place of a virtual repository, give the local one behind it"
+    hint = "check that it is pushed to this Artifactory; if the repository is virtual, give the local one behind it"
     return BuildInfoError(message, hint=hint, setting="artifactory_url")
 
 
@@ -366,16 +375,16 @@ def _not_there(artifact: Artifact, client: Artifactory) -> BuildInfoError:
 
 
 def _save_for_later(info: BuildInfo, client: Artifactory, directory: Path, finish: Sequence[str]) -> str:
-    """Save *info* and return the command that finishes it."""
+    """Save *info* and return the command that publishes it, or why it cannot be saved."""
     try:
         return shlex.join([*finish, str(save(Pending(info, client.url), directory))])
     except (OSError, SettingsError) as error:
-        return f"nor can it be saved in {directory}: {getattr(error, 'strerror', None) or error}"
+        return f"it cannot be saved either, in {directory}: {getattr(error, 'strerror', None) or error}"
 
 
-def _unpublished(
+def _unpublished_error(
     error: BuildPushError, info: BuildInfo, client: Artifactory, directory: Path, finish: Sequence[str]
 ) -> BuildInfoError:
     advice = f" ({error.hint})" if error.hint else ""
-    message = f"the image is pushed, its build-info {info.name} {info.number} is not published: {error}{advice}"
+    message = f"the image is pushed, but its build-info {info.name} {info.number} is not published: {error}{advice}"
     return BuildInfoError(message, hint=_save_for_later(info, client, directory, finish), setting=error.setting)

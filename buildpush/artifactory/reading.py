@@ -1,4 +1,4 @@
-"""Untrusted JSON, read key by key: a wrong type is an error that names its place."""
+"""Untrusted JSON, read key by key; a value of the wrong type is an error that names its place."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load_json(path: Path) -> Any:
             content = file.read(LARGEST + 1)
     except OSError as error:
         message = f"cannot be read: {error.strerror}"
-        hint = "name a build-info that a run has saved; its error says where"
+        hint = "name a file in which a run has saved a build-info; the error of that run names it"
         raise SourceError(message, where=str(path), hint=hint) from error
     if len(content) > LARGEST:
         message = "is larger than 64 MiB: this is not a build-info"
@@ -43,10 +43,10 @@ def load_json(path: Path) -> Any:
 
 
 class Reading:
-    """One JSON object that is read; keys that were not read are in :meth:`others`.
+    """One JSON object; keys that were not read are in :meth:`others`.
 
     Args:
-        value: what should be an object.
+        value: the object; anything else is an error.
         place: its name in messages, such as ``modules[0]``.
     """
 
@@ -55,17 +55,17 @@ class Reading:
             raise _wrong(place or "the document", "an object", value)
         self._value = value
         self._place = place
-        self._asked: set[str] = set()
+        self._read_keys: set[str] = set()
 
     def _take(self, key: str) -> object:
-        self._asked.add(key)
+        self._read_keys.add(key)
         return self._value.get(key)
 
     def _at(self, key: str) -> str:
         return f"{self._place}.{key}" if self._place else key
 
     def text(self, key: str, *, needed: bool = False) -> str:
-        """Return the string at *key*; where it is missing or null, ``""``, or an error if *needed*."""
+        """Return the string at *key*; if it is missing or null, ``""``, or an error if *needed*."""
         value = self._take(key)
         if value is None and not needed:
             return ""
@@ -122,20 +122,20 @@ class Reading:
         return tuple(read(Reading(item, f"{self._at(key)}[{place}]")) for place, item in enumerate(value))
 
     def others(self) -> dict[str, Any]:
-        """Return the keys that were not asked for, unchanged."""
-        return {key: value for key, value in self._value.items() if key not in self._asked}
+        """Return the keys that were not read, unchanged."""
+        return {key: value for key, value in self._value.items() if key not in self._read_keys}
 
-    def wrong(self, key: str, wanted: str) -> SourceError:
-        """Return the error that *key* should hold *wanted*."""
-        return _wrong(self._at(key), wanted, self._value.get(key))
+    def wrong(self, key: str, expected: str) -> SourceError:
+        """Return the error that the value at *key* should be *wanted*."""
+        return _wrong(self._at(key), expected, self._value.get(key))
 
 
 _WORDS = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 
 
-def _wrong(place: str, wanted: str, found: object) -> SourceError:
-    words = "missing" if found is None else "empty" if found == "" else _WORDS.get(type(found), "something else")
-    message = f"{place} should be {wanted} and is {words}"
-    if isinstance(found, str) and found and wanted != "a text":
-        message = f"{place} should be {wanted} and is {quotation(found, 80)!r}"
+def _wrong(place: str, expected: str, value: object) -> SourceError:
+    words = "missing" if value is None else "empty" if value == "" else _WORDS.get(type(value), "something else")
+    message = f"{place} should be {expected}, but is {words}"
+    if isinstance(value, str) and value and expected != "a text":
+        message = f"{place} should be {expected}, but is {quotation(value, 80)!r}"
     return SourceError(message, where=None)

@@ -342,12 +342,12 @@ def _is_visible(root: _Root, server: Artifactory) -> bool:
     from buildpush.artifactory.directories import Presence, find_files, groups_of
 
     [directory] = [one for one in groups_of(root.module.artifacts) if one.head == root.head]
-    seen = find_files(directory, server)
-    if seen.presence is Presence.UNSEEN:
+    finding = find_files(directory, server)
+    if finding.presence is Presence.UNKNOWN:
         message = f"it is not known whether the push of {root.reference} was completed: "
         message += f"{server.host} does not let us read it"
         raise BuildInfoError(message, hint="finish it with an account that may read, or push again")
-    return seen.found is not None
+    return finding.actual is not None
 
 
 def _relocated(info: BuildInfo, root: _Root, key: str, server: Artifactory) -> BuildInfo:

@@ -144,9 +144,9 @@ def _unpublished(order: ResolvedStep, context: RunContext) -> Iterator[str]:
     """Yield a note about variables that the settings name, and that the build-info leaves out."""
     patterns = getattr(order.settings, "env_include", ())
     if order.build.publish and patterns:
-        from buildpush.artifactory.environment import left_out
+        from buildpush.artifactory.environment import excluded_variables
 
-        if names := left_out(context.env, patterns):
+        if names := excluded_variables(context.env, patterns):
             yield f"the build-info leaves out variables that may hold secrets: {', '.join(names)}"
 
 

@@ -140,7 +140,7 @@ def test_a_token_is_sent_as_one_and_may_be_led_on():
 
 
 def test_an_answer_without_a_version_is_none():
-    with pytest.raises(BuildInfoError, match="version should be a text and is missing"):
+    with pytest.raises(BuildInfoError, match="version should be a text, but is missing"):
         Artifactory("https://h", Wire()).version()
 
 
@@ -169,7 +169,7 @@ def test_host_and_platform_follow_from_the_address(http):
 )
 def test_the_page_of_a_run_is_where_that_version_has_it(http, version, page):
     client = Artifactory("https://h", http)
-    client._seen_version = version
+    client._server_version = version
     started = datetime(2026, 10, 1, 12, 0, 0, 123456, tzinfo=UTC)
     assert client.build_page(BuildInfo(name="a/b", number="7", started=started)) == page
 

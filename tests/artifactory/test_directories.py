@@ -14,7 +14,7 @@ from buildpush.artifactory.directories import (
     find_files,
     groups_of,
     is_same,
-    with_found_paths,
+    with_actual_paths,
 )
 from buildpush.artifactory.document import Artifact, BuildInfo, Module
 
@@ -73,13 +73,13 @@ def seen(info: BuildInfo, *found: str | None) -> list[Finding]:
 )
 def test_each_file_is_at_one_place_or_at_none(found, placed_at):
     info = info_of("1", "2")
-    assert places(with_found_paths(info, seen(info, *found))) == placed_at
+    assert places(with_actual_paths(info, seen(info, *found))) == placed_at
 
 
 def test_what_nobody_says_stays_where_it_should_be():
     info = info_of("1")
     [directory] = groups_of(info.artifacts)
-    assert with_found_paths(info, [Finding(directory, Presence.UNSEEN)]) == info
+    assert with_actual_paths(info, [Finding(directory, Presence.UNKNOWN)]) == info
 
 
 def test_the_files_of_a_directory_go_together_and_those_without_a_manifest_alone():

@@ -110,7 +110,7 @@ def test_a_start_is_kept_in_utc_and_told_in_whole_milliseconds():
     [
         (" ", "is empty"),
         (".x", "begins with a dot, which Artifactory refuses"),
-        ("a\nb", "holds a line break or another invisible character"),
+        ("a\nb", "contains a line break or another invisible character"),
     ],
 )
 @pytest.mark.parametrize("what", ["name", "number"])
@@ -127,18 +127,18 @@ GOOD = {"name": "n", "number": "1", "started": "2026-10-01T12:00:00.123+0000"}
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ({"name": None}, "name should be a text and is missing"),
-        ({"name": ""}, "name should be a text and is empty"),
-        ({"number": 42}, "number should be a text and is a number"),
-        ({"started": None}, "started should be a text and is missing"),
-        ({"started": "noon"}, "started should be a time such as 2026-10-01T12:00:00.123.0000 and is 'noon'"),
-        ({"modules": {}}, "modules should be a list and is an object"),
-        ({"modules": [[]]}, r"modules\[0\] should be an object and is a list"),
-        ({"modules": [{}]}, r"modules\[0\].id should be a text and is missing"),
+        ({"name": None}, "name should be a text, but is missing"),
+        ({"name": ""}, "name should be a text, but is empty"),
+        ({"number": 42}, "number should be a text, but is a number"),
+        ({"started": None}, "started should be a text, but is missing"),
+        ({"started": "noon"}, "started should be a time such as 2026-10-01T12:00:00.123.0000, but is 'noon'"),
+        ({"modules": {}}, "modules should be a list, but is an object"),
+        ({"modules": [[]]}, r"modules\[0\] should be an object, but is a list"),
+        ({"modules": [{}]}, r"modules\[0\].id should be a text, but is missing"),
         ({"modules": [{"id": "m", "properties": {"a": 1}}]}, r"modules\[0\].properties.a should be a text"),
         ({"modules": [{"id": "m", "artifacts": [{"name": "a", "sha1": []}]}]}, r"modules\[0\].artifacts\[0\].sha1 "),
         ({"modules": [{"id": "m", "dependencies": ["d"]}]}, r"modules\[0\].dependencies\[0\] should be an object"),
-        ({"durationMillis": True}, "durationMillis should be a whole number and is true or false"),
+        ({"durationMillis": True}, "durationMillis should be a whole number, but is true or false"),
         ({"agent": "jf"}, "agent should be an object"),
         ({"vcs": [{"url": 1}]}, r"vcs\[0\].url should be a text"),
     ],

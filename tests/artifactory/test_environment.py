@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildpush.artifactory import allowed_environment, left_out
+from buildpush.artifactory import allowed_environment, excluded_variables
 from buildpush.foundation.forms import names_secret
 from buildpush.foundation.secrets import Secret
 
@@ -57,7 +57,7 @@ def test_whatever_jf_leaves_out_is_left_out(around, pattern, data):
     name = f"{around[:4]}{word}{around[4:]}"
     assert fnmatchcase(name.lower(), pattern)
     assert allowed_environment({name: "plain"}, ["*"]) == {}
-    assert left_out({name: "plain"}, ["*"]) == (name,)
+    assert excluded_variables({name: "plain"}, ["*"]) == (name,)
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_whatever_jf_leaves_out_is_left_out(around, pattern, data):
 def test_a_value_with_the_form_of_a_secret_is_left_out(value, pattern):
     env = {"HARMLESS": value, "PLAIN": "plain"}
     assert "HARMLESS" not in allowed_environment(env, [pattern])
-    assert left_out(env, [pattern]) == ("HARMLESS",)
+    assert excluded_variables(env, [pattern]) == ("HARMLESS",)
 
 
 def test_only_what_was_asked_for_is_said_to_be_left_out():
-    assert left_out({"CI_TOKEN": "a", "MY_TOKEN": "b", "CI_ID": "7"}, ["CI_*"]) == ("CI_TOKEN",)
+    assert excluded_variables({"CI_TOKEN": "a", "MY_TOKEN": "b", "CI_ID": "7"}, ["CI_*"]) == ("CI_TOKEN",)
 
 
 def test_of_an_address_the_login_is_stars():

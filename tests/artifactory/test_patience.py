@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from buildpush.artifactory.client import RefusedError
-from buildpush.artifactory.patience import PATIENCE, WORKERS, WRITE_DELAYS, ask_until, in_parallel, send_until_there
+from buildpush.artifactory.patience import PATIENCE, WORKERS, WRITE_DELAYS, ask_until, in_parallel, send_until_stored
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, UnreachableError
 
 
@@ -34,21 +34,21 @@ class Server:
 
 def test_what_is_taken_at_once_is_not_looked_for():
     look, waits = Server(), []
-    assert send_until_there(Server("taken"), look, waits.append) == "taken"
+    assert send_until_stored(Server("taken"), look, waits.append) == "taken"
     assert (look.asked, waits) == (0, [])
 
 
 @pytest.mark.parametrize("error", [refused(400), refused(409), refused(500), LOST])
 def test_what_failed_and_is_there_all_the_same_counts_and_is_not_sent_again(error):
     send, waits = Server(error), []
-    assert send_until_there(send, Server(True), waits.append) is True
+    assert send_until_stored(send, Server(True), waits.append) is True
     assert (send.asked, waits) == (1, [])
 
 
 @pytest.mark.parametrize("look", [False, BuildInfoError("unreadable"), refused(403), LOST])
 def test_what_failed_and_cannot_be_seen_is_sent_again_a_while_later(look):
     send, waits = Server(refused(409), LOST, "taken"), []
-    assert send_until_there(send, Server(look, look), waits.append) == "taken"
+    assert send_until_stored(send, Server(look, look), waits.append) == "taken"
     assert waits == list(WRITE_DELAYS)
 
 
@@ -56,32 +56,32 @@ def test_what_failed_and_cannot_be_seen_is_sent_again_a_while_later(look):
 def test_what_another_attempt_does_not_change_is_told_at_once(status):
     send, look, waits = Server(refused(status)), Server(), []
     with pytest.raises(RefusedError, match=str(status)):
-        send_until_there(send, look, waits.append)
+        send_until_stored(send, look, waits.append)
     assert (send.asked, look.asked, waits) == (1, 0, [])
 
 
 def test_the_last_of_three_failures_is_told_after_a_last_look():
     send, look, waits = Server(refused(500), refused(409), LOST), Server(False, False, False), []
     with pytest.raises(UnreachableError, match="no answer"):
-        send_until_there(send, look, waits.append)
+        send_until_stored(send, look, waits.append)
     assert (look.asked, waits) == (3, list(WRITE_DELAYS))
 
 
 def test_what_is_seen_after_the_last_failure_counts():
-    assert send_until_there(Server(LOST, LOST, LOST), Server(False, False, True), lambda _: None) is True
+    assert send_until_stored(Server(LOST, LOST, LOST), Server(False, False, True), lambda _: None) is True
 
 
 @pytest.mark.parametrize("error", [AuthenticationError("who?"), KeyboardInterrupt()])
 def test_other_failures_pass_at_once(error):
     send, look = Server(error), Server()
     with pytest.raises(type(error)):
-        send_until_there(send, look, lambda _: None)
+        send_until_stored(send, look, lambda _: None)
     assert (send.asked, look.asked) == (1, 0)
 
 
 def test_a_failure_of_another_kind_while_looking_passes():
     with pytest.raises(AuthenticationError):
-        send_until_there(Server(LOST), Server(AuthenticationError("who?")), lambda _: None)
+        send_until_stored(Server(LOST), Server(AuthenticationError("who?")), lambda _: None)
 
 
 def test_only_what_is_late_is_asked_for_again_and_answers_stay_in_order():

@@ -202,7 +202,7 @@ def test_an_account_that_may_not_read_builds_may_publish_all_the_same(desk):
     check_publish(desk.client(), "hello", "42", sink=desk.events.append)
     assert len(desk.notes) == 1
     desk.publish(desk.hello())
-    assert "could not be compared" in desk.notes[1]
+    assert "could not be read back and compared" in desk.notes[1]
     assert len(desk.box.builds("hello")) == 1
 
 
@@ -498,7 +498,7 @@ def test_every_answer_is_read_with_care(desk, path, body):
 
 def test_an_address_that_is_not_artifactorys_is_questioned(desk):
     desk.box.add_fault("PUT", "api/build$", status=404)
-    with pytest.raises(BuildInfoError, match=r"is .*/artifactory/ the address of Artifactory"):
+    with pytest.raises(BuildInfoError, match=r"check that .*/artifactory/ is the address of Artifactory"):
         desk.publish(desk.hello())
 
 
@@ -651,7 +651,7 @@ def test_where_nothing_can_be_saved_the_error_says_that_too(desk):
     desk.box.add_fault("PUT", "api/build$", status=403)
     with pytest.raises(BuildInfoError) as caught:
         desk.publish(desk.hello())
-    assert "nor can it be saved" in caught.value.hint
+    assert "it cannot be saved either" in caught.value.hint
 
 
 def test_a_directory_in_which_others_may_replace_what_is_saved_is_named_in_the_hint(desk):
@@ -661,7 +661,7 @@ def test_a_directory_in_which_others_may_replace_what_is_saved_is_named_in_the_h
     desk.box.add_fault("PUT", "api/build$", status=403)
     with pytest.raises(BuildInfoError) as caught:
         publish(desk.hello(), desk.client(), directory=shared / "pending")
-    assert f"nor can it be saved in {shared / 'pending'}: " in caught.value.hint
+    assert f"it cannot be saved either, in {shared / 'pending'}: " in caught.value.hint
     assert str(shared) in caught.value.hint.partition(": ")[2]
 
 

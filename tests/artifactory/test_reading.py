@@ -47,20 +47,20 @@ def test_what_has_the_right_type_is_given_as_it_is(way, value):
 @pytest.mark.parametrize(
     ("way", "value", "words"),
     [
-        ("text", 1, "top.key should be a text and is a number"),
-        ("text", 1.5, "top.key should be a text and is a number"),
-        ("text", {}, "top.key should be a text and is an object"),
-        ("text", [], "top.key should be a text and is a list"),
-        ("text", False, "top.key should be a text and is true or false"),
-        ("number", "7", "top.key should be a whole number and is '7'"),
-        ("number", "", "top.key should be a whole number and is empty"),
-        ("number", 1.5, "top.key should be a whole number and is a number"),
-        ("texts", [], "top.key should be an object and is a list"),
-        ("texts", {"a": 1}, "top.key.a should be a text and is a number"),
-        ("lists_of_texts", "a", "top.key should be an object and is 'a'"),
-        ("lists_of_texts", {"a": "b"}, "top.key.a should be a list of texts and is 'b'"),
-        ("lists_of_texts", {"a": [1]}, "top.key.a should be a list of texts and is a list"),
-        ("list_of_texts", {"a": "b"}, "top.key should be a list of texts and is an object"),
+        ("text", 1, "top.key should be a text, but is a number"),
+        ("text", 1.5, "top.key should be a text, but is a number"),
+        ("text", {}, "top.key should be a text, but is an object"),
+        ("text", [], "top.key should be a text, but is a list"),
+        ("text", False, "top.key should be a text, but is true or false"),
+        ("number", "7", "top.key should be a whole number, but is '7'"),
+        ("number", "", "top.key should be a whole number, but is empty"),
+        ("number", 1.5, "top.key should be a whole number, but is a number"),
+        ("texts", [], "top.key should be an object, but is a list"),
+        ("texts", {"a": 1}, "top.key.a should be a text, but is a number"),
+        ("lists_of_texts", "a", "top.key should be an object, but is 'a'"),
+        ("lists_of_texts", {"a": "b"}, "top.key.a should be a list of texts, but is 'b'"),
+        ("lists_of_texts", {"a": [1]}, "top.key.a should be a list of texts, but is a list"),
+        ("list_of_texts", {"a": "b"}, "top.key should be a list of texts, but is an object"),
     ],
 )
 def test_what_has_another_type_is_named_with_its_place_and_what_it_is(way, value, words):
@@ -73,15 +73,15 @@ def test_what_is_needed_is_an_error_where_it_is_missing_or_empty():
     for document, words in (({}, "missing"), ({"key": None}, "missing"), ({"key": ""}, "empty")):
         with pytest.raises(SourceError) as caught:
             Reading(document).text("key", needed=True)
-        assert str(caught.value) == f"key should be a text and is {words}"
+        assert str(caught.value) == f"key should be a text, but is {words}"
 
 
 def test_an_inner_object_is_named_by_its_key_and_an_entry_by_its_number():
     for act, words in (
-        (lambda top: top.one("a", lambda inner: inner.text("b"), ""), "top.a.b should be a text and is a number"),
-        (lambda top: top.each("c", lambda inner: inner.text("d")), "top.c[1].d should be a text and is a list"),
-        (lambda top: top.each("a", lambda inner: inner.text("d")), "top.a should be a list and is an object"),
-        (lambda top: top.one("c", lambda inner: inner.text("d"), ""), "top.c should be an object and is a list"),
+        (lambda top: top.one("a", lambda inner: inner.text("b"), ""), "top.a.b should be a text, but is a number"),
+        (lambda top: top.each("c", lambda inner: inner.text("d")), "top.c[1].d should be a text, but is a list"),
+        (lambda top: top.each("a", lambda inner: inner.text("d")), "top.a should be a list, but is an object"),
+        (lambda top: top.one("c", lambda inner: inner.text("d"), ""), "top.c should be an object, but is a list"),
     ):
         with pytest.raises(SourceError) as caught:
             act(Reading({"a": {"b": 1}, "c": [{"d": "x"}, {"d": []}]}, "top"))
@@ -91,7 +91,7 @@ def test_an_inner_object_is_named_by_its_key_and_an_entry_by_its_number():
 def test_a_long_text_is_quoted_in_part():
     with pytest.raises(SourceError) as caught:
         Reading({"key": "x" * 200}).number("key")
-    assert str(caught.value) == f"key should be a whole number and is '{'x' * 79}…'"
+    assert str(caught.value) == f"key should be a whole number, but is '{'x' * 79}…'"
 
 
 def test_others_are_the_keys_that_nobody_asked_for():
