@@ -1,4 +1,4 @@
-"""Who may do what: accounts, their passwords and tokens; stored as hashes, shown once when they are made."""
+"""Accounts with their rights, passwords and tokens, which are stored as hashes and shown only when they are made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.store import Store
 
 RIGHTS = ("read", "deploy", "annotate", "delete", "publish")
-# Which right each action of a registry token's scope needs.
+# The right that each action in the scope of a registry token needs.
 ACTION_RIGHTS = {"pull": "read", "push": "deploy", "delete": "delete"}
 TOKEN_SECONDS = 3600
 YEAR_SECONDS = 365 * 24 * 3600
@@ -25,7 +25,7 @@ YEAR_SECONDS = 365 * 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """A new account with its password and token, which are shown only once: afterwards only hashes are stored."""
+    """A new account with its password and token, which cannot be shown again, since only their hashes are stored."""
 
     username: str
     password: Secret
@@ -38,7 +38,7 @@ class Caller:
 
     Attributes:
         rights: of the account.
-        scopes: repository name to actions that a registry token is limited to; ``None`` for no such limit.
+        scopes: the actions that a registry token is limited to, by repository name; ``None`` for no limit.
     """
 
     username: str
@@ -61,10 +61,10 @@ class Accounts:
         self._store = store
         # Registry tokens live an hour, so their key need not survive the process.
         self._key = secrets.token_bytes(32)
-        self._withdrawn: set[str] = set()
+        self._revoked: set[str] = set()
 
     def make(self, username: str, rights: Sequence[str] = RIGHTS) -> NewAccount:
-        """Return a new password and access token of an account; earlier ones stay valid."""
+        """Make an account, or a new password and token for it; earlier ones stay valid."""
         password = secrets.token_urlsafe(24)
         token = self._sign(self._claims(username, YEAR_SECONDS, scp="applied-permissions/user"))
         with self._store.change():
@@ -74,18 +74,18 @@ class Accounts:
         return NewAccount(username, Secret(password, "sandbox"), Secret(token, "sandbox"))
 
     def withdraw(self, authorization: str | None) -> None:
-        """Let a registry token expire early; passwords and access tokens stay valid."""
+        """Make a registry token expire early; passwords and access tokens stay valid."""
         kind, _, token = (authorization or "").partition(" ")
         if kind.lower() == "bearer":
-            self._withdrawn.add(_hash(token.strip()))
+            self._revoked.add(_hash(token.strip()))
 
     def sent_password(self, authorization: str | None) -> str:
-        """Return the password in a Basic header that was checked before, or the empty text."""
+        """Return the password in a Basic header that was checked before; empty if there is none."""
         kind, _, value = (authorization or "").partition(" ")
         return _read_basic(value)[1] if kind.lower() == "basic" else ""
 
     def make_token(self, caller: Caller) -> str:
-        """Return a further access token of the caller's account."""
+        """Return an additional access token for the caller's account."""
         token = self._sign(self._claims(caller.username, YEAR_SECONDS, scp="applied-permissions/user"))
         self._store.put_credential(_hash(token), caller.username, "token")
         return token
@@ -94,10 +94,10 @@ class Accounts:
         """Return a token for ``/v2/`` that is valid for an hour and for *scopes*.
 
         Args:
-            caller: who requests it, by password or access token.
-            scopes: such as ``repository:docker-local/app:pull,push``; none means no limit, as in Artifactory.
+            caller: who requests it, with a password or access token.
+            scopes: such as ``repository:docker-local/app:pull,push``; without any, no limit, as in Artifactory.
         """
-        granted = [_granted(caller, scope) for scope in scopes]
+        granted = [_granted_access(caller, scope) for scope in scopes]
         access = [grant for grant in granted if grant]
         return self._sign(self._claims(caller.username, TOKEN_SECONDS, access=access if scopes else None))
 
@@ -105,8 +105,8 @@ class Accounts:
         """Return who sends these headers, or ``None`` for an anonymous client.
 
         Args:
-            authorization: value of the header of that name, Basic or Bearer.
-            api_key: value of ``X-JFrog-Art-Api``: an access token.
+            authorization: value of the header ``Authorization``, Basic or Bearer.
+            api_key: value of the header ``X-JFrog-Art-Api``, an access token.
 
         Raises:
             RequestRefusedError: 401, the credentials are wrong.
@@ -128,15 +128,15 @@ class Accounts:
         return caller
 
     def _by_password(self, username: str, text: str) -> Caller | None:
-        """Accept the password or, as Artifactory does, an access token in its place."""
-        found = self._store.credential(_hash(text))
-        return self._caller(username) if found and found[0] == username else None
+        """Return the caller with this password or, as in Artifactory, with an access token in its place."""
+        credential = self._store.credential(_hash(text))
+        return self._caller(username) if credential and credential[0] == username else None
 
     def _by_token(self, text: str) -> Caller | None:
-        found = self._store.credential(_hash(text))
-        if found and found[1] == "token":
-            return self._caller(found[0])
-        claims = None if _hash(text) in self._withdrawn else self._verified(text)
+        credential = self._store.credential(_hash(text))
+        if credential and credential[1] == "token":
+            return self._caller(credential[0])
+        claims = None if _hash(text) in self._revoked else self._verified_claims(text)
         if claims is None or claims["exp"] < self._store.clock():
             return None
         return self._caller(claims["sub"].rpartition("/")[2], claims.get("access"))
@@ -150,32 +150,32 @@ class Accounts:
 
     def _claims(self, username: str, seconds: int, **more: Any) -> dict[str, Any]:
         now = int(self._store.clock())
-        sentence = {"sub": f"jfac@sandbox/users/{username}", "iss": "jfac@sandbox", "iat": now, "exp": now + seconds}
+        standard = {"sub": f"jfac@sandbox/users/{username}", "iss": "jfac@sandbox", "iat": now, "exp": now + seconds}
         return {
-            **sentence,
+            **standard,
             "jti": secrets.token_hex(16),
             **{key: value for key, value in more.items() if value is not None},
         }
 
     def _sign(self, claims: Mapping[str, Any]) -> str:
-        """Return a JWT; clients read ``sub`` and ``exp`` from it, so it has three parts."""
+        """Return a JWT, because clients read ``sub`` and ``exp`` from it."""
         head = ".".join(_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
         return f"{head}.{self._signature(head)}"
 
     def _signature(self, head: str) -> str:
         return _encode(hmac.digest(self._key, head.encode(), "sha256"))
 
-    def _verified(self, token: str) -> dict[str, Any] | None:
+    def _verified_claims(self, token: str) -> dict[str, Any] | None:
         head, _, signature = token.rpartition(".")
         if not hmac.compare_digest(self._signature(head).encode(), signature.encode()):
             return None
         claims: dict[str, Any] = json.loads(_decode(head.partition(".")[2]))
-        # An access token that was withdrawn is signed as well; only its stored hash makes it valid.
+        # A signed access token is valid only as long as its hash is stored.
         return None if "scp" in claims else claims
 
 
-def _granted(caller: Caller, scope: str) -> dict[str, Any] | None:
-    """Return the granted part of a requested scope, or ``None`` where it is not one of a repository."""
+def _granted_access(caller: Caller, scope: str) -> dict[str, Any] | None:
+    """Return the granted part of a requested scope, or ``None`` if the scope is not for a repository."""
     kind, _, rest = scope.partition(":")
     name, _, actions = rest.rpartition(":")
     if kind != "repository" or not name:
@@ -186,7 +186,7 @@ def _granted(caller: Caller, scope: str) -> dict[str, Any] | None:
 
 
 def _hash(secret: str) -> str:
-    """Return what is stored; a plain hash is enough because every secret here is random and long."""
+    """Return the hash to store; a simple one is enough, because every secret here is long and random."""
     return hashlib.sha256(f"buildpush sandbox {secret}".encode(errors="surrogateescape")).hexdigest()
 
 

@@ -21,8 +21,8 @@ class RequestRefusedError(Exception):
         status: HTTP status.
         code: of the registry's error document, such as ``BLOB_UNKNOWN``; REST answers leave it out.
         message: one sentence.
-        detail: for the registry's error document.
-        headers: further headers of the answer.
+        detail: of the registry's error document; REST answers leave it out.
+        headers: additional headers of the answer.
     """
 
     status: int
@@ -42,5 +42,5 @@ class RequestRefusedError(Exception):
 
 
 def forbidden(username: str, act: str, where: str) -> RequestRefusedError:
-    """Return the answer for an account without a right."""
+    """Return the answer for an account that may not *act* on *where*."""
     return RequestRefusedError(403, "DENIED", f"User {username} is not permitted to {act} '{where}'.")

@@ -1,4 +1,4 @@
-"""The sandbox as Python code sees it: started and stopped by ``with``, and asked what happened."""
+"""The sandbox for Python code, which starts and stops it with ``with``, and can ask it what happened."""
 
 from __future__ import annotations
 
@@ -27,28 +27,29 @@ if TYPE_CHECKING:
 
 USERNAME = "developer"
 REPOSITORY = "docker-local"
-# Their behaviour is in uploads.py, which needs aiohttp.
+# What each of them does is in uploads.py, which needs aiohttp.
 UPLOADS = ("artifactory", "docker-registry", "crane", "ghcr", "ecr", "zot", "serverless")
 DAY_SECONDS = 24 * 3600
-SECONDS_BETWEEN_LOOKS = 0.25
+SECONDS_BETWEEN_CHECKS = 0.25
 
 
 class Sandbox:
-    """An Artifactory to practise on; it runs in this process while ``with`` lasts.
+    """An Artifactory to practise on; it runs in this process inside a ``with`` block.
 
     Args:
-        data: directory that is kept; without it, a temporary one that is removed at the end.
-        port: 0 for a free one.
-        host: address to listen on; the pages need no login on loopback only.
-        clock: gives seconds since 1970.
-        uploads: handle uploads as this server does: ``artifactory``, ``docker-registry``, ``crane``, ``ghcr``,
-            ``ecr``, ``zot`` or ``serverless``.
+        data: directory for its data, which is kept; by default a temporary one, which is removed at the end.
+        port: to listen on; 0 for a free one.
+        host: address to listen on; only on loopback, the pages need no login.
+        clock: returns seconds since 1970.
+        uploads: the server whose handling of uploads is imitated: ``artifactory``, ``docker-registry``, ``crane``,
+            ``ghcr``, ``ecr``, ``zot`` or ``serverless``.
         least_piece: bytes that every piece of an upload but the last must have (``OCI-Chunk-Min-Length``).
-        immutable: keys of repositories in which a tag that exists cannot be moved; 409 for another digest.
-        referrers: list what refers to a manifest; without it, 404 as from registries older than distribution-spec 1.1.
+        immutable: keys of repositories in which an existing tag cannot be moved; 409 for another digest.
+        referrers: whether it lists what refers to a manifest; if not, it answers 404, like registries older than
+            distribution-spec 1.1.
 
     Raises:
-        SettingsError: there is no such behaviour of uploads, or no such repository.
+        SettingsError: *uploads* or *immutable* has an unknown value.
     """
 
     def __init__(
@@ -113,8 +114,8 @@ class Sandbox:
         keys = [repository.key for repository in self._store.repositories()]
         for key in self._rules["immutable"]:
             if key not in keys:
-                message = f"the sandbox has no repository {key!r} that could be immutable"
-                raise SettingsError(message, hint=f"it has: {', '.join(keys)}")
+                message = f"the sandbox has no repository {key!r} to make immutable"
+                raise SettingsError(message, hint=f"name one of: {', '.join(keys)}")
 
     def _directory(self) -> Path:
         if self._data is not None:
@@ -124,11 +125,11 @@ class Sandbox:
         return stack.enter_context(temporary(what="sandbox-", tidy=False))
 
     def close(self) -> None:
-        """Stop the server and free everything; a second call does nothing."""
+        """Stop the server and release everything; a second call does nothing."""
         while self._stops:
             self._stops.pop()()
 
-    # Its address, and how to log in
+    # Address and login
 
     @property
     def host(self) -> str:
@@ -142,7 +143,7 @@ class Sandbox:
 
     @property
     def artifactory_url(self) -> str:
-        """Address of Artifactory in it."""
+        """Address of Artifactory on the platform."""
         return f"{self.url}/artifactory/"
 
     @property
@@ -152,21 +153,21 @@ class Sandbox:
 
     @property
     def username(self) -> str:
-        """Of the account that may do everything."""
+        """User name of the account that has all rights."""
         return self._account.username
 
     @property
     def password(self) -> Secret:
-        """Made at this start; those of earlier starts on the same data stay valid."""
+        """Password of that account, made at this start; those of earlier starts on the same data stay valid."""
         return self._account.password
 
     @property
     def token(self) -> Secret:
-        """An access token of the same account."""
+        """Access token of the same account."""
         return self._account.token
 
     def add_account(self, username: str, rights: Sequence[str] = RIGHTS) -> NewAccount:
-        """Make another account; *rights* are some of read, deploy, annotate, delete, publish."""
+        """Make another account; *rights* are any of read, deploy, annotate, delete and publish."""
         return self._accounts.make(username, rights)
 
     # What happened
@@ -182,7 +183,7 @@ class Sandbox:
         return self._journal.failures
 
     def has_blob(self, digest: Digest | str) -> bool:
-        """Return whether any repository has this content."""
+        """Return whether any repository has a blob or manifest with this digest."""
         return layout.find_blob(self._store, Digest(str(digest))) is not None
 
     def blob(self, digest: Digest | str) -> bytes:
@@ -196,11 +197,11 @@ class Sandbox:
         return self._store.content.path(Digest(str(digest)).hex).read_bytes()
 
     def digest(self, repository: str, reference: str) -> str | None:
-        """Return the digest that a tag names now, such as of ``docker-local/app`` and ``1``, or ``None``."""
+        """Return the digest that a tag names now, or ``None``: ``digest("docker-local/app", "1")``."""
         from buildpush.sandbox.registry import find_target
 
-        found = layout.find_manifests(self._store, find_target(self._store, repository), reference)
-        return found[0].checksums.digest if found else None
+        manifests = layout.find_manifests(self._store, find_target(self._store, repository), reference)
+        return manifests[0].checksums.digest if manifests else None
 
     def tags(self, repository: str) -> list[str]:
         """Return the tags of an image such as ``docker-local/app``, sorted."""
@@ -223,16 +224,16 @@ class Sandbox:
     # Faults
 
     def add_fault(self, method: str | Fault, path: str = "", **what: Any) -> None:
-        """Let the next requests fail that have this method (``*``: any) and a path that matches *path*.
+        """Make the next requests fail that have this method (``*``: any) and a path that matches *path*.
 
         Args:
             method: such as ``PATCH``; or, as the only argument, a fault, or the name of a set of faults, such as
                 ``xray``.
             path: regular expression.
-            what: how they fail, and how many: attributes of :class:`buildpush.sandbox.faults.Fault`.
+            what: how they fail, and how many of them: attributes of :class:`buildpush.sandbox.faults.Fault`.
 
         Raises:
-            SettingsError: one of them has no meaning.
+            SettingsError: one of these is invalid.
         """
         if isinstance(method, Fault):
             self._faults.add(method)
@@ -243,7 +244,7 @@ class Sandbox:
                 self._faults.add(fault)
 
     def add_line(self, **settings: Any) -> Line:
-        """Return a line that leads to this sandbox and is closed with it; *settings* as for :class:`Line`."""
+        """Return a line to this sandbox, which is closed together with it; *settings* as for :class:`Line`."""
         line = Line(self.host, **settings).__enter__()
         self._stops.append(line.close)
         return line
@@ -265,21 +266,21 @@ def serve(
     """Run a sandbox until Ctrl-C, or until *stop* is set.
 
     Args:
-        port: 0 for a free one.
-        data: directory that is kept, or ``None`` for a temporary one.
+        port: to listen on; 0 for a free one.
+        data: directory for its data, or ``None`` for a temporary one.
         host: address to listen on.
-        announce: called once it answers; the place to show address and credentials.
-        stop: ends it from another thread.
+        announce: called when it is ready, to show its address and credentials.
+        stop: stops it when set by another thread.
         rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``.
 
     Raises:
-        SettingsError: port, host or directory cannot be used.
+        SettingsError: the port, the host, the directory or a rule cannot be used.
     """
     with Sandbox(data, port, host, **rules) as box:
         announce(box)
         stop = stop or threading.Event()
-        # Not one long wait: Ctrl-C may reach another thread, and is seen only when this one wakes up.
-        while not stop.wait(SECONDS_BETWEEN_LOOKS):
+        # Not one long wait: another thread may receive Ctrl-C, which this one notices only when it wakes up.
+        while not stop.wait(SECONDS_BETWEEN_CHECKS):
             pass
 
 

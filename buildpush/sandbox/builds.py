@@ -1,4 +1,4 @@
-"""Build-info on the server's side: read once, named by start time, found again."""
+"""Build-info on the server's side: parsed, stored by its start time, and looked up."""
 
 from __future__ import annotations
 
@@ -35,26 +35,26 @@ def read_started(text: str) -> int:
 
 
 def write_started(milliseconds: int) -> str:
-    """Return the time as lists of builds show it, in UTC."""
+    """Return the time in UTC, in the form of lists of builds."""
     moment = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}+0000"
 
 
 def build_repository(store: Store, project: str | None, repo: str | None) -> str:
-    """Return the key of the repository that keeps a project's builds.
+    """Return the key of the repository that stores a project's builds.
 
     Raises:
         RequestRefusedError: 400, there is no such repository.
     """
     key = repo or (f"{project}-build-info" if project else BUILD_INFO)
-    found = store.repository(key)
-    if found is None or found.package_type != "buildinfo":
+    repository = store.repository(key)
+    if repository is None or repository.package_type != "buildinfo":
         raise RequestRefusedError(400, "BAD_REQUEST", f"Build info repository '{key}' does not exist")
     return key
 
 
 def keep_build(store: Store, repo: str, body: bytes, username: str) -> str:
-    """Store a build-info document, with the sender's name in it, and return the SHA-256 of what was stored.
+    """Store a build-info document with the user who sent it, and return the SHA-256 of what was stored.
 
     Raises:
         RequestRefusedError: 400, the document cannot be used.
@@ -90,7 +90,7 @@ def _text(document: Any, key: str) -> str:
     if not isinstance(value, str) or not value.strip():
         message = f"{key!r} is missing or not a text"
         raise ValueError(message)
-    value.encode()  # half a surrogate pair can neither be stored nor shown; UnicodeEncodeError is a ValueError
+    value.encode()  # a lone surrogate can neither be stored nor shown; UnicodeEncodeError is a ValueError
     return value
 
 
@@ -107,17 +107,17 @@ def find_build(store: Store, name: str, number: str, *, repo: str, started: str 
     """Return the newest run with this number, or the one that began at *started*.
 
     Raises:
-        RequestRefusedError: 404, there is none; 400, *started* cannot be read.
+        RequestRefusedError: 404, there is none; 400, *started* is not a time.
     """
-    found = store.builds(name, number, repo)
+    runs = store.builds(name, number, repo)
     if started:
         milliseconds = _milliseconds(started)
-        found = [build for build in found if build.started_ms == milliseconds]
-    if not found:
+        runs = [build for build in runs if build.started_ms == milliseconds]
+    if not runs:
         raise RequestRefusedError(
             404, "NOT_FOUND", f"No build was found for build name: {name}, build number: {number}"
         )
-    return found[0]
+    return runs[0]
 
 
 def _milliseconds(started: str) -> int:

@@ -1,4 +1,4 @@
-"""Misbehave on request: refuse, break, lose or falsify the next answers, to see how clients cope."""
+"""Faults on request: the next answers are refused, broken, lost or falsified, to see how clients cope."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ class Fault:
 
     Attributes:
         method: such as ``PATCH``; ``*`` for any.
-        path: pattern that is searched in the path; also in the query behind it where the pattern has ``\?``.
+        path: pattern to search for in the path and, if the pattern contains ``\?``, in the query behind it.
         status: answer with this and do nothing else.
-        headers: of that answer; without *status* they are added to the true answer, or replace its own.
+        headers: of that answer; without *status*, they are added to the true answer, or replace its own.
         body: of that answer.
-        retry_after: say in the answer's ``Retry-After`` to wait so many seconds.
-        skew: let the clock in the answer's ``Date`` be so many seconds fast (negative: slow);
+        retry_after: seconds to wait, which the answer gives in ``Retry-After``.
+        skew: seconds by which the clock in the answer's ``Date`` is fast (negative: slow);
             ``Retry-After`` is then a date by that clock.
-        delay: wait so many seconds first.
-        close: end the connection instead of answering; nothing was done.
-        after: break the connection once so many bytes of the request's body were taken (PATCH, PUT, POST), or
-            so many bytes of the answer were sent (GET).
-        largest: answer 413 to a body of more bytes; smaller ones are not hit.
-        lose_answer: do what was asked, then end the connection instead of answering.
-        forget: answer as if the blob or manifest had been kept, and keep nothing.
-        expire: the ``token`` or ``upload`` of the request expires.
-        offset: say in the answer's ``Range`` that so many bytes more arrived than did (negative: fewer).
-        sha512: say in ``Docker-Content-Digest`` the SHA-512 of the content instead of its SHA-256.
-        overlook: parameter of the query that is ignored: ``mount`` begins an upload instead.
+        delay: seconds to wait before anything is done.
+        close: close the connection instead of answering, and do nothing.
+        after: break the connection after this many bytes of the request's body were received (PATCH, PUT, POST), or
+            of the answer were sent (GET).
+        largest: answer 413 to a body of more bytes; the fault does not apply to smaller ones.
+        lose_answer: do what was requested, but close the connection instead of answering.
+        forget: answer as if the blob or manifest had been stored, but do not store it.
+        expire: make the ``token`` or the ``upload`` of the request expire.
+        offset: claim in the answer's ``Range`` that this many bytes more arrived than did (negative: fewer).
+        sha512: give in ``Docker-Content-Digest`` the SHA-512 of the content instead of its SHA-256.
+        overlook: parameter of the query to ignore; without ``mount``, an upload begins instead.
         elsewhere: ``HOST:PORT`` that the answer's ``Location`` names instead of the sandbox's;
-            an upload continues there without credentials. With *status* 307 the request itself is sent there.
-        store: send a GET of a blob on to a store with an address of its own, as a CDN does: it is valid for some
-            minutes, and not together with credentials.
-        every: hit only every n-th request that matches.
-        times: how many requests it still hits; ``None`` for all.
+            an upload continues there without credentials. With *status* 307, the request itself is redirected there.
+        store: redirect a GET of a blob to a store at another address, as with a CDN; the address contains a
+            signature, and must not be used together with credentials.
+        every: apply only to every n-th request that matches.
+        times: how many more requests it applies to; ``None`` for all.
     """
 
     method: str
@@ -67,8 +67,8 @@ class Fault:
     _seen: int = field(default=0, init=False, repr=False)
 
     def hits(self, method: str, path: str, query: str, length: int | None) -> bool:
-        """Return whether a request goes wrong, and count it; *length* is that of its body where it is known."""
-        if self.method not in {"*", method} or not self._finds(path, query):
+        """Return whether the fault applies to a request, and count it; *length* is that of its body, if known."""
+        if self.method not in {"*", method} or not self._matches(path, query):
             return False
         if self.largest is not None and length is not None and length <= self.largest:
             return False
@@ -79,13 +79,13 @@ class Fault:
             self.times -= 1
         return True
 
-    def _finds(self, path: str, query: str) -> bool:
-        # Only on demand: the repository in a mount's query would be found by many a pattern meant for the path.
-        asked = r"\?" in self.path.pattern
-        return bool(self.path.search(f"{path}?{query}" if asked else path))
+    def _matches(self, path: str, query: str) -> bool:
+        # Only on demand: many patterns that are meant for the path would match the repository in a mount's query.
+        with_query = r"\?" in self.path.pattern
+        return bool(self.path.search(f"{path}?{query}" if with_query else path))
 
     def more_headers(self, now: float) -> dict[str, str]:
-        """Return the headers that it sets in the answer; *now* is in seconds since 1970."""
+        """Return the headers that it sets in the answer; *now* is seconds since 1970."""
         headers = dict(self.headers)
         if self.skew is not None:
             headers["Date"] = formatdate(now + self.skew, usegmt=True)
@@ -96,7 +96,7 @@ class Fault:
 
 
 class Faults:
-    """The faults that are planned; the first that matches a request is used up first."""
+    """The planned faults; of those that match a request, the first applies."""
 
     def __init__(self) -> None:
         self._planned: list[Fault] = []
@@ -108,7 +108,7 @@ class Faults:
             self._planned.append(fault)
 
     def take(self, method: str, path: str, query: str = "", length: int | None = None) -> Fault | None:
-        """Return the fault that hits this request, and count it."""
+        """Return the fault that applies to this request, if any, and count it."""
         with self._lock:
             for fault in self._planned:
                 if fault.hits(method, path, query, length):

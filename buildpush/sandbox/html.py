@@ -1,4 +1,4 @@
-"""HTML by construction: everything but elements is escaped, and known secrets become stars."""
+"""Builds HTML: everything but elements is escaped, and known secrets become stars."""
 
 # Flags of other programs in this module's texts: any
 
@@ -26,7 +26,7 @@ def element(name: str, /, *children: object, **attributes: str) -> Markup:
 
 
 def joined(*children: object) -> Markup:
-    """Return several pieces of content as one."""
+    """Return pieces of content joined."""
     return Markup("".join(_text(child) for child in children if child is not None))
 
 
@@ -35,14 +35,14 @@ def _text(child: object) -> str:
 
 
 def link(address: str, text: object) -> Markup:
-    """Return a link; an address that is neither ours nor on the web is shown as text only."""
+    """Return a link; without one, only the text, if the address is neither ours nor on the web."""
     if not address.startswith(("/", "http://", "https://")):
         return joined(text)
     return element("a", text, href=address)
 
 
 def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> Markup:
-    """Return a table that scrolls on narrow screens, or a sentence where there is nothing to show."""
+    """Return a table that scrolls on narrow screens, or the sentence *empty* if it has no rows."""
     if not rows:
         return element("p", empty, class_="empty")
     top = element("tr", *(element("th", name, scope="col") for name in head))
@@ -52,7 +52,7 @@ def table(head: tuple[str, ...], rows: list[tuple[object, ...]], empty: str) -> 
 
 
 def facts(pairs: list[tuple[str, object]]) -> Markup:
-    """Return names with their values; values that are empty are left out."""
+    """Return a list of names and values, without empty values."""
     filled = [(name, value) for name, value in pairs if value is not None and value != ""]
     return element("dl", *(joined(element("dt", name), element("dd", value)) for name, value in filled))
 
@@ -63,7 +63,7 @@ def code(text: object) -> Markup:
 
 
 def page(title: str, *content: object) -> str:
-    """Return a whole document."""
+    """Return a complete page."""
     navigation = element(
         "nav",
         element("a", "buildpush ", element("span", "sandbox"), href="/ui/", class_="brand"),

@@ -1,4 +1,4 @@
-"""What was asked and answered, without anything secret: tests and people read it."""
+"""The requests and answers, without secrets, for tests and people to read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from buildpush.foundation.secrets import MASK, redact
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from buildpush.sandbox.wire import Visit
+    from buildpush.sandbox.wire import RequestState
 
 MOST_REQUESTS = 20_000
-# Parameters that cannot hold a secret; the values of all others are not kept.
+# Parameters that cannot contain a secret; the values of all others are not recorded.
 SHOWN_PARAMETERS = {
     "digest",
     "mount",
@@ -40,10 +40,10 @@ class Request:
 
     Attributes:
         path: decoded, without the query.
-        query: parameters; what might be secret is stars.
-        status: of the answer; 0 where the connection ended without one.
-        username: who asked, or ``""``.
-        received: bytes of the body that arrived, of uploads and manifests.
+        query: parameters, with stars in place of values that may be secret.
+        status: of the answer; 0 if the connection ended without one.
+        username: the user who sent it, or ``""``.
+        received: bytes of the body that arrived, for uploads and manifests.
         agent: the client's ``User-Agent``.
         seconds: until the answer was ready.
     """
@@ -63,10 +63,10 @@ class Request:
 
 
 class Journal:
-    """The latest requests, oldest first; header values are never kept.
+    """The latest requests, oldest first; header values are never recorded.
 
     Attributes:
-        failures: mistakes of the sandbox itself, each answered with status 500.
+        failures: errors of the sandbox itself, each of which was answered with status 500.
     """
 
     def __init__(self) -> None:
@@ -74,15 +74,15 @@ class Journal:
         self._requests: deque[Request] = deque(maxlen=MOST_REQUESTS)
         self._lock = threading.Lock()
 
-    def write(self, request: web.Request, visit: Visit, status: int, seconds: float) -> None:
-        """Write one request down."""
+    def write(self, request: web.Request, state: RequestState, status: int, seconds: float) -> None:
+        """Record one request."""
         entry = Request(
             request.method,
             request.path,
             {key: value if key in SHOWN_PARAMETERS else MASK for key, value in request.query.items()},
             status,
-            visit.caller.username if visit.caller else "",
-            visit.received,
+            state.caller.username if state.caller else "",
+            state.received,
             request.headers.get("User-Agent", ""),
             seconds,
         )
@@ -90,7 +90,7 @@ class Journal:
             self._requests.append(entry)
 
     def read(self) -> list[Request]:
-        """Return the requests; secrets known to this process are stars wherever a client put them."""
+        """Return the requests; secrets that this process knows become stars, wherever a client has put them."""
         with self._lock:
             requests = list(self._requests)
         return [_redacted(request) for request in requests]

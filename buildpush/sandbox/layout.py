@@ -1,9 +1,9 @@
-"""Where Artifactory keeps the files of an image, and how they are found again.
+"""Where Artifactory keeps the files of an image, and how they are found.
 
 ::
 
-    IMAGE/_uploads/sha256__HEX         what no tag names, yet or any more; goes after a day
-    IMAGE/TAG/manifest.json            pushed by tag, its config and layers beside it as sha256__HEX
+    IMAGE/_uploads/sha256__HEX         what no tag names yet, or any more; removed after a day
+    IMAGE/TAG/manifest.json            pushed by tag, with its config and layers beside it as sha256__HEX
     IMAGE/TAG/list.manifest.json       an index pushed by tag, alone
     IMAGE/sha256:HEX/manifest.json     pushed by digest: one platform of an index
 """
@@ -28,11 +28,11 @@ BLOB_TYPE = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An image that a request is about.
+    """The image that a request is about.
 
     Attributes:
-        name: as in the request and in the scope of tokens.
-        repository: the one that was addressed; perhaps virtual.
+        name: as in the request and in the scopes of tokens.
+        repository: the repository in the request, which may be virtual.
         image: path of the image inside the repository.
     """
 
@@ -42,13 +42,13 @@ class Target:
 
     @property
     def deploy_to(self) -> str:
-        """Key of the repository that takes what is pushed."""
+        """Key of the repository that stores what is pushed."""
         return self.repository.deploy_to or self.repository.key
 
 
 @dataclass(frozen=True, slots=True)
 class ManifestPush:
-    """A manifest that someone pushes: the tag or digest to keep it under, what it says, its own checksums."""
+    """A manifest that is pushed: its tag or digest, its content, and its own checksums."""
 
     reference: str
     manifest: StoredManifest
@@ -62,21 +62,21 @@ def blob_name(digest: Digest | str) -> str:
 
 
 def find_blob(store: Store, digest: Digest) -> FileEntry | None:
-    """Return a file with this content in any repository: every account reads them all."""
+    """Return a file with this content in any repository, since every account may read all of them."""
     if digest.algorithm != "sha256":
         return None
     return next(iter(store.copies(digest.hex)), None)
 
 
 def keep_blob(store: Store, target: Target, checksums: Checksums, username: str) -> None:
-    """Put a blob that arrived among those that wait for their manifest."""
+    """Store a blob that arrived with those that wait for their manifest."""
     path = _uploaded(target, checksums.sha256)
     store.put(target.deploy_to, path, checksums, BLOB_TYPE, username)
     store.set_properties(target.deploy_to, path, {"sha256": [checksums.sha256]})
 
 
 def find_manifests(store: Store, target: Target, reference: str) -> list[FileEntry]:
-    """Return the manifests that a tag or digest names: an index before a single image."""
+    """Return the manifests that a tag or digest names, an index before a single image."""
     keys = target.repository.physical
     if ":" not in reference:
         paths = [f"{target.image}/{reference}/{name}" for name in (INDEX, SINGLE)]
@@ -90,33 +90,33 @@ def _is_manifest_of(entry: FileEntry, image: str) -> bool:
 
 
 def referrers(store: Store, target: Target, subject: Digest) -> list[dict[str, Any]]:
-    """Return the descriptors of all manifests that are about *subject*, sorted by digest."""
-    found = {}
+    """Return the descriptors of all manifests with that *subject*, sorted by digest."""
+    descriptors = {}
     for key in target.repository.physical:
         for entry in store.files(key, target.image):
             if not _is_manifest_of(entry, target.image):
                 continue
             document = json.loads(store.content.path(entry.checksums.sha256).read_bytes())
             if (document.get("subject") or {}).get("digest") == str(subject):
-                found[entry.checksums.digest] = _described(entry, document)
-    return [found[digest] for digest in sorted(found)]
+                descriptors[entry.checksums.digest] = _descriptor(entry, document)
+    return [descriptors[digest] for digest in sorted(descriptors)]
 
 
-def _described(entry: FileEntry, document: Mapping[str, Any]) -> dict[str, Any]:
+def _descriptor(entry: FileEntry, document: Mapping[str, Any]) -> dict[str, Any]:
     kind = document.get("artifactType") or document.get("config", {}).get("mediaType")
     more = {"artifactType": kind, "annotations": document.get("annotations")}
-    described = {"mediaType": entry.media_type, "digest": entry.checksums.digest, "size": entry.checksums.size}
-    return described | {key: value for key, value in more.items() if value}
+    descriptor = {"mediaType": entry.media_type, "digest": entry.checksums.digest, "size": entry.checksums.size}
+    return descriptor | {key: value for key, value in more.items() if value}
 
 
 def tags(store: Store, target: Target) -> list[str]:
     """Return the image's tags, sorted."""
-    found = {tag for key in target.repository.physical for image, tag in images(store, key) if image == target.image}
-    return sorted(found)
+    names = {tag for key in target.repository.physical for image, tag in images(store, key) if image == target.image}
+    return sorted(names)
 
 
 def images(store: Store, key: str) -> Iterator[tuple[str, str]]:
-    """Yield image path and tag of everything in a repository that has a tag."""
+    """Yield the image's path and the tag, for every tag in a repository."""
     for entry in store.files(key):
         image, _, tag = entry.directory.rpartition("/")
         if entry.name in {SINGLE, INDEX} and image and ":" not in tag and not tag.startswith("sha256__"):
@@ -124,26 +124,26 @@ def images(store: Store, key: str) -> Iterator[tuple[str, str]]:
 
 
 def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
-    """Put a manifest in its directory, and its blobs beside it; what the directory held before goes to the uploads.
+    """Put a manifest into its directory, and its blobs beside it; what was there before is moved to the uploads.
 
     Raises:
         RequestRefusedError: 400, a blob or a child manifest is missing or has another size.
     """
     directory = f"{target.image}/{push.reference}"
     with store.change():
-        blobs = [_present(store, part) for part in push.manifest.blobs]
+        blobs = [_existing(store, part) for part in push.manifest.blobs]
         for child in push.manifest.children:
             _keep_child(store, target, directory, child, push.username)
         _set_aside(store, target, directory, push.checksums.sha256)
         for blob in blobs:
-            _settle(store, target, directory, blob, push.username)
+            _place_blob(store, target, directory, blob, push.username)
         path = f"{directory}/{push.manifest.filename}"
         store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.username)
         store.set_properties(target.deploy_to, path, _properties(store, target, push))
 
 
 def _directly_in(store: Store, key: str, directory: str) -> list[FileEntry]:
-    """Return a directory's own files; deeper ones belong to another image."""
+    """Return the files directly in a directory; deeper ones belong to another image."""
     return [entry for entry in store.files(key, directory) if entry.directory == directory]
 
 
@@ -152,7 +152,7 @@ def _uploaded(target: Target, sha256: str) -> str:
 
 
 def _set_aside(store: Store, target: Target, directory: str, coming: str) -> None:
-    """Empty a directory, but keep everything within reach: docker pushes the images of an index by its tag, in turn."""
+    """Move a directory's files to the uploads: docker pushes the images of an index one by one under its tag."""
     replaced = _directly_in(store, target.deploy_to, directory)
     for entry in replaced:
         sha256 = entry.checksums.sha256
@@ -162,42 +162,42 @@ def _set_aside(store: Store, target: Target, directory: str, coming: str) -> Non
 
 
 def forget_uploads(store: Store, before: float) -> None:
-    """Delete what was uploaded before that moment, in seconds since 1970, and is named by nothing or not whole."""
+    """Delete unfinished uploads, and blobs without a manifest, from before that moment, in seconds since 1970."""
     store.forget_uploads(before)
     for repository in store.repositories():
         uploaded = [entry for entry in store.files(repository.key) if entry.directory.endswith(f"/{UPLOADS}")]
         store.remove([entry for entry in uploaded if entry.modified < before])
 
 
-def _present(store: Store, part: ContentDescriptor) -> Checksums:
-    found = find_blob(store, part.digest)
-    if found is None:
+def _existing(store: Store, part: ContentDescriptor) -> Checksums:
+    entry = find_blob(store, part.digest)
+    if entry is None:
         detail = {"digest": str(part.digest)}
         raise RequestRefusedError(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", detail)
-    if found.checksums.size != part.size:
-        message = f"{part.digest} has {found.checksums.size} bytes, the manifest says {part.size}"
+    if entry.checksums.size != part.size:
+        message = f"{part.digest} has {entry.checksums.size} bytes, but the manifest says {part.size}"
         raise RequestRefusedError(400, "MANIFEST_INVALID", message)
-    return found.checksums
+    return entry.checksums
 
 
 def _keep_child(store: Store, target: Target, directory: str, child: ContentDescriptor, username: str) -> None:
-    """See to it that one image of an index stays when the index takes *directory*."""
+    """Make sure that one image of an index stays when the index is put into *directory*."""
     everywhere = find_manifests(store, target, str(child.digest))
-    found = [entry for entry in everywhere if entry.repo == target.deploy_to]
-    if any(entry.directory != directory for entry in found):
+    copies = [entry for entry in everywhere if entry.repo == target.deploy_to]
+    if any(entry.directory != directory for entry in copies):
         return
     aside = store.file(target.deploy_to, _uploaded(target, child.digest.hex))
-    entry = next(iter(found), aside)
+    entry = next(iter(copies), aside)
     if entry is None or entry.media_type == BLOB_TYPE:
         detail = {"digest": str(child.digest)}
         raise RequestRefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
     manifest = read_manifest(store.content.path(child.digest.hex).read_bytes(), entry.media_type)
     keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, username))
     store.remove([aside] if aside else [])
-    store.remove(_directly_in(store, target.deploy_to, directory) if found else [])
+    store.remove(_directly_in(store, target.deploy_to, directory) if copies else [])
 
 
-def _settle(store: Store, target: Target, directory: str, blob: Checksums, username: str) -> None:
+def _place_blob(store: Store, target: Target, directory: str, blob: Checksums, username: str) -> None:
     path = f"{directory}/{blob_name(blob.sha256)}"
     store.put(target.deploy_to, path, blob, BLOB_TYPE, username)
     store.set_properties(target.deploy_to, path, {"sha256": [blob.sha256]})
@@ -219,15 +219,15 @@ def _properties(store: Store, target: Target, push: ManifestPush) -> dict[str, l
 
 
 def _labels(store: Store, config: ContentDescriptor | None) -> dict[str, str]:
-    """Return the image's labels, if its config is a document that has any."""
+    """Return the image's labels, if its config has any."""
     if config is None or config.size > LARGEST:
         return {}
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         document = json.loads(store.content.path(config.digest.hex).read_bytes())
-        return {_stored(key): _stored(value) for key, value in document["config"]["Labels"].items()}
+        return {_storable(key): _storable(value) for key, value in document["config"]["Labels"].items()}
     return {}
 
 
-def _stored(value: object) -> str:
-    """Return text that can be stored: JSON may hold half a surrogate pair, UTF-8 may not."""
+def _storable(value: object) -> str:
+    """Return *value* as text that can be stored: JSON may contain a lone surrogate, but UTF-8 cannot."""
     return str(value).encode(errors="replace").decode()

@@ -1,6 +1,6 @@
-"""A line that breaks on request: a TCP proxy between a client and any server, to rehearse what networks do."""
+"""A line that breaks on request: a TCP proxy between a client and any server, to rehearse network failures."""
 
-# ruff: noqa: SLF001 - a line, its connections and their ends are one thing in three classes
+# ruff: noqa: SLF001 - a line, its connections and their ends are one unit in three classes
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", int, float)
 
 BLOCK = 256 * 1024
-# What a slow line passes on in one go: the twentieth part of a second's bytes.
+# A slow line passes on the bytes of a twentieth of a second at a time.
 BURSTS_PER_SECOND = 20
 HIGHEST_PORT = 65535
 SECONDS_BETWEEN_SAMPLES = 0.02
-# Linger for no time: closing the socket sends RST, and what is still on its way is lost.
+# Do not linger: closing the socket sends RST, and bytes that are still on their way are lost.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
 class Line:
     """A TCP proxy on this machine that passes everything on, and breaks on request.
 
-    All byte counts are per connection and start with its first byte, HTTP headers included.
-    Several faults may be combined, and may be changed while the line is open: set the attribute of the same name.
+    All byte counts are per connection and start with its first byte, including HTTP headers.
+    Several faults may be combined. To change one while the line is open, set the attribute of the same name.
 
     Args:
-        upstream: ``HOST:PORT`` of the server it leads to.
-        port: to listen on, on loopback; 0 takes a free one.
-        reset_after: once so many bytes went to the server, the client's connection is reset (RST).
-            The server has received exactly these, and sees its connection end.
-        stall_after: once so many bytes went to the server, nothing passes any more in either direction;
+        upstream: ``HOST:PORT`` of the server that it leads to.
+        port: to listen on, on loopback; 0 for a free one.
+        reset_after: after this many bytes to the server, the client's connection is reset (RST).
+            The server has received exactly these bytes, and its connection ends.
+        stall_after: after this many bytes to the server, nothing passes any more in either direction;
             both connections stay open until the line is closed.
-        truncate_after: once so many bytes of the server's answers went to the client, both connections end.
+        truncate_after: after this many bytes of the server's answers to the client, both connections end.
         flip_at: position, from 0, of a byte to the server in which the lowest bit is flipped.
-        bytes_per_second: of each connection, in each direction.
-        times: how many connections are hit by a reset, stall, truncation or flipped bit; ``None`` for all of them.
+        bytes_per_second: limit for each connection, in each direction.
+        times: how many connections are affected by a reset, stall, truncation or flipped bit; ``None`` for all.
 
     Attributes:
-        connections: how many were made so far.
+        connections: number of connections so far.
         sent: bytes passed on to the server so far, all connections together.
         received: bytes passed on to clients so far.
         history: pairs of seconds since the line was opened and ``sent`` at that moment, fifty a second at most.
@@ -115,7 +115,7 @@ class Line:
     async def _serve(self, listening: socket.socket, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
         self._closing, self._empty = asyncio.Event(), asyncio.Event()
-        # asyncio's own server loses connections that come while it is being closed.
+        # asyncio's own server loses connections that arrive while it is being closed.
         self._loop.add_reader(listening, self._accept, listening)
         ready.set_result(None)
         await self._closing.wait()
@@ -128,15 +128,15 @@ class Line:
         try:
             client, _address = listening.accept()
         except OSError:
-            return  # gone again
+            return  # the client has disconnected
         client.setblocking(False)
-        begun = self._loop.connect_accepted_socket(lambda: _Relay(self).client, client)
-        accepting = self._loop.create_task(begun)
+        connection = self._loop.connect_accepted_socket(lambda: _Relay(self).client, client)
+        accepting = self._loop.create_task(connection)
         self._accepting.add(accepting)
         accepting.add_done_callback(self._accepting.discard)
 
     async def _end(self) -> None:
-        """Close all connections, those included that are just being accepted."""
+        """Close all connections, including those that are just being accepted."""
         if self._accepting:
             await asyncio.wait(self._accepting)
         for connection in list(self._open):
@@ -162,8 +162,8 @@ class Line:
         if seconds - self.history[-1][0] >= SECONDS_BETWEEN_SAMPLES:
             self._sample(seconds)
 
-    def _strikes(self, connection: _Relay, what: str) -> bool:
-        """Return whether this may happen to the connection, and count it if so."""
+    def _applies(self, connection: _Relay, what: str) -> bool:
+        """Return whether a fault may happen to this connection, and count it if so."""
         if self.times is not None and connection not in self._hit and len(self._hit) >= self.times:
             return False
         self._hit.add(connection)
@@ -174,7 +174,7 @@ class Line:
 
 
 class _Relay:
-    """A client's connection to the line, and the line's own to the server."""
+    """The connection of a client to the line, and that of the line to the server."""
 
     def __init__(self, line: Line) -> None:
         self.line = line
@@ -182,15 +182,15 @@ class _Relay:
         self.server = _End(self, upwards=False)
         self.client.other, self.server.other = self.server, self.client
 
-    def opened(self) -> None:
-        """Connect to the server; until then the client is not read from."""
+    def connect(self) -> None:
+        """Connect to the server; nothing is read from the client before that."""
         self.line._open.add(self)
         self.line.connections += 1
         self.client.hold("connecting")
-        # Python 3.11.2, of Debian 12, lets a transport begin to read right after this, even if it was paused.
+        # In Python 3.11.2, as in Debian 12, a transport begins to read right after this even if it was paused.
         asyncio.get_running_loop().call_soon(self.client.hold_again)
         self.connecting = asyncio.create_task(self._connect())
-        self.connecting.add_done_callback(lambda _task: self.ended())
+        self.connecting.add_done_callback(lambda _task: self.remove_if_closed())
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -204,40 +204,40 @@ class _Relay:
                 self.server.abort()
 
     def close(self) -> None:
-        """End both at once."""
+        """Close both at once."""
         self.connecting.cancel()
         for end in (self.client, self.server):
             end.abort()
 
-    def ended(self) -> None:
-        """One of the two is closed; the line forgets the connection when both are."""
+    def remove_if_closed(self) -> None:
+        """Remove the connection from the line if both of its ends are closed."""
         if self.connecting.done() and not (self.client.is_open or self.server.is_open):
             self.line._open.discard(self)
             if not self.line._open:
                 self.line._empty.set()
 
-    def passed(self, end: _End) -> None:
-        """Apply the faults that are due after so many bytes in this direction."""
+    def apply_faults(self, end: _End) -> None:
+        """Apply the faults that are due after the bytes so far in the direction of *end*."""
         line = self.line
         if end is self.server:
-            if end.count == line.truncate_after and line._strikes(self, "truncated"):
+            if end.count == line.truncate_after and line._applies(self, "truncated"):
                 self._truncate()
-        elif end.count == line.stall_after and line._strikes(self, "stalled"):
+        elif end.count == line.stall_after and line._applies(self, "stalled"):
             self.client.hold("stalled")
             self.server.hold("stalled")
-        elif end.count == line.reset_after and line._strikes(self, "reset"):
+        elif end.count == line.reset_after and line._applies(self, "reset"):
             self.client.reset()
 
     def _truncate(self) -> None:
-        # Not closed while the client still sends: that would be a reset, and might take the answer's beginning away.
+        # Not closed while the client still sends: that would be a reset, and might lose the beginning of the answer.
         self.server.abort()
-        self.client.deaf = True
+        self.client.ignores_input = True
         self.client.release("full")
         self.client.finish()
 
 
 class _End(asyncio.BufferedProtocol):
-    """One end of a connection; what arrives here leaves at the other."""
+    """One end of a connection; what arrives here is sent from the other end."""
 
     other: _End
 
@@ -245,7 +245,7 @@ class _End(asyncio.BufferedProtocol):
         self.connection = connection
         self.upwards = upwards
         self.count = 0
-        self.is_open = self.deaf = self.ended = False
+        self.is_open = self.ignores_input = self.ended = False
         self._held: set[str] = set()
         self._buffer = memoryview(bytearray(BLOCK))
 
@@ -255,12 +255,12 @@ class _End(asyncio.BufferedProtocol):
         self.is_open = True
         transport.set_write_buffer_limits(high=BLOCK)
         if self.upwards:
-            self.connection.opened()
+            self.connection.connect()
 
     # What arrives
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return room for no more bytes than may pass before something is due."""
+        """Return a buffer for no more bytes than may pass before the next fault is due."""
         del sizehint
         line = self.connection.line
         limits = (line.reset_after, line.stall_after) if self.upwards else (line.truncate_after,)
@@ -270,7 +270,7 @@ class _End(asyncio.BufferedProtocol):
         return self._buffer[: min([BLOCK, *room])]
 
     def buffer_updated(self, nbytes: int) -> None:
-        if self.deaf:
+        if self.ignores_input:
             return
         line = self.connection.line
         data = self._buffer[:nbytes]
@@ -282,10 +282,10 @@ class _End(asyncio.BufferedProtocol):
         line._count(nbytes, upwards=self.upwards)
         if line.bytes_per_second:
             self._rest(nbytes / line.bytes_per_second)
-        self.connection.passed(self)
+        self.connection.apply_faults(self)
 
     def _flip(self, data: memoryview, at: int) -> None:
-        if 0 <= at < len(data) and self.connection.line._strikes(self.connection, "flipped"):
+        if 0 <= at < len(data) and self.connection.line._applies(self.connection, "flipped"):
             data[at] ^= 1
 
     def _rest(self, seconds: float) -> None:
@@ -295,7 +295,7 @@ class _End(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         self.ended = True
         self.other.finish()
-        if self.deaf or self.other.ended:
+        if self.ignores_input or self.other.ended:
             self.transport.close()
             self.other.close()
         return True
@@ -306,7 +306,7 @@ class _End(asyncio.BufferedProtocol):
             self.other.reset()
         else:
             self.other.close()
-        self.connection.ended()
+        self.connection.remove_if_closed()
 
     # What leaves
 
@@ -316,7 +316,7 @@ class _End(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         self.other.release("full")
 
-    # Reading rests while there is any reason for it
+    # Reading pauses while there is any reason to
 
     def hold(self, reason: str) -> None:
         self._held.add(reason)
@@ -324,7 +324,7 @@ class _End(asyncio.BufferedProtocol):
             self.transport.pause_reading()
 
     def hold_again(self) -> None:
-        """Stop reading where the transport has forgotten that it should not read."""
+        """Pause reading again, if the transport has begun to read although it was paused."""
         if self.is_open and self._held:
             self.transport.resume_reading()
             self.transport.pause_reading()
@@ -343,7 +343,7 @@ class _End(asyncio.BufferedProtocol):
 
     def close(self) -> None:
         """Close once everything is sent."""
-        if self.is_open and not self.deaf:
+        if self.is_open and not self.ignores_input:
             self.transport.close()
 
     def abort(self) -> None:
@@ -362,13 +362,13 @@ def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > HIGHEST_PORT:
         message = f"a line leads to HOST:PORT, not to {text!r}"
-        raise SettingsError(message, hint="write it as in 127.0.0.1:5000")
+        raise SettingsError(message, hint="write it like 127.0.0.1:5000")
     return host.strip("[]"), int(port)
 
 
 def _checked(name: str, value: Number | None, *, least: int = 1) -> Number | None:
     if value is not None and value < least:
-        message = f"{name} of a line is at least {least}, not {value}"
+        message = f"{name} of a line must be at least {least}, not {value}"
         raise SettingsError(message)
     return value
 
@@ -377,7 +377,7 @@ def _listen(port: int) -> socket.socket:
     listening = socket.socket()
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Small, as between two machines: what the line has not passed on has hardly been sent.
+        # Small, as between two machines: then clients cannot send much more than the line has passed on.
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BLOCK)
         listening.bind(("127.0.0.1", port))
         listening.listen(128)

@@ -1,4 +1,4 @@
-"""The content of a manifest document: checked once, when it is pushed."""
+"""The content of a manifest, which is checked when it is pushed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ContentDescriptor:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the bytes are never pushed: layers that clients fetch from their publisher."""
+        """Whether the bytes are never pushed, because clients fetch them from the layer's publisher."""
         return "nondistributable" in self.media_type or "foreign" in self.media_type
 
 
@@ -44,22 +44,22 @@ class StoredManifest:
 
     @property
     def filename(self) -> str:
-        """The name under which Artifactory keeps it."""
+        """The name of its file in Artifactory."""
         return INDEX if self.media_type in INDEX_TYPES else SINGLE
 
     @property
     def blobs(self) -> tuple[ContentDescriptor, ...]:
-        """What must exist before it is accepted, config first."""
+        """The blobs that must exist before it is accepted, config first."""
         config = (self.config,) if self.config else ()
         return tuple(part for part in config + self.layers if not part.elsewhere)
 
 
 def read_manifest(body: bytes, content_type: str) -> StoredManifest:
-    """Parse the document.
+    """Return the manifest in *body*.
 
     Args:
         body: as received.
-        content_type: header of the request; it decides, and the document must not contradict it.
+        content_type: header of the request, which must agree with the document.
 
     Raises:
         RequestRefusedError: 400 ``MANIFEST_INVALID``, or 403 for Docker's schema 1, which Artifactory blocks.
@@ -69,9 +69,9 @@ def read_manifest(body: bytes, content_type: str) -> StoredManifest:
     if document.get("schemaVersion") == 1 or media_type.startswith(SCHEMA_1):
         raise RequestRefusedError(403, "MANIFEST_INVALID", "Docker image manifest schema 1 is blocked.")
     if media_type not in INDEX_TYPES | MANIFEST_TYPES:
-        _refuse(f"media type {media_type!r} is not one of a manifest")
+        _refuse(f"media type {media_type!r} is not that of a manifest")
     if document.get("mediaType", media_type) != media_type:
-        _refuse(f"the document says {document['mediaType']!r}, the header {media_type!r}")
+        _refuse(f"the document says {document['mediaType']!r}, but the header {media_type!r}")
     if document.get("schemaVersion") != 2:  # noqa: PLR2004 - the only version there is
         _refuse("schemaVersion is not 2")
     if media_type in INDEX_TYPES:

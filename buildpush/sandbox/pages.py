@@ -1,4 +1,4 @@
-"""Pages for people at ``/ui/``: repositories, images and builds; they only show, and never anything secret."""
+"""Pages for people at ``/ui/``: repositories, images and builds; they change nothing, and show no secrets."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import INDEX, ContentDescriptor, StoredManifest, read_manifest
 from buildpush.sandbox.store import BUILD_INFO, BuildEntry, FileEntry, RepositoryEntry, Store
 
-# Pages load nothing and run nothing, whatever a label or a build name may hold.
+# Pages load nothing and run nothing, whatever is in a label or a build name.
 PROTECTION = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
 _SECRET_KEY = re.compile(r"passw|secret|token|psw|pwd|apikey|api_key|credential|private|auth(?!or)", re.IGNORECASE)
 _LATEST = 5
@@ -33,7 +33,7 @@ class Pages:
         self._store = store
 
     def routes(self) -> list[web.RouteDef]:
-        """Return every route, HEAD included in GET."""
+        """Return every route; GET includes HEAD."""
         handlers = (
             ("/", _to_start),
             ("/ui", _to_start),
@@ -48,7 +48,7 @@ class Pages:
         return [web.get(path, act) for path, act in handlers]
 
     async def start(self, request: web.Request) -> web.Response:
-        """Show how to log in, what is stored, and what was published last."""
+        """Show how to log in, what is stored, and the latest builds."""
         host = request.host
         commands = (
             f"docker login {host}\ndocker tag app:1 {host}/docker-local/app:1\ndocker push {host}/docker-local/app:1"
@@ -82,11 +82,11 @@ class Pages:
         return link(address, repository.key), kind, len(self._tags(repository)), size(sum(contents.values()))
 
     def _tags(self, repository: RepositoryEntry) -> dict[str, list[str]]:
-        """Return image path to tags of one repository."""
-        found: dict[str, list[str]] = {}
+        """Return the tags of each image in a repository, by the image's path."""
+        tags: dict[str, list[str]] = {}
         for image, tag in sorted({pair for key in repository.physical for pair in layout.images(self._store, key)}):
-            found.setdefault(image, []).append(tag)
-        return found
+            tags.setdefault(image, []).append(tag)
+        return tags
 
     async def repository(self, request: web.Request) -> web.Response:
         """List the images of a repository with their tags."""
@@ -103,10 +103,10 @@ class Pages:
         )
 
     def _repository(self, request: web.Request) -> RepositoryEntry:
-        found = self._store.repository(request.match_info["key"])
-        if found is None:
+        repository = self._store.repository(request.match_info["key"])
+        if repository is None:
             raise RequestRefusedError(404, "NOT_FOUND", f"There is no repository {request.match_info['key']}.")
-        return found
+        return repository
 
     async def image(self, request: web.Request) -> web.Response:
         """Show one tag: digest, layers or platforms, properties."""
@@ -199,28 +199,28 @@ class Pages:
     async def runs(self, request: web.Request) -> web.Response:
         """List all runs of a build."""
         name = request.match_info["name"]
-        found = self._store.builds(name)
-        if not found:
+        builds = self._store.builds(name)
+        if not builds:
             raise RequestRefusedError(404, "NOT_FOUND", f"There is no build {name}.")
-        return _answer(name, element("h1", name), _run_table(found))
+        return _answer(name, element("h1", name), _run_table(builds))
 
     async def build(self, request: web.Request) -> web.Response:
-        """Show one run: its sources and its results."""
+        """Show one run: its facts, sources, modules and environment."""
         name, number = request.match_info["name"], request.match_info["number"]
         repo = request.query.get("buildRepo", BUILD_INFO)
-        found = [
+        runs = [
             build
             for build in self._store.builds(name, number, repo)
             if str(build.started_ms) == request.match_info["started"]
         ]
-        if not found:
+        if not runs:
             raise RequestRefusedError(404, "NOT_FOUND", f"There is no build {name} #{number} of that time in {repo}.")
-        document = found[0].document
+        document = runs[0].document
         return _answer(
             f"{name} #{number}",
             element("h1", f"{name} #{number}"),
             element("p", link(f"/ui/builds/{quote(name, safe='')}", "all runs"), class_="lead"),
-            element("div", _build_facts(found[0]), class_="card"),
+            element("div", _build_facts(runs[0]), class_="card"),
             _sources(_dicts(document.get("vcs"))),
             element("h2", "Modules"),
             joined(*(_module(module) for module in _dicts(document.get("modules")))),
@@ -233,7 +233,7 @@ class Pages:
 
 
 def error_page(refused: RequestRefusedError, headers: Mapping[str, str]) -> web.Response:
-    """Return what a person sees instead of an error document."""
+    """Return the page that people see instead of an error document."""
     back = element("p", link("/ui/", "Back to the start"))
     answer = _answer("Not here", element("h1", refused.message), back)
     answer.set_status(refused.status)
@@ -248,7 +248,7 @@ def build_address(name: str, number: str, started: object, repo: str) -> str:
 
 
 def size(number: int) -> str:
-    """Return bytes in a readable decimal unit; number and unit stay on one line."""
+    """Return a number of bytes in a readable decimal unit; the number and the unit stay on one line."""
     value = float(number)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 1000:  # noqa: PLR2004 - the next unit
@@ -258,7 +258,7 @@ def size(number: int) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a time in UTC to the second."""
+    """Return a time in UTC, to the second."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
@@ -267,7 +267,7 @@ async def _to_start(_request: web.Request) -> web.Response:
 
 
 def _answer(title: str, *content: object) -> web.Response:
-    # Documents may hold half a surrogate pair, which UTF-8 has no bytes for.
+    # Documents may contain a lone surrogate, which UTF-8 cannot encode.
     body = page(title, *content).encode(errors="replace")
     return web.Response(body=body, content_type="text/html", charset="utf-8", headers=PROTECTION)
 
@@ -281,7 +281,7 @@ def _child_link(target: Target, child: ContentDescriptor) -> Markup:
     return link(address, child.digest)
 
 
-def _run_table(found: list[BuildEntry]) -> Markup:
+def _run_table(builds: list[BuildEntry]) -> Markup:
     rows: list[tuple[object, ...]] = [
         (
             link(f"/ui/builds/{quote(build.name, safe='')}", build.name),
@@ -289,7 +289,7 @@ def _run_table(found: list[BuildEntry]) -> Markup:
             moment(build.started_ms / 1000),
             len(_dicts(build.document.get("modules"))),
         )
-        for build in found
+        for build in builds
     ]
     return table(("Build", "Run", "Started", "Modules"), rows, "No build has been published yet.")
 
@@ -340,7 +340,7 @@ def _module(module: Mapping[str, Any]) -> Markup:
 
 
 def _artifact_link(artifact: Mapping[str, Any]) -> Markup:
-    """Return the artifact's name; a manifest's leads to the page of its image."""
+    """Return the artifact's name; that of a manifest is a link to the page of its image."""
     name, path = str(artifact.get("name", "")), str(artifact.get("path", ""))
     key = str(artifact.get("originalDeploymentRepo") or "")
     if not key or not name.endswith("manifest.json"):

@@ -1,6 +1,6 @@
-"""The registry at ``/v2/``: what the OCI distribution-spec asks for, with Artifactory's headers and storage layout.
+"""The registry at ``/v2/``: the OCI distribution-spec, with Artifactory's headers and storage layout.
 
-The same handlers answer ``/artifactory/api/docker/KEY/v2/``, where the key is not part of the name.
+The same handlers serve ``/artifactory/api/docker/KEY/v2/``, where the key is not part of the name.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ REGISTRY_HEADER = "X-Artifactory-Docker-Registry"
 PREFIXES = ("/v2", "/artifactory/api/docker/{key}/v2")
 _PAGE = 1000
 _REFERRERS_PAGE = 100
-# A thread costs about 0.1 ms; for less than this, hashing in place is cheaper.
+# A thread costs about 0.1 ms; for fewer bytes than this, hashing without one is cheaper.
 WORTH_A_THREAD = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryRules:
-    """What this registry does differently from others.
+    """How this registry differs from others.
 
     Attributes:
-        uploads: the server whose handling of uploads it imitates, see :data:`buildpush.sandbox.uploads.BEHAVIOURS`.
+        uploads: the server whose handling of uploads it imitates; see :data:`buildpush.sandbox.uploads.BEHAVIOURS`.
         least_piece: bytes that every piece of an upload but the last must have.
-        immutable: keys of repositories in which no tag can be moved.
+        immutable: keys of repositories in which tags cannot be moved.
         referrers: whether it lists what refers to a manifest, as registries do since distribution-spec 1.1.
     """
 
@@ -53,7 +53,7 @@ class RegistryRules:
 
 
 def checksum_headers(entry: FileEntry) -> dict[str, str]:
-    """Return Artifactory's headers of every file that it sends."""
+    """Return the headers that Artifactory sends with every file."""
     return {
         "X-Checksum-Sha256": entry.checksums.sha256,
         "X-Checksum-Sha1": entry.checksums.sha1,
@@ -72,7 +72,7 @@ class RegistryRoutes:
         self.uploads = Uploads(store, BEHAVIOURS[rules.uploads])
 
     def routes(self) -> list[web.RouteDef]:
-        """Return every route, HEAD included in GET; what matches none is answered by the server."""
+        """Return every route; GET includes HEAD. The server answers requests that match none."""
         handlers = (
             ("GET", "/", self.ping),
             ("GET", "/token", self.token),
@@ -95,7 +95,7 @@ class RegistryRoutes:
     # What the request is about
 
     def _target(self, request: web.Request, action: str) -> Target:
-        """Return the image that is addressed, if the caller may do *action* (pull, push, delete) to it."""
+        """Return the image in the request; refuse a caller who may not do *action* (pull, push, delete) with it."""
         name = request.match_info["name"]
         target = find_target(self._store, name, request.match_info.get("key"))
         who = wire.caller()
@@ -110,13 +110,13 @@ class RegistryRoutes:
     # Ping, token, catalog
 
     async def ping(self, _request: web.Request) -> web.Response:
-        """Say that this is a registry and that the caller is known."""
+        """Answer that this is a registry, and that the credentials are valid."""
         return web.json_response({})
 
     async def token(self, request: web.Request) -> web.Response:
         """Issue a registry token for a password or an access token."""
         who = wire.caller()
-        scopes = [scope for given in request.query.getall("scope", []) for scope in given.split()]
+        scopes = [scope for value in request.query.getall("scope", []) for scope in value.split()]
         token = self._accounts.registry_token(who, scopes)
         return web.json_response({"token": token, "access_token": token, "expires_in": TOKEN_SECONDS})
 
@@ -135,12 +135,12 @@ class RegistryRoutes:
     async def tags(self, request: web.Request) -> web.Response:
         """List the tags of an image."""
         target = self._target(request, "pull")
-        found = layout.tags(self._store, target)
-        if not found:
+        tags = layout.tags(self._store, target)
+        if not tags:
             raise RequestRefusedError(
                 404, "NAME_UNKNOWN", "repository name not known to registry", {"name": target.name}
             )
-        return _page(request, "tags", found, {"name": target.name})
+        return _page(request, "tags", tags, {"name": target.name})
 
     # Blobs
 
@@ -155,7 +155,7 @@ class RegistryRoutes:
         return web.FileResponse(self._store.content.path(digest.hex), headers=headers)
 
     async def begin(self, request: web.Request) -> web.Response:
-        """Begin an upload; or mount a blob, or store one that is sent with this request."""
+        """Begin an upload, mount a blob, or store one that is sent with this request."""
         target = self._target(request, "push")
         mounted = wire.query(request, "mount")
         if mounted and (entry := layout.find_blob(self._store, _digest(mounted))):
@@ -173,8 +173,8 @@ class RegistryRoutes:
         return answer
 
     async def progress(self, request: web.Request) -> web.Response:
-        """Say how much of an upload has arrived."""
-        if not self.uploads.behaviour.tells_offset:
+        """Answer how much of an upload has arrived."""
+        if not self.uploads.behaviour.reports_offset:
             raise RequestRefusedError(400, "NAME_INVALID", "the last part of the path is not a digest")
         upload = self._upload(request)
         return self._accepted(request, upload, 204)
@@ -184,12 +184,12 @@ class RegistryRoutes:
         async with self._piece(request) as upload:
             before = upload.incoming.size
             await self._receive(request, upload)
-            upload.take_note(before, self._rules.least_piece)
+            upload.record_piece(before, self._rules.least_piece)
             piece = upload.incoming.size - before
             return self._accepted(request, upload, self.uploads.behaviour.piece_status, piece)
 
     async def commit(self, request: web.Request) -> web.Response:
-        """Accept the last piece, if there is one, and end an upload."""
+        """Accept the last piece, if there is one, and finish an upload."""
         wanted = _digest(request.query.get("digest", ""))
         async with self._piece(request) as upload:
             await self._receive(request, upload)
@@ -206,7 +206,7 @@ class RegistryRoutes:
 
     @asynccontextmanager
     async def _piece(self, request: web.Request) -> AsyncIterator[UploadSession]:
-        """Yield the upload that the request's body is a piece of, once no other request writes to it."""
+        """Yield the upload that the request's body belongs to, once no other request writes to it."""
         upload = self._upload(request)
         await upload.take_over(request)
         try:
@@ -214,7 +214,7 @@ class RegistryRoutes:
             self._check(request, upload)
             yield upload
         finally:
-            upload.let_go()
+            upload.unlock()
 
     def _check(self, request: web.Request, upload: UploadSession) -> None:
         length = request.content_length if request.body_exists else 0
@@ -231,12 +231,12 @@ class RegistryRoutes:
         try:
             async for piece in wire.pieces(request):
                 if not incoming.is_open:
-                    wire.break_connection(request)  # the upload was ended meanwhile
+                    wire.break_connection(request)  # the upload has ended meanwhile
                 await _take_in(incoming, piece)
         except ConnectionError:
             raise
         except OSError:
-            self.uploads.end(upload)  # what the file has is unknown
+            self.uploads.end(upload)  # the content of the file is unknown
             raise
 
     async def _finish(self, request: web.Request, upload: UploadSession, wanted: Digest) -> web.Response:
@@ -247,7 +247,7 @@ class RegistryRoutes:
                 raise RequestRefusedError(
                     400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail
                 )
-            if wire.keeps():
+            if wire.is_stored():
                 checksums = self._store.content.keep(upload.incoming)
                 layout.keep_blob(self._store, upload.target, checksums, wire.caller().username)
         finally:
@@ -276,8 +276,8 @@ class RegistryRoutes:
         """Send a manifest byte for byte."""
         target = self._target(request, "pull")
         reference = _reference(request)
-        found = layout.find_manifests(self._store, target, reference)
-        entry = next((entry for entry in found if _acceptable(request, entry.media_type)), None)
+        manifests = layout.find_manifests(self._store, target, reference)
+        entry = next((entry for entry in manifests if _acceptable(request, entry.media_type)), None)
         if entry is None:
             raise _unknown_manifest(target)
         headers = {
@@ -292,7 +292,7 @@ class RegistryRoutes:
         return web.Response(body=self._store.content.path(entry.checksums.sha256).read_bytes(), headers=headers)
 
     async def put_manifest(self, request: web.Request) -> web.Response:
-        """Accept a manifest whose blobs are all stored; only this moves a tag."""
+        """Store a manifest whose blobs are all stored, and move its tag."""
         target = self._target(request, "push")
         reference = _reference(request)
         body = await wire.read_all(request, LARGEST)
@@ -303,7 +303,7 @@ class RegistryRoutes:
             raise RequestRefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
         self._check_immutable(target, reference, checksums.digest)
         push = layout.ManifestPush(reference, manifest, checksums, wire.caller().username)
-        if wire.keeps():
+        if wire.is_stored():
             layout.keep_manifest(self._store, target, push)
         answer = _created(request, "manifests", checksums.digest)
         if manifest.subject and self._rules.referrers:
@@ -311,53 +311,53 @@ class RegistryRoutes:
         return answer
 
     async def referrers(self, request: web.Request) -> web.Response:
-        """List the manifests whose subject is this digest; an empty list where there are none."""
+        """List the manifests whose subject is this digest."""
         target = self._target(request, "pull")
         wanted, last = request.query.get("artifactType"), request.query.get("last", "")
         listed = layout.referrers(self._store, target, _digest(request.match_info["digest"]))
-        left = [one for one in listed if one["digest"] > last and wanted in {None, one.get("artifactType")}]
-        page, headers = left[:_REFERRERS_PAGE], {"OCI-Filters-Applied": "artifactType"} if wanted else {}
-        if len(left) > len(page):
+        descriptors = [one for one in listed if one["digest"] > last and wanted in {None, one.get("artifactType")}]
+        page, headers = descriptors[:_REFERRERS_PAGE], {"OCI-Filters-Applied": "artifactType"} if wanted else {}
+        if len(descriptors) > len(page):
             query = {**request.query, "last": page[-1]["digest"]}
             headers["Link"] = f'<{quote(request.path)}?{urlencode(query)}>; rel="next"'
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": page}
         return web.json_response(document, headers=headers, content_type=OCI_INDEX)
 
     def _check_immutable(self, target: Target, reference: str, digest: str) -> None:
-        """Refuse to move an immutable tag, or any tag if the account may not delete the image that it names."""
-        found = layout.find_manifests(self._store, target, reference)
-        if not found or found[0].checksums.digest == digest:
+        """Refuse to move an immutable tag, or any tag if the account may not delete images."""
+        manifests = layout.find_manifests(self._store, target, reference)
+        if not manifests or manifests[0].checksums.digest == digest:
             return
         name, who = f"{target.deploy_to}:{target.image}/{reference}", wire.caller()
         if target.deploy_to in self._rules.immutable:
-            detail = {"tag": reference, "digest": found[0].checksums.digest}
+            detail = {"tag": reference, "digest": manifests[0].checksums.digest}
             raise RequestRefusedError(409, "TAG_INVALID", f"{name} exists and may not be replaced", detail)
         if not who.may("delete"):
             message = f"Not enough permissions to overwrite artifact '{name}' (user '{who.username}' needs DELETE)."
             raise RequestRefusedError(403, "DENIED", message)
 
     async def delete_manifest(self, request: web.Request) -> web.Response:
-        """Delete a tag, or a digest with every tag that names it."""
+        """Delete a tag, or a digest and every tag that names it."""
         target = self._target(request, "delete")
-        found = layout.find_manifests(self._store, target, _reference(request))
-        if not found:
+        manifests = layout.find_manifests(self._store, target, _reference(request))
+        if not manifests:
             raise _unknown_manifest(target)
-        for manifest in found:
+        for manifest in manifests:
             beside = self._store.files(manifest.repo, manifest.directory)
             self._store.remove([entry for entry in beside if entry.directory == manifest.directory])
         return web.Response(status=202)
 
 
 def find_target(store: Store, name: str, key: str | None = None) -> Target:
-    """Return the image that *name* means.
+    """Return the image that *name* stands for.
 
     Args:
-        store: knows the repositories.
-        name: path of the image; begins with the repository key where *key* is not given.
-        key: repository key, where the address already has it.
+        store: has the repositories.
+        name: path of the image; without *key*, it begins with the repository key.
+        key: repository key, if it is in another part of the address.
 
     Raises:
-        RequestRefusedError: 400, the name breaks the grammar; 404, there is no such repository.
+        RequestRefusedError: 400, the name is malformed; 404, there is no such repository.
     """
     try:
         Repository("localhost", name)
@@ -373,7 +373,7 @@ def find_target(store: Store, name: str, key: str | None = None) -> Target:
 
 
 def challenge(request: web.Request, **more: str) -> str:
-    """Return the value of ``WWW-Authenticate`` that says where tokens are issued."""
+    """Return the value of ``WWW-Authenticate``, which says where tokens are issued."""
     base = request.path.partition("/v2")[0] if request.path.startswith("/artifactory/") else ""
     words = {"realm": f"{wire.origin(request)}{base}/v2/token", "service": request.host, **more}
     return "Bearer " + ",".join(f'{key}="{value}"' for key, value in words.items())
@@ -411,7 +411,7 @@ def _unknown_manifest(target: Target) -> RequestRefusedError:
 
 
 def _location(request: web.Request, kind: str, last: str) -> str:
-    """Return the absolute address of something that belongs to the same image as the request."""
+    """Return the absolute address of something in the image that the request is about."""
     base, _, _ = (
         request.path.rpartition("/blobs/") if "/blobs/" in request.path else request.path.rpartition("/manifests/")
     )
@@ -419,7 +419,7 @@ def _location(request: web.Request, kind: str, last: str) -> str:
 
 
 async def _take_in(incoming: Incoming, piece: bytes) -> None:
-    """Keep a piece; hashing lets other threads run, and MD5 takes as long as everything else."""
+    """Write a piece and hash it, in two threads if it is large: MD5 takes as long as the other hashes together."""
     incoming.write(piece)
     if len(piece) < WORTH_A_THREAD:
         incoming.add_up(piece)
@@ -434,7 +434,7 @@ def _created(request: web.Request, kind: str, digest: str) -> web.Response:
 
 
 def _page(request: web.Request, key: str, listed: list[str], more: Mapping[str, str]) -> web.Response:
-    """Return one page of a list, and where the next one is."""
+    """Return one page of a list, with a link to the next one."""
     try:
         size = min(int(request.query.get("n", _PAGE)), _PAGE)
     except ValueError as error:
@@ -442,8 +442,8 @@ def _page(request: web.Request, key: str, listed: list[str], more: Mapping[str, 
     if size < 0:
         raise RequestRefusedError(400, "PAGINATION_NUMBER_INVALID", "n is negative")
     last = request.query.get("last", "")
-    left = [item for item in listed if item > last]
-    page, rest = left[:size], left[size:]
+    items = [item for item in listed if item > last]
+    page, rest = items[:size], items[size:]
     headers = {}
     if rest and page:
         headers["Link"] = f'<{quote(request.path)}?last={quote(page[-1])}&n={size}>; rel="next"'

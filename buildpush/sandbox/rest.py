@@ -26,14 +26,14 @@ _VALUES = re.compile(_ESCAPED.format(",") + "+")
 
 
 class RestRoutes:
-    """Handlers for everything that is not the registry."""
+    """Handlers for everything below ``/artifactory/`` but the registry."""
 
     def __init__(self, store: Store, accounts: Accounts) -> None:
         self._store = store
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """Return every route, HEAD included in GET; the last ones match all other paths as files."""
+        """Return every route; GET includes HEAD. The last ones match all other paths as files."""
         handlers = (
             ("GET", "/api/system/ping", self.ping),
             ("GET", "/api/system/version", self.version),
@@ -59,11 +59,11 @@ class RestRoutes:
     # System and security
 
     async def ping(self, _request: web.Request) -> web.Response:
-        """Say that the server is running; credentials are not checked."""
+        """Answer that the server is running; credentials are not checked."""
         return web.Response(text="OK")
 
     async def version(self, _request: web.Request) -> web.Response:
-        """Give the version of Artifactory that this imitates."""
+        """Return the version of Artifactory that is imitated."""
         return web.json_response(
             {"version": VERSION, "revision": REVISION, "addons": [], "license": "buildpush sandbox"}
         )
@@ -74,11 +74,11 @@ class RestRoutes:
         return web.json_response({})
 
     async def encrypted_password(self, request: web.Request) -> web.Response:
-        """Return the password that the caller sent: there is no separate encrypted one."""
+        """Return the password that the caller sent, since there is no separate encrypted one."""
         return web.Response(text=self._accounts.sent_password(request.headers.get("Authorization")))
 
     async def token(self, request: web.Request) -> web.Response:
-        """Make a further access token."""
+        """Make an additional access token."""
         await wire.read_all(request, LARGEST_METADATA)
         token = self._accounts.make_token(wire.caller())
         answer = {
@@ -90,7 +90,7 @@ class RestRoutes:
         return web.json_response(answer)
 
     async def unknown(self, request: web.Request) -> web.Response:
-        """Refuse what this sandbox does not have."""
+        """Refuse a path that the sandbox does not have."""
         raise RequestRefusedError(404, "NOT_FOUND", f"The sandbox has no {request.method} {request.path}")
 
     # Repositories
@@ -101,7 +101,7 @@ class RestRoutes:
         return web.json_response([{**one, "type": one["type"].upper()} for one in listed])
 
     async def repository(self, request: web.Request) -> web.Response:
-        """Describe one repository; an unknown key is a bad request, as in Artifactory."""
+        """Describe one repository; an unknown key is a "Bad Request", as in Artifactory."""
         repository = self._store.repository(request.match_info["repo"])
         if repository is None:
             raise RequestRefusedError(400, "BAD_REQUEST", "Bad Request")
@@ -110,11 +110,11 @@ class RestRoutes:
     # Files and their properties
 
     def _find(self, request: web.Request) -> FileEntry | None:
-        """Return the file that is addressed, through virtual repositories as well."""
+        """Return the file at the requested path, which may be in a virtual repository."""
         repository = self._store.repository(request.match_info["repo"])
         path = request.match_info["path"]
-        found = (self._store.file(key, path) for key in (repository.physical if repository else ()))
-        return next((entry for entry in found if entry), None)
+        entries = (self._store.file(key, path) for key in (repository.physical if repository else ()))
+        return next((entry for entry in entries if entry), None)
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send a file."""
@@ -153,7 +153,7 @@ class RestRoutes:
         return web.json_response({"properties": selected, "uri": f"{wire.origin(request)}{quote(request.path)}"})
 
     def _below(self, request: web.Request, directory: str) -> list[FileEntry]:
-        """Return every file below a directory, through virtual repositories as well.
+        """Return every file below a directory, which may be in a virtual repository.
 
         Raises:
             RequestRefusedError: 404, there is no such directory.
@@ -166,7 +166,7 @@ class RestRoutes:
         return below
 
     def _list_files(self, request: web.Request, directory: str) -> dict[str, Any]:
-        """Return the list of files: all that are below with ``deep=1``, otherwise those of the directory itself."""
+        """Return the list of files: all below the directory with ``deep=1``, else only those directly in it."""
         below = self._below(request, directory)
         deep = request.query.get("deep", "0") != "0"
         listed = [
@@ -201,7 +201,7 @@ class RestRoutes:
         """Return the files whose properties the request changes: one, or all below a directory.
 
         Raises:
-            RequestRefusedError: 404, nothing is there, or the repository is virtual; 403.
+            RequestRefusedError: 404, the path does not exist, or the repository is virtual; 403.
         """
         repo, path = request.match_info["repo"], request.match_info["path"].strip("/")
         wire.require("annotate", f"{repo}/{path}")
@@ -241,9 +241,9 @@ class RestRoutes:
         """Set properties that are given in the body; null deletes one."""
         body = await wire.read_all(request, LARGEST_METADATA)
         try:
-            given = json.loads(body)["props"]
-            json.dumps(given, ensure_ascii=False).encode()  # half a surrogate pair cannot be stored
-            changes = {str(key): None if value is None else [str(value)] for key, value in given.items()}
+            properties = json.loads(body)["props"]
+            json.dumps(properties, ensure_ascii=False).encode()  # a lone surrogate cannot be stored
+            changes = {str(key): None if value is None else [str(value)] for key, value in properties.items()}
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise RequestRefusedError(400, "BAD_REQUEST", 'The body is not {"props": {"key": "value"}}') from error
         return self._apply(self._change(request), changes)
@@ -279,12 +279,12 @@ class RestRoutes:
     async def build_numbers(self, request: web.Request) -> web.Response:
         """List the runs of one build, newest first."""
         name = request.match_info["name"]
-        found = self._store.builds(name, repo=self._build_repository(request))
-        if not found:
+        runs = self._store.builds(name, repo=self._build_repository(request))
+        if not runs:
             raise RequestRefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}")
         listed = [
             {"uri": f"/{quote(build.number, safe='')}", "started": builds.write_started(build.started_ms)}
-            for build in found
+            for build in runs
         ]
         uri = f"{wire.origin(request)}{BASE}/api/build/{quote(name, safe='')}"
         return web.json_response({"uri": uri, "buildsNumbers": listed})
@@ -293,24 +293,26 @@ class RestRoutes:
         """Show one run as it was stored."""
         name, number = request.match_info["name"], request.match_info["number"]
         started = request.query.get("started")
-        found = builds.find_build(self._store, name, number, repo=self._build_repository(request), started=started)
+        run = builds.find_build(self._store, name, number, repo=self._build_repository(request), started=started)
         uri = f"{wire.origin(request)}{BASE}/api/build/{quote(name, safe='')}/{quote(number, safe='')}"
-        return web.json_response({"uri": uri, "buildInfo": found.document})
+        return web.json_response({"uri": uri, "buildInfo": run.document})
 
 
 def read_properties(text: str) -> dict[str, list[str]]:
-    r"""Return the properties that ``key=value,value;key=value`` means; a backslash protects ``, \ | =`` in values.
+    r"""Return the properties in ``key=value,value;key=value``; in values, a backslash escapes ``, \ | =``.
 
     Raises:
         RequestRefusedError: 400, a property has no ``=``.
     """
-    found: dict[str, list[str]] = {}
+    properties: dict[str, list[str]] = {}
     for property_text in _PROPERTIES.findall(text):
         key, equals, values = property_text.partition("=")
         if not equals or not key:
             raise RequestRefusedError(400, "BAD_REQUEST", f"{property_text!r} is not key=value")
-        found.setdefault(key, []).extend(re.sub(r"\\(.)", r"\1", value) for value in _VALUES.findall(values) or [""])
-    return found
+        properties.setdefault(key, []).extend(
+            re.sub(r"\\(.)", r"\1", value) for value in _VALUES.findall(values) or [""]
+        )
+    return properties
 
 
 def _show_repository(request: web.Request, repository: RepositoryEntry, kind: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The web server around the handlers: who may access it, what is recorded, how errors are answered."""
+"""The web server around the handlers: access, the record of requests, faults, and the answers to errors."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 PUBLIC = ("/", "/ui", "/artifactory/api/system/ping")
 PAGES = "/ui/"
 STORE = "/store/"
-# Clients may be slow to read or send their last bytes; stopping does not wait for them longer than this.
+# Clients may be slow to read or send their last bytes; the server waits no longer than this for them when it stops.
 SECONDS_TO_STOP = 0.3
 READ_AHEAD = 1024 * 1024
 
 
 class Server:
-    """An aiohttp application in a thread of its own.
+    """An aiohttp application in a separate thread.
 
     Args:
-        listening: a socket that is bound and listens.
-        store: stays open after the server has ended.
+        listening: a socket that listens already.
+        store: not closed by the server.
     """
 
     def __init__(
@@ -75,23 +75,23 @@ class Server:
         self._thread = threading.Thread(target=self._run, name="buildpush-sandbox", daemon=True)
 
     def start(self) -> None:
-        """Return once requests are answered."""
+        """Start the thread, and return when requests are answered."""
         self._thread.start()
         self._ready.result()
 
     def stop(self) -> None:
-        """Return once the thread has ended and every connection is closed."""
+        """Stop the thread, and return when every connection is closed."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join()
 
     def _run(self) -> None:
-        # It also ends what is left of requests whose client has gone.
+        # It also cancels the rest of requests whose clients have disconnected.
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._answer())
 
     async def _answer(self) -> None:
-        """Answer until :meth:`stop`; an error before the first answer is raised by :meth:`start`."""
+        """Answer requests until :meth:`stop`; :meth:`start` raises an error that occurs before the first answer."""
         runner = web.AppRunner(
             self._application,
             access_log=None,
@@ -131,9 +131,9 @@ class Server:
     @web.middleware
     async def _record(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Record each request and its answer."""
-        visit = wire.Visit()
-        wire.visit.set(visit)
-        begun = time.monotonic()
+        state = wire.RequestState()
+        wire.current.set(state)
+        start = time.monotonic()
         status = 0
         try:
             answer = await handler(request)
@@ -141,11 +141,11 @@ class Server:
             status = 0 if gone else answer.status
             return answer
         finally:
-            self._journal.write(request, visit, status, time.monotonic() - begun)
+            self._journal.write(request, state, status, time.monotonic() - start)
 
     @web.middleware
     async def _explain(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-        """Turn every error into the document that clients of this address understand."""
+        """Turn every error into a document that the clients of the requested path understand."""
         try:
             return await handler(request)
         except RequestRefusedError as refused:
@@ -158,7 +158,7 @@ class Server:
                 request, RequestRefusedError(error.status, code, f"{request.method} {request.path}: {error.reason}")
             )
         except ConnectionError:
-            return web.Response(status=400)  # goes nowhere: the client has disconnected
+            return web.Response(status=400)  # not sent: the client has disconnected
         except OSError as error:
             status = 507 if error.errno in {errno.ENOSPC, errno.EDQUOT} else 500
             return self._refusal(
@@ -186,7 +186,7 @@ class Server:
         fault = self._faults.take(request.method, request.path, request.query_string, request.content_length)
         if fault is None:
             return await handler(request)
-        wire.visit.get().fault = fault
+        wire.current.get().fault = fault
         await asyncio.sleep(fault.delay)
         if fault.close:
             wire.break_connection(request)
@@ -214,7 +214,7 @@ class Server:
     # The store behind a CDN
 
     def _store_address(self, request: web.Request) -> str:
-        """Return the address of a blob in the store: another name of this machine, which gets no credentials."""
+        """Return the address of a blob in the store, at another name of this machine, which gets no credentials."""
         digest = _last_part(request.path)
         query = urlencode({SIGNATURE: self._store_signature(digest)})
         return f"{request.scheme}://{_other_name(request.host)}{STORE}{digest}?{query}"
@@ -223,7 +223,7 @@ class Server:
         return hmac.new(self._store_key, digest.encode(), "sha256").hexdigest()
 
     async def _from_store(self, request: web.Request) -> web.StreamResponse:
-        """Send a blob to anyone with its address and without other credentials, as object stores do."""
+        """Send a blob to anyone who has its address and sends no other credentials, as object stores do."""
         digest = request.match_info["digest"]
         if not hmac.compare_digest(request.query.get(SIGNATURE, ""), self._store_signature(digest)):
             return web.Response(status=403, text="SignatureDoesNotMatch")
@@ -245,7 +245,7 @@ class Server:
         headers.update(fault.more_headers(self._store.clock()))
 
     def _elsewhere(self, request: web.Request, location: str, host: str) -> str:
-        """Return the same address on another host, valid without credentials if it is that of an upload."""
+        """Return the same address on another host; that of an upload is valid without credentials."""
         url = URL(wire.origin(request)).join(URL(location))
         signature = self._registry.uploads.signature(_last_part(url.path))
         url = url.update_query({SIGNATURE: signature}) if signature else url
@@ -253,13 +253,13 @@ class Server:
 
     @web.middleware
     async def _admit(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
-        """Admit known callers; without credentials only to what is public, and to pages on this machine."""
+        """Admit known callers, and others only to public paths and, from this machine, to the pages."""
         if request.path.startswith(STORE):
             return await handler(request)
         who = self._accounts.identify(request.headers.get("Authorization"), request.headers.get("X-JFrog-Art-Api"))
         if who is None and SIGNATURE in request.query:
-            who = self._registry.uploads.signed(_last_part(request.path), request.query[SIGNATURE])
-        wire.visit.get().caller = who
+            who = self._registry.uploads.find_creator(_last_part(request.path), request.query[SIGNATURE])
+        wire.current.get().caller = who
         if who is None and not _is_open(request):
             message = "authentication required" if _is_registry(request) else "Authentication is required"
             raise RequestRefusedError(401, "UNAUTHORIZED", message)
@@ -271,7 +271,7 @@ def _is_of_blob(request: web.Request) -> bool:
 
 
 def _other_name(host: str) -> str:
-    """Return another name of this machine, if *host* is one; with its port."""
+    """Return another name of this machine, with the port, if *host* is one; else *host*."""
     name, _, port = host.rpartition(":")
     other = {"127.0.0.1": "localhost", "[::1]": "localhost", "localhost": "127.0.0.1"}.get(name)
     return f"{other}:{port}" if other else host
@@ -287,7 +287,7 @@ def _sha512(path: Path) -> str:
 
 
 async def _spoil(request: web.Request, answer: web.StreamResponse, fault: Fault) -> web.StreamResponse:
-    """Drop an answer that was ready, or send only its beginning."""
+    """Drop an answer, or send only its beginning, as *fault* says."""
     if fault.lose_answer:
         wire.break_connection(request)
     if fault.after is None or request.method != "GET":
@@ -317,9 +317,9 @@ def _is_open(request: web.Request) -> bool:
 
 
 def _is_local(request: web.Request) -> bool:
-    """Return whether a browser on this machine asks for a name of this machine.
+    """Return whether the request comes from this machine and is for a name of this machine.
 
-    The name matters as well: a foreign site could point its own name here and read the pages through the browser.
+    The name matters, because another site could point its own name here and read the pages through a browser.
     """
     name = request.url.host or ""
     return _is_loopback(request.remote or "") and (name == "localhost" or _is_loopback(name))
@@ -354,7 +354,7 @@ def listen(host: str, port: int) -> socket.socket:
     """Return a socket that listens on *host* and *port*; 0 takes a free port.
 
     Raises:
-        OSError: the port is taken, or the host is not one of this machine.
+        OSError: the port is in use, or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)

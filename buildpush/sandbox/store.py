@@ -1,6 +1,6 @@
-"""The sandbox's data: an index in SQLite of files by checksum; it survives a restart.
+"""The sandbox's data: an index in SQLite, which survives a restart, of contents that are stored by checksum.
 
-A file has a repository key, a path and properties, as in Artifactory; several files may share one content.
+A file has a repository key, a path and properties, as in Artifactory; several files may have the same content.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ FILE_COLUMNS = "repo, path, sha256, sha1, md5, size, media_type, created, modifi
 
 @dataclass(frozen=True, slots=True)
 class RepositoryEntry:
-    """A repository by its key: ``local`` ones hold files, ``virtual`` ones show those of their members."""
+    """A repository: a ``local`` one has files, and a ``virtual`` one shows those of its members."""
 
     key: str
     rclass: str = "local"
@@ -61,7 +61,7 @@ class RepositoryEntry:
 
     @property
     def physical(self) -> tuple[str, ...]:
-        """Keys of the repositories that hold the files, in the order in which they are asked."""
+        """Keys of the repositories that have the files, in the order in which they are searched."""
         return self.members or (self.key,)
 
 
@@ -111,9 +111,9 @@ class Store:
     """Files, properties, builds and accounts below one data directory; may be used from several threads.
 
     Args:
-        directory: holds everything; made if it is missing.
-        clock: gives seconds since 1970.
-        lasting: whether the data must survive a power cut; a throw-away sandbox is faster without.
+        directory: for all data; made if it is missing.
+        clock: returns seconds since 1970.
+        lasting: whether the data must survive a power cut; a temporary sandbox is faster without.
 
     Raises:
         SettingsError: the directory cannot be used, or another sandbox uses it.
@@ -130,7 +130,7 @@ class Store:
             raise _unusable(directory, error) from error
 
     def _prepare(self) -> None:
-        """Make the tables; the first write also takes the lock on the directory."""
+        """Make the tables; the first write also locks the directory."""
         try:
             self._index.executescript(SCHEMA)
             with self.change():
@@ -141,7 +141,7 @@ class Store:
             raise
 
     def sweep(self) -> None:
-        """Delete every content that no file has any more, and the bytes of ended uploads."""
+        """Delete every content that no file has any more, and the bytes of uploads that have ended."""
         contents = {row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")}
         self.content.sweep(contents, {row[0] for row in self._rows("SELECT identifier FROM uploads")})
 
@@ -152,7 +152,7 @@ class Store:
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """Apply all changes inside together or not at all."""
+        """Apply all changes in the block, or none of them."""
         with self._lock:
             if self._index.in_transaction:
                 yield
@@ -173,7 +173,7 @@ class Store:
     # Repositories
 
     def add_repository(self, repository: RepositoryEntry) -> None:
-        """Make a repository; an existing one is left unchanged."""
+        """Add a repository; an existing one is not changed."""
         row = (repository.key, repository.rclass, repository.package_type)
         more = (json.dumps(repository.members), repository.deploy_to)
         self._rows("INSERT OR IGNORE INTO repositories VALUES (?, ?, ?, ?, ?)", *row, *more)
@@ -192,7 +192,7 @@ class Store:
     # Files
 
     def put(self, repo: str, path: str, checksums: Checksums, media_type: str, username: str) -> None:
-        """Give a stored content a path; the file at that path is replaced, with its properties."""
+        """Store a file with an existing content; a file at that path is replaced, and loses its properties."""
         now = self.clock()
         before = self.file(repo, path)
         created = before.created if before else now
@@ -204,7 +204,7 @@ class Store:
 
     def file(self, repo: str, path: str) -> FileEntry | None:
         """Return the file at a path."""
-        return _one(self._files("repo = ? AND path = ?", repo, path))
+        return _first(self._files("repo = ? AND path = ?", repo, path))
 
     def files(self, repo: str, directory: str = "") -> list[FileEntry]:
         """Return every file below a directory, at any depth, sorted by path."""
@@ -251,8 +251,8 @@ class Store:
         self._rows("INSERT INTO uploads VALUES (?, ?, ?)", identifier, name, self.clock())
 
     def upload(self, identifier: str) -> str | None:
-        """Return the image for which an upload was begun that has not ended."""
-        row = _one(self._rows("SELECT name FROM uploads WHERE identifier = ?", identifier))
+        """Return the image that an unfinished upload is for, or ``None``."""
+        row = _first(self._rows("SELECT name FROM uploads WHERE identifier = ?", identifier))
         return str(row[0]) if row else None
 
     def remove_upload(self, identifier: str) -> None:
@@ -279,15 +279,15 @@ class Store:
         )
         return [BuildEntry(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
 
-    # Accounts: their meaning is in accounts.py
+    # Accounts: see accounts.py
 
     def put_account(self, username: str, rights: str) -> None:
         """Make an account or change its rights."""
         self._rows("INSERT OR REPLACE INTO accounts VALUES (?, ?)", username, rights)
 
     def rights(self, username: str) -> str | None:
-        """Return what the account may do, as written by :meth:`put_account`."""
-        row = _one(self._rows("SELECT rights FROM accounts WHERE username = ?", username))
+        """Return the rights of an account, as passed to :meth:`put_account`, or ``None``."""
+        row = _first(self._rows("SELECT rights FROM accounts WHERE username = ?", username))
         return str(row[0]) if row else None
 
     def put_credential(self, hashed: str, username: str, kind: str) -> None:
@@ -295,13 +295,13 @@ class Store:
         self._rows("INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)", hashed, username, kind, self.clock())
 
     def credential(self, hashed: str) -> tuple[str, str] | None:
-        """Return user name and kind of the password or token with this hash."""
-        row = _one(self._rows("SELECT username, kind FROM credentials WHERE hash = ?", hashed))
+        """Return the user name and the kind of the password or token with this hash, or ``None``."""
+        row = _first(self._rows("SELECT username, kind FROM credentials WHERE hash = ?", hashed))
         return (row[0], row[1]) if row else None
 
 
-def _one(found: list[Row]) -> Row | None:
-    return found[0] if found else None
+def _first(rows: list[Row]) -> Row | None:
+    return rows[0] if rows else None
 
 
 def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:

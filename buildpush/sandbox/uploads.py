@@ -1,4 +1,4 @@
-"""Unfinished uploads: what arrived so far survives a broken connection, and a restart on the same data."""
+"""Unfinished uploads: their bytes survive a broken connection, and a restart on the same data."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class UploadBehaviour:
     """How a registry handles uploads; the names are in :data:`BEHAVIOURS`.
 
     Attributes:
-        tells_offset: answers GET of an upload; otherwise with 400, and the client has to try.
-        checks_range: answers 416 to a piece that does not begin where the last one ended.
-        one_stream: accepts a piece without Content-Range only as the first.
-        state: puts the offset into the address, and drops an upload that is requested with an older one: so a piece
+        reports_offset: whether GET of an upload gives the offset; if not, the answer is 400, and clients have to try.
+        checks_range: whether a piece that does not begin where the last one ended is answered with 416.
+        one_stream: whether only the first piece may lack Content-Range.
+        state: whether the address contains the offset, and a request with an older offset ends the upload; so a piece
             that breaks in the middle ends its upload.
-        relative: its ``Location`` has no host.
-        piece_status: answers a piece with this.
-        largest_piece: answers 416 to a piece with Content-Range that has more bytes; without it anything is accepted.
-        one_piece: answers 416 to every piece but the first.
-        range: what ``Range`` covers: ``all`` that arrived, the ``first`` piece for ever, the last ``piece`` alone
-            (in the answers to pieces).
+        relative: whether ``Location`` has no host.
+        piece_status: status of the answer to a piece.
+        largest_piece: most bytes of a piece with Content-Range, 416 for more; a piece without it has no limit.
+        one_piece: whether every piece but the first is answered with 416.
+        range: what ``Range`` covers: ``all`` that arrived, always the ``first`` piece, or only the last ``piece`` (in
+            the answers to pieces).
     """
 
-    tells_offset: bool = True
+    reports_offset: bool = True
     checks_range: bool = True
     one_stream: bool = False
     state: bool = False
@@ -57,8 +57,8 @@ BEHAVIOURS = {
     # Source: distribution 2.8, registry/handlers/blobupload.go, ResumeBlobUpload.
     "docker-registry": UploadBehaviour(checks_range=False, state=True),
     # Source: go-containerregistry, pkg/registry/blobs.go.
-    "crane": UploadBehaviour(tells_offset=False, one_stream=True, relative=True, piece_status=204),
-    # As reported by users, not as observed by us.  Source: ocx-sh/ocx#237.
+    "crane": UploadBehaviour(reports_offset=False, one_stream=True, relative=True, piece_status=204),
+    # As reported by users; we have not observed it ourselves.  Source: ocx-sh/ocx#237.
     "ghcr": UploadBehaviour(largest_piece=4 * 1024 * 1024),
     # Source: aws/containers-roadmap#2831, crashappsec/chalk#682.
     "ecr": UploadBehaviour(range="first"),
@@ -74,34 +74,34 @@ class UploadSession:
     """One blob on its way into a repository.
 
     Attributes:
-        signature: whoever has it may continue the upload without credentials.
-        begun_by: who began it; ``None`` for one that outlived a restart.
+        signature: allows whoever has it to continue the upload without credentials.
+        creator: who began it; ``None`` for an upload from before a restart.
         writing: the connection that is sending a piece now.
-        short: a piece was shorter than the server requires; only the last may be.
+        short: whether the latest piece was shorter than the server requires; only the last piece may be.
         first: bytes of its first piece.
     """
 
     identifier: str
     target: Target
     incoming: Incoming
-    begun_by: Caller | None = None
+    creator: Caller | None = None
     signature: str = field(default_factory=lambda: secrets.token_urlsafe(16), repr=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     writing: asyncio.BaseTransport | None = None
     short: bool = False
     first: int = 0
 
-    def take_note(self, before: int, least: int) -> None:
-        """Record a piece that arrived after *before* bytes, and must have at least *least*."""
+    def record_piece(self, before: int, least: int) -> None:
+        """Record that a piece arrived after *before* bytes; *least* is the smallest size of a piece."""
         self.first = self.first or self.incoming.size
         self.short = self.incoming.size - before < least
 
     def range(self, about: str, piece: int | None = None) -> str:
-        """Return what arrived so far as the registry writes it; no bytes and one byte look the same there.
+        """Return ``Range`` for what arrived so far; it is the same for no bytes and for one byte.
 
         Args:
             about: see :attr:`UploadBehaviour.range`.
-            piece: bytes of the piece that is answered, if it is one.
+            piece: bytes of the piece that is being answered, if there is one.
         """
         size = self.first if about == "first" else self.incoming.size
         size = piece if about == "piece" and piece is not None else size
@@ -109,18 +109,18 @@ class UploadSession:
 
     @property
     def state(self) -> str:
-        """The offset, as some registries write it into the address."""
+        """The offset, in the form in which it is part of the address."""
         return f"{self.incoming.size:x}"
 
     async def take_over(self, request: web.Request) -> None:
-        """Break the connection that is still sending an earlier piece: its client has given it up."""
+        """Lock the upload; a connection that is still sending an earlier piece is broken: its client has given up."""
         if isinstance(self.writing, asyncio.Transport):
             self.writing.abort()
         await self.lock.acquire()
         self.writing = request.transport
 
-    def let_go(self) -> None:
-        """Admit the next piece."""
+    def unlock(self) -> None:
+        """Unlock the upload for the next piece."""
         self.writing = None
         self.lock.release()
 
@@ -129,7 +129,7 @@ class Uploads:
     """All unfinished uploads.
 
     Args:
-        store: remembers them over a restart.
+        store: keeps them across restarts.
         behaviour: how they are handled.
     """
 
@@ -151,11 +151,11 @@ class Uploads:
 
         Args:
             identifier: from its address.
-            target: the image of the address.
+            target: the image in its address.
             state: from the query of its address.
 
         Raises:
-            RequestRefusedError: 404, there is none, or it has ended.
+            RequestRefusedError: 404, it does not exist, or has ended.
         """
         upload = self._open.get(identifier) or self._revive(identifier, target)
         if upload is None or upload.target.name != target.name:
@@ -166,37 +166,37 @@ class Uploads:
         return upload
 
     def _revive(self, identifier: str, target: Target) -> UploadSession | None:
-        """Return an upload of before the last restart."""
+        """Return an upload from before the last restart."""
         if self._store.upload(identifier) != target.name:
             return None
         upload = self._open[identifier] = UploadSession(identifier, target, self._store.content.receive(identifier))
         return upload
 
-    def signed(self, identifier: str, signature: str) -> Caller | None:
-        """Return who began the upload, if the signature is its own."""
+    def find_creator(self, identifier: str, signature: str) -> Caller | None:
+        """Return who began the upload, if the signature is right."""
         upload = self._open.get(identifier)
-        known = upload is not None and secrets.compare_digest(upload.signature.encode(), signature.encode())
-        return upload.begun_by if upload and known else None
+        is_valid = upload is not None and secrets.compare_digest(upload.signature.encode(), signature.encode())
+        return upload.creator if upload and is_valid else None
 
     def signature(self, identifier: str) -> str:
-        """Return the signature that lets anyone continue an upload; empty where there is none."""
+        """Return the signature that allows anyone to continue an upload; empty if there is no such upload."""
         upload = self._open.get(identifier)
         return upload.signature if upload else ""
 
     def expire(self, identifier: str) -> None:
-        """Let an upload expire."""
+        """Make an upload expire."""
         if upload := self._open.get(identifier):
             self.end(upload)
         self._store.remove_upload(identifier)
 
     def end(self, upload: UploadSession) -> None:
-        """Forget an upload, and its bytes unless they were kept."""
+        """Remove an upload, and its bytes unless they were kept."""
         self._open.pop(upload.identifier, None)
         self._store.remove_upload(upload.identifier)
         upload.incoming.discard()
 
     def close(self) -> None:
-        """Close them all; they can be continued after a restart."""
+        """Close all uploads; they can be continued after a restart."""
         for upload in self._open.values():
             upload.incoming.let_go()
         self._open.clear()
@@ -208,13 +208,13 @@ class Uploads:
 
         Args:
             upload: what arrived before.
-            content_range: header of the piece, such as ``1024-2047``; without it the piece simply follows.
-            length: its ``Content-Length``, where it has one.
+            content_range: header of the piece, such as ``1024-2047``; without it, the piece continues the upload.
+            length: its ``Content-Length``, if it has one.
 
         Raises:
-            RequestRefusedError: 416, it begins somewhere else, or is too large;
-                400, the header cannot be read or contradicts the length,
-                or it follows a piece that was too short, or it should have the header.
+            RequestRefusedError: 416, it begins at another offset, or is too large;
+                400, its header cannot be parsed, contradicts the length, or is missing,
+                or the piece before was too short.
         """
         if upload.short and length != 0:
             raise RequestRefusedError(400, "SIZE_INVALID", "the piece before this one was too short")

@@ -1,4 +1,4 @@
-"""A request: its caller, the address by which the caller knows the sandbox, and its body in pieces."""
+"""A request: its caller, the address that the caller uses for the sandbox, and its body in pieces."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from buildpush.sandbox.faults import Fault
 
 
 @dataclass(slots=True)
-class Visit:
-    """What is known about the request that is being answered.
+class RequestState:
+    """Facts about the request that is being answered.
 
     Attributes:
-        caller: who sends it.
+        caller: who sent it.
         received: bytes of its body so far.
-        fault: that is planned for it.
+        fault: the planned fault that applies to it.
     """
 
     caller: Caller | None = None
@@ -28,12 +28,12 @@ class Visit:
     fault: Fault | None = None
 
 
-# Each connection is a task of its own, so this is one request at a time.
-visit: ContextVar[Visit] = ContextVar("visit")
+# Each connection has a task, so there is one request at a time in a context.
+current: ContextVar[RequestState] = ContextVar("current")
 
 
 def origin(request: web.Request) -> str:
-    """Return scheme and host of the sandbox as the client knows them, also behind a proxy."""
+    """Return the scheme and host that the client uses for the sandbox, also behind a proxy."""
     override = request.headers.get("X-JFrog-Override-Base-Url")
     if override:
         return override.rstrip("/")
@@ -42,70 +42,70 @@ def origin(request: web.Request) -> str:
 
 
 def caller() -> Caller:
-    """Return who sends the request that is being answered.
+    """Return who sent the request that is being answered.
 
     Raises:
-        RequestRefusedError: 401, an anonymous client.
+        RequestRefusedError: 401, the client is anonymous.
     """
-    found = visit.get().caller
-    if found is None:
+    user = current.get().caller
+    if user is None:
         raise RequestRefusedError(401, "UNAUTHORIZED", "Authentication is required")
-    return found
+    return user
 
 
 def require(right: str, where: str) -> Caller:
-    """Return the caller if their account has the right.
+    """Return the caller, whose account must have the right.
 
     Raises:
         RequestRefusedError: 403.
     """
-    found = caller()
-    if not found.may(right):
-        raise forbidden(found.username, right, where)
-    return found
+    user = caller()
+    if not user.may(right):
+        raise forbidden(user.username, right, where)
+    return user
 
 
 async def pieces(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives, and count it; a planned fault breaks the connection on the way.
+    """Yield the body as it arrives, and count it; a planned fault may break the connection.
 
     Raises:
         ConnectionError: the body ended too early.
         RequestRefusedError: 413, a planned fault does not allow a body of this size.
     """
-    this = visit.get()
-    left = this.fault.after if this.fault else None
+    this = current.get()
+    rest = this.fault.after if this.fault else None
     largest = this.fault.largest if this.fault else None
     async for piece in request.content.iter_any():
-        wanted = piece if left is None else piece[:left]
-        this.received += len(wanted)
+        data = piece if rest is None else piece[:rest]
+        this.received += len(data)
         if largest is not None and this.received > largest:
             raise too_large(largest)
-        yield wanted
-        if left is not None:
-            left -= len(wanted)
-            if not left:
+        yield data
+        if rest is not None:
+            rest -= len(data)
+            if not rest:
                 break_connection(request)
 
 
 def query(request: web.Request, name: str) -> str | None:
     """Return a parameter of the query, unless a planned fault ignores it."""
-    fault = visit.get().fault
+    fault = current.get().fault
     return None if fault and fault.overlook == name else request.query.get(name)
 
 
-def keeps() -> bool:
-    """Return whether the content of the request is stored; a planned fault prevents it."""
-    fault = visit.get().fault
+def is_stored() -> bool:
+    """Return whether the content of the request is stored, which a planned fault may prevent."""
+    fault = current.get().fault
     return not (fault and fault.forget)
 
 
 def too_large(largest: int) -> RequestRefusedError:
-    """Return the answer to a body of more bytes."""
+    """Return the answer to a body of more than *largest* bytes."""
     return RequestRefusedError(413, "SIZE_INVALID", f"The body has more than {largest} bytes.")
 
 
 def break_connection(request: web.Request) -> None:
-    """End the connection without an answer.
+    """Close the connection without an answer.
 
     Raises:
         ConnectionResetError: always.

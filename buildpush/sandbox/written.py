@@ -1,4 +1,4 @@
-"""Faults and lines in the form of the command line: words and ``NAME=VALUE``, named like the Python arguments."""
+"""Faults and lines as on the command line: words and ``NAME=VALUE``, with the names of the Python arguments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from buildpush.sandbox.line import Line
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 _SIZE = re.compile(rf"(?P<number>-?\d+(?:\.\d+)?)(?P<unit>{'|'.join(_UNITS)})B?\Z", re.IGNORECASE)
-# Sets of faults: what they do, and how they are written.
+# Sets of faults: what each does, and its faults as on the command line.
 NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "xray": (
-        "what was pushed may not be read: 403, as while Xray scans it",
+        "403 for images that were just pushed, as while Xray scans them",
         tuple(
             f"{method} /manifests/ status=403 times=all body="
             + shlex.quote('{"errors":[{"code":"DENIED","message":"","detail":"Xray has blocked the download"}]}')
@@ -25,13 +25,13 @@ NAMED: Mapping[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "deploy-only": (
-        "a robot that may push and read nothing: 403 to each look at blobs, manifests and tags",
+        "an account that may push but not read: 403 to every request for blobs, manifests, referrers and tags",
         tuple(
             f"{method} '/(blobs/sha|manifests/|referrers/|tags/)' status=403 times=all" for method in ("GET", "HEAD")
         ),
     ),
     "cdn": (
-        "blobs come from a store with an address of its own, and every ninth answer is a 520",
+        "blobs come from a store at another address, and every ninth answer is a 520",
         ("GET /blobs/sha store times=all", "* '/v2/.+/' status=520 every=9 times=all"),
     ),
 }
@@ -39,14 +39,14 @@ _FAULT = "METHOD PATH NAME=VALUE ..., such as 'PATCH /blobs/uploads/ status=503 
 
 
 def read_fault(text: str) -> Fault:
-    """Parse a fault: method, pattern of the path, and what goes wrong.
+    """Return the fault in *text*: a method, a pattern for the path, and what goes wrong.
 
     Raises:
         SettingsError: it cannot be parsed; the message says which word.
     """
     words = _split(text)
     if len(words) < 3:  # noqa: PLR2004 - method, path, and at least one effect
-        message = f"a fault is not written as {text!r}"
+        message = f"{text!r} is not a fault"
         raise SettingsError(message, hint=f"write {_FAULT}")
     method, path, *rest = words
     headers = dict(_header(word) for word in rest if word.lower().startswith("header."))
@@ -65,12 +65,12 @@ def named_faults(name: str) -> list[Fault]:
     """
     if name not in NAMED:
         message = f"there is no set of faults {name!r}"
-        raise SettingsError(message, hint=f"there are: {', '.join(NAMED)}; or write {_FAULT}")
+        raise SettingsError(message, hint=f"name one of: {', '.join(NAMED)}; or write {_FAULT}")
     return [read_fault(text) for text in NAMED[name][1]]
 
 
 def read_faults(text: str) -> list[Fault]:
-    """Return the faults that *text* describes: by their name, or one as for :func:`read_fault`.
+    """Return the faults in *text*: the name of a set, or one fault as for :func:`read_fault`.
 
     Raises:
         SettingsError: it cannot be parsed.
@@ -79,28 +79,28 @@ def read_faults(text: str) -> list[Fault]:
 
 
 def make_fault(method: str, path: str, **what: Any) -> Fault:
-    """Return a fault with a checked path, method and words.
+    """Return a fault, after checking its values.
 
     Raises:
-        SettingsError: one is invalid.
+        SettingsError: a value is invalid.
     """
     try:
         pattern = re.compile(path)
     except re.error as error:
-        message = f"the path of a fault is a regular expression, and {path!r} is not one: {error}"
+        message = f"the path of a fault must be a regular expression, and {path!r} is not: {error}"
         raise SettingsError(message) from error
     fault = Fault(method.upper(), pattern, **what)
     if fault.expire not in {None, "token", "upload"}:
-        message = f"what a fault lets expire is 'token' or 'upload', not {fault.expire!r}"
+        message = f"'expire' of a fault must be 'token' or 'upload', not {fault.expire!r}"
         raise SettingsError(message)
     if fault.every < 1 or fault.times == 0:
-        message = "'every' and 'times' of a fault are at least 1"
+        message = "'every' and 'times' of a fault must be at least 1"
         raise SettingsError(message)
     return fault
 
 
 def read_line(text: str) -> dict[str, Any]:
-    """Parse the keywords of :class:`Line`, such as ``reset-after=50MB times=3``.
+    """Return the keywords for :class:`Line` in a text such as ``reset-after=50MB times=3``.
 
     Raises:
         SettingsError: it cannot be parsed; the message says which word.
@@ -114,20 +114,20 @@ def _split(text: str) -> list[str]:
     try:
         return shlex.split(text)
     except ValueError as error:
-        message = f"{text!r} cannot be parsed as words: {error}"
+        message = f"{text!r} cannot be split into words: {error}"
         raise SettingsError(message) from error
 
 
 def _settings(words: list[str], names: Mapping[str, object]) -> dict[str, Any]:
-    found = {}
+    settings = {}
     for word in words:
-        spelled, separator, value = word.partition("=")
-        name = spelled.replace("-", "_")
+        word_name, separator, value = word.partition("=")
+        name = word_name.replace("-", "_")
         if name not in names:
-            message = f"there is no {spelled!r} to set"
-            raise SettingsError(message, hint=f"there are: {', '.join(sorted(names)).replace('_', '-')}")
-        found[name] = _read(spelled, value if separator else None, names[name])
-    return found
+            message = f"unknown name {word_name!r}"
+            raise SettingsError(message, hint=f"use one of: {', '.join(sorted(names)).replace('_', '-')}")
+        settings[name] = _read(word_name, value if separator else None, names[name])
+    return settings
 
 
 def _read(name: str, value: str | None, kind: object) -> Any:
@@ -136,11 +136,11 @@ def _read(name: str, value: str | None, kind: object) -> Any:
     reader = next((reader for of, reader in _READERS if of == kind), None)
     try:
         if value is None or reader is None:
-            raise ValueError  # noqa: TRY301 - reported below, like every other mistake
+            raise ValueError  # noqa: TRY301 - reported below, like every invalid value
         return reader(value)
     except ValueError as error:
         message = f"{name!r} cannot be {value!r}" if value is not None else f"{name!r} needs a value"
-        hint = f"write it as in {name}=5; bytes may have a unit, as in 50MB, and times=all means every time"
+        hint = f"write for example {name}=5; bytes may have a unit, as in 50MB, and times=all means every time"
         raise SettingsError(message, hint=f"write {name} without a value" if kind is bool else hint) from error
 
 
@@ -156,7 +156,7 @@ def _size_or_all(text: str) -> int | None:
     return None if text == "all" else _size(text)
 
 
-def _rate(text: str) -> float:
+def _number_or_size(text: str) -> float:
     try:
         return float(text)
     except ValueError:
@@ -166,7 +166,7 @@ def _rate(text: str) -> float:
 def _header(word: str) -> tuple[str, str]:
     name, separator, value = word.partition(".")[2].partition("=")
     if not name or not separator:
-        message = f"a header is not written as {word!r}"
+        message = f"{word!r} is not a header"
         raise SettingsError(message, hint="write header.NAME=VALUE")
     return name, value
 
@@ -174,8 +174,8 @@ def _header(word: str) -> tuple[str, str]:
 _READERS: tuple[tuple[object, Callable[[str], Any]], ...] = (
     (int, _size),
     (int | None, _size_or_all),
-    (float, _rate),
-    (float | None, _rate),
+    (float, _number_or_size),
+    (float | None, _number_or_size),
     (str | None, str),
     (bytes, str.encode),
 )

@@ -68,7 +68,7 @@ def test_the_help_names_every_habit_and_every_fault_that_has_a_name(capsys):
     ("words", "said"),
     [
         (["--fault", "PATCH x colour=3"], "no 'colour'"),
-        (["--fault", "x-ray"], "there are: xray"),
+        (["--fault", "x-ray"], "name one of: xray"),
         (["--line", "reset=5"], "no 'reset'"),
         (["--line", "reset-after=0"], "at least 1"),
         (["--uploads", "harbor"], "'harbor'"),

@@ -47,9 +47,9 @@ def test_a_line_takes_several_words():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("PATCH", "is not written as"),
-        ("PATCH /x", "is not written as"),
-        ("PATCH ( close", "is a regular expression"),
+        ("PATCH", "is not a fault"),
+        ("PATCH /x", "is not a fault"),
+        ("PATCH ( close", "must be a regular expression"),
         ("PATCH x colour=3", "no 'colour'"),
         ("PATCH x path=y", "no 'path'"),
         ("PATCH x after=ten", "'after' cannot be 'ten'"),
@@ -59,7 +59,7 @@ def test_a_line_takes_several_words():
         ("PATCH x status=1 times=0", "at least 1"),
         ("PATCH x status=1 every=0", "at least 1"),
         ("PATCH x header.=3", "a header"),
-        ('PATCH "x', "cannot be parsed as words"),
+        ('PATCH "x', "cannot be split into words"),
     ],
 )
 def test_a_fault_that_means_nothing_is_an_error(text, said):
