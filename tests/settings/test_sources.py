@@ -347,7 +347,7 @@ def test_aliases_and_merge_keys_in_measure_are_welcome():
     ("data", "message"),
     [
         (b"a: \xff\xfe\n", "step.yml:1:4: it is not UTF-8 text"),
-        (b"a: b\nc: \0\n", "step.yml:2:4: it holds a NUL character"),
+        (b"a: b\nc: \0\n", "step.yml:2:4: it contains a NUL character"),
         (b"a: " + b"x" * (1 << 20), "step.yml: it is larger than 1 MiB"),
     ],
 )
