@@ -272,13 +272,13 @@ class Facts:
         return self._unknown(path)
 
     def _refuse_axis(self, name: str, axes: Mapping[str, Value]) -> NoReturn:
-        """Raise that the iteration has no axis *name*: other iterations may have it, by an entry of ``include``."""
+        """Raise an error: this iteration has no axis *name*; others may have it, by an entry of ``include``."""
         others = self._in_scope(("strategy", AXES))
         if isinstance(others, Sequence) and name in others:
             message = f"matrix.{name} has no value in this iteration: only some entries of include give it"
-            raise AbsentError(message, hint=f"write a value for the others: <+matrix.{name} ?? 'x'>")
+            raise AbsentError(message, hint=f"write a fallback for the others: <+matrix.{name} ?? 'x'>")
         message = f"matrix.{name} has no value: the axes of the matrix are {', '.join(axes)}"
-        raise AbsentError(message, hint=did_you_mean(name, axes) or f"--var matrix.{name}=VALUE gives it")
+        raise AbsentError(message, hint=did_you_mean(name, axes) or f"give it with --var matrix.{name}=VALUE")
 
     def _variable(self, path: tuple[str, ...]) -> Value:
         name = path[1]

@@ -60,7 +60,7 @@ def read_text(path: Path, name: str | None = None) -> str:
         raise SourceError(message, where=name, hint=_missing_hint(path)) from None
     if len(data) > LARGEST_FILE:
         message = "it is larger than 1 MiB"
-        raise SourceError(message, where=name, hint="is this a step file?")
+        raise SourceError(message, where=name, hint="check that it is the right file")
     return _decoded(data, name)
 
 
@@ -89,15 +89,15 @@ def parse_yaml(text: str, name: str) -> Node:
 
 
 def structure_of(value: Raw, name: str) -> Raw:
-    """Return the list or map that a text is in JSON, or in YAML between brackets; any other value as it is.
+    """Return the list or map that a text contains as JSON, or as YAML in brackets; any other value unchanged.
 
     Raises:
-        SourceError: it begins as one, and is none; *name* is in the message.
+        SourceError: the text begins like one, but cannot be parsed; the message contains *name*.
     """
     if not isinstance(value, str) or value.strip()[:1] not in {"[", "{"}:
         return value
-    found = parse_yaml(value, name).raw()
-    return value if isinstance(found, str) else found
+    structure = parse_yaml(value, name).raw()
+    return value if isinstance(structure, str) else structure
 
 
 def _parsed(text: str, name: str, compose: Callable[[_Composer], _T]) -> _T:
@@ -159,8 +159,10 @@ def _decoded(data: bytes, name: str) -> str:
         message = "it is not UTF-8 text"
         raise SourceError(message, where=f"{name}:{line}:{column}", hint="save it as UTF-8") from None
     if "\0" in text:
-        message = "it holds a NUL character"
-        raise SourceError(message, where=f"{name}:{_place(text, text.index(chr(0)))}", hint="is this a text file?")
+        message = "it contains a NUL character"
+        raise SourceError(
+            message, where=f"{name}:{_place(text, text.index(chr(0)))}", hint="save it as text, or name another file"
+        )
     return text
 
 
@@ -219,14 +221,14 @@ class _Composer:
 
     def empty(self) -> NoReturn:
         message = "it is empty"
-        raise SourceError(message, where=self.name, hint="write a step into it")
+        raise SourceError(message, where=self.name, hint="write its content, or name another file")
 
     def node(self, event: Any, depth: int) -> Node:
         kind = type(event).__name__
         if kind == "AliasEvent":
             return self.alias(event)
         if depth > DEEPEST:
-            self.fail(event, f"this is nested deeper than {DEEPEST}", "is this a step file?")
+            self.fail(event, f"this is nested deeper than {DEEPEST}", "check that it is the right file")
         if event.tag and event.tag not in _CORE_TAGS:
             self.fail(event, "a tag has no meaning here", "remove the word that begins with !")
         if event.anchor:

@@ -67,9 +67,9 @@ def test_the_help_names_every_habit_and_every_fault_that_has_a_name(capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--fault", "PATCH x colour=3"], "no 'colour'"),
+        (["--fault", "PATCH x colour=3"], "unknown name 'colour'"),
         (["--fault", "x-ray"], "name one of: xray"),
-        (["--line", "reset=5"], "no 'reset'"),
+        (["--line", "reset=5"], "unknown name 'reset'"),
         (["--line", "reset-after=0"], "at least 1"),
         (["--uploads", "harbor"], "'harbor'"),
         (["--immutable", "nowhere"], "'nowhere'"),

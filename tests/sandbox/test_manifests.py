@@ -69,7 +69,7 @@ def test_what_is_no_document_is_invalid(body):
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/vnd.oci.image.config.v1+json"])
 def test_a_type_that_is_none_of_a_manifest_is_invalid(content_type):
-    with pytest.raises(RequestRefusedError, match="not one of a manifest"):
+    with pytest.raises(RequestRefusedError, match="not that of a manifest"):
         read({**IMAGE, "mediaType": content_type}, content_type)
 
 
