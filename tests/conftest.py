@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from buildpush.foundation import secrets
 from buildpush.sandbox import Sandbox
+from tests.connectors import connector, connectors
 
 # Read once, before any test changes the environment.
 ON_CI = os.environ.get("CI") == "true"
@@ -215,3 +216,12 @@ def certificates(tmp_path_factory, need):
     sign("good", "30")
     sign("old", "-1")
     return directory
+
+
+@pytest.fixture
+def served(place, box, monkeypatch) -> Sandbox:
+    """Return the sandbox, which ``connectors.yml`` in the test's own *place* names as the connector jfrog."""
+    text = connectors(connector(box.url, box.username, "env:PASSWORD"))
+    (place / "connectors.yml").write_text(text, encoding="utf-8")
+    monkeypatch.setenv("PASSWORD", box.password.reveal())
+    return box

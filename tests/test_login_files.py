@@ -8,7 +8,8 @@ import json
 import pytest
 
 from buildpush.cli import run_command
-from tests.test_logins import CONNECTORS, elsewhere
+from tests.connectors import connector, connectors
+from tests.test_logins import elsewhere
 
 pytestmark = pytest.mark.programs  # git is asked for the revision
 
@@ -39,7 +40,6 @@ PUBLISH = """\
         build_number: "7"
 """
 TOKEN = 'access_token: <+secrets.getValue("org.artifactory_token")>'
-RIVAL = CONNECTORS.partition("\n")[2].replace("identifier: jfrog", "identifier: rival")
 
 
 class Person:
@@ -61,8 +61,9 @@ class Person:
         directory.mkdir()
         (directory / "Dockerfile").write_text(dockerfile)
         (directory / "p.yml").write_text("".join(steps))
-        known = CONNECTORS.format(host=self.box.host, user=self.box.username)
-        (directory / "c.yml").write_text(known + RIVAL.format(host=self.box.host, user="nobody"))
+        known = connector(self.box.url, self.box.username, "env:OF_CONNECTOR")
+        rival = connector(self.box.url, "nobody", "env:OF_CONNECTOR", name="rival")
+        (directory / "c.yml").write_text(connectors(known, rival))
         words = ["--connectors", "c.yml"] if "jfrog" in "".join(steps) else []
         with self.monkeypatch.context() as own:
             own.chdir(directory)

@@ -23,18 +23,10 @@ from buildpush.foundation.secrets import Secret
 from buildpush.http import client
 from buildpush.pipeline import tools
 from buildpush.places import Ran, Recorded
+from tests.connectors import connector, connectors
 
 sandbox = pytest.mark.sandbox
 
-CONNECTORS = """\
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: http://{host}
-        auth: {{type: UsernamePassword, spec: {{username: {user}, passwordRef: "env:OF_CONNECTOR"}}}}
-"""
 BUILD = """\
 - step:
     type: BuildAndPushDockerRegistry
@@ -72,7 +64,7 @@ class Place:
         self.setenv("BUILDPUSH_SECRET_ORG_ARTIFACTORY_TOKEN", box.token.reveal())
         self.setenv("OF_CONNECTOR", box.password.reveal())
         (directory / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /a\n")
-        (directory / "c.yml").write_text(CONNECTORS.format(host=box.host, user=box.username))
+        (directory / "c.yml").write_text(connectors(connector(box.url, box.username, "env:OF_CONNECTOR")))
 
     def build(self, more="connectorRef: jfrog", repo="docker-local/site", variables=""):
         return BUILD.format(n=next(self.numbers), repo=repo, more=more, variables=variables)
@@ -276,9 +268,8 @@ def test_no_step_gets_a_login_for_another_host(tmp_path, monkeypatch, login, hos
         word = f"word-for-{one}"
         monkeypatch.setenv(f"WORD_c{n}", word)
         monkeypatch.setenv(f"CONFIG_c{n}", json.dumps({"auths": {one: {"username": "me", "password": word}}}))
-        entry = CONNECTORS.format(host=one, user="me").replace("jfrog", f"c{n}").replace("http:", "https:")
-        entries.append(entry.replace("OF_CONNECTOR", f"WORD_c{n}").removeprefix("connectors:\n"))
-    (tmp_path / "c.yml").write_text("connectors:\n" + "".join(entries))
+        entries.append(connector(f"https://{one}", "me", f"env:WORD_c{n}", name=f"c{n}"))
+    (tmp_path / "c.yml").write_text(connectors(*entries))
     for other, there in PAIRS:
         (tmp_path / "p.yml").write_text(step_of(login, host, 1) + step_of(other, there, 2))
         plans = buildpush.check_pipeline("p.yml", connectors="c.yml")

@@ -38,6 +38,7 @@ from buildpush.pipeline.credentials import choose_connectors
 from buildpush.transfer.docker_archive import open_docker_archive, write_docker_archive
 from buildpush.transfer.oci import write_layout
 from buildpush.transfer.oci_layout import open_layout, open_oci_archive
+from tests.connectors import connector, connectors
 
 pytestmark = pytest.mark.sandbox
 
@@ -434,25 +435,11 @@ def test_a_password_for_another_host_is_noted(place, box, registry, monkeypatch)
     assert caught.value.where == "PLUGIN_REGISTRY"
 
 
-CONNECTORS = """\
-connectors:
-  - connector:
-      identifier: {name}
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: {url}
-        providerType: Other
-        auth:
-          type: UsernamePassword
-          spec: {{username: {user}, passwordRef: mine}}
-"""
-
-
 def test_a_connector_counts_for_its_own_host(place, box, registry, monkeypatch):
     monkeypatch.delenv("DOCKER_CONFIG")
     monkeypatch.setenv("BUILDPUSH_SECRET_MINE", box.password.reveal())
     write_layout(image(FIRST), place / "l")
-    (place / "c.yml").write_text(CONNECTORS.format(name="box", url=box.url, user=box.username))
+    (place / "c.yml").write_text(connectors(connector(box.url, box.username, "mine", name="box")))
 
     assert buildpush.push("oci:l", registry("1"), connectors="c.yml").digest
     assert buildpush.push("oci:l", registry("1"), connectors="c.yml", connector_ref="box").digest
@@ -461,8 +448,7 @@ def test_a_connector_counts_for_its_own_host(place, box, registry, monkeypatch):
 
 
 def test_two_connectors_for_one_host_are_not_guessed_between(place, box, registry):
-    one, two = (CONNECTORS.format(name=name, url=box.url, user="x") for name in ("one", "two"))
-    (place / "c.yml").write_text(one + two.partition("\n")[2])
+    (place / "c.yml").write_text(connectors(*(connector(box.url, "x", "mine", name=name) for name in ("one", "two"))))
     with pytest.raises(SettingsError, match="several connectors are for") as caught:
         buildpush.push("oci:l", registry("1"), connectors="c.yml")
     assert "connector_ref=" in caught.value.hint
@@ -768,7 +754,7 @@ def test_the_connector_of_a_host_comes_before_that_of_its_domain():
 
 def test_a_password_in_a_variable_stands_in_the_way_of_no_connector(place, box, registry, monkeypatch):
     write_layout(image(FIRST), place / "l")
-    (place / "c.yml").write_text(CONNECTORS.format(name="box", url=box.url, user=box.username))
+    (place / "c.yml").write_text(connectors(connector(box.url, box.username, "mine", name="box")))
     monkeypatch.setenv("BUILDPUSH_SECRET_MINE", box.password.reveal())
     monkeypatch.setenv("PLUGIN_USERNAME", "somebody")
     monkeypatch.setenv("PLUGIN_PASSWORD", "of-another-registry")

@@ -16,7 +16,7 @@ from buildpush.foundation.events import Note, Started
 from buildpush.foundation.interrupts import interrupt
 from buildpush.pipeline import open_run
 from buildpush.pipeline.sections import sections_of
-from tests.test_pipeline_calls import CONNECTORS
+from tests.connectors import connector, connectors
 
 PIPELINE = """
 pipeline:
@@ -90,20 +90,12 @@ def write(place, repository="docker-local", strategy="", text=PIPELINE):
 def place(tmp_path, monkeypatch):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /\n", encoding="utf-8")
     (tmp_path / "a").write_text("a", encoding="utf-8")
-    text = CONNECTORS.format(url="https://registry.example", username="robot")
+    text = connectors(connector("https://registry.example", "robot", "env:PASSWORD"))
     (tmp_path / "connectors.yml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PASSWORD", "a-planted-password")
     write(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def served(place, box, monkeypatch):
-    text = CONNECTORS.format(url=box.url, username=box.username)
-    (place / "connectors.yml").write_text(text, encoding="utf-8")
-    monkeypatch.setenv("PASSWORD", box.password.reveal())
-    return box
 
 
 @pytest.fixture

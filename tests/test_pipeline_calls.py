@@ -9,6 +9,7 @@ from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note
 from buildpush.pipeline.attempts import Attempts
+from tests.connectors import connector, connectors
 
 PIPELINE = """
 pipeline:
@@ -40,17 +41,6 @@ pipeline:
                   when: {{stageStatus: Success, condition: '<+variable.branch> == "main"'}}
                   spec: {{connectorRef: jfrog, repo: docker-local/{last}, tags: ["1"]}}
 """
-CONNECTORS = """
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: {url}
-        providerType: Other
-        auth: {{type: UsernamePassword, spec: {{username: "{username}", passwordRef: password}}}}
-secrets: {{password: env:PASSWORD}}
-"""
 
 
 @pytest.fixture
@@ -58,7 +48,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /\n", encoding="utf-8")
     (tmp_path / "a").write_text("a", encoding="utf-8")
     (tmp_path / "pipeline.yml").write_text(PIPELINE.format(last="release"), encoding="utf-8")
-    text = CONNECTORS.format(url="https://registry.example", username="robot")
+    text = connectors(connector("https://registry.example", "robot", "env:PASSWORD"))
     (tmp_path / "connectors.yml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PASSWORD", "a-planted-password")
@@ -91,14 +81,6 @@ def test_a_call_for_one_step_refuses_a_loop_and_a_whole_pipeline(place, call, st
     with pytest.raises(SettingsError, match=says) as caught:
         call("pipeline.yml", step=step, connectors="connectors.yml")
     assert "run_pipeline" in caught.value.hint
-
-
-@pytest.fixture
-def served(place, box, monkeypatch):
-    text = CONNECTORS.format(url=box.url, username=box.username)
-    (place / "connectors.yml").write_text(text, encoding="utf-8")
-    monkeypatch.setenv("PASSWORD", box.password.reveal())
-    return box
 
 
 @pytest.mark.sandbox

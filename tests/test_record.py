@@ -11,6 +11,7 @@ import buildpush
 from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.state import State
+from tests.connectors import connector, connectors
 
 FILE = """\
 - step:
@@ -330,15 +331,6 @@ def test_a_group_in_parallel_iterations_is_run_again_in_its_own_one(group, box):
 
 # Build, push, and a step that fails, as Harness has them: a connector, and a token for Artifactory
 
-CONNECTOR = """\
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: http://{host}
-        auth: {{type: UsernamePassword, spec: {{username: {user}, passwordRef: "env:WORD"}}}}
-"""
 SEED = """\
 - step:
     type: BuildAndPushDockerRegistry
@@ -376,7 +368,7 @@ def seed(place, box, monkeypatch):
         monkeypatch.delenv(f"PLUGIN_{name}")
     monkeypatch.setenv("WORD", box.password.reveal())
     monkeypatch.setenv("TOKEN", box.token.reveal())
-    (place / "c.yml").write_text(CONNECTOR.format(host=box.host, user=box.username), encoding="utf-8")
+    (place / "c.yml").write_text(connectors(connector(box.url, box.username, "env:WORD")), encoding="utf-8")
 
     def run(key="docker-local", resume=False):
         files = ", ".join(f"PLUGIN_{name.upper()}: {value}" for name, value in ({"engine": "native"} | FILES).items())

@@ -17,7 +17,6 @@ from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError
 from buildpush.notebooks.parameters import parameters_of
 from buildpush.notebooks.runbook import Runbook, write_runbook
-from tests.test_pipeline_calls import CONNECTORS
 
 PIPELINE = """
 pipeline:
@@ -93,14 +92,6 @@ def test_a_stage_or_step_that_is_chosen_is_the_only_one_with_a_cell_and_is_run_a
     assert cells["step-1"].source == "run.step('last')"
     assert "step-2" not in cells
     assert "    'stage': 'build',\n    'step': 'last',\n" in cells["inputs"].source
-
-
-@pytest.fixture
-def served(place, box, monkeypatch):
-    text = CONNECTORS.format(url=box.url, username=box.username)
-    (place / "connectors.yml").write_text(text, encoding="utf-8")
-    monkeypatch.setenv("PASSWORD", box.password.reveal())
-    return box
 
 
 PARAMETERS = {"connectors": "connectors.yml", "input_tags": "7", "input_buildArgs_GRAIN": "fine"}

@@ -10,6 +10,7 @@ import pytest
 import buildpush
 from buildpush.foundation.errors import BuildPushError, SettingsError, SourceError
 from buildpush.foundation.events import Finished, Note
+from tests.connectors import connector, connectors
 
 STEP = """\
 - step:
@@ -173,12 +174,12 @@ PUBLISHED = """\
 
 @pytest.fixture
 def published(tmp_path, monkeypatch, box):
-    from tests.test_pipeline_calls import CONNECTORS
-
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /\n", encoding="utf-8")
     (tmp_path / "a").write_text("a", encoding="utf-8")
     (tmp_path / "out").mkdir()
-    (tmp_path / "connectors.yml").write_text(CONNECTORS.format(url=box.url, username=box.username), encoding="utf-8")
+    (tmp_path / "connectors.yml").write_text(
+        connectors(connector(box.url, box.username, "env:PASSWORD")), encoding="utf-8"
+    )
     (tmp_path / "p.yml").write_text(PUBLISHED.format(url=box.url), encoding="utf-8")
     monkeypatch.setenv("PASSWORD", box.password.reveal())
     monkeypatch.chdir(tmp_path)

@@ -28,24 +28,11 @@ from buildpush.places import FILES, Ran, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
+from tests.connectors import connector, connectors
 
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
 CLASSES = {"docker": Docker, "buildx": Buildx, "kaniko": Kaniko, "buildah": Buildah, "native": Native}
-CONNECTORS = """
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: https://h.test
-        auth: {type: UsernamePassword, spec: {username: pusher, passwordRef: env:TOKEN}}
-  - connector:
-      identifier: base
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: https://base.test
-        auth: {type: UsernamePassword, spec: {username: reader, passwordRef: env:TOKEN}}
-"""
+CONNECTORS = connectors(connector("https://h.test", "pusher"), connector("https://base.test", "reader", name="base"))
 DOCKERFILE = "FROM base.test/alpine AS first\nFROM first AS last\n"
 BUILDER = "Name: mine\nDriver: docker-container\nNodes:\nName: mine0\nStatus: running\n"
 

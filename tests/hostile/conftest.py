@@ -19,19 +19,9 @@ from buildpush.pipeline import deadlines, fetched_contexts, tools
 from buildpush.pipeline import images as moving
 from buildpush.places import Ran, Recorded
 from buildpush.registry.client import Registry
+from tests.connectors import connector, connectors
 from tests.hostile.registry import HostileRegistry, Reply
 from tests.hostile.seen import Stage
-
-CONNECTORS = """
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: http://{host}
-        auth: {{type: UsernamePassword, spec: {{username: other, passwordRef: other}}}}
-secrets: {{other: env:OTHER}}
-"""
 
 
 @pytest.fixture
@@ -105,7 +95,9 @@ def _sources(directory, web, host):
     (directory / "docker/Mirrored").write_text("FROM base:1\nCOPY a /b\n", encoding="utf-8")
     for name in ("a", "service/a", "assets/a", "secrets/npmrc"):
         (directory / name).write_text(name, encoding="utf-8")
-    (directory / "connectors.yml").write_text(CONNECTORS.format(host=host), encoding="utf-8")
+    (directory / "connectors.yml").write_text(
+        connectors(connector(f"http://{host}", "other", "env:OTHER")), encoding="utf-8"
+    )
 
 
 def _answered(call):

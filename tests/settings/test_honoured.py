@@ -22,6 +22,7 @@ from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin, WrittenValue
+from tests.connectors import connector, connectors
 
 USUAL = {
     "build": {
@@ -87,16 +88,6 @@ VALUES = {
 NO_DIFFERENCE = {"identifier", "name", "description", "env_variables", "env_file", "place"} | {
     *("when", "strategy", "failure_strategies", "quiet")
 }
-CONNECTORS = """
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: http://127.0.0.1:1
-        auth: {type: UsernamePassword, spec: {username: ci-bot, passwordRef: token}}
-secrets: {token: env:TOKEN}
-"""
 HONOURED = [
     pytest.param(kind, setting, id=f"{kind}-{setting.name}")
     for kind in USUAL
@@ -139,7 +130,7 @@ def directory(tmp_path, certificates):
     for name in (".", "service"):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "Dockerfile").write_text("FROM scratch\n")
-    (tmp_path / "connectors.yml").write_text(CONNECTORS)
+    (tmp_path / "connectors.yml").write_text(connectors(connector("http://127.0.0.1:1")))
     (tmp_path / "image.tar").write_text("what is in it does not matter here")
     return tmp_path
 

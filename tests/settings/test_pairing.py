@@ -19,20 +19,12 @@ from buildpush.places import Ran, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
+from tests.connectors import connector, connectors
 
 # From near to far.
 SOURCES = ("flag", "keyword", "variable", "file", "project")
 HOSTS = ("acme.example.com", "evil.example.net", "acme.example.com:8443", "docker.io")
-CONNECTORS = """
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: https://acme.example.com
-        auth: {type: UsernamePassword, spec: {username: ci, passwordRef: token}}
-secrets: {token: env:OF_CONNECTOR}
-"""
+CONNECTORS = connectors(connector("https://acme.example.com", "ci", "env:OF_CONNECTOR"))
 VARIABLES = {
     "repo": "PLUGIN_REPO",
     "registry": "PLUGIN_REGISTRY",

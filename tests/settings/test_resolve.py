@@ -25,6 +25,7 @@ from buildpush.settings.sources import read
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin, WrittenValue
+from tests.connectors import connector, connectors
 
 STEP = """
 pipeline:
@@ -48,32 +49,11 @@ pipeline:
                       - <+pipeline.variables.version>
                       - latest
 """
-CONNECTORS = """
-connectors:
-  - connector:
-      identifier: jfrog
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: https://acme.jfrog.io
-        auth:
-          type: UsernamePassword
-          spec: {username: ci-bot, passwordRef: token}
-  - connector:
-      identifier: base
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: http://base.example.com
-        auth:
-          type: UsernamePassword
-          spec: {username: reader, passwordRef: token}
-  - connector:
-      identifier: rival
-      type: DockerRegistry
-      spec:
-        dockerRegistryUrl: https://acme.jfrog.io
-        auth:
-          type: UsernamePassword
-          spec: {username: other, passwordRef: token}
+CONNECTORS = connectors(
+    connector("https://acme.jfrog.io", password="token"),
+    connector("http://base.example.com", "reader", "token", name="base"),
+    connector("https://acme.jfrog.io", "other", "token", name="rival"),
+    """\
   - connector:
       identifier: open
       type: DockerRegistry
@@ -82,7 +62,8 @@ connectors:
         auth: {type: Anonymous}
 secrets:
   token: env:TOKEN
-"""
+""",
+)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 
