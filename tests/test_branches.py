@@ -18,7 +18,6 @@ from types import SimpleNamespace
 import pytest
 
 import buildpush
-from buildpush.cli import run_command
 from buildpush.expressions.facts import Counter, Facts
 from buildpush.foundation.errors import StrictError, TimeOutError
 from buildpush.foundation.events import Asking, BranchState, FromBranch, Note
@@ -32,6 +31,7 @@ from buildpush.pipeline.branches import Turns, run_together
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.steps import Branch
+from tests.sites import Site
 
 
 def threads_of_branches():
@@ -218,18 +218,14 @@ STEP = """\
 """
 
 
-class Site:
-    """A directory with Dockerfiles and a pipeline file, and the sandbox's login in the variables of a step."""
+class BranchedSite(Site):
+    """A site whose steps may have a Dockerfile and lines of their own."""
+
+    dockerfile = "FROM scratch\nARG N\nCOPY a /a\nLABEL n=$N\n"
 
     def __init__(self, directory, box, monkeypatch):
-        self.directory, self.box = directory, box
-        (directory / "a").write_text("hello")
-        (directory / "Dockerfile").write_text("FROM scratch\nARG N\nCOPY a /a\nLABEL n=$N\n")
-        known = {"USERNAME": box.username, "PASSWORD": box.password.reveal(), "REGISTRY": box.host, "ENGINE": "native"}
-        for name, value in known.items():
-            monkeypatch.setenv(f"PLUGIN_{name}", value)
+        super().__init__(directory, box, monkeypatch)
         monkeypatch.setenv("SOURCE_DATE_EPOCH", "1")
-        monkeypatch.chdir(directory)
 
     def step(self, name, more="", *, tag=None, file="Dockerfile"):
         return STEP.format(name=name, host=self.box.host, tag=tag or name, more=more, file=file)
@@ -238,20 +234,10 @@ class Site:
         inner = "".join(f"    {line}\n" for step in steps for line in step.splitlines())
         return f"- parallel:\n{inner}"
 
-    def write(self, *steps):
-        (self.directory / "p.yml").write_text("".join(steps))
-
-    def run(self, *words):
-        return run_command(["run", "p.yml", *words])
-
-    @property
-    def tags(self):
-        return sorted(self.box.tags("docker-local/app"))
-
 
 @pytest.fixture
 def site(tmp_path, box, monkeypatch):
-    return Site(tmp_path, box, monkeypatch)
+    return BranchedSite(tmp_path, box, monkeypatch)
 
 
 MATRIX = "strategy: {matrix: {a: [x, y, z], n: ['1', '2', '3', '4'], maxConcurrency: 4}}"

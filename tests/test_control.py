@@ -11,6 +11,7 @@ import buildpush
 from buildpush.cli import run_command
 from buildpush.foundation.errors import SettingsError
 from buildpush.pipeline import deadlines
+from tests.sites import Site
 
 pytestmark = pytest.mark.programs  # git is asked for the revision
 
@@ -23,37 +24,18 @@ STEP = """\
 """
 
 
-class Site:
-    """A directory with a Dockerfile, a pipeline file, and the sandbox's login in the variables of a step."""
-
-    def __init__(self, directory, box, monkeypatch):
-        self.directory, self.box = directory, box
-        (directory / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
-        (directory / "a").write_text("hello")
-        said = {"USERNAME": box.username, "PASSWORD": box.password.reveal(), "REGISTRY": box.host, "ENGINE": "native"}
-        for name, value in said.items():
-            monkeypatch.setenv(f"PLUGIN_{name}", value)
-        monkeypatch.chdir(directory)
+class ControlledSite(Site):
+    """A site with plain steps."""
 
     def step(self, name, more="", *, tag=None):
         """Return a step that pushes the tag of its name, with *more* lines."""
         text = STEP.format(name, host=self.box.host, tag=tag or name)
         return text + "".join(f"    {line}\n" for line in more.splitlines())
 
-    def write(self, *steps):
-        (self.directory / "p.yml").write_text("".join(steps))
-
-    def run(self, *words):
-        return run_command(["run", "p.yml", *words])
-
-    @property
-    def tags(self):
-        return sorted(self.box.tags("docker-local/app"))
-
 
 @pytest.fixture
 def site(tmp_path, box, monkeypatch):
-    return Site(tmp_path, box, monkeypatch)
+    return ControlledSite(tmp_path, box, monkeypatch)
 
 
 SKIPPED = 'when: {condition: <+env.PLUGIN_ENGINE> == "buildx"}'
