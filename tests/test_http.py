@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import io
 import itertools
+import re
 import socket
 import ssl
 import struct
@@ -1437,3 +1438,10 @@ def test_a_paced_file_counts_what_waits_and_what_came_from_the_second_wait_on():
     with pytest.raises(TooSlowError, match="only 3 bytes came in 30 s"):
         read(paced(1, LEAST - 1, 1, 1, 1), 5)
     read(paced(1, 1, 1, 0), 4)  # the end is no slow answer
+
+
+def test_the_page_names_the_statuses_that_are_tried_again():
+    page = (Path(__file__).parents[1] / "docs" / "push.md").read_text(encoding="utf-8")
+    named = page.partition("After a status of ")[2].partition(" the request is repeated")[0]
+    spans = [list(map(int, part.split(" to "))) for part in re.split(", | or ", named)]
+    assert {status for span in spans for status in range(span[0], span[-1] + 1)} == retry.RULES.keys()

@@ -122,6 +122,12 @@ def test_engines_are_made_when_they_are_asked_for():
     assert engines._made.keys() == {"native"}
 
 
+@pytest.mark.parametrize("name", ENGINES)
+def test_every_engine_has_its_paragraph_on_the_page(name):
+    page = (Path(__file__).parents[2] / "docs" / "engines.md").read_text(encoding="utf-8")
+    assert f"\n`{name}`\n: " in page
+
+
 def test_kaniko_is_the_first_in_a_cluster_and_otherwise_the_last():
     usual = ["native", "docker", "buildx", "buildah"]
     assert list(Engines(Tools({}, Recorded()))) == [*usual, "kaniko"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import SourceError
-from buildpush.settings.failures import _ERRORS, FailureAction, FailureStrategy, choose, read_strategies
+from buildpush.settings.failures import _ERRORS, ACTIONS, FailureAction, FailureStrategy, choose, read_strategies
 from buildpush.settings.written import Origin
 
 
@@ -115,6 +116,15 @@ def test_a_retry_of_the_group_has_a_count_and_intervals():
     assert [strategy.action.wait(number).total_seconds() for number in (1, 2, 3)] == [10, 60, 60]
     with pytest.raises(SourceError, match="unknown key 'onRetryFailure'"):
         read(entry("{type: RetryStepGroup, spec: {retryCount: 1, onRetryFailure: {action: {type: Ignore}}}}"))
+
+
+@pytest.mark.parametrize(("name", "row"), ACTIONS.items())
+def test_every_action_is_on_the_page_by_each_of_its_names(name, row):
+    page = (Path(__file__).parents[2] / "docs" / "errors.md").read_text(encoding="utf-8")
+    older, _, newer = page.partition("In the newer form")
+    assert f"`{name}`" in older
+    assert f"`{row.newer}`" in newer or not row.newer
+    assert f"`{row.answer}`" in older or not row.answer
 
 
 # The newer form
