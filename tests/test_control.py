@@ -152,7 +152,7 @@ def test_iterations_are_named_as_the_loop_says(site, capsys):
 
 def test_a_call_of_a_program_takes_no_loop(site):
     site.write(site.step("push", LOOP, tag="<+matrix.os>"))
-    with pytest.raises(SettingsError, match="is run by a strategy"):
+    with pytest.raises(SettingsError, match="has a strategy, which may run it several times"):
         buildpush.run("p.yml")
 
 
