@@ -195,7 +195,7 @@ USES = {
     "records": lambda state: state.record("a", {}),
     "logs": lambda state: state.new_log("a"),
     "counters": lambda state: Counter(state.directory / "counters").take("a"),
-    "layers": lambda state: LayerCaches(state.layers).layers_of("a/b").__enter__(),
+    "layers": lambda state: LayerCaches(state.layers).caches_of("a/b").__enter__(),
 }
 
 

@@ -1,4 +1,4 @@
-"""Where BuildKit finds and stores layers of builds, in the form of ``--cache-from`` and ``--cache-to``.
+"""Caches of BuildKit for layers, in the form of ``--cache-from`` and ``--cache-to``.
 
 Source: Docker documentation, "Cache storage backends"; buildx 0.13, util/buildflags.
 """
@@ -15,7 +15,7 @@ from buildpush.foundation.errors import BadNameError
 from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
 
-# Fields that hold a secret: on a command line, everybody on the machine could read it.
+# Fields with a secret, which every user of the machine could read on a command line.
 _SECRET_FIELDS: Final = frozenset({"secret_access_key", "session_token", "token", "account_key"})
 _FORM_HINT: Final = (
     "write type=registry,ref=HOST/NAME:TAG, type=local,src=DIRECTORY or dest=DIRECTORY, or an image's name"
@@ -24,11 +24,11 @@ _FORM_HINT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class CacheSpec:
-    """One cache.
+    """A place where BuildKit finds or stores layers.
 
     Attributes:
         kind: registry, local, inline, gha, s3, azblob, or a type that BuildKit adds later.
-        fields: the others, in their order in the text.
+        fields: all fields but ``type``, in their order in the text.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class CacheSpec:
         """Parse *text* as a cache: one line of CSV, ``type=…,key=value…``, or the name of an image.
 
         Raises:
-            BadNameError: it has another form, or holds a secret.
+            BadNameError: it has another form, or contains a secret.
         """
         words = _words(text)
         _refuse_secrets(words)
@@ -113,16 +113,16 @@ def _words(text: str) -> list[str]:
 def _refuse_secrets(words: list[str]) -> None:
     for name in (word.partition("=")[0].strip().lower() for word in words):
         if name in _SECRET_FIELDS:
-            message = f"the field {name} of a cache is a secret, which everybody could read on a command line"
+            message = f"the field {name} of a cache is a secret, which every user could read on a command line"
             hint = "set the variable that the service itself reads, such as AWS_SECRET_ACCESS_KEY"
             raise BadNameError(message, hint=hint)
 
 
 def _refuse_several(text: str, words: list[str]) -> None:
-    """Refuse what would be taken for one cache with an odd value."""
+    """Refuse several caches in one text, which would be read as one cache with an odd value."""
     if ";type=" in text.replace(" ", "") or (len(words) > 1 and not any("=" in word for word in words)):
-        message = f"{text!r} names several caches, and only one is possible here"
-        raise BadNameError(message, hint="write each as an entry of its own")
+        message = f"{text!r} names several caches, but only one is possible here"
+        raise BadNameError(message, hint="write each as an entry of the list")
 
 
 def _pair(word: str, text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""``.dockerignore``: which paths of a context are left out.
+"""Reads ``.dockerignore``, which says which paths of a context are left out.
 
 Source: Dockerfile reference, ".dockerignore file"; moby/patternmatcher, ``ignorefile.ReadAll``.
 """
@@ -25,41 +25,41 @@ class Ignore:
     """The ignored paths of one build.
 
     Attributes:
-        patterns: of the file.
-        path: the name of the file.
+        patterns: those in the file, in their order.
+        path: name of the file, for messages.
     """
 
     patterns: Patterns = NONE
     path: str = ".dockerignore"
 
     def without(self, path: str) -> Ignore:
-        """Return the same with *path* left out as well, whatever the file says."""
-        return Ignore(self.patterns.and_name(path), self.path)
+        """Return a copy that leaves *path* out as well, whatever the file says."""
+        return Ignore(self.patterns.with_path(path), self.path)
 
     def hides(self, path: str) -> bool:
         """Return whether *path*, relative to the context, is left out."""
-        return self.patterns.chosen(path)
+        return self.patterns.match(path)
 
-    def by(self, path: str) -> Pattern | None:
+    def find_pattern(self, path: str) -> Pattern | None:
         """Return the line that leaves *path* out; ``None`` where none does."""
-        return self.patterns.by(path)
+        return self.patterns.find(path)
 
 
 def read(context: Path, dockerfile: Path | None) -> Ignore:
     """Return the patterns for *dockerfile*: those of ``NAME.dockerignore`` beside it, else of the context's own file.
 
-    An additional context has no Dockerfile, only a file of its own.
+    An additional context has no Dockerfile: only the file in that context counts.
 
     Raises:
-        ContextError: the file cannot be read, leads out of the context, or holds a malformed pattern; ``where`` is
+        ContextError: the file cannot be read, leads out of the context, or has a malformed pattern; ``where`` is
             file and line.
     """
     beside = [dockerfile.with_name(f"{dockerfile.name}.dockerignore")] if dockerfile else []
     for path in (*beside, context / ".dockerignore"):
         try:
-            if not _is_ours(path, (context, *(path.parent for path in beside))):
+            if not _is_allowed(path, (context, *(path.parent for path in beside))):
                 message = f"{path.name} is not a file of the context"
-                raise ContextError(message, hint="put a plain file there", setting="context")
+                raise ContextError(message, hint="replace it with a regular file", setting="context")
             with path.open("rb") as file:
                 content = file.read(LARGEST + 1)
         except (FileNotFoundError, NotADirectoryError):
@@ -71,7 +71,7 @@ def read(context: Path, dockerfile: Path | None) -> Ignore:
     return Ignore()
 
 
-def _is_ours(path: Path, directories: Iterable[Path]) -> bool:
+def _is_allowed(path: Path, directories: Iterable[Path]) -> bool:
     """Return whether *path* is a file that may be read: not a pipe, and not a link out of *directories*."""
     real = Path(os.path.realpath(path))
     inside = not path.is_symlink() or any(real.is_relative_to(os.path.realpath(directory)) for directory in directories)
@@ -79,23 +79,23 @@ def _is_ours(path: Path, directories: Iterable[Path]) -> bool:
 
 
 def parse(content: bytes, path: str = ".dockerignore") -> Ignore:
-    """Return the patterns that *content* holds, one per line; ``#`` in the first column begins a comment.
+    """Return the patterns in *content*, one per line; ``#`` in the first column begins a comment.
 
     Raises:
-        ContextError: it is larger than 1 MiB, or has a line that Docker does not read or a malformed pattern.
+        ContextError: it is larger than 1 MiB, or has a malformed pattern, or a line that is too long for Docker.
     """
     if len(content) > LARGEST:
         message = f"it is larger than {LARGEST} bytes"
         raise ContextError(message, where=path)
     lines = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").split("\n")
-    found = (_pattern(line, f"{path}:{number}") for number, line in enumerate(lines, 1))
-    return Ignore(Patterns(tuple(pattern for pattern in found if pattern)), path)
+    patterns = (_pattern(line, f"{path}:{number}") for number, line in enumerate(lines, 1))
+    return Ignore(Patterns(tuple(pattern for pattern in patterns if pattern)), path)
 
 
 def _pattern(line: str, where: str) -> Pattern | None:
     """Return the pattern of *line*: cleaned before its ``!`` is removed, and once more after it, as Docker does."""
     if len(line.encode("utf-8", "surrogateescape")) >= LONGEST_LINE:
-        message = f"a line of {LONGEST_LINE} bytes or more"
+        message = f"a line has {LONGEST_LINE} bytes or more"
         raise ContextError(message, where=where)
     text = line.strip(SPACE)
     if line.startswith("#") or not text:

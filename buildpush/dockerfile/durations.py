@@ -1,4 +1,4 @@
-"""Durations and counts as Go reads them, and durations as Go prints them.
+"""Reads durations and counts as Go does, and writes durations as Go does.
 
 Source: Go, package time, ``ParseDuration`` and ``Duration.String``; package strconv, ``ParseInt``.
 """
@@ -23,11 +23,11 @@ def read_integer(text: str) -> int | None:
 
 
 def read_duration(text: str) -> int | None:
-    """Return nanoseconds; such as of ``1m30s``; ``None`` where *text* is not a duration, or too long for Go."""
+    """Return the nanoseconds of a duration such as ``1m30s``; ``None`` if *text* is not one, or too long for Go."""
     negative, unsigned = text.startswith("-"), re.sub(r"\A[+-]", "", text)
     if unsigned == "0":
         return 0
-    # The whole text at once: part by part, a text of digits only would be scanned again from each of them.
+    # The whole text is matched first: otherwise, a text of digits only would be scanned again from each digit.
     parts = _PART.findall(unsigned) if _ALL.match(unsigned) else []
     total = sum(_nanoseconds(whole, decimals, unit) for whole, decimals, unit in parts)
     if not parts or total > _LONGEST:

@@ -1,4 +1,4 @@
-"""Shell patterns in Dockerfile substitutions: ``*``, ``?`` and backslashes, matched in a bounded number of steps.
+"""Matches shell patterns in Dockerfile substitutions, ``*``, ``?`` and backslashes, in a bounded number of steps.
 
 In a single regular expression, each star tries every end for every end of the one before it, which practically never
 ends for ``${a//*a*a*a*b/x}``. As a star matches anything, the earliest place of each part between two stars is as good
@@ -16,7 +16,7 @@ from typing import Final
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
 
-# Length of the text times that of a part with question marks: about a second.
+# Limit for the length of the text times that of a part with question marks: about a second.
 MOST_STEPS: Final = 10**8
 
 
@@ -39,14 +39,14 @@ class _Segment:
         return len(self.characters)
 
     def first(self, value: str, begin: int, end: int) -> int:
-        """Return the first place from *begin* to *end*, both included; -1 where there is none."""
+        """Return the first position from *begin* to *end*, inclusive, at which it matches, or -1."""
         if self.text is not None:
             return value.find(self.text, begin, end + self.width)
-        found = self.expression.search(value, begin, end + self.width)
-        return found.start() if found else -1
+        match = self.expression.search(value, begin, end + self.width)
+        return match.start() if match else -1
 
     def last(self, value: str, begin: int, end: int) -> int:
-        """Return the last place from *begin* to *end*, both included; -1 where there is none."""
+        """Return the last position from *begin* to *end*, inclusive, at which it matches, or -1."""
         if self.text is not None:
             return value.rfind(self.text, begin, end + self.width)
         places = range(min(end, len(value) - self.width), begin - 1, -1)
@@ -72,7 +72,7 @@ class Glob:
             if char == "*":
                 parts.append([])
             else:
-                parts[-1].append(None if char == "?" else _escaped(next(chars, "")) if char == "\\" else char)
+                parts[-1].append(None if char == "?" else _unescape(next(chars, "")) if char == "\\" else char)
         inner = [part for part in parts[1:-1] if part]  # several stars in a row mean one
         return cls(tuple(_Segment.of(part) for part in ([*parts[:1], *inner, *parts[1:][-1:]])))
 
@@ -83,7 +83,7 @@ class Glob:
             DockerfileError: a part with question marks is too large for *value*.
         """
         if any(part.text is None and part.width * len(value) > MOST_STEPS for part in self.parts):
-            message = f"a pattern with question marks takes more than {MOST_STEPS} steps"
+            message = f"matching a pattern with question marks takes more than {MOST_STEPS} steps"
             raise DockerfileError(message, hint="make the pattern or the value shorter")
 
     def match(self, value: str, begin: int, *, longest: bool) -> int | None:
@@ -95,22 +95,22 @@ class Glob:
         if not middle:
             return at
         for part in middle[:-1]:
-            found = part.first(value, at, _line_end(value, at))
-            if found < 0:
+            position = part.first(value, at, _line_end(value, at))
+            if position < 0:
                 return None
-            at = found + part.width
+            at = position + part.width
         end, tail = _line_end(value, at), middle[-1]
-        found = tail.last(value, at, end) if longest else tail.first(value, at, end)
-        return None if found < 0 else found + tail.width
+        position = tail.last(value, at, end) if longest else tail.first(value, at, end)
+        return None if position < 0 else position + tail.width
 
     def search(self, value: str, begin: int) -> tuple[int, int] | None:
-        """Return the first match from *begin* on, as long as it can be; ``None`` where there is none."""
+        """Return the first match from *begin* on, and there the longest; ``None`` if there is none."""
         head = self.parts[0]
         while (start := head.first(value, begin, len(value))) >= 0:
             end = self.match(value, start, longest=True)
             if end is not None:
                 return start, end
-            # What fails from one place of a line fails from a later one too: the next chance is the next line.
+            # A match that fails from one position fails from all later ones of the line: continue on the next line.
             line_end = _line_end(value, start + head.width)
             if line_end == len(value):
                 return None
@@ -127,11 +127,11 @@ class Glob:
 
 
 def _line_end(value: str, begin: int) -> int:
-    found = value.find("\n", begin)
-    return len(value) if found < 0 else found
+    end = value.find("\n", begin)
+    return len(value) if end < 0 else end
 
 
-def _escaped(char: str) -> str:
+def _unescape(char: str) -> str:
     """Return the character that a backslash in a pattern escapes, whatever the file's escape is."""
     if char in {"}", "/", "*", "?", "\\"} and char:
         return char

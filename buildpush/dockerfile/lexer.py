@@ -1,4 +1,4 @@
-"""One line of a Dockerfile as words, flags and announced heredocs; what the words mean is decided elsewhere.
+"""Splits a line of a Dockerfile into words and flags, and finds the heredocs that begin there.
 
 Source: BuildKit, ``frontend/dockerfile/parser``: ``parseWords``, ``extractBuilderFlags``, ``heredocsFromLine``.
 """
@@ -16,7 +16,7 @@ from buildpush.foundation.regex import regex
 
 # Between arguments; SPACE is what is stripped at the ends of a line.
 _BLANKS = regex(r"[\t\v\f\r ]+")
-_ASCII_SPACE = " \t\n\v\f\r"  # BuildKit looks at the bytes of flags, not at characters
+_ASCII_SPACE = " \t\n\v\f\r"  # in flags, BuildKit compares bytes, not characters
 _HEREDOC = regex(r"\d*<<(-?)[\t\n\f\r ]*+([^<]+)\Z")
 _DOLLAR = "\ue000"  # a placeholder for a dollar that begins no variable
 
@@ -40,14 +40,14 @@ def split_words(text: str, escape: str) -> list[str]:
     mark = re.escape(escape)
     double = rf'"(?:{mark}.|[^"{mark}])*(?:"|(?={mark}\Z)|\Z)'
     token = re.compile(
-        rf"(?P<blanks>[{SPACE}]+)|(?P<kept>{mark}.|'[^']*(?:'|\Z)|{double}|[^{SPACE}'\"{mark}]+)|{mark}", re.DOTALL
+        rf"(?P<blanks>[{SPACE}]+)|(?P<text>{mark}.|'[^']*(?:'|\Z)|{double}|[^{SPACE}'\"{mark}]+)|{mark}", re.DOTALL
     )
     words: list[list[str]] = [[]]
     for match in token.finditer(text):
         if match["blanks"]:
             words.append([])
-        elif match["kept"]:
-            words[-1].append(match["kept"])
+        elif match["text"]:
+            words[-1].append(match["text"])
     return ["".join(word) for word in words if word]
 
 
@@ -55,14 +55,14 @@ def split_flags(text: str, escape: str) -> tuple[list[str], str]:
     """Return the words that begin with two dashes at the start of *text*, without quotes, and the rest."""
     token = _flag_token(re.escape(escape))
     word = re.compile(f"[{_ASCII_SPACE}]*(?P<flag>--(?:{token.pattern})*)", re.DOTALL)
-    found: list[str] = []
+    flags: list[str] = []
     at = 0
     while match := word.match(text, at):
-        flag, at = token.sub(partial(_unquoted, escape), match["flag"]), match.end()
+        flag, at = token.sub(partial(_unquote, escape), match["flag"]), match.end()
         if flag == "--":
             break
-        found.append(flag)
-    return found, text[at:].lstrip(_ASCII_SPACE)
+        flags.append(flag)
+    return flags, text[at:].lstrip(_ASCII_SPACE)
 
 
 @cache
@@ -71,7 +71,7 @@ def _flag_token(mark: str) -> re.Pattern[str]:
     return re.compile(rf"{mark}(?:.|\Z)|{single}|{double}|[^{_ASCII_SPACE}'\"{mark}]+", re.DOTALL)
 
 
-def _unquoted(escape: str, match: re.Match[str]) -> str:
+def _unquote(escape: str, match: re.Match[str]) -> str:
     """Return a part of a flag without its quotes and escapes."""
     text = match[0]
     quote = text[0] if text[0] in {"'", '"'} else ""
@@ -79,7 +79,7 @@ def _unquoted(escape: str, match: re.Match[str]) -> str:
 
 
 class NotStringsError(Exception):
-    """A JSON array holds something other than strings."""
+    """A JSON array contains something other than strings."""
 
 
 def read_array(text: str) -> tuple[str, ...] | None:
@@ -91,12 +91,12 @@ def read_array(text: str) -> tuple[str, ...] | None:
     if not text.lstrip(SPACE).startswith("["):
         return None
     try:
-        found = json.loads(text.lstrip(SPACE), parse_constant=_no_json)  # not strict: as BuildKit reads a Dockerfile
+        words = json.loads(text.lstrip(SPACE), parse_constant=_no_json)  # not strict: as BuildKit reads a Dockerfile
     except (ValueError, RecursionError):
         return None  # as BuildKit: then it is the shell form
-    if not all(isinstance(word, str) for word in found):
+    if not all(isinstance(word, str) for word in words):
         raise NotStringsError
-    return tuple(word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in found)
+    return tuple(word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in words)
 
 
 def _no_json(name: str) -> None:
@@ -106,11 +106,11 @@ def _no_json(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class HeredocStart:
-    """A heredoc that a word such as ``<<-'END'`` announces.
+    """The beginning of a heredoc: a word such as ``<<-'END'``.
 
     Attributes:
         name: the line that ends it.
-        expand: whether its variables are replaced: no part of the name is quoted.
+        expand: whether its variables are replaced, which is so if no part of the name is quoted.
         strip: whether tabs at the start of its lines are removed.
     """
 
@@ -120,7 +120,7 @@ class HeredocStart:
 
 
 def read_heredoc_start(word: str) -> HeredocStart | None:
-    """Return the heredoc that *word* announces, or ``None``."""
+    """Return the beginning of a heredoc, if *word* is one, or ``None``."""
     match = _HEREDOC.match(word)
     if not match:
         return None
@@ -135,7 +135,7 @@ def read_heredoc_start(word: str) -> HeredocStart | None:
 
 
 def heredoc_starts(line: str) -> list[HeredocStart]:
-    """Return the heredocs that a whole *line* announces; none where its quotes or variables are malformed."""
+    """Return the heredocs that begin in *line*; none where its quotes or variables are malformed."""
     try:
         expand(line, lambda _name: "x")
     except DockerfileError:
@@ -143,4 +143,4 @@ def heredoc_starts(line: str) -> list[HeredocStart]:
     # Each character can be read in one way only: with two, an unclosed quote takes exponential time.
     plain = rf"<<[\t\r ]*|\\(?:.|\Z)|[^{SPACE}'\"\\]"
     words = re.findall(rf"(?:{plain}|'[^']*'|\"(?:\\.|[^\"\\])*\")+", line, re.DOTALL)
-    return [found for found in map(read_heredoc_start, words) if found]
+    return [start for start in map(read_heredoc_start, words) if start]

@@ -1,4 +1,4 @@
-"""Where the file may be that COPY names and the context does not have: near it, elsewhere in the context, or above."""
+"""Guesses which file COPY means where the context does not have it: a similar name, another directory, or one above."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _NOT_SEARCHED: Final = frozenset({".git"})
 
 
 def hint_for(context: Path, dockerfile: Path | None, path: str) -> str | None:
-    """Return why a builder did not find *path* in *context*, as far as the files on this machine say; else ``None``."""
+    """Return a hint why a builder did not find *path* in *context*, if the files on this machine explain it."""
     try:
         ignore = dockerignore.read(context, dockerfile)
         is_there = (context / path).exists()
-        pattern = ignore.by(path) if is_there and ignore.hides(path) else None
+        pattern = ignore.find_pattern(path) if is_there and ignore.hides(path) else None
     except (BuildPushError, OSError, ValueError):
         return None
     if pattern:
@@ -35,14 +35,14 @@ def hint_for(context: Path, dockerfile: Path | None, path: str) -> str | None:
 
 
 def near(context: Path, path: str, ignore: Ignore) -> str | None:
-    """Return a hint with what *path* may have been meant to be; ``None`` where nothing is like it.
+    """Return a hint with the paths that *path* was probably meant to be; ``None`` where nothing is similar.
 
     Args:
-        context: directory that COPY names files of; its first 10,000 entries are looked at.
+        context: directory that COPY copies from; only its first 10,000 entries are read.
         path: relative to it, without dots.
-        ignore: what is left out of it.
+        ignore: patterns of what is left out of it.
     """
-    names = list(islice(_alike(context, path, ignore), _MOST_NAMES))
+    names = list(islice(_similar_paths(context, path, ignore), _MOST_NAMES))
     if names:
         return f"did you mean {' or '.join(names)}?"
     if (above := _above(context, path)) is not None:
@@ -50,27 +50,29 @@ def near(context: Path, path: str, ignore: Ignore) -> str | None:
     return None
 
 
-def _alike(context: Path, path: str, ignore: Ignore) -> Iterator[str]:
-    """Yield the paths that are like *path*, the most likely ones first, each once."""
-    there, lower = list(islice(_entries(context), _MOST_ENTRIES)), path.lower()
+def _similar_paths(context: Path, path: str, ignore: Ignore) -> Iterator[str]:
+    """Yield the paths that are similar to *path*, each once, the most likely first."""
+    entries, lower = list(islice(_entries(context), _MOST_ENTRIES)), path.lower()
     directory, _, name = path.rpartition("/")
-    inside = [one for one in there if one.rpartition("/")[0] == directory]
-    beside = [f"{directory}/{one}".lstrip("/") for one in nearest(name, [one.rpartition("/")[2] for one in inside])]
-    kinds: tuple[Callable[[str], bool], ...] = (
+    siblings = [one for one in entries if one.rpartition("/")[0] == directory]
+    similar_siblings = [
+        f"{directory}/{one}".lstrip("/") for one in nearest(name, [one.rpartition("/")[2] for one in siblings])
+    ]
+    tests: tuple[Callable[[str], bool], ...] = (
         lambda one: one.lower() == lower,
         lambda one: lower.endswith(f"/{one.lower()}"),  # the path begins with the name of the context
-        lambda one: one.lower().endswith(f"/{lower}"),  # the context is too high
-        lambda one: one in beside,
+        lambda one: one.lower().endswith(f"/{lower}"),  # the context is a directory above the one that is meant
+        lambda one: one in similar_siblings,
     )
-    found = [one for fits in kinds for one in there if fits(one)]
-    found += nearest(path, [one for one in there if one.rpartition("/")[2].lower() == name.lower()], cutoff=0.0)
-    yield from (one for one in dict.fromkeys(found) if not ignore.hides(one))
+    paths = [one for test in tests for one in entries if test(one)]
+    paths += nearest(path, [one for one in entries if one.rpartition("/")[2].lower() == name.lower()], cutoff=0.0)
+    yield from (one for one in dict.fromkeys(paths) if not ignore.hides(one))
 
 
 def _entries(context: Path) -> Iterator[str]:
     """Yield the paths of files and directories in *context*, those of upper directories first; links are not followed.
 
-    Directories that cannot be read are passed over.
+    Directories that cannot be read are skipped.
     """
     left = deque([""])
     while left:
@@ -89,7 +91,7 @@ def _names(directory: Path) -> list[tuple[str, bool]]:
 
 
 def _above(context: Path, path: str) -> Path | None:
-    """Return the directory above *context*, but not the root of all, that has *path*."""
+    """Return the directory above *context*, except the root of the file system, that has *path*."""
     with suppress(OSError, ValueError):
         return next((one for one in context.parents[:_LEVELS] if one.parent != one and (one / path).exists()), None)
     return None

@@ -26,11 +26,11 @@ class Instruction:
 
     Attributes:
         name: in upper case.
-        line: where it begins, from 1.
-        rest: everything after name and flags, continuation lines joined; of ONBUILD, what an image keeps.
+        line: line on which it begins, from 1.
+        rest: everything after name and flags, continuation lines joined; of ONBUILD, the trigger.
         flags: name to value, both without quotes; a switch has ``true`` or ``false``; several values are separated by
             line feeds.
-        words: its arguments: the array in exec form, else the words between blanks (ADD, COPY, VOLUME, EXPOSE,
+        words: its arguments: in exec form the array, else the words between blanks (ADD, COPY, VOLUME, EXPOSE,
             FROM), else ``rest`` as the only word.
         exec_form: whether it was written as a JSON array.
         pairs: names and values of ENV, LABEL and ARG; an ARG without default has ``None``.
@@ -53,13 +53,13 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class BuildStage:
-    """A stage: one FROM and what follows it.
+    """A stage: a FROM and the instructions after it.
 
     Attributes:
         base: image or stage as written, variables not replaced.
         name: lower case, or ``None``.
         platform: value of ``--platform`` as written, or ``None``.
-        begins: the FROM itself.
+        from_instruction: the FROM itself.
     """
 
     number: int
@@ -68,7 +68,7 @@ class BuildStage:
     platform: str | None
     line: int
     instructions: tuple[Instruction, ...] = ()
-    begins: Instruction = field(default=Instruction("FROM", 0), compare=False)
+    from_instruction: Instruction = field(default=Instruction("FROM", 0), compare=False)
 
     @property
     def title(self) -> str:
@@ -77,11 +77,11 @@ class BuildStage:
 
 
 class UnbuildableError(DockerfileError):
-    """No builder accepts it: an unknown instruction, no FROM, a FROM that names nothing, or stages without an order."""
+    """No builder accepts it: an unknown instruction, no FROM, an empty name in FROM, or stages that need each other."""
 
 
 class NewerSyntaxError(DockerfileError):
-    """We cannot read it, and a builder may."""
+    """We cannot read it, but a builder may be able to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Dockerfile:
         path: as shown in messages.
         arguments: the ARG instructions before the first FROM.
         stages: in order; empty where ``syntax`` names a language that we do not read.
-        escape: backslash or backtick.
+        escape: the escape character, backslash or backtick.
         syntax: value of the ``# syntax=`` directive, or ``None``.
         check: value of the ``# check=`` directive, or ``None``.
     """
@@ -140,6 +140,6 @@ class Dockerfile:
 
 
 def nearest_hint(word: str, known: list[str]) -> str | None:
-    """Return a hint with the name that *word* may have meant."""
+    """Return a hint with the name that *word* was probably meant to be, or with all names if they are few."""
     near = did_you_mean(word[:60], known, most=1)
-    return near or (f"there are: {', '.join(known)}" if 0 < len(known) <= 10 else None)  # noqa: PLR2004 - what fits a line
+    return near or (f"choose one of: {', '.join(known)}" if 0 < len(known) <= 10 else None)  # noqa: PLR2004 - one line

@@ -1,4 +1,4 @@
-"""A Dockerfile as far as we can read it, for code that needs only its names: an engine may understand more."""
+"""Reads a Dockerfile as far as we can, for code that needs only its names: an engine may understand more."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def outline(path: Path) -> Dockerfile:
     """
     content = content_of(path)
     try:
-        found = parse(content, path.name)
+        file = parse(content, path.name)
     except DockerfileError:
         return parse_outline(content, path.name)
-    return found if found.stages else parse_outline(content, path.name)
+    return file if file.stages else parse_outline(content, path.name)
 
 
 def parse_outline(content: bytes, path: str) -> Dockerfile:
     """Return the names in *content*, which we do not understand as a whole; no stages where they cannot be found."""
-    nothing = Dockerfile(path, (), ())
+    empty = Dockerfile(path, (), ())
     if len(content) > LARGEST or b"\0" in content:
-        return nothing
+        return empty
     lines = content.decode("utf-8-sig", errors="replace").split("\n")
     try:
         directives = read_directives(lines, path)
     except DockerfileError:
-        return nothing
+        return empty
     escape, syntax = directives.get("escape", "\\"), directives.get("syntax")
     reader = _LenientReader(lines, escape, path)
     try:
@@ -59,12 +59,12 @@ def parse_outline(content: bytes, path: str) -> Dockerfile:
 
 
 class _LenientReader(InstructionReader):
-    """Leaves out what it does not understand, and checks nothing."""
+    """Reads instructions, leaves out what it does not understand, and checks nothing."""
 
     def __init__(self, lines: list[str], escape: str, path: str) -> None:
         super().__init__(lines, escape, path)
-        # The last line at which a heredoc of a name could end: otherwise each one without an end would cost a scan of
-        # the file.
+        # For each name, the last line at which a heredoc could end. Otherwise, each heredoc without an end would need
+        # a scan of the whole file.
         self.last: dict[tuple[bool, str], int] = {}
         for at, line in enumerate(lines):
             text = line.rstrip("\r")
@@ -75,25 +75,25 @@ class _LenientReader(InstructionReader):
         words, rest = split_flags(rest, self.escape)
         rest = rest.strip(SPACE)
         try:
-            found, _ = self.take_apart(text, line)
+            instruction, _ = self.split(text, line)
         except DockerfileError:
-            found = Instruction(name.upper(), line, rest, words=(rest,))
-        self.pass_over_heredocs(found, text)
-        return replace(found, flags=self.flags(found.name, words, line))
+            instruction = Instruction(name.upper(), line, rest, words=(rest,))
+        self.skip_heredocs(instruction, text)
+        return replace(instruction, flags=self.flags(instruction.name, words, line))
 
-    def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:  # noqa: ARG002 - as without leniency
+    def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:  # noqa: ARG002 - as in the base class
         """Return flags by name, known or not."""
-        found: dict[str, list[str]] = {}
+        values_of: dict[str, list[str]] = {}
         for word in words:
             flag, _, value = word[2:].partition("=")
-            found.setdefault(flag, []).append(value)
-        return {flag: "\n".join(values) for flag, values in found.items() if any(values)}
+            values_of.setdefault(flag, []).append(value)
+        return {flag: "\n".join(values) for flag, values in values_of.items() if any(values)}
 
-    def pass_over_heredocs(self, instruction: Instruction, text: str) -> None:
-        """Skip the heredocs that an instruction announces, whichever it is: FROM has no meaning in them."""
+    def skip_heredocs(self, instruction: Instruction, text: str) -> None:
+        """Skip the heredocs that begin in an instruction, whichever it is: FROM has no meaning in them."""
         if instruction.name in FLAGS.keys() - HEREDOCS - {"ONBUILD"} or instruction.exec_form:
             return
-        for announced in heredoc_starts(text):
-            if self.last.get((announced.strip, announced.name), -1) < self.at:  # then it is something else
+        for start in heredoc_starts(text):
+            if self.last.get((start.strip, start.name), -1) < self.at:  # without an end, it is not a heredoc
                 return
-            self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
+            self.heredoc(start.name, strip=start.strip, line=instruction.line)

@@ -1,6 +1,6 @@
-"""The parser of Dockerfiles: nothing is run or resolved.
+"""Parses Dockerfiles; nothing is run or resolved.
 
-Source: Dockerfile reference; where the page is silent, what BuildKit does.
+Source: Dockerfile reference; where it says nothing, the behaviour of BuildKit.
 """
 
 # Flags of other programs in this module's texts: --retries
@@ -77,7 +77,7 @@ def read(path: Path) -> Dockerfile:
 
 
 def content_of(path: Path) -> bytes:
-    """Return the bytes of a Dockerfile, at most one more than it may have.
+    """Return the bytes of a Dockerfile, and of one that is too large only one byte too many.
 
     Raises:
         DockerfileError: it is missing or unreadable.
@@ -87,16 +87,20 @@ def content_of(path: Path) -> bytes:
             return file.read(LARGEST + 1)
     except OSError as error:
         message = f"the Dockerfile {path} cannot be read: {error.strerror or error}"
-        raise DockerfileError(message, hint=_others(path), setting="dockerfile") from error
+        raise DockerfileError(message, hint=_hint_of_other_files(path), setting="dockerfile") from error
 
 
-def _others(path: Path) -> str:
-    """Return a hint that names files that look like the Dockerfile that was meant."""
+def _hint_of_other_files(path: Path) -> str:
+    """Return a hint with files that may be the Dockerfile that was meant."""
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if "dockerfile" in entry.name.lower())
     except OSError:
         return f"the directory {path.parent} does not exist"
-    return f"in {path.parent} there is {', '.join(names[:5])}" if names else "set 'dockerfile' to its path"
+    return (
+        f"set 'dockerfile' to its path; {path.parent} has {', '.join(names[:5])}"
+        if names
+        else "set 'dockerfile' to its path"
+    )
 
 
 def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
@@ -107,18 +111,18 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
         path: the file's name in messages.
 
     Raises:
-        DockerfileError: it is too large, holds a NUL, or breaks the grammar; ``where`` is file and line.
+        DockerfileError: it is too large, contains a NUL, or breaks the grammar; ``where`` is file and line.
     """
-    return _parsed(content, path)
+    return _parse(content, path)
 
 
-@lru_cache(maxsize=8)  # whoever needs a name in it reads the file again, several times for each step
-def _parsed(content: bytes, path: str) -> Dockerfile:
+@lru_cache(maxsize=8)  # code that needs a name in it parses it again, several times for each step
+def _parse(content: bytes, path: str) -> Dockerfile:
     if len(content) > LARGEST:
         message = f"the Dockerfile is larger than {LARGEST} bytes"
         raise NewerSyntaxError(message, where=path)
     if (nul := content.find(b"\0")) >= 0:
-        message = "the Dockerfile holds a NUL character"
+        message = "the Dockerfile contains a NUL character"
         raise NewerSyntaxError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
     lines = content.decode("utf-8-sig", errors="replace").split("\n")
     directives = read_directives(lines, path)
@@ -137,33 +141,33 @@ def parse_trigger(text: str, path: str) -> Instruction:
     Raises:
         DockerfileError: it cannot be read.
     """
-    found = list(InstructionReader(text.split("\n"), "\\", path).instructions())
-    if len(found) == 1:
-        return found[0]
+    instructions = list(InstructionReader(text.split("\n"), "\\", path).instructions())
+    if len(instructions) == 1:
+        return instructions[0]
     message = f"the ONBUILD trigger {text!r} is not one instruction"
     raise DockerfileError(message, where=path)
 
 
 def read_directives(lines: list[str], path: str) -> dict[str, str]:
     """Return the parser directives at the start of the file; any other line ends them."""
-    found: dict[str, str] = {}
+    directives: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         match = _DIRECTIVE.match(line.rstrip("\r").lstrip(SPACE))
         name = match[1].lower() if match else ""
         if not match or name not in _DIRECTIVES:
             break
-        if name in found:
+        if name in directives:
             message = f"only one {name} parser directive can be used"
             raise DockerfileError(message, where=f"{path}:{number}")
-        value = found[name] = match[2].rstrip("\t\n\f\r ") or match[2]
+        value = directives[name] = match[2].rstrip("\t\n\f\r ") or match[2]
         if name == "escape" and value not in {"\\", "`"}:
             message = f"invalid escape token {value!r}: it is a backslash or a backtick"
             raise DockerfileError(message, where=f"{path}:{number}")
-    return found
+    return directives
 
 
 class InstructionReader:
-    """Reads the lines once and yields instructions."""
+    """Reads the instructions in the lines of a Dockerfile, once."""
 
     def __init__(self, lines: list[str], escape: str, path: str) -> None:
         self.lines = lines
@@ -171,7 +175,7 @@ class InstructionReader:
         self.path = path
         self.at = 0
         mark = re.escape(escape)
-        self.continued = re.compile(rf"(?<!{mark}){mark}[ \t]*\Z")
+        self.continuation = re.compile(rf"(?<!{mark}){mark}[ \t]*\Z")
 
     def error(
         self, line: int, message: str, hint: str | None = None, kind: type[DockerfileError] = DockerfileError
@@ -192,7 +196,7 @@ class InstructionReader:
                 comment = line[1:].strip(SPACE)
                 if comment:
                     comments.append(comment)
-                else:  # an empty one ends them, an empty line does not
+                else:  # an empty comment ends them, an empty line does not
                     comments.clear()
 
     def logical_line(self) -> str | None:
@@ -215,51 +219,51 @@ class InstructionReader:
         return self.lines[self.at - 1].rstrip("\r")
 
     def cut(self, line: str) -> tuple[str, bool]:
-        """Return *line* without its continuation mark, and whether it had one; a comment never has."""
-        match = None if line.startswith("#") else self.continued.search(line)
+        """Return *line* without its continuation mark, and whether it had one, which a comment never has."""
+        match = None if line.startswith("#") else self.continuation.search(line)
         return (line[: match.start()], True) if match else (line, False)
 
     def instruction(self, text: str, line: int) -> Instruction:
         """Return the instruction *text*, which begins at *line*, with its heredocs."""
-        found, flags = self.take_apart(text, line)
-        return self.checked(self.with_heredocs(found, text), flags)
+        instruction, flags = self.split(text, line)
+        return self.check(self.with_heredocs(instruction, text), flags)
 
-    def take_apart(self, text: str, line: int) -> tuple[Instruction, list[str]]:
-        """Return an instruction with its arguments, and its flags as written; neither is checked yet."""
+    def split(self, text: str, line: int) -> tuple[Instruction, list[str]]:
+        """Return an instruction with its arguments, and its flags as written; they are not checked yet."""
         name, _, rest = partition_blank(text.strip(SPACE))
         flags, rest = split_flags(rest, self.escape)
         rest = rest.strip(SPACE)
-        found = Instruction(name.upper(), line, rest, words=(rest,))
-        if found.name == "ONBUILD" and rest:
-            found = replace(found, rest=_ONBUILD.sub("", text, count=1), trigger=self.trigger(rest, line))
-        return self.detailed(found), flags
+        instruction = Instruction(name.upper(), line, rest, words=(rest,))
+        if instruction.name == "ONBUILD" and rest:
+            instruction = replace(instruction, rest=_ONBUILD.sub("", text, count=1), trigger=self.trigger(rest, line))
+        return self.with_arguments(instruction), flags
 
     def trigger(self, text: str, line: int) -> Instruction | None:
-        """Return the instruction that ONBUILD keeps, or ``None`` where it is not known."""
+        """Return the trigger of ONBUILD, or ``None`` where that instruction is not known."""
         name = partition_blank(text)[0].upper()
         if name in {"ONBUILD", "FROM", "MAINTAINER"}:
             raise self.error(line, f"{name} is not allowed as an ONBUILD trigger")
-        # An unknown one is accepted unchanged; the child build that runs it will complain.
-        return self.take_apart(text, line)[0] if name in FLAGS else None
+        # An unknown one is accepted unchanged; the build that runs the trigger will report it.
+        return self.split(text, line)[0] if name in FLAGS else None
 
     def flags(self, name: str, words: list[str], line: int) -> dict[str, str]:
-        """Return flags by name."""
-        found: dict[str, str] = {}
+        """Return the values of flags, by name, after checking them."""
+        values: dict[str, str] = {}
         for word in words:
             flag, equals, value = word[2:].partition("=")
             if flag not in FLAGS[name]:
                 hint = nearest_hint(flag, sorted(FLAGS[name])) or f"{name} takes no flags" * (not FLAGS[name])
                 raise self.error(line, f"unknown flag --{flag} of {name}", hint or None, NewerSyntaxError)
-            if flag in found and flag not in _REPEATED:
+            if flag in values and flag not in _REPEATED:
                 raise self.error(line, f"the flag --{flag} of {name} is given twice")
             if flag in _SWITCHES:
                 value = self.switch(word, line)
             elif not equals:
                 raise self.error(line, f"flag --{flag} of {name} needs a value")
-            found[flag] = f"{found[flag]}\n{value}" if flag in found else value
-        if found.get("from") == "":  # as in BuildKit: an empty source is the context
-            del found["from"]
-        return found
+            values[flag] = f"{values[flag]}\n{value}" if flag in values else value
+        if values.get("from") == "":  # as in BuildKit: an empty source is the context
+            del values["from"]
+        return values
 
     def switch(self, word: str, line: int) -> str:
         """Return the value of a boolean flag."""
@@ -269,33 +273,33 @@ class InstructionReader:
         raise self.error(line, f"{quotation(word, 60)} is neither true nor false")
 
     def with_heredocs(self, instruction: Instruction, text: str) -> Instruction:
-        """Read the heredocs that the line *text* announces from the following lines."""
+        """Read the heredocs that begin in the line *text* from the following lines."""
         inner = instruction.trigger if instruction.name == "ONBUILD" else instruction
         if not inner or inner.name not in HEREDOCS or inner.exec_form:
             return instruction
         heredocs: list[Heredoc] = []
         raw = [instruction.rest]
-        for announced in heredoc_starts(text):
-            lines = self.heredoc(announced.name, strip=announced.strip, line=instruction.line)
-            stripped = (line.lstrip("\t") for line in lines) if announced.strip else lines
-            heredocs.append(Heredoc(announced.name, "".join(stripped), announced.expand))
-            raw.append("".join(lines) + announced.name)
+        for start in heredoc_starts(text):
+            lines = self.heredoc(start.name, strip=start.strip, line=instruction.line)
+            stripped = (line.lstrip("\t") for line in lines) if start.strip else lines
+            heredocs.append(Heredoc(start.name, "".join(stripped), start.expand))
+            raw.append("".join(lines) + start.name)
         if instruction.name == "ONBUILD":
             return replace(instruction, rest="\n".join(raw))
         return replace(instruction, heredocs=tuple(heredocs))
 
     def heredoc(self, name: str, *, strip: bool, line: int) -> list[str]:
-        """Return the lines before the one that is *name*, with their ends."""
+        """Return the lines before the one that consists of *name*, with their line ends."""
         for at in range(self.at, len(self.lines)):
             text = self.lines[at].rstrip("\r")
             if (text.lstrip("\t") if strip else text) == name:
-                lines = [f"{kept}\n" for kept in self.lines[self.at : at]]
+                lines = [f"{inner}\n" for inner in self.lines[self.at : at]]
                 self.at = at + 1
                 return lines
         raise self.error(line, f"unterminated heredoc: a line with only {name} is missing")
 
-    def detailed(self, instruction: Instruction) -> Instruction:
-        """Return *instruction* with its arguments parsed, as far as BuildKit does that in triggers too."""
+    def with_arguments(self, instruction: Instruction) -> Instruction:
+        """Return *instruction* with its arguments parsed, as far as BuildKit parses those of triggers as well."""
         name, rest = instruction.name, instruction.rest
         if name in _PAIRS:
             return replace(instruction, pairs=self.pairs(instruction))
@@ -340,23 +344,23 @@ class InstructionReader:
             )
         return key, value
 
-    def checked(self, instruction: Instruction, flags: list[str]) -> Instruction:
-        """Return *instruction* with its flags, once everything is checked."""
+    def check(self, instruction: Instruction, flags: list[str]) -> Instruction:
+        """Return *instruction* with its flags, after checking all of it."""
         name, line = instruction.name, instruction.line
         if name not in FLAGS:
             message = f"unknown instruction {quotation(name, 40)}"
             raise self.error(line, message, nearest_hint(name, list(FLAGS)), UnbuildableError)
-        nothing = not instruction.pairs if name in _PAIRS else not instruction.rest
-        if nothing and name not in _MAY_BE_EMPTY:
+        is_empty = not instruction.pairs if name in _PAIRS else not instruction.rest
+        if is_empty and name not in _MAY_BE_EMPTY:
             raise self.error(line, f"{name} requires at least one argument")
         self.check_arguments(instruction)
-        # BuildKit does not look at the flags of these.
+        # BuildKit ignores the flags of these.
         if name in _TAKES_ANY_FLAG or (name == "HEALTHCHECK" and instruction.words[0] == "NONE"):
             return instruction
-        checked = replace(instruction, flags=self.flags(name, flags, line))
+        with_flags = replace(instruction, flags=self.flags(name, flags, line))
         if name == "HEALTHCHECK":
-            self.check_health_flags(checked.flags, line)
-        return checked
+            self.check_health_flags(with_flags.flags, line)
+        return with_flags
 
     def check_arguments(self, instruction: Instruction) -> None:
         """Refuse an instruction without the arguments that it needs."""
@@ -391,7 +395,7 @@ class InstructionReader:
             raise self.error(line, "HEALTHCHECK CMD needs a command")
 
     def check_health_flags(self, flags: Mapping[str, str], line: int) -> None:
-        """Refuse invalid numbers; so does BuildKit, even in stages that nothing needs."""
+        """Refuse invalid numbers, as BuildKit does, even in stages that nothing needs."""
         for flag, text in flags.items():
             number = read_integer(text or "0") if flag == "retries" else read_duration(text or "0")
             if flag == "retries" and (number is None or not 0 <= number < _MOST_RETRIES):
@@ -403,13 +407,13 @@ class InstructionReader:
 
 
 def split_stages(
-    reader: InstructionReader, found: list[Instruction]
+    reader: InstructionReader, instructions: list[Instruction]
 ) -> tuple[tuple[Instruction, ...], tuple[BuildStage, ...]]:
     """Sort instructions into the arguments before the first FROM and stages."""
     arguments: list[Instruction] = []
     stages: list[BuildStage] = []
     bodies: list[list[Instruction]] = []
-    for instruction in found:
+    for instruction in instructions:
         if instruction.name == "FROM":
             stages.append(_stage(reader, instruction, len(stages)))
             bodies.append([])
@@ -422,7 +426,7 @@ def split_stages(
             raise reader.error(instruction.line, message, "begin with FROM", UnbuildableError)
     if not stages:
         hint = "begin with FROM scratch or FROM IMAGE"
-        raise reader.error(1, "the Dockerfile holds no FROM", hint, UnbuildableError)
+        raise reader.error(1, "the Dockerfile has no FROM", hint, UnbuildableError)
     whole = (replace(stage, instructions=tuple(body)) for stage, body in zip(stages, bodies, strict=True))
     return tuple(arguments), tuple(whole)
 
@@ -437,4 +441,6 @@ def _stage(reader: InstructionReader, instruction: Instruction, number: int) -> 
             raise reader.error(instruction.line, f"invalid name for a build stage: {quotation(words[2], 40)!r}", hint)
     elif len(words) != 1:
         raise reader.error(instruction.line, "FROM takes one argument, or three: FROM IMAGE AS NAME")
-    return BuildStage(number, words[0], name, instruction.flags.get("platform"), instruction.line, begins=instruction)
+    return BuildStage(
+        number, words[0], name, instruction.flags.get("platform"), instruction.line, from_instruction=instruction
+    )

@@ -1,8 +1,8 @@
-"""Patterns of paths, as Docker matches those of ``.dockerignore``, ``--exclude`` and ``--parents``.
+"""Matches patterns of paths, as Docker does for ``.dockerignore``, ``--exclude`` and ``--parents``.
 
 Docker's rules are its own: a pattern is compared as a whole, by its beginning, by its end, or as a regular expression,
-depending on where its stars are; what is in a directory inherits which patterns matched it; and a directory that is
-left out is not even opened where no exception can name what is in it.
+depending on where its stars are; a pattern that matches a directory holds for what is in it as well; and a directory
+that is left out is not even opened where no exception can name what is in it.
 
 Source: moby/patternmatcher, ``MatchesUsingParentResults``; tonistiigi/fsutil, ``NewFilterFS``; Go, path/filepath.
 """
@@ -41,35 +41,35 @@ class Pattern:
     Attributes:
         text: as written.
         where: file and line, if it is from a file.
-        cleaned: what is matched, without the ``!``.
-        keeps: whether it begins with ``!``: an exception from those before it.
+        cleaned: the text that is matched, normalised and without the ``!``.
+        is_exception: whether it begins with ``!``, and so is an exception from those before it.
     """
 
     text: str
     where: str | None
     cleaned: str
-    keeps: bool = False
+    is_exception: bool = False
 
     @cached_property
-    def fits(self) -> Matcher:
-        """Returns whether a path, with ``/`` between its parts, matches the pattern.
+    def matches(self) -> Matcher:
+        """A function that returns whether a path, with ``/`` between its parts, matches the pattern.
 
         Raises:
-            ContextError: its regular expression is malformed; like Docker, we find that out only when it is used.
+            ContextError: its regular expression is malformed, which is found out only when it is used, as in Docker.
         """
         try:
-            return _compiled(self.cleaned)
+            return _compile(self.cleaned)
         except ValueError as error:
-            raise malformed(self.text, self.where) from error
+            raise malformed_error(self.text, self.where) from error
 
     @cached_property
     def prefix(self) -> str | None:
         """The beginning of all paths that it may match, up to a slash; ``None`` where there is none."""
-        found = self.cleaned.removesuffix("/**").removesuffix("/*")
-        return None if re.search(r"[*\[\]?^\\]", found) else f"{found}/"
+        path = self.cleaned.removesuffix("/**").removesuffix("/*")
+        return None if re.search(r"[*\[\]?^\\]", path) else f"{path}/"
 
 
-def malformed(text: str, where: str | None) -> ContextError:
+def malformed_error(text: str, where: str | None) -> ContextError:
     """Return the error of a pattern that cannot be read."""
     return ContextError(f"malformed pattern {quotation(text, 60)!r}", hint=_HINT, where=where)
 
@@ -79,8 +79,8 @@ def read_pattern(text: str, where: str | None, written: str | None = None) -> Pa
 
     Args:
         text: not cleaned yet.
-        where: for errors.
-        written: the original text, if it differs.
+        where: file and line, for errors.
+        written: the original text, if it differs from *text*.
 
     Raises:
         ContextError: it is malformed.
@@ -90,14 +90,14 @@ def read_pattern(text: str, where: str | None, written: str | None = None) -> Pa
     if not text:
         return None
     text = clean(text)
-    keeps = text.startswith("!")
-    bare = text[1:] if keeps else text
+    is_exception = text.startswith("!")
+    bare = text[1:] if is_exception else text
     if not bare:
         message = "an exclamation mark alone is not a pattern"
         raise ContextError(message, hint="write what is kept after it: !path", where=where)
     if not _is_sound(bare):
-        raise malformed(written, where)
-    return Pattern(written, where, bare, keeps)
+        raise malformed_error(written, where)
+    return Pattern(written, where, bare, is_exception)
 
 
 def clean(path: str) -> str:
@@ -108,17 +108,16 @@ def clean(path: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class DirectoryState:
-    """What is known of a directory that a walk has visited.
+    """What the patterns say of a directory.
 
     Attributes:
-        matched: for each pattern whether it holds for the directory and everything in it; empty above the first
-            directory.
-        chosen: whether the patterns name it.
-        closed: whether nothing in it can be chosen by an exception, so that it is not opened.
+        matched: for each pattern, whether it holds for the directory and everything in it; empty for the root.
+        selected: whether the patterns name it.
+        closed: whether no exception can name anything in it, so that it is not opened.
     """
 
     matched: Sequence[bool] = ()
-    chosen: bool = False
+    selected: bool = False
     closed: bool = False
 
 
@@ -140,87 +139,87 @@ class Patterns:
         return bool(self.patterns)
 
     @cached_property
-    def keep_some(self) -> bool:
-        """Whether there are exceptions."""
-        return any(pattern.keeps for pattern in self.patterns)
+    def has_exceptions(self) -> bool:
+        """Whether there are patterns with ``!``."""
+        return any(pattern.is_exception for pattern in self.patterns)
 
     def below(self, above: DirectoryState, path: str) -> DirectoryState:
         """Return the state of *path*, given that of the directory *above* it."""
         if above.closed:
             return above
-        if not self.named(path):
+        if not self.may_match(path):
             matched: Sequence[bool] = above.matched or [False] * len(self.patterns)
-            chosen = above.chosen
+            selected = above.selected
         else:
-            matched, chosen = self._match(above.matched, path)
-        return DirectoryState(matched, chosen, chosen and self._closes(path))
+            matched, selected = self._match(above.matched, path)
+        return DirectoryState(matched, selected, selected and self._can_skip(path))
 
-    def takes(self, above: DirectoryState, path: str) -> bool:
-        """Return whether the patterns name *path*, which is in a directory of which *above* is known."""
-        if above.closed or not self.named(path):
-            return above.chosen
+    def select(self, above: DirectoryState, path: str) -> bool:
+        """Return whether the patterns name *path*, given the state of the directory *above* it."""
+        if above.closed or not self.may_match(path):
+            return above.selected
         return self._match(above.matched, path)[1]
 
     def _match(self, above: Sequence[bool], path: str) -> tuple[list[bool], bool]:
-        """Return for each pattern whether it holds, and whether they choose *path*.
+        """Return, for each pattern, whether it holds, and whether they name *path*.
 
-        As in Docker, one that would not change the answer is not tried, and so does not hold further down either.
+        As in Docker, a pattern that would not change the answer is not tried, and does not hold below *path* either.
         """
-        chosen, matched = False, []
+        selected, matched = False, []
         for position, pattern in enumerate(self.patterns):
             holds = bool(above) and above[position]
-            if not holds and pattern.keeps == chosen:
-                holds = pattern.fits(path)
+            if not holds and pattern.is_exception == selected:
+                holds = pattern.matches(path)
             matched.append(holds)
-            chosen = not pattern.keeps if holds else chosen
-        return matched, chosen
+            selected = not pattern.is_exception if holds else selected
+        return matched, selected
 
-    def _closes(self, directory: str) -> bool:
+    def _can_skip(self, directory: str) -> bool:
         """Return whether no exception can name what is in *directory*."""
-        prefixes = [pattern.prefix for pattern in self.patterns if pattern.keeps]
+        prefixes = [pattern.prefix for pattern in self.patterns if pattern.is_exception]
         return not any(prefix is None or prefix.startswith(f"{directory}/") for prefix in prefixes)
 
     @cached_property
-    def named(self) -> Callable[[str], object]:
-        """A quick test that finds most paths that no pattern matches: they have their directory's state."""
+    def may_match(self) -> Callable[[str], object]:
+        """A quick test that excludes most paths that no pattern matches; they have the state of their directory."""
         expressions = [_plain_expression(pattern.cleaned) for pattern in self.patterns]
         if not self.patterns or None in expressions:
             return bool if self.patterns else _no_pattern
         return re.compile("|".join(f"(?:{expression})" for expression in [*expressions, _ODD_NAME])).match
 
     def state(self, path: str) -> DirectoryState:
-        """Return what is known of *path* after a walk from the top, which is the empty path."""
+        """Return the state of *path*, found by a walk from the root, which is the empty path."""
         above = ROOT_STATE
         if not path or not self.patterns:
             return above
-        *directories, path = _from_the_top(path)
+        *directories, path = _with_parents(path)
         for directory in directories:
-            found = self._directories.get(directory)
-            if found is None:
-                found = self._directories[directory] = self.below(above, directory)
-            above = found
+            state = self._directories.get(directory)
+            if state is None:
+                state = self._directories[directory] = self.below(above, directory)
+            above = state
         return self.below(above, path)
 
-    def and_name(self, path: str) -> Patterns:
-        """Return these, and one more that is in no file and names *path* alone."""
+    def with_path(self, path: str) -> Patterns:
+        """Return these patterns and one more, which names *path* alone."""
         return Patterns((*self.patterns, Pattern(path, None, re.sub(r"([!-.:-@\[-`{-~])", r"\\\1", path))))
 
-    def chosen(self, path: str) -> bool:
+    def match(self, path: str) -> bool:
         """Return whether the patterns name *path*."""
-        return self.state(path).chosen
+        return self.state(path).selected
 
-    def by(self, path: str) -> Pattern | None:
-        """Return the pattern by which they name *path*; ``None`` where they do not."""
-        if not self.chosen(path):
+    def find(self, path: str) -> Pattern | None:
+        """Return the pattern that names *path*; ``None`` where none does."""
+        if not self.match(path):
             return None
-        held = zip(self.patterns, self.state(path).matched, strict=False)
-        return [pattern for pattern, holds in held if holds and not pattern.keeps][-1]
+        pairs = zip(self.patterns, self.state(path).matched, strict=False)
+        return [pattern for pattern, holds in pairs if holds and not pattern.is_exception][-1]
 
 
 NONE: Final = Patterns()
 
 
-def _from_the_top(path: str) -> Iterator[str]:
+def _with_parents(path: str) -> Iterator[str]:
     """Yield every directory above *path*, the highest first, and then *path*."""
     at = path.find("/")
     while at >= 0:
@@ -235,14 +234,14 @@ def read_patterns(texts: Iterable[str]) -> Patterns:
     Raises:
         ContextError: one is malformed.
     """
-    found = (read_pattern(text, None) for text in texts)
-    return Patterns(tuple(pattern for pattern in found if pattern))
+    patterns = (read_pattern(text, None) for text in texts)
+    return Patterns(tuple(pattern for pattern in patterns if pattern))
 
 
 # How a pattern is matched.
 
 
-def _compiled(pattern: str) -> Matcher:
+def _compile(pattern: str) -> Matcher:
     """Return a function that returns whether a path matches *pattern*.
 
     Raises:
@@ -266,25 +265,25 @@ def _compiled(pattern: str) -> Matcher:
 
 
 def _kind(pattern: str) -> tuple[str, str]:
-    """Return how Docker compares *pattern*: exact, prefix, suffix or regexp; and the regular expression it makes."""
-    kind, made, first = "exact", ["^"], True
+    """Return how Docker compares *pattern*, exact, prefix, suffix or regexp, and the regular expression for it."""
+    kind, parts, first = "exact", ["^"], True
     for piece in _pieces(pattern.removeprefix("\ufeff")):
         if piece in {"**", "**/"}:
             last = piece == "**"
-            made.append(".*" if last else "(.*/)?")
+            parts.append(".*" if last else "(.*/)?")
             kind = "prefix" if last and kind == "exact" else "regexp"
             kind = "suffix" if first else kind
         elif piece in {"*", "?"} or piece[0] in "[]" or (piece[0] == "\\" and len(piece) > 1):
-            made.append({"*": "[^/]*", "?": "[^/]"}.get(piece, piece))
+            parts.append({"*": "[^/]*", "?": "[^/]"}.get(piece, piece))
             kind = "regexp"
         else:
-            made.append(f"\\{piece}" if piece in ".+()$" else piece)
+            parts.append(f"\\{piece}" if piece in ".+()$" else piece)
         first = False
-    return kind, "".join([*made, "$"])
+    return kind, "".join([*parts, "$"])
 
 
 def _pieces(pattern: str) -> Iterator[str]:
-    """Yield ``**`` at the end, ``**/`` before it, with the slash or not; escapes, usual classes, single characters."""
+    """Yield ``**`` at the end, ``**/`` elsewhere even without the slash, escapes, usual classes, and characters."""
     at = 0
     while at < len(pattern):
         if pattern.startswith("**", at):
@@ -303,7 +302,7 @@ def _pieces(pattern: str) -> Iterator[str]:
 
 
 def _plain_expression(pattern: str) -> str | None:
-    """Return a regular expression of Python for *pattern*; ``None`` where it is too unusual."""
+    """Return a regular expression of Python for *pattern*; ``None`` where Go's rules differ too much."""
     kind, _ = _kind(pattern)
     if kind == "exact":
         return re.escape(pattern) + r"\Z"
@@ -330,22 +329,22 @@ def _plain_piece(piece: str) -> str | None:
 def _through_directories(pieces: Sequence[str]) -> str:
     """Return the expression of *pieces*; ``**/`` takes the first directory where the parts up to the next one match."""
     first, *others = _split(pieces, _DIRECTORIES)
-    found = within_directory(first)
+    expression = within_directory(first)
     for number, part in enumerate(others, 1):
         inner = within_directory(part)
         whole = number < len(others) and part[-1:] == ["/"]
-        found += f"(?>(?:.*?/)??{inner})" if whole else f"{_DIRECTORIES}{inner}"
-    return found
+        expression += f"(?>(?:.*?/)??{inner})" if whole else f"{_DIRECTORIES}{inner}"
+    return expression
 
 
 def within_directory(pieces: Sequence[str]) -> str:
     """Return the expression of *pieces* without ``**/``; the last star of a name must reach the name's end."""
     first, *others = _split(pieces, _STAR)
-    found = "".join(first)
+    expression = "".join(first)
     for number, part in enumerate(others, 1):
         inner = "".join(part)
-        found += f"(?>[^/]*?{inner})" if number < len(others) and "/" not in part else f"{_STAR}{inner}"
-    return found
+        expression += f"(?>[^/]*?{inner})" if number < len(others) and "/" not in part else f"{_STAR}{inner}"
+    return expression
 
 
 def _split(pieces: Sequence[str], at: str) -> list[list[str]]:
@@ -396,10 +395,10 @@ def _rest(chunk: str, name: str, *, last: bool) -> str | None:
     Raises:
         ValueError: it is malformed, whether it matches or not.
     """
-    at, fits = 0, True
+    at, matches = 0, True
     while at < len(chunk):
         char, begin = chunk[at], name[:1]
-        fits = fits and bool(name)
+        matches = matches and bool(name)
         if char == "[":
             holds, at = _class(chunk, at + 1, begin)
         else:
@@ -407,12 +406,12 @@ def _rest(chunk: str, name: str, *, last: bool) -> str | None:
             if at >= len(chunk):
                 raise ValueError(chunk)
             holds, at = (char == "?" or chunk[at] == begin), at + 1
-        fits, name = fits and holds, name[1:]
-    return name if fits and not (last and name) else None
+        matches, name = matches and holds, name[1:]
+    return name if matches and not (last and name) else None
 
 
 def _class(chunk: str, at: int, char: str) -> tuple[bool, int]:
-    """Return whether a class holds *char*, and where it ends."""
+    """Return whether a class contains *char*, and where it ends."""
     negated = chunk.startswith("^", at)
     at += negated
     holds, begin = False, at

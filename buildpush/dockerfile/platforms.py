@@ -1,4 +1,4 @@
-"""The platform of this machine, and the arguments that a builder sets from platforms."""
+"""Determines the platform of this machine, and the arguments that a builder sets from platforms."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ def machine() -> Platform:
 
 
 def platform_arguments(
-    dockerfile: Dockerfile, request: BuildRequest, target: Platform | None = None, here: Platform | None = None
+    dockerfile: Dockerfile, request: BuildRequest, target: Platform | None = None, builder: Platform | None = None
 ) -> dict[str, str]:
     """Return the arguments that the builder sets, such as ``TARGETARCH``.
 
     Args:
-        dockerfile: has the stage that is built.
-        request: says which.
+        dockerfile: contains the stage that is built.
+        request: says which stage.
         target: platform to build for; by default the first of *request*, which may leave it to the builder.
-        here: platform of the builder; this machine's by default.
+        builder: its platform; that of this machine by default.
 
     Raises:
         DockerfileError: the stage does not exist.
     """
-    here = here or machine()
-    target = target or (request.platforms[0] if request.platforms else here)
-    found: dict[str, str] = {}
-    for kind, one in (("TARGET", target), ("BUILD", here)):
-        found |= {f"{kind}PLATFORM": str(one), f"{kind}OS": one.os, f"{kind}ARCH": one.architecture}
-        found |= {f"{kind}VARIANT": one.variant, f"{kind}OSVERSION": ""}
-    return {**found, "TARGETSTAGE": dockerfile.target(request.target).name or "default"}
+    builder = builder or machine()
+    target = target or (request.platforms[0] if request.platforms else builder)
+    arguments: dict[str, str] = {}
+    for kind, one in (("TARGET", target), ("BUILD", builder)):
+        arguments |= {f"{kind}PLATFORM": str(one), f"{kind}OS": one.os, f"{kind}ARCH": one.architecture}
+        arguments |= {f"{kind}VARIANT": one.variant, f"{kind}OSVERSION": ""}
+    return {**arguments, "TARGETSTAGE": dockerfile.target(request.target).name or "default"}

@@ -1,7 +1,7 @@
-r"""Regular expressions as Go reads them, of the kind that path patterns become; a match takes linear time.
+r"""Matches Go's regular expressions, as far as path patterns need them, in linear time.
 
 Go turns a line of ``.dockerignore`` into such an expression without escaping all of it, so that ``a|b*`` is a choice,
-``\d`` a digit and ``[^a]`` may be a slash. This is for such unusual lines only.
+``\d`` a digit and ``[^a]`` may match a slash. This module is only for such unusual lines.
 
 Source: Go, regexp/syntax, "Syntax", with its flags for Perl's.
 """
@@ -44,13 +44,13 @@ _POSIX: Final[dict[str, tuple[Range, ...]]] = {
 
 
 def _complement(ranges: Sequence[Range]) -> tuple[Range, ...]:
-    found: list[Range] = []
-    begin = 0
+    gaps: list[Range] = []
+    start = 0
     for low, high in sorted(ranges):
-        if low > begin:
-            found.append((begin, low - 1))
-        begin = max(begin, high + 1)
-    return (*found, (begin, _HIGHEST)) if begin <= _HIGHEST else tuple(found)
+        if low > start:
+            gaps.append((start, low - 1))
+        start = max(start, high + 1)
+    return (*gaps, (start, _HIGHEST)) if start <= _HIGHEST else tuple(gaps)
 
 
 # The parts of an expression; each adds its instructions to a program, which continues with the next one.
@@ -89,10 +89,10 @@ class GoRegexp:
     """An expression of Go.
 
     Args:
-        text: the whole of it; U+FFFD replaces each byte that is not UTF-8.
+        text: the expression; U+FFFD stands for each byte that is not UTF-8.
 
     Raises:
-        ValueError: Go does not read it, or it is too large.
+        ValueError: it is malformed for Go, or too large.
     """
 
     def __init__(self, text: str) -> None:
@@ -102,32 +102,32 @@ class GoRegexp:
 
     def search(self, text: str) -> bool:
         """Return whether it matches somewhere in *text*."""
-        now: set[int] = set()
+        current: set[int] = set()
         for at in range(len(text) + 1):
-            self._reach(0, at, text, now)
-            if len(self._steps) in now:
+            self._reach(0, at, text, current)
+            if len(self._steps) in current:
                 return True
             if at < len(text):
-                now = self._after(ord(text[at]), at + 1, text, now)
+                current = self._after(ord(text[at]), at + 1, text, current)
         return False
 
-    def _after(self, char: int, at: int, text: str, now: set[int]) -> set[int]:
-        """Return where the program may be after *char*, which ends at *at*."""
-        found: set[int] = set()
-        for step in now:
+    def _after(self, char: int, at: int, text: str, current: set[int]) -> set[int]:
+        """Return the steps that are possible after *char*, which ends at *at*."""
+        reached: set[int] = set()
+        for step in current:
             ranges = self._steps[step]
             if isinstance(ranges, tuple) and any(low <= char <= high for low, high in ranges):
-                self._reach(step + 1, at, text, found)
-        return found
+                self._reach(step + 1, at, text, reached)
+        return reached
 
-    def _reach(self, step: int, at: int, text: str, found: set[int]) -> None:
-        """Add *step*, and all that can be reached from it without a character."""
+    def _reach(self, step: int, at: int, text: str, reached: set[int]) -> None:
+        """Add *step* and all steps that can be reached from it without a character to *reached*."""
         rest = [step]
         while rest:
             step = rest.pop()
-            if step in found:
+            if step in reached:
                 continue
-            found.add(step)
+            reached.add(step)
             if step == len(self._steps):
                 continue
             does = self._steps[step]
@@ -151,7 +151,7 @@ def _in_word(char: str) -> bool:
 
 
 class _Compiler:
-    """Steps: ranges of a character, a place, or a list of the steps to continue with."""
+    """Compiles an expression into steps: ranges of a character, an anchor, or a list of steps to continue with."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[Range, ...] | str | list[int]] = []
@@ -210,21 +210,21 @@ def _malformed(message: str) -> NoReturn:
 
 
 class _RegexParser:
-    """Reads an expression from left to right."""
+    """Parses an expression."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
 
     def whole(self) -> tuple[_RegexpNode, ...]:
-        found = self._choice()
-        return found if self.at == len(self.text) else _malformed("a bracket is closed that was not opened")
+        parts = self._choice()
+        return parts if self.at == len(self.text) else _malformed("a bracket is closed that was not opened")
 
-    def _begins(self, text: str) -> bool:
+    def _skip(self, text: str) -> bool:
         """Skip *text* if it comes next, and return whether it does."""
-        found = self.text.startswith(text, self.at)
-        self.at += len(text) if found else 0
-        return found
+        comes_next = self.text.startswith(text, self.at)
+        self.at += len(text) if comes_next else 0
+        return comes_next
 
     def _next(self, message: str = "it ends too early") -> str:
         if self.at >= len(self.text):
@@ -234,26 +234,26 @@ class _RegexParser:
 
     def _choice(self) -> tuple[_RegexpNode, ...]:
         ways = [self._sequence()]
-        while self._begins("|"):
+        while self._skip("|"):
             ways.append(self._sequence())
         return ways[0] if len(ways) == 1 else (_Choice(tuple(ways)),)
 
     def _sequence(self) -> tuple[_RegexpNode, ...]:
-        found: list[_RegexpNode] = []
+        parts: list[_RegexpNode] = []
         while self.at < len(self.text) and self.text[self.at] not in "|)":
             repeats = self._repeats()
             if repeats is None:
-                found += self._parts()
+                parts += self._parts()
                 continue
-            if not found or isinstance(found[-1], _Repeat):
+            if not parts or isinstance(parts[-1], _Repeat):
                 _malformed("there is nothing to repeat")
-            found.append(_Repeat(found.pop(), *repeats))
-        return tuple(found)
+            parts.append(_Repeat(parts.pop(), *repeats))
+        return tuple(parts)
 
     def _repeats(self) -> tuple[int, int | None] | None:
         """Return how often the last part is repeated, if a quantifier comes next."""
         for sign, repeats in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
-            if self._begins(sign):
+            if self._skip(sign):
                 return repeats
         return self._counted() if self.text.startswith("{", self.at) else None
 
@@ -262,7 +262,7 @@ class _RegexParser:
         first, comma, last = inner.partition(",")
         least, most = _count(first), _count(last) if last else None
         if not brace or least is None or (last and most is None):
-            return None  # then it is an ordinary brace
+            return None  # the brace is an ordinary character
         self.at += len(inner) + 2
         most = most if comma else least
         if max(least, most or 0) > MOST_REPEATS or (most is not None and most < least):
@@ -273,21 +273,21 @@ class _RegexParser:
         char = self._next()
         if char == "(":
             ways = _Choice((self._choice(),))
-            return [ways] if self._begins(")") else _malformed("a bracket is not closed")
+            return [ways] if self._skip(")") else _malformed("a bracket is not closed")
         if char == "\\":
-            return self._escaped()
+            return self._escape()
         if char == "[":
             return [self._class()]
         if char in "^$":
             return [_Anchor("begin" if char == "^" else "end")]
         return [_CharacterClass(_complement([(10, 10)])) if char == "." else _literal(char)]
 
-    def _escaped(self) -> Sequence[_RegexpNode]:
+    def _escape(self) -> Sequence[_RegexpNode]:
         places = {"A": "begin", "z": "end", "b": "word", "B": "inside"}
         for letter, kind in places.items():
-            if self._begins(letter):
+            if self._skip(letter):
                 return [_Anchor(kind)]
-        if self._begins("Q"):
+        if self._skip("Q"):
             quoted, _, _ = self.text[self.at :].partition("\\E")
             self.at = min(self.at + len(quoted) + 2, len(self.text))
             return [_literal(char) for char in quoted]
@@ -329,7 +329,7 @@ class _RegexParser:
         return chr(int(first + more, 8))
 
     def _hexadecimal(self) -> str:
-        if self._begins("{"):
+        if self._skip("{"):
             digits, sound, _ = self.text[self.at :].partition("}")
             self.at += len(digits) + 1
         else:
@@ -341,10 +341,10 @@ class _RegexParser:
         return chr(int(digits, 16))
 
     def _class(self) -> _CharacterClass:
-        negated = self._begins("^")
+        negated = self._skip("^")
         ranges: list[Range] = []
         first = True
-        while first or not self._begins("]"):
+        while first or not self._skip("]"):
             first = False
             ranges += self._posix() or self._ranges()
         return _CharacterClass(_complement(ranges) if negated else tuple(ranges))
@@ -384,7 +384,7 @@ def _literal(char: str) -> _CharacterClass:
 
 
 def _count(text: str) -> int | None:
-    """Return a number of repeats; ``None`` where Go does not read one."""
+    """Return a number of repeats; ``None`` if it is not one for Go."""
     if not text.isascii() or not text.isdigit() or (len(text) > 1 and text.startswith("0")):
         return None
     return int(text[:9])

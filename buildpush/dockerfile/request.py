@@ -1,4 +1,4 @@
-"""What an engine is asked to build, with everything decided."""
+"""The request to an engine, with everything decided."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class StepContainer:
     """What the container of a step may do and use, for engines that start one.
 
     Attributes:
-        user: number of the user that it runs as; ``None`` for the image's own.
-        memory: bytes at most.
-        cores: processor cores at most.
-        privileged: whether it may do everything.
+        user: number of the user that it runs as; ``None`` for the one of the image.
+        memory: maximum bytes.
+        cores: maximum number of processor cores.
+        privileged: whether it has all privileges.
     """
 
     user: int | None = None
@@ -38,26 +38,26 @@ class BuildRequest:
         context: absolute directory.
         dockerfile: absolute file.
         references: what the image will be called; at least one.
-        created: time of everything, in seconds since 1970, or ``None`` for the files' own times and now.
+        created: time of all files and of the image, in seconds since 1970; ``None`` for their real times.
         build_secrets: id to value, for ``RUN --mount=type=secret``.
         pull_image: whether base images are pulled again even where the engine has them.
         add_hosts: name to address, for RUN.
         network: of RUN: default, none or host; empty for the engine's default.
-        build_contexts: name to an absolute directory, or to an address that BuildKit knows, for ``--from=NAME``.
+        build_contexts: name to an absolute directory, or to an address that BuildKit supports, for ``--from=NAME``.
         ssh: ``ID``, ``ID=SOCKET`` or ``ID=KEY_FILE``, for ``RUN --mount=type=ssh``.
-        ssh_key: the private key that is the default one there.
-        proxies: variables that RUN sees; they are no part of the image, and their values stay off command lines.
+        ssh_key: a private key, which is the one with the ID ``default``.
+        proxies: variables for RUN; they are not part of the image, and their values are on no command line.
         cache_from: where layers of earlier builds are looked for.
-        cache_to: where layers are left for later builds.
-        cache_repository: both at once, in a repository.
-        cache_hours: how old a layer may be that is used from there; 0 for the engine's own limit.
-        caching: both at once, in a local directory.
-        mirrors: ``HOST`` or ``HOST/PATH`` that base images of Docker Hub are pulled from, the first that has one;
-            empty for Docker Hub itself, which may also be the last of them.
+        cache_to: where layers are stored for later builds.
+        cache_repository: repository of a cache that is both read and written.
+        cache_hours: maximum age of a layer that is used from that repository; 0 for the engine's own limit.
+        caching: whether a cache in a local directory is both read and written.
+        mirrors: ``HOST`` or ``HOST/PATH`` from which base images of Docker Hub are pulled, tried in this order;
+            Docker Hub itself is used only if it is one of them, or if there are none.
         authorities: by host, with or without a port, or for ``EVERY_HOST``, PEM text of certificates to trust there.
         insecure: hosts, with or without a port, that may have any certificate, or no TLS.
         squash: whether all that the Dockerfile adds becomes one layer.
-        ignore_paths: directories of the container that become no part of the image.
+        ignore_paths: directories of the container that are left out of the image.
         optimize: whether cheaper snapshots of the file system are enough.
         container: what the engine's own container may do and use, if it starts one.
         archive: absolute path of the file that the image will be written to.

@@ -1,7 +1,7 @@
-"""Traps in a Dockerfile, found before anything is built: a table of rules about its instructions.
+"""Finds traps in a Dockerfile before anything is built, by a table of rules about its instructions.
 
-A rule that BuildKit has as well has BuildKit's name and finds the same; what BuildKit does not report is not reported
-here, and ``# check=skip=NAME`` silences ours too.  Notes name variables and paths as they are written, never a value.
+A rule with a name of BuildKit's reports exactly what BuildKit does; ``# check=skip=NAME`` silences the other rules as
+well.  Notes name variables and paths as they are written, never a value.
 
 Source: BuildKit 0.34, frontend/dockerfile/linter/ruleset.go and dockerfile2llb/validations.go.
 """
@@ -21,7 +21,7 @@ from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile import parse as reading
 from buildpush.dockerfile.model import Dockerfile, Instruction
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import origin, source
+from buildpush.dockerfile.stages import find_base, find_source
 from buildpush.dockerfile.walk import BuildWalk, ExpandedInstruction, walk
 from buildpush.foundation.errors import BadNameError, BuildPushError, DockerfileError
 from buildpush.foundation.records import dataclass
@@ -29,7 +29,7 @@ from buildpush.foundation.regex import regex
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 
-# What a Dockerfile may need and not every engine supports.
+# Features that a Dockerfile may need, and that not every engine supports.
 HEREDOCS: Final = "heredocs"
 OLD_HEREDOCS: Final = "heredocs, in old versions"
 MOUNTS: Final = "mounts"
@@ -37,7 +37,7 @@ SOME_MOUNTS: Final = "mounts of other kinds than cache and secret"
 RUN_INTO_VOLUMES: Final = "RUN into volumes"
 COPY_INTO_VOLUMES: Final = "COPY into volumes"
 
-# Which builders do not support it, for people; each engine reports what its installed version does not support.
+# Builders that do not support each feature, for the documentation; an engine reports what its installed version lacks.
 BUILDERS_WITHOUT: Final = MappingProxyType(
     {
         HEREDOCS: "docker without buildx, buildah before 1.33",
@@ -67,12 +67,12 @@ class Rule:
     """One kind of trap.
 
     Attributes:
-        name: BuildKit's where it has the rule.
-        sentence: what it finds, for people.
-        find: yields each instruction with the trap, and what to do about it.
-        buildkit: whether it is a rule of BuildKit's.
-        needs: what a builder needs for the instruction; it is a trap only for one without. Empty: for every one.
-        whole: whether it looks at the file as a whole, so that a comment over an instruction does not silence it.
+        name: BuildKit's name for it, if BuildKit has the rule.
+        sentence: what it finds, for the documentation.
+        find: yields each instruction with the trap, and a note that says what to do.
+        buildkit: whether BuildKit has the rule.
+        needs: the feature that the instruction needs; it is a trap only for builders without it. If empty, for all.
+        whole: whether it is about the whole file, so that a comment above an instruction does not silence it.
     """
 
     name: str
@@ -85,7 +85,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Trap:
-    """A trap that was found; *words* say where, what and what to do."""
+    """A trap that was found; *words* say where it is, what it is, and what to do."""
 
     rule: str
     line: int
@@ -101,16 +101,16 @@ class DockerfileAdvice:
     """The traps of a Dockerfile.
 
     Attributes:
-        refused: the rules for which the file itself asks to be refused, with ``# check=error=true``.
+        errors: broken rules that the file itself declares to be errors, with ``# check=error=true``.
     """
 
     traps: tuple[Trap, ...] = ()
-    refused: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class CheckDirective:
-    """What a ``check`` directive asks for."""
+    """The options of a ``check`` directive."""
 
     everything: bool = False
     skipped: frozenset[str] = frozenset()
@@ -118,7 +118,7 @@ class CheckDirective:
 
     @classmethod
     def parse(cls, text: str) -> CheckDirective | None:
-        """Return what *text* asks for, such as ``skip=RuleA,RuleB;error=true``; ``None`` where BuildKit refuses it."""
+        """Return the options in *text*, such as ``skip=RuleA,RuleB;error=true``; ``None`` if BuildKit refuses it."""
         options: dict[str, str] = {}
         for part in text.strip().split(";", 2) if text.strip() else ():
             key, equals, value = part.partition("=")
@@ -140,102 +140,108 @@ def advise(request: BuildRequest, missing: Callable[[], frozenset[str]]) -> Dock
 
     Args:
         request: its target, arguments, contexts and Dockerfile matter.
-        missing: returns what the engine does not support; called only where the Dockerfile has something that not
-            every engine supports.
+        missing: returns the features that the engine does not support; called only if the Dockerfile needs one that not
+            every engine has.
     """
     try:
         file = reading.read(request.dockerfile)
         if not file.stages:
             return DockerfileAdvice()
-        found = walk(file, request)
+        build = walk(file, request)
         check = _check(file, request)
-        traps = tuple(sorted(_traps(found, check, missing), key=lambda trap: trap.line))
+        traps = tuple(sorted(_traps(build, check, missing), key=lambda trap: trap.line))
     except DockerfileError:
         return DockerfileAdvice()  # the engine reports it itself, or can read it
-    refused = dict.fromkeys(trap.rule for trap in traps if trap.buildkit) if check.error else ()
-    return DockerfileAdvice(traps, tuple(refused))
+    errors = dict.fromkeys(trap.rule for trap in traps if trap.buildkit) if check.error else ()
+    return DockerfileAdvice(traps, tuple(errors))
 
 
 def _check(file: Dockerfile, request: BuildRequest) -> CheckDirective:
-    """Return what the file's directive asks for, or the build argument that comes before it."""
+    """Return the options of the file's directive, or of the build argument, which takes precedence."""
     options = request.build_args.get(_ARGUMENT, (file.check or "").partition(" ")[0])
     return (
         CheckDirective.parse(options) or CheckDirective()
-    )  # BuildKit refuses a malformed one, and other builders ignore it
+    )  # BuildKit refuses malformed options, other builders ignore them
 
 
-def _traps(found: BuildWalk, check: CheckDirective, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
+def _traps(build: BuildWalk, check: CheckDirective, missing: Callable[[], frozenset[str]]) -> Iterator[Trap]:
     for rule in RULES:
         if check.silences(rule.name):
             continue
-        met = dict.fromkeys(
+        notes = dict.fromkeys(
             (instruction.line, words)
-            for instruction, words in rule.find(found)
+            for instruction, words in rule.find(build)
             if rule.whole or not _check_above(instruction).silences(rule.name)
         )
-        if met and rule.needs and rule.needs not in missing():
+        if notes and rule.needs and rule.needs not in missing():
             continue
-        for line, words in met:
-            yield Trap(rule.name, line, f"{found.dockerfile.where(line)}: {rule.name}: {words}", rule.buildkit)
+        for line, words in notes:
+            yield Trap(rule.name, line, f"{build.dockerfile.where(line)}: {rule.name}: {words}", rule.buildkit)
 
 
 def _check_above(instruction: Instruction) -> CheckDirective:
-    """Return what a comment above the instruction asks for; the first directive counts."""
+    """Return the options in a comment above the instruction; the first directive counts."""
     matches = (_DIRECTIVE.match(comment) for comment in instruction.comments)
     options = next((match[1] for match in matches if match), "")
     return CheckDirective.parse(options) or CheckDirective()
 
 
-def _steps_of(found: BuildWalk, *names: str) -> Iterator[ExpandedInstruction]:
-    return (step for step in found.steps if step.instruction.name in names)
+def _steps_of(build: BuildWalk, *names: str) -> Iterator[ExpandedInstruction]:
+    return (step for step in build.steps if step.instruction.name in names)
 
 
-def _duplicate_stage_name(found: BuildWalk) -> Findings:
+def _duplicate_stage_name(build: BuildWalk) -> Findings:
     seen: set[str] = set()
-    for stage in found.dockerfile.stages:
+    for stage in build.dockerfile.stages:
         if stage.name and stage.name in seen:
-            yield stage.begins, f"an earlier stage is called {stage.name} too, and is hidden from here on; rename one"
+            yield (
+                stage.from_instruction,
+                f"an earlier stage is called {stage.name} too, and is hidden from here on; rename one",
+            )
         seen |= {stage.name or ""}
 
 
-def _reserved_stage_name(found: BuildWalk) -> Findings:
-    for stage in found.dockerfile.stages:
+def _reserved_stage_name(build: BuildWalk) -> Findings:
+    for stage in build.dockerfile.stages:
         if stage.name in {"context", "scratch"}:
-            yield stage.begins, f"{stage.name} means something else to builders; give the stage another name"
+            yield stage.from_instruction, f"{stage.name} means something else to builders; give the stage another name"
 
 
-def _undefined_in_from(found: BuildWalk) -> Findings:
-    for stage in found.dockerfile.stages:
+def _undefined_in_from(build: BuildWalk) -> Findings:
+    for stage in build.dockerfile.stages:
         for text in filter(None, (stage.base, stage.platform)):
-            word, _ = found.word(text, stage.line)
-            for name in sorted(word.unset - found.declared):
-                yield stage.begins, f"no ARG before the first FROM declares {name}; write ARG {name}=VALUE there"
+            word, _ = build.word(text, stage.line)
+            for name in sorted(word.unset - build.declared):
+                yield (
+                    stage.from_instruction,
+                    f"no ARG before the first FROM declares {name}; write ARG {name}=VALUE there",
+                )
 
 
-def _relative_workdir(found: BuildWalk) -> Findings:
-    for step in _steps_of(found, "WORKDIR"):
+def _relative_workdir(build: BuildWalk) -> Findings:
+    for step in _steps_of(build, "WORKDIR"):
         word = step.words[0]
-        if step.is_first_workdir and word.sure and not word.text.startswith("/"):
+        if step.is_first_workdir and word.certain and not word.text.startswith("/"):
             yield step.instruction, f"WORKDIR {word.raw} depends on the base image; write it as an absolute path"
 
 
-def _undefined(found: BuildWalk) -> Findings:
-    for step in found.steps:
+def _undefined(build: BuildWalk) -> Findings:
+    for step in build.steps:
         if not step.known:
             continue  # the base image may set it
         for name in sorted(step.unset if step.instruction.name != "EXPOSE" else ()):  # as BuildKit
-            yield step.instruction, _how_to_define(found, name)
+            yield step.instruction, _how_to_define(build, name)
 
 
-def _how_to_define(found: BuildWalk, name: str) -> str:
-    if any(name == one for instruction in found.dockerfile.arguments for one, _ in instruction.pairs):
+def _how_to_define(build: BuildWalk, name: str) -> str:
+    if any(name == one for instruction in build.dockerfile.arguments for one, _ in instruction.pairs):
         return f"${name} is set before the first FROM only; repeat ARG {name} in this stage"
     return f"nothing sets ${name}; declare it before, with ARG or ENV, or write \\${name} if it is not a variable"
 
 
-def _several(found: BuildWalk) -> Findings:
+def _several(build: BuildWalk) -> Findings:
     before: dict[tuple[int, str], Instruction] = {}
-    for step in _steps_of(found, "CMD", "ENTRYPOINT", "HEALTHCHECK"):
+    for step in _steps_of(build, "CMD", "ENTRYPOINT", "HEALTHCHECK"):
         name = step.instruction.name
         earlier = before.get((step.stage.number, name))
         if earlier:  # as in BuildKit, a comment above the later one silences it
@@ -244,18 +250,18 @@ def _several(found: BuildWalk) -> Findings:
         before[step.stage.number, name] = step.instruction
 
 
-def _constant_platform(found: BuildWalk) -> Findings:
-    for stage in found.dockerfile.stages:
+def _constant_platform(build: BuildWalk) -> Findings:
+    for stage in build.dockerfile.stages:
         if not stage.platform:
             continue
-        word, taken = found.word(stage.platform, stage.line)
-        if not taken and not word.unset and not _says_platform(stage.name or "", word.text):
+        word, used = build.word(stage.platform, stage.line)
+        if not used and not word.unset and not _names_platform(stage.name or "", word.text):
             words = "builds for another platform get it too; use $BUILDPLATFORM or $TARGETPLATFORM, or leave it out"
-            yield stage.begins, f"--platform={stage.platform} is fixed: {words}"
+            yield stage.from_instruction, f"--platform={stage.platform} is fixed: {words}"
 
 
-def _says_platform(stage: str, text: str) -> bool:
-    """Return whether the stage's name says its platform, or *text* is not a platform."""
+def _names_platform(stage: str, text: str) -> bool:
+    """Return whether the stage's name contains its platform, or *text* is not a platform."""
     try:
         platform = Platform.parse(text)
     except BadNameError:
@@ -263,8 +269,8 @@ def _says_platform(stage: str, text: str) -> bool:
     return platform.os in stage or platform.architecture in stage
 
 
-def _secrets(found: BuildWalk) -> Findings:
-    for step in _steps_of(found, "ARG", "ENV"):
+def _secrets(build: BuildWalk) -> Findings:
+    for step in _steps_of(build, "ARG", "ENV"):
         raw = [name for name, _ in step.instruction.pairs]
         names = [word.text for word in step.words[::2]] if step.instruction.name == "ENV" else raw
         for name, written in zip(names, raw, strict=True):
@@ -273,20 +279,20 @@ def _secrets(found: BuildWalk) -> Findings:
                 yield step.instruction, f"{step.instruction.name} {written} stays readable in the image; {remedy}"
 
 
-def _ignored(found: BuildWalk) -> Findings:
+def _ignored(build: BuildWalk) -> Findings:
     try:
-        yield from _left_out(found, dockerignore.read(found.request.context, found.request.dockerfile))
+        yield from _find_ignored(build, dockerignore.read(build.request.context, build.request.dockerfile))
     except BuildPushError:
         return  # the engine reports it itself
 
 
-def _left_out(found: BuildWalk, ignore: dockerignore.Ignore) -> Findings:
-    if not ignore.patterns or ignore.patterns.keep_some:
+def _find_ignored(build: BuildWalk, ignore: dockerignore.Ignore) -> Findings:
+    if not ignore.patterns or ignore.patterns.has_exceptions:
         return  # an exception may keep what is in an ignored directory
-    for step in _steps_of(found, "ADD", "COPY"):
+    for step in _steps_of(build, "ADD", "COPY"):
         if "from" not in step.instruction.flags:
             for word in step.sources:
-                if word.sure and not _WEB.match(word.text) and _hides(ignore, word.text):
+                if word.certain and not _WEB.match(word.text) and _hides(ignore, word.text):
                     yield (
                         step.instruction,
                         f"{ignore.path} leaves out {word.raw}; copy something else, or correct that file",
@@ -300,29 +306,32 @@ def _hides(ignore: dockerignore.Ignore, source: str) -> bool:
     return ignore.hides(path)
 
 
-def _unpinned(found: BuildWalk) -> Findings:
-    for stage in found.stages:
-        image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
+def _unpinned(build: BuildWalk) -> Findings:
+    for stage in build.stages:
+        image = find_base(build.dockerfile, stage, build.globals, build.request.build_contexts).image
         if image and _is_latest(image):
-            yield stage.begins, f"FROM {stage.base} may be another image tomorrow; name a version, or a digest"
-    for step in _steps_of(found, "COPY"):
+            yield (
+                stage.from_instruction,
+                f"FROM {stage.base} may be another image tomorrow; name a version, or a digest",
+            )
+    for step in _steps_of(build, "COPY"):
         name = step.instruction.flags.get("from", "$")
-        image = None if "$" in name else _image(found, step, name)
+        image = None if "$" in name else _image(build, step, name)
         if image and _is_latest(image):
             yield step.instruction, f"COPY --from={name} may be another image tomorrow; name a version, or a digest"
 
 
-def _begins_later(found: BuildWalk) -> Findings:
-    for stage in found.stages:
-        image = origin(found.dockerfile, stage, found.globals, found.request.build_contexts).image
-        later = found.dockerfile.stage(image) if image else None
+def _later_stage(build: BuildWalk) -> Findings:
+    for stage in build.stages:
+        image = find_base(build.dockerfile, stage, build.globals, build.request.build_contexts).image
+        later = build.dockerfile.stage(image) if image else None
         if later and later.number > stage.number:
             words = f"FROM {stage.base} is an image: the stage of that name begins only at line {later.line}"
-            yield stage.begins, f"{words}; move it up, or give it another name"
+            yield stage.from_instruction, f"{words}; move it up, or give it another name"
 
 
-def _image(found: BuildWalk, step: ExpandedInstruction, name: str) -> str | None:
-    return source(found.dockerfile, step.stage, name, step.instruction.line, found.request.build_contexts).image
+def _image(build: BuildWalk, step: ExpandedInstruction, name: str) -> str | None:
+    return find_source(build.dockerfile, step.stage, name, step.instruction.line, build.request.build_contexts).image
 
 
 def _is_latest(image: str) -> bool:
@@ -333,8 +342,8 @@ def _is_latest(image: str) -> bool:
     return reference.digest is None and str(reference.tag) == "latest"
 
 
-def _run_into_volume(found: BuildWalk) -> Findings:
-    for step in _steps_of(found, "RUN"):
+def _run_into_volume(build: BuildWalk) -> Findings:
+    for step in _steps_of(build, "RUN"):
         text = "\n".join((*step.instruction.words, *(heredoc.text for heredoc in step.instruction.heredocs)))
         for volume in step.volumes:
             if _writes(text, volume.rstrip("/")):
@@ -350,23 +359,23 @@ def _writes(text: str, directory: str) -> bool:
     return any(word and re.search(rf"\s{place}", part[word.end() :]) for part, word in commands)
 
 
-def _copy_into_volume(found: BuildWalk) -> Findings:
-    for step in _steps_of(found, "ADD", "COPY"):
+def _copy_into_volume(build: BuildWalk) -> Findings:
+    for step in _steps_of(build, "ADD", "COPY"):
         target = posixpath.normpath(posixpath.join(step.directory, step.words[-1].text))
         for volume in step.volumes:
-            if step.words[-1].sure and f"{target}/".startswith(f"{volume.rstrip('/')}/"):
+            if step.words[-1].certain and f"{target}/".startswith(f"{volume.rstrip('/')}/"):
                 name = step.instruction.name
                 yield step.instruction, f"what {name} puts below a VOLUME is lost; put it there before that VOLUME"
 
 
-def _mounts(found: BuildWalk) -> Findings:
-    for step in _steps_of(found, "RUN"):
+def _mounts(build: BuildWalk) -> Findings:
+    for step in _steps_of(build, "RUN"):
         if "mount" in step.instruction.flags:
             yield step.instruction, "this builder does not support RUN --mount; install buildx, or use engine: buildah"
 
 
-def _some_mounts(found: BuildWalk) -> Findings:
-    for step in _steps_of(found, "RUN"):
+def _some_mounts(build: BuildWalk) -> Findings:
+    for step in _steps_of(build, "RUN"):
         for mount in step.instruction.flags.get("mount", "").splitlines():
             kind = re.search(r"(?:\A|,)type=([^,]+)", mount)
             name = kind[1].lower() if kind else "bind"
@@ -375,8 +384,8 @@ def _some_mounts(found: BuildWalk) -> Findings:
                 yield step.instruction, f"--mount=type={name} is ignored{since}; use engine: buildx or buildah"
 
 
-def _heredocs(found: BuildWalk) -> Findings:
-    for step in found.steps:
+def _heredocs(build: BuildWalk) -> Findings:
+    for step in build.steps:
         if step.instruction.heredocs:
             yield (
                 step.instruction,
@@ -384,8 +393,8 @@ def _heredocs(found: BuildWalk) -> Findings:
             )
 
 
-def _old_heredocs(found: BuildWalk) -> Findings:
-    for step in found.steps:
+def _old_heredocs(build: BuildWalk) -> Findings:
+    for step in build.steps:
         if step.instruction.heredocs:
             words = "kaniko before 1.25.4 ignores heredocs; pin a later kaniko_image, or use engine: buildx"
             yield step.instruction, words
@@ -407,7 +416,7 @@ RULES: Final = (
         _unpinned,
         buildkit=False,
     ),
-    Rule("StageBeginsLater", "FROM of an image with the name of a later stage.", _begins_later, buildkit=False),
+    Rule("StageBeginsLater", "FROM of an image with the name of a later stage.", _later_stage, buildkit=False),
     Rule("HeredocUnknown", "A heredoc, which the builder does not support.", _heredocs, buildkit=False, needs=HEREDOCS),
     Rule(
         "HeredocPassedOver",

@@ -1,4 +1,4 @@
-"""Which stages of a Dockerfile a target needs, and what each begins from; only names are resolved here."""
+"""Finds the stages of a Dockerfile that a target needs, and what each begins from; only names are resolved here."""
 
 # Flags of other programs in this module's texts: --from
 
@@ -26,39 +26,42 @@ _PLATFORM = (
 )
 _IMAGE = "docker-image://"
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
-# As Go's strconv.Atoi takes it.
+# A number, as Go's strconv.Atoi reads it.
 _NUMBER = regex(r"[+-]?[0-9]{1,18}\Z")
-_MOUNTED = regex(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
+_MOUNT_SOURCE = regex(r"(?:^|,)\"?from=([^,\n\"]+)", re.MULTILINE | re.IGNORECASE)
 _ORDER_HINT: Final = "name an earlier stage, or an image; or move that stage up"
 
 
 def global_arguments(
-    dockerfile: Dockerfile, given: Mapping[str, str], automatic: Mapping[str, str] = _NONE
+    dockerfile: Dockerfile, build_args: Mapping[str, str], builder_args: Mapping[str, str] = _NONE
 ) -> dict[str, str | None]:
-    """Return the arguments that FROM lines may use: *given* ones take precedence over their defaults.
+    """Return the arguments that FROM lines may use; *build_args* take precedence over their defaults.
 
     Args:
         dockerfile: its ``arguments`` are evaluated in order.
-        given: build arguments of the user.
-        automatic: those that the builder sets, such as ``TARGETARCH``; a default takes precedence.
+        build_args: those of the user.
+        builder_args: those that the builder sets, such as ``TARGETARCH``; a default takes precedence.
 
     Raises:
-        DockerfileError: a default holds a malformed substitution.
+        DockerfileError: a default has a malformed substitution.
     """
-    values: dict[str, str | None] = {**automatic, **{name: given[name] for name in _PLATFORM if name in given}}
+    values: dict[str, str | None] = {
+        **builder_args,
+        **{name: build_args[name] for name in _PLATFORM if name in build_args},
+    }
     for instruction in dockerfile.arguments:
         for name, default in instruction.pairs:
-            if name in given:
-                values[name] = given[name]
+            if name in build_args:
+                values[name] = build_args[name]
             elif default is not None:
-                values[name] = expanded(dockerfile, instruction.line, default, values)
+                values[name] = expand_at(dockerfile, instruction.line, default, values)
             else:
                 values.setdefault(name, None)
     return values
 
 
-def expanded(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, str | None]) -> str:
-    """Return *text* with *values* substituted; an error names the *line*."""
+def expand_at(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, str | None]) -> str:
+    """Return *text* from *line* with *values* substituted; an error names that line."""
     try:
         return expand(text, values.get, dockerfile.escape)
     except DockerfileError as error:
@@ -67,7 +70,7 @@ def expanded(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class StageSource:
-    """Where a stage begins: another *stage*, an *image* in a registry, a *context*, or none of them: ``scratch``.
+    """What a stage begins from, or copies from: a *stage*, an *image*, a *context*, or none of these: ``scratch``.
 
     Attributes:
         context: directory or address of an additional context that is not an image.
@@ -79,10 +82,10 @@ class StageSource:
     platform: str | None = None
 
 
-def origin(
+def find_base(
     dockerfile: Dockerfile, stage: BuildStage, values: Mapping[str, str | None], contexts: Mapping[str, str] = _NONE
 ) -> StageSource:
-    """Return what the FROM of *stage* means when global arguments have these *values*.
+    """Return the base that the FROM of *stage* names when global arguments have these *values*.
 
     Args:
         dockerfile: of the stage.
@@ -93,8 +96,8 @@ def origin(
     Raises:
         DockerfileError: the base's name is empty, or a substitution is malformed.
     """
-    base = expanded(dockerfile, stage.line, stage.base, values)
-    platform = expanded(dockerfile, stage.line, stage.platform, values) if stage.platform else None
+    base = expand_at(dockerfile, stage.line, stage.base, values)
+    platform = expand_at(dockerfile, stage.line, stage.platform, values) if stage.platform else None
     if not base:
         message = f"the base name {stage.base} is blank"
         hint = "give the argument a default before FROM, or set it in buildArgs"
@@ -109,15 +112,15 @@ def origin(
 
 
 class StageOrderError(UnbuildableError):
-    """A stage takes files from one that does not begin before it."""
+    """A stage copies from one that does not begin before it."""
 
 
-def source(
+def find_source(
     dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str] = _NONE
 ) -> StageSource:
-    """Return what ``COPY --from=NAME`` in *stage* means: a stage by number, one of *contexts*, a stage, else an image.
+    """Return what ``COPY --from=NAME`` in *stage* names: a stage by number, one of *contexts*, a stage, or an image.
 
-    As in BuildKit, a name means the last stage in the whole file that has it.
+    As in BuildKit, a name is that of the last stage in the whole file that has it.
 
     Raises:
         StageOrderError: there is no stage with that number, or it does not begin before this one.
@@ -127,10 +130,10 @@ def source(
     return _source_named(dockerfile, stage, name, line, contexts)
 
 
-def mounted(
+def find_mount_source(
     dockerfile: Dockerfile, stage: BuildStage, name: str, line: int, contexts: Mapping[str, str] = _NONE
 ) -> StageSource:
-    """Return what ``from=NAME`` of a mount in *stage* means; as :func:`source` does, except for numbers.
+    """Return what ``from=NAME`` of a mount in *stage* names, like :func:`find_source`, except for numbers.
 
     Only buildah counts stages there; for BuildKit, a number is the name of an image.
 
@@ -147,8 +150,8 @@ def _source_named(
 ) -> StageSource:
     if name in contexts:
         return _context_source(contexts[name])
-    if found := dockerfile.stage(name):
-        return _earlier(dockerfile, stage, found, name, line)
+    if earlier := dockerfile.stage(name):
+        return _earlier(dockerfile, stage, earlier, name, line)
     return StageSource(image=None if name == "scratch" else name)
 
 
@@ -159,67 +162,69 @@ def _numbered(dockerfile: Dockerfile, name: str, line: int) -> BuildStage:
     raise StageOrderError(message, hint=_ORDER_HINT, where=dockerfile.where(line))
 
 
-def _earlier(dockerfile: Dockerfile, stage: BuildStage, found: BuildStage, name: str, line: int) -> StageSource:
-    if found.number < stage.number:
-        return StageSource(stage=found)
-    if found.number == stage.number:
+def _earlier(dockerfile: Dockerfile, stage: BuildStage, other: BuildStage, name: str, line: int) -> StageSource:
+    if other.number < stage.number:
+        return StageSource(stage=other)
+    if other.number == stage.number:
         message = f"the stage {stage.title} copies from itself"
     else:
-        message = f"from={name} is the stage {found.title}, which begins only at line {found.line}"
+        message = f"from={name} is the stage {other.title}, which begins only at line {other.line}"
     raise StageOrderError(message, hint=_ORDER_HINT, where=dockerfile.where(line))
 
 
-def check_order(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None) -> None:
-    """Check that stages take files only from stages before them: no other name may be taken for an image.
+def check_order(dockerfile: Dockerfile, request: BuildRequest, builder: Platform | None = None) -> None:
+    """Check that stages copy only from stages before them; an engine may look for an image of that name otherwise.
 
-    As in BuildKit: cycles and numbers in the whole file, the order in the stages that the target needs.
+    As in BuildKit, cycles and numbers are checked in the whole file, the order only in stages that the target needs.
 
     Raises:
-        StageOrderError: with the line; for a cycle, with all its stages.
+        StageOrderError: it has the line; for a cycle, it names all its stages.
         DockerfileError: as for :func:`needed`.
     """
-    _check_circles(dockerfile, request.build_contexts)
-    for _ in needed_for(dockerfile, request, here):
+    _check_cycles(dockerfile, request.build_contexts)
+    for _ in needed_for(dockerfile, request, builder):
         pass
 
 
-def _check_circles(dockerfile: Dockerfile, contexts: Mapping[str, str]) -> None:
-    """Raise where a stage takes files from itself, directly or through others."""
-    takes = {stage.number: _takes(dockerfile, stage, contexts) for stage in dockerfile.stages}
-    closed: set[int] = set()
-    for first, sources in takes.items():
+def _check_cycles(dockerfile: Dockerfile, contexts: Mapping[str, str]) -> None:
+    """Raise an error if a stage copies from itself, directly or through others."""
+    sources_of = {stage.number: _stages_used_by(dockerfile, stage, contexts) for stage in dockerfile.stages}
+    finished: set[int] = set()
+    for first, sources in sources_of.items():
         path = {first: iter(sources)}
         while path:
-            last = next(reversed(path))
-            following = next((one for one in path[last] if one not in closed), None)
-            if following is None:
-                closed.add(last)
-                del path[last]
-            elif following in path:
-                around = list(path)
-                raise _circle(dockerfile, around[around.index(following) :], takes)
+            current = next(reversed(path))
+            next_stage = next((one for one in path[current] if one not in finished), None)
+            if next_stage is None:
+                finished.add(current)
+                del path[current]
+            elif next_stage in path:
+                visited = list(path)
+                raise _cycle_error(dockerfile, visited[visited.index(next_stage) :], sources_of)
             else:
-                path[following] = iter(takes[following])
+                path[next_stage] = iter(sources_of[next_stage])
 
 
-def _takes(dockerfile: Dockerfile, stage: BuildStage, contexts: Mapping[str, str]) -> dict[int, int]:
-    """Return the numbers of the stages that *stage* takes from, and in which line; FROM only leads backwards."""
-    found: dict[int, int] = {}
-    if stage.name in contexts:  # which replace it
-        return found
+def _stages_used_by(dockerfile: Dockerfile, stage: BuildStage, contexts: Mapping[str, str]) -> dict[int, int]:
+    """Return the numbers of the stages that *stage* copies from, with the line; FROM names only earlier ones."""
+    lines: dict[int, int] = {}
+    if stage.name in contexts:  # the context replaces the stage
+        return lines
     if stage.base not in contexts and (base := dockerfile.stage(stage.base, before=stage.number)):
-        found[base.number] = stage.line
+        lines[base.number] = stage.line
     for name, line, copied in _names(stage):
         numbered = copied and _NUMBER.match(name)
         named = dockerfile.stage(name) if name not in contexts else None
         other = _numbered(dockerfile, name, line) if numbered else named
         if other:
-            found.setdefault(other.number, line)
-    return found
+            lines.setdefault(other.number, line)
+    return lines
 
 
-def _circle(dockerfile: Dockerfile, path: list[int], takes: Mapping[int, Mapping[int, int]]) -> StageOrderError:
-    lines = [takes[one][after] for one, after in zip(path, [*path[1:], path[0]], strict=True)]
+def _cycle_error(
+    dockerfile: Dockerfile, path: list[int], sources_of: Mapping[int, Mapping[int, int]]
+) -> StageOrderError:
+    lines = [sources_of[one][after] for one, after in zip(path, [*path[1:], path[0]], strict=True)]
     names = [dockerfile.stages[number].title for number in path]
     words = [f"{name} (line {line})" for name, line in zip(names, lines, strict=True)]
     message = f"the stages {', '.join(words)} take files from one another"
@@ -242,69 +247,69 @@ def needed(
     Raises:
         DockerfileError: the target does not exist, or a FROM cannot be resolved.
     """
-    wanted: dict[int, BuildStage] = {}
-    open_ends = [dockerfile.target(target)]
-    while open_ends:
-        stage = open_ends.pop()
-        if stage.number not in wanted:
-            wanted[stage.number] = stage
-            open_ends += [found.stage for found, _ in _origins(dockerfile, stage, values, contexts) if found.stage]
-    return tuple(wanted[number] for number in sorted(wanted))
+    stages: dict[int, BuildStage] = {}
+    queue = [dockerfile.target(target)]
+    while queue:
+        stage = queue.pop()
+        if stage.number not in stages:
+            stages[stage.number] = stage
+            queue += [found.stage for found, _ in _origins(dockerfile, stage, values, contexts) if found.stage]
+    return tuple(stages[number] for number in sorted(stages))
 
 
 def needed_for(
-    dockerfile: Dockerfile, request: BuildRequest, here: Platform | None = None
+    dockerfile: Dockerfile, request: BuildRequest, builder: Platform | None = None
 ) -> Iterator[tuple[BuildStage, Mapping[str, str | None]]]:
     """Yield the stages that *request* needs, for each of its platforms, with the global arguments.
 
     Args:
         dockerfile: as parsed.
         request: its platforms matter, since FROM may name a stage by one: ``FROM base-$TARGETARCH``.
-        here: platform of the builder; this machine's by default.
+        builder: its platform; that of this machine by default.
 
     Raises:
         DockerfileError: as for :func:`needed`.
     """
     for platform in request.platforms or (None,):
-        automatic = platform_arguments(dockerfile, request, platform, here)
-        values = global_arguments(dockerfile, request.build_args, automatic)
+        builder_args = platform_arguments(dockerfile, request, platform, builder)
+        values = global_arguments(dockerfile, request.build_args, builder_args)
         for stage in needed(dockerfile, request.target, values, request.build_contexts):
             yield stage, values
 
 
 def check_bases(dockerfile: Dockerfile, request: BuildRequest) -> None:
-    """Check every FROM as BuildKit does: what it names, in stages that nothing needs as well, and the images it pulls.
+    """Check every FROM as BuildKit does, also of stages that nothing needs, and the names of the images to pull.
 
     Raises:
-        DockerfileError: one names nothing or no possible image, a substitution is malformed.
+        DockerfileError: a FROM names nothing, or no valid image; or a substitution is malformed.
     """
     for platform in request.platforms or (None,):
         values = global_arguments(
             dockerfile, request.build_args, platform_arguments(dockerfile, request, platform, None)
         )
         for stage in dockerfile.stages:
-            origin(dockerfile, stage, values, request.build_contexts)
+            find_base(dockerfile, stage, values, request.build_contexts)
     base_images(dockerfile, request)
 
 
 def _origins(
     dockerfile: Dockerfile, stage: BuildStage, values: Mapping[str, str | None], contexts: Mapping[str, str]
 ) -> Iterator[tuple[StageSource, int]]:
-    """Yield what *stage* begins from and what it copies from, each with its line."""
-    yield origin(dockerfile, stage, values, contexts), stage.line
+    """Yield the base of *stage* and what it copies from, each with its line."""
+    yield find_base(dockerfile, stage, values, contexts), stage.line
     for name, line, copied in _names(stage):
-        yield (source if copied else mounted)(dockerfile, stage, name, line, contexts), line
+        yield (find_source if copied else find_mount_source)(dockerfile, stage, name, line, contexts), line
 
 
 def _names(stage: BuildStage) -> Iterator[tuple[str, int, bool]]:
-    """Yield what *stage* names as sources of files, with the line, and whether by COPY or by a mount."""
+    """Yield the names that *stage* copies from, with the line, and whether by COPY or else by a mount."""
     for instruction in stage.instructions:
         copied = instruction.name == "COPY"
         names = [instruction.flags["from"]] if copied and "from" in instruction.flags else []
         if instruction.name == "RUN":
-            names = _MOUNTED.findall(instruction.flags.get("mount", ""))
+            names = _MOUNT_SOURCE.findall(instruction.flags.get("mount", ""))
         for name in names:
-            if "$" not in name:  # BuildKit does not replace variables there either
+            if "$" not in name:  # BuildKit does not replace variables there
                 yield name, instruction.line, copied
 
 
@@ -316,17 +321,21 @@ def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Referenc
     """
     if not dockerfile.stages:
         return ()
-    found: dict[Reference, None] = {}
+    images: dict[Reference, None] = {}
     for stage, values in needed_for(dockerfile, request):
-        for begins, line in _origins(dockerfile, stage, values, request.build_contexts):
-            if begins.image:
-                found[_reference(dockerfile, line, begins.image)] = None
-    return tuple(found)
+        for source, line in _origins(dockerfile, stage, values, request.build_contexts):
+            if source.image:
+                images[_reference(dockerfile, line, source.image)] = None
+    return tuple(images)
 
 
-def _context_source(place: str) -> StageSource:
-    """Return the base that an additional context at *place* is."""
-    return StageSource(image=place.removeprefix(_IMAGE)) if place.startswith(_IMAGE) else StageSource(context=place)
+def _context_source(location: str) -> StageSource:
+    """Return an additional context at *location* as a source."""
+    return (
+        StageSource(image=location.removeprefix(_IMAGE))
+        if location.startswith(_IMAGE)
+        else StageSource(context=location)
+    )
 
 
 def _reference(dockerfile: Dockerfile, line: int, image: str) -> Reference:

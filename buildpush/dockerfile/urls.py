@@ -1,4 +1,4 @@
-"""Addresses that ADD and a context may name: git repositories, and files on the web.
+"""Recognises the addresses that ADD and a context may name: git repositories, and files on the web.
 
 Source: Dockerfile reference, "ADD"; docker buildx build, "Build context"; BuildKit's rules decide which of the two it
     is.
@@ -26,7 +26,7 @@ def is_git(address: str) -> bool:
     return bool(_GIT.match(address))
 
 
-def is_legible(address: str) -> bool:
+def has_valid_host(address: str) -> bool:
     """Return whether host and port of *address* can be parsed; nothing else is checked."""
     try:
         parts = urlsplit(address)

@@ -1,6 +1,6 @@
-"""Variables and quotes in Dockerfile words: ``$NAME``, ``${NAME:-word}``, ``'…'``, ``"…"``, escapes.
+"""Replaces variables and removes quotes in Dockerfile words: ``$NAME``, ``${NAME:-word}``, ``'…'``, ``"…"``, escapes.
 
-Source: Dockerfile reference, "Environment replacement"; what BuildKit does where the page is silent.
+Source: Dockerfile reference, "Environment replacement"; where it says nothing, the behaviour of BuildKit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def expand(text: str, lookup: VariableLookup, escape: str = "\\") -> str:
 
     Args:
         text: as written in the Dockerfile.
-        lookup: the value of a variable, or ``None`` where it is not set.
+        lookup: returns the value of a variable, or ``None`` if it is not set.
         escape: the file's escape character.
 
     Raises:
@@ -38,17 +38,17 @@ def expand(text: str, lookup: VariableLookup, escape: str = "\\") -> str:
 
 
 def expand_words(text: str, lookup: VariableLookup, escape: str = "\\") -> list[str]:
-    """Return the words of *text* after variables are replaced; blanks in a value separate words too."""
+    """Return the words of *text* after variables are replaced; blanks in a value separate words as well."""
     scanner = _Scanner(text, lookup, escape)
     scanner.whole()
-    return scanner.words.found()
+    return scanner.words.finish()
 
 
 class _Words:
-    """The words of a text.
+    """Collects the words of a text.
 
-    BuildKit keeps the open word in a place that every substitution in it empties, so that ``80${x:-81}`` is the word
-    ``81``; that is done here too.
+    BuildKit keeps the unfinished word in a buffer that every substitution in it empties, so that ``80${x:-81}`` is the
+    word ``81``; that is done here as well.
     """
 
     def __init__(self, buffer: list[str] | None = None) -> None:
@@ -57,7 +57,7 @@ class _Words:
         self.buffer: list[str] = [] if buffer is None else buffer
 
     def add(self, text: str, *, separates: bool) -> None:
-        """Append *text*; its blanks begin another word where it *separates*."""
+        """Append *text*; if it *separates*, its blanks separate words."""
         if not separates:
             self.buffer.append(text)
             self.open = True
@@ -79,8 +79,8 @@ class _Words:
             self.buffer.clear()
             self.open = False
 
-    def found(self) -> list[str]:
-        """Return all words; the last one ends here."""
+    def finish(self) -> list[str]:
+        """End the last word, and return all words."""
         if any(self.buffer):
             self.done.append("".join(self.buffer))
         self.buffer.clear()
@@ -93,7 +93,7 @@ class _WordMode:
 
     Attributes:
         raw: escapes stay, for a pattern that is parsed later.
-        pattern: those in quotes stay too, doubled, since they are literal there.
+        pattern: escapes in quotes are doubled, since they are literal there.
     """
 
     raw: bool = False
@@ -101,7 +101,7 @@ class _WordMode:
 
 
 class _Scanner:
-    """One pass over a text, as in BuildKit's ``frontend/dockerfile/shell/lex.go``."""
+    """Reads a text once, as in BuildKit's ``frontend/dockerfile/shell/lex.go``."""
 
     def __init__(self, text: str, lookup: VariableLookup, escape: str) -> None:
         self.text = text
@@ -123,37 +123,37 @@ class _Scanner:
         self.at += 1
         return char
 
-    def until(self, stop: str, manner: _WordMode, words: _Words) -> str:
+    def until(self, stop: str, mode: _WordMode, words: _Words) -> str:
         """Read up to *stop* (which is consumed), or to the end where *stop* is empty."""
         words.buffer.clear()
-        found: list[str] = []
+        pieces: list[str] = []
         size = 0
         while self.at < len(self.text):
             if self.peek() == stop:
                 self.at += 1
-                words.found()
-                return "".join(found)
-            piece, separates = self.piece(manner)
+                words.finish()
+                return "".join(pieces)
+            piece, separates = self.piece(mode)
             words.add(piece, separates=separates)
-            found.append(piece)
+            pieces.append(piece)
             size += len(piece)
             _check_size(size)
         if stop:
             message = f"syntax error: missing {stop!r}"
             raise _error(message)
-        return "".join(found)
+        return "".join(pieces)
 
-    def piece(self, manner: _WordMode) -> tuple[str, bool]:
+    def piece(self, mode: _WordMode) -> tuple[str, bool]:
         """Return the text that begins with the next character, and whether blanks in it separate words."""
         char = self.take()
         if char == "$":
             return self.dollar(), True
         if char == "'":
-            return self.single_quoted(manner), False
+            return self.single_quoted(mode), False
         if char == '"':
-            return self.double_quoted(manner), False
+            return self.double_quoted(mode), False
         if char == self.escape:
-            return (char if manner.raw else "") + self.take(), False
+            return (char if mode.raw else "") + self.take(), False
         if char == "<" and self.peek() == "<":
             return self.heredoc_mark(), False
         run = self.plain.match(self.text, self.at)
@@ -166,34 +166,34 @@ class _Scanner:
         self.at = blanks.end() if blanks else self.at
         return "<" + (blanks[0] if blanks else "")
 
-    def single_quoted(self, manner: _WordMode) -> str:
+    def single_quoted(self, mode: _WordMode) -> str:
         end = self.text.find("'", self.at)
         if end < 0:
             message = "unexpected end of statement while looking for a matching single quote"
             raise _error(message)
-        found = self.text[self.at : end]
+        text = self.text[self.at : end]
         self.at = end + 1
-        return found.replace(self.escape, self.escape * 2) if manner.pattern else found
+        return text.replace(self.escape, self.escape * 2) if mode.pattern else text
 
-    def double_quoted(self, manner: _WordMode) -> str:
-        found: list[str] = []
+    def double_quoted(self, mode: _WordMode) -> str:
+        pieces: list[str] = []
         while self.at < len(self.text):
             char = self.take()
             if char == '"':
-                return "".join(found)
+                return "".join(pieces)
             if char == "$":
                 char = self.dollar()
             elif char == self.escape:
-                char = self.escaped_in_quotes(manner)
-            found.append(char)
+                char = self.escape_in_quotes(mode)
+            pieces.append(char)
         message = "unexpected end of statement while looking for a matching double-quote"
         raise _error(message)
 
-    def escaped_in_quotes(self, manner: _WordMode) -> str:
+    def escape_in_quotes(self, mode: _WordMode) -> str:
         """Return what an escape means in double quotes: only quote, dollar and itself are escaped there."""
         if self.peek() in {'"', "$", self.escape}:
-            return (self.escape if manner.raw else "") + self.take()
-        return self.escape * (2 if manner.raw else 1)
+            return (self.escape if mode.raw else "") + self.take()
+        return self.escape * (2 if mode.raw else 1)
 
     def dollar(self) -> str:
         if self.peek() != "{":
@@ -203,7 +203,7 @@ class _Scanner:
         if self.peek() in {"{", "}", ":"}:
             message = "syntax error: bad substitution"
             raise _error(message)
-        return self.braced(self.name())
+        return self.braces(self.name())
 
     def name(self) -> str:
         if self.peek() in _SPECIAL and self.peek():
@@ -214,30 +214,30 @@ class _Scanner:
             self.at += 1
         return self.text[start : self.at]
 
-    def braced(self, name: str) -> str:
+    def braces(self, name: str) -> str:
         operator = self.take()
         if operator == "}":
             return self.lookup(name) or ""
         if operator == "/":
-            return self.replaced(name)
+            return self.replace(name)
         null_counts = operator == ":"
         operator = self.take() if null_counts else operator
         if operator not in _OPERATORS or (null_counts and operator in {"#", "%"}):
             raise _error(_bad_modifier(operator))
         if operator in {"#", "%"}:
-            return self.trimmed(name, operator)
-        return self.chosen(name, operator, self.nested("}", _WordMode()), null_counts=null_counts)
+            return self.trim(name, operator)
+        return self.choose(name, operator, self.read_nested("}", _WordMode()), null_counts=null_counts)
 
-    def nested(self, stop: str, manner: _WordMode) -> str:
+    def read_nested(self, stop: str, mode: _WordMode) -> str:
         self.depth += 1
         if self.depth > DEEPEST:
             message = f"substitutions are nested deeper than {DEEPEST}"
             raise DockerfileError(message)
-        found = self.until(stop, manner, _Words(self.words.buffer))
+        text = self.until(stop, mode, _Words(self.words.buffer))
         self.depth -= 1
-        return found
+        return text
 
-    def chosen(self, name: str, operator: str, word: str, *, null_counts: bool) -> str:
+    def choose(self, name: str, operator: str, word: str, *, null_counts: bool) -> str:
         value = self.lookup(name)
         present = value is not None and not (null_counts and not value)
         if operator == "+":
@@ -249,24 +249,24 @@ class _Scanner:
         message = f"{name}: {word or ('not allowed to be empty' if value is not None else 'not allowed to be unset')}"
         raise DockerfileError(message)
 
-    def trimmed(self, name: str, operator: str) -> str:
-        pattern = self.nested("}", _WordMode(raw=True, pattern=True))
+    def trim(self, name: str, operator: str) -> str:
+        pattern = self.read_nested("}", _WordMode(raw=True, pattern=True))
         longest = pattern.startswith(operator)
         pattern = pattern[1:] if longest else pattern
         return trim(self.lookup(name) or "", pattern, from_end=operator == "%", longest=longest)
 
-    def replaced(self, name: str) -> str:
+    def replace(self, name: str) -> str:
         everywhere = self.peek() == "/"
         self.at += everywhere
-        pattern = _glob(self.nested("/", _WordMode(raw=True, pattern=True)))
-        replacement = self.nested("}", _WordMode(raw=True))
+        pattern = _glob(self.read_nested("/", _WordMode(raw=True, pattern=True)))
+        replacement = self.read_nested("}", _WordMode(raw=True))
         value = self.lookup(name) or ""
         _check_size(len(replacement) * (len(value) + 1 if everywhere else 1))
         pattern.check(value)
         if everywhere:
             return _replace_all(pattern, replacement, value)
-        found = pattern.search(value, 0)
-        return value[: found[0]] + replacement + value[found[1] :] if found else value
+        match = pattern.search(value, 0)
+        return value[: match[0]] + replacement + value[match[1] :] if match else value
 
 
 def _in_name(char: str) -> bool:
@@ -281,24 +281,24 @@ def _replace_all(pattern: Glob, replacement: str, value: str) -> str:
 
     Source: Go, package regexp, ``Regexp.ReplaceAllString`` and ``Regexp.Expand``.
     """
-    found: list[str] = []
+    pieces: list[str] = []
     done = 0
     for start, end in pattern.matches(value):
         if start == end == done and done:
             continue
-        found += [value[done:start], _template(replacement, value[start:end])]
+        pieces += [value[done:start], _template(replacement, value[start:end])]
         done = end
-    return "".join([*found, value[done:]])
+    return "".join([*pieces, value[done:]])
 
 
 def _template(text: str, matched: str) -> str:
-    def named(match: re.Match[str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if match[0] == "$$":
             return "$"
         return matched if name == "0" else ""
 
-    return re.sub(r"\$\$|\$(\w+)|\$\{(\w+)\}", named, text)
+    return re.sub(r"\$\$|\$(\w+)|\$\{(\w+)\}", replace, text)
 
 
 def _check_size(size: int) -> None:
@@ -311,9 +311,9 @@ def _check_size(size: int) -> None:
 def trim(value: str, pattern: str, *, from_end: bool, longest: bool) -> str:
     """Return *value* without the shortest or longest part at one end that the shell *pattern* matches."""
     if from_end:
-        # The shortest end is found from behind; an escape stays before the character that it escapes.
-        behind = "".join(reversed(re.findall(r"\\?.", pattern, re.DOTALL)))
-        return trim(value[::-1], behind, from_end=False, longest=longest)[::-1]
+        # The shortest end is found in the reversed value; an escape stays before the character that it escapes.
+        reversed_pattern = "".join(reversed(re.findall(r"\\?.", pattern, re.DOTALL)))
+        return trim(value[::-1], reversed_pattern, from_end=False, longest=longest)[::-1]
     glob = _glob(pattern)
     glob.check(value)
     end = glob.match(value, 0, longest=longest)

@@ -1,4 +1,4 @@
-"""Wildcards in the sources of COPY and ADD, as Go matches them, within one part of the path.
+"""Matches wildcards in the sources of COPY and ADD as Go does, within one part of the path.
 
 Source: Go, path/filepath, "Match".
 """
@@ -29,10 +29,12 @@ def matcher(pattern: str) -> Callable[[str], bool]:
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
     pieces = _pieces(pattern)
-    if any(piece[0] == "[" and re.match(piece, "/") for piece in pieces):  # otherwise it would take for ever
+    if any(
+        piece[0] == "[" and re.match(piece, "/") for piece in pieces
+    ):  # a plain expression could take exponential time
         return GoRegexp(f"^{''.join(pieces)}$").search
-    wanted = re.compile(within_directory(pieces) + r"\Z")
-    return lambda path: wanted.match(path) is not None
+    expression = re.compile(within_directory(pieces) + r"\Z")
+    return lambda path: expression.match(path) is not None
 
 
 def deepest(patterns: Sequence[str]) -> int:
@@ -48,12 +50,12 @@ def _pieces(pattern: str) -> list[str]:
     Raises:
         ValueError: a class is not closed or empty, or the pattern ends in a backslash.
     """
-    out: list[str] = []
+    pieces: list[str] = []
     at = 0
     while at < len(pattern):
         piece, at = _piece(pattern, at)
-        out.append(piece)
-    return out
+        pieces.append(piece)
+    return pieces
 
 
 def _piece(pattern: str, at: int) -> tuple[str, int]:
@@ -91,7 +93,7 @@ def _class_char(pattern: str, at: int) -> tuple[str, int]:
     if at < len(pattern) and pattern[at] == "\\":
         at += 1
     elif pattern[at : at + 1] in {"-", "]"}:
-        message = "a class holds a lone - or is empty"
+        message = "a class has a lone - or is empty"
         raise ValueError(message)
     if at >= len(pattern):
         message = "a class is not closed"
@@ -108,7 +110,7 @@ def has_wildcard(path: str) -> bool:
 
 
 def split_at_wildcard(parts: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the leading plain parts of a path, and the rest, which begins with a pattern."""
+    """Return the first parts of a path, which are names, and the rest, which begins with a pattern."""
     for position, part in enumerate(parts):
         if has_wildcard(part):
             return list(parts[:position]), list(parts[position:])

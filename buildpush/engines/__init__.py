@@ -13,7 +13,7 @@ from buildpush.foundation.errors import BuildError
 from buildpush.foundation.events import Log, Sink, ignore
 from buildpush.foundation.records import dataclass
 
-# The table is read for help, so what only annotations need is not imported.
+# Help reads this table, so what only annotations need is not imported at run time.
 if TYPE_CHECKING:
     from buildpush.credentials.docker import Credential
     from buildpush.engines.seam import Engine
@@ -30,7 +30,7 @@ Pull = Callable[["Reference", "Platform"], "Image"]
 Fetch = Callable[[str, Path], int]
 
 
-def offline(*_what: object) -> NoReturn:
+def offline(*_arguments: object) -> NoReturn:
     """Refuse to pull or fetch: there are no connections."""
     message = "this build has no connections"
     raise BuildError(message)
@@ -38,21 +38,21 @@ def offline(*_what: object) -> NoReturn:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What engines work with; each of them gets the same, and uses what it needs.
+    """What a run gives to its engines; every engine gets the same.
 
     Attributes:
-        env: variables; those of other tools have their usual meaning.
+        env: environment variables; those of other programs mean what they mean there.
         place: where programs run.
         find: returns the credential of a host.
         sink: called with each event, including each line of a build's log.
         pull: returns an image from a registry.
         fetch: downloads a file from the web.
-        memory: of earlier pushes, and of layers when their files were last read; ``None`` for none.
+        memory: what earlier pushes and builds found out about layers; ``None`` for none.
         scratch: directory for temporary directories; the system's by default.
         layers: directory of the layers that are kept between builds.
         settings: values of the settings that only one engine acts on, by name.
         platform: of this machine; determined if not given.
-        now: seconds since 1970.
+        now: returns the time, in seconds since 1970.
     """
 
     env: Mapping[str, str]
@@ -76,12 +76,12 @@ class Tools:
 
 @dataclass(frozen=True, slots=True)
 class EngineRow:
-    """An engine, and its facts that are known before its module is loaded.
+    """An engine, and what is known of it before its module is loaded.
 
     Attributes:
         name: as in the setting ``engine``.
         path: its module below :mod:`buildpush.engines`, and its class.
-        strength: why ``auto`` chooses it.
+        strength: the reason that is reported when ``auto`` chooses it.
         preferred_with: variable whose presence makes ``auto`` try it first.
         settings: settings that only this engine uses, and what other engines do without them.
     """
@@ -98,7 +98,7 @@ class EngineRow:
         return cast("type[Engine]", getattr(import_module(f"{__name__}.{module}"), name))
 
 
-_OF_KANIKO: Final = (
+_KANIKO_SETTINGS: Final = (
     *("cache_copy_layers", "cache_run_layers", "compressed_caching", "image_download_retry", "image_fs_extract_retry"),
     *("skip_push_permission_check", "skip_unused_stages", "snapshot_mode", "use_new_run"),
 )
@@ -107,7 +107,7 @@ _ROWS: Final = (
         "native",
         "native:Native",
         "it needs no daemon and no root",
-        settings={"fetch_limit": "the engine {engine} itself fetches what ADD names, without our limit"},
+        settings={"fetch_limit": "the engine {engine} fetches what ADD names by itself, and without this limit"},
     ),
     EngineRow("docker", "docker.classic:Docker"),
     EngineRow("buildx", "docker.buildx:Buildx"),
@@ -117,7 +117,7 @@ _ROWS: Final = (
         "kaniko.kaniko:Kaniko",
         preferred_with="KUBERNETES_SERVICE_HOST",
         settings={
-            **dict.fromkeys(_OF_KANIKO, "the engine {engine} works in its own way, and the image is the same"),
+            **dict.fromkeys(_KANIKO_SETTINGS, "the engine {engine} works without it, and the image is the same"),
             "ignore_var_run": "for the engine {engine}, /var/run is a directory like any other",
             "verbosity": "the engine {engine} prints what it always prints",
             "kaniko_image": "the engine {engine} needs no image of kaniko",
@@ -135,12 +135,12 @@ class Engines(Mapping[str, "Engine"]):
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
         self._names = sorted(ENGINES, key=lambda name: ENGINES[name].preferred_with not in tools.env)
-        self._made: dict[str, Engine] = {}
+        self._engines: dict[str, Engine] = {}
 
     def __getitem__(self, name: str) -> Engine:
-        if name not in self._made:
-            self._made[name] = ENGINES[name].load()(self._tools)
-        return self._made[name]
+        if name not in self._engines:
+            self._engines[name] = ENGINES[name].load()(self._tools)
+        return self._engines[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)

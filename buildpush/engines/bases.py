@@ -15,7 +15,7 @@ from buildpush.engines import Find
 from buildpush.foundation.errors import BadNameError, DockerfileError
 from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.model import Platform
-from buildpush.images.references import Reference, mirrored
+from buildpush.images.references import Reference, references_in_mirrors
 
 # The tag that buildx writes in a repository for caches; kaniko names each layer by a digest there.
 CACHE_TAG: Final = "buildcache"
@@ -42,7 +42,7 @@ def _bases_or_none(request: BuildRequest) -> tuple[Reference, ...] | None:
 
 
 def unknown_bases_note(request: BuildRequest) -> str:
-    """Return a note for a build whose base images are not known before the engine runs, or the empty text.
+    """Return a note for a build whose base images are not known before the engine runs, or an empty text.
 
     Raises:
         DockerfileError: the Dockerfile is missing or unreadable.
@@ -58,36 +58,36 @@ def unknown_bases_note(request: BuildRequest) -> str:
 
 def pulled_images(request: BuildRequest) -> tuple[Reference, ...]:
     """Return the base images as they are pulled: those of Docker Hub from its mirrors, if there are any."""
-    return tuple(place for base in bases(request) for place in mirrored(base, request.mirrors))
+    return tuple(image for base in bases(request) for image in references_in_mirrors(base, request.mirrors))
 
 
 def insecure_hosts(request: BuildRequest) -> tuple[str, ...]:
-    """Return those of the hosts that the build pulls from that may have any certificate, as *request* says."""
+    """Return the hosts that the build pulls from and that, as *request* says, may have any certificate."""
     return tuple(host for host, name in _hosts_among(request, request.insecure))
 
 
 def authorities(request: BuildRequest) -> dict[str, str]:
     """Return the hosts that the build pulls from, and the certificates that *request* has for them, as PEM text."""
-    found = {name.lower(): text for name, text in request.authorities.items()}
-    return {host: found[name] for host, name in _hosts_among(request, found)}
+    certificates = {name.lower(): text for name, text in request.authorities.items()}
+    return {host: certificates[name] for host, name in _hosts_among(request, certificates)}
 
 
 def _hosts_among(request: BuildRequest, names: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Yield the hosts that the build pulls from and that are among *names*, with that name, which may have no port.
+    """Yield the hosts that the build pulls from and that are among *names*, each with the name that matches it.
 
-    Where only the engine can read the Dockerfile, these are all of *names* that are hosts.
+    A name may have no port. Where only the engine can read the Dockerfile, these are all of *names* that are hosts.
     """
     if _bases_or_none(request) is None:
         yield from ((name, name) for name in sorted({*names} - {EVERY_HOST}))
         return
-    asked = {image.repository.host for image in pulled_images(request)} | {cache.host for cache in caches(request)}
-    for host in sorted(asked):
+    hosts = {image.repository.host for image in pulled_images(request)} | {cache.host for cache in caches(request)}
+    for host in sorted(hosts):
         if name := next((name for name in (*names_of_host(host), EVERY_HOST) if name in names), ""):
             yield host, name
 
 
 def platforms_of(request: BuildRequest) -> tuple[tuple[int, Platform | None], ...]:
-    """Return the platforms that *request* names, with their numbers; ``None`` for the builder's own."""
+    """Return the platforms that *request* names, with their numbers; ``None`` for the platform of the builder."""
     return tuple(enumerate(request.platforms or (None,)))
 
 
@@ -104,13 +104,13 @@ def repository_cache(request: BuildRequest) -> tuple[CacheSpec, ...]:
 
 
 def frontend(request: BuildRequest) -> tuple[Reference, ...]:
-    """Return the image of the Dockerfile's language, if it names one: the first word of ``# syntax=``."""
+    """Return the image of the frontend, if the Dockerfile names one: the first word of ``# syntax=``."""
     with suppress(DockerfileError, BadNameError, IndexError):
         return (Reference.parse((outline(request.dockerfile).syntax or "").split()[0]),)
     return ()
 
 
-def _references_named(request: BuildRequest) -> Iterator[Reference]:
+def _other_images(request: BuildRequest) -> Iterator[Reference]:
     """Yield the images that are named outside FROM and COPY; the engine refuses what is not a reference."""
     texts = [text.removeprefix(_IMAGE) for text in request.build_contexts.values() if text.startswith(_IMAGE)]
     for text in texts:
@@ -122,10 +122,10 @@ def _references_named(request: BuildRequest) -> Iterator[Reference]:
 def base_credentials(request: BuildRequest, find: Find) -> dict[str, Credential]:
     """Return the credentials of the hosts that a build pulls from; errors as for :func:`bases`.
 
-    These are the hosts of base images, of contexts that are images, of the Dockerfile's language, and of caches. The
-    engine gets no others: neither our variables nor the logins of other hosts reach it.
+    These are the hosts of base images, of contexts that are images, of the frontend, and of caches. The engine gets
+    no others: neither our variables nor the logins of other hosts reach it.
     """
-    images = (*pulled_images(request), *_references_named(request))
-    hosts = {name.repository.host for name in images} | {cache.host for cache in caches(request)} - {""}
-    found = {host: find(host) for host in sorted(hosts)}
-    return {host: credential for host, credential in found.items() if credential}
+    images = (*pulled_images(request), *_other_images(request))
+    hosts = {image.repository.host for image in images} | {cache.host for cache in caches(request)} - {""}
+    credentials = {host: find(host) for host in sorted(hosts)}
+    return {host: credential for host, credential in credentials.items() if credential}

@@ -1,4 +1,4 @@
-"""The engine buildah: no daemon; as root, or as an ordinary user where user namespaces are allowed.
+"""The engine buildah, which needs no daemon, and no root where user namespaces are allowed.
 
 Each run has its own storage, which is removed afterwards: nothing is left, and other runs do not affect it. RUN works
 in buildah's ``chroot`` isolation, which also works inside containers.
@@ -43,10 +43,10 @@ from buildpush.transfer.docker_archive import open_docker_archive
 
 REMEDIES: Final = "install buildah from your distribution; or use engine: docker, or native, which does not support RUN"
 _PROGRAM: Final = "buildah"
-# The history's name for the image of the previous instruction.
+# The comment in the history that names the image of the previous instruction.
 _PARENT_COMMENT: Final = regex(r"FROM [0-9a-f]{12}\Z")
 _VERSION: Final = regex(r"version (\d+)\.(\d+)")
-# The first version that has it.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
+# The first version that supports each feature.  Source: buildah, CHANGELOG.md, v1.33.0 and v1.37.0; tried with 1.28.
 _FIRST_VERSIONS: Final = MappingProxyType({HEREDOCS: (1, 33), RUN_INTO_VOLUMES: (1, 37)})
 # The flags of the version that was tried; later ones have more.
 _OLD: Final = (1, 28)
@@ -58,10 +58,11 @@ _OLD_FLAGS: Final = MappingProxyType(
         "HEALTHCHECK": frozenset({"interval", "timeout", "start-period", "retries"}),
     }
 )
-_NO_NAMESPACES: Final = "this user may not make user namespaces, which buildah needs without root"
+_NO_NAMESPACES: Final = "this user may not create user namespaces, which buildah needs without root"
 _NAMESPACES: Final = "give the user ranges in /etc/subuid and /etc/subgid (usermod --add-subuids), or run as root"
 _FULL: Final = (
-    "the disk is full: buildah keeps all files of all stages in the temporary directory; set TMPDIR to another"
+    "the disk is full: buildah keeps all files of all stages in the temporary directory; free space, or set TMPDIR "
+    "to a directory on another disk"
 )
 _LOGINS: Final = "auth.json"
 # A name that cannot be pushed anywhere by accident.
@@ -69,9 +70,9 @@ _TAG: Final = "buildpush.invalid/build"
 
 
 class Buildah:
-    """Builds with buildah, which returns the image in an archive of plain layers; we push it.
+    """Builds with buildah, which returns the image in an archive of uncompressed layers; we push it.
 
-    Variables: ``HOME`` and ``CONTAINERS_REGISTRIES_CONF`` say where the user's own settings of registries are.
+    Variables: ``HOME`` and ``CONTAINERS_REGISTRIES_CONF`` say where the user's own registry settings are.
     """
 
     name: ClassVar[str] = "buildah"
@@ -103,18 +104,18 @@ class Buildah:
         return f"{_NO_NAMESPACES}\n{_NAMESPACES}; {REMEDIES}"
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return the first flag that an old buildah does not have; it reports itself what else it does not support.
+        """Return the first flag that an old buildah does not have; buildah itself reports all else.
 
         Raises:
-            DockerfileError: the Dockerfile has a flag that nothing we know has.
+            DockerfileError: buildah is old, and the Dockerfile has a flag that we do not know.
         """
         try:
-            found = next(_unusual_flags(request), None)
+            flag = next(_unusual_flags(request), None)
         except NewerSyntaxError:
             if self._is_old:
                 raise
             return None
-        return found if found and self._is_old else None
+        return flag if flag and self._is_old else None
 
     @property
     def _is_old(self) -> bool:
@@ -127,11 +128,11 @@ class Buildah:
 
     @property
     def _version(self) -> tuple[int, int] | None:
-        found = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
-        return (int(found[1]), int(found[2])) if found else None
+        match = _VERSION.search(self._tools.place.run([_PROGRAM, "--version"]).stdout)
+        return (int(match[1]), int(match[2])) if match else None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return only base images: buildah reads Dockerfiles only in its built-in language."""
+        """Return only base images: buildah ignores ``# syntax=``, and pulls no frontend."""
         return pulled_images(request)
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
@@ -162,12 +163,12 @@ class Buildah:
             try:
                 yield Index.of(build.single(*each) for each in platforms_of(request))
             finally:
-                build.forget()
+                build.remove_storage()
 
 
 @dataclass(frozen=True)
 class _BuildahBuild:
-    """One build in a storage of its own."""
+    """One build, with its own storage."""
 
     tools: Tools
     request: BuildRequest
@@ -193,9 +194,9 @@ class _BuildahBuild:
         build, push = self.commands(number, platform)
         buildkit.run(self.tools, build, self.request, {**self._settings, **self._private()}, _FULL)
         buildkit.run(self.tools, push, self.request, self._settings, _FULL)
-        found = open_docker_archive(self._archive(number))
-        found = replace(found, config=_without_container(found.config))
-        return replace(found, platform=platform) if platform else found
+        image = open_docker_archive(self._archive(number))
+        image = replace(image, config=_without_container(image.config))
+        return replace(image, platform=platform) if platform else image
 
     def commands(self, number: int, platform: Platform | None) -> tuple[Command, Command]:
         """Return the command lines that build and that export the image."""
@@ -210,8 +211,8 @@ class _BuildahBuild:
     def _archive(self, number: int) -> Path:
         return self.directory / f"image-{number}.tar"
 
-    def forget(self) -> None:
-        """Remove the storage: what a failed or interrupted build has left mounted in it, and its files.
+    def remove_storage(self) -> None:
+        """Unmount what a failed or interrupted build has left in the storage, and delete its files.
 
         For an ordinary user, mounts end with their namespace, but the files belong to users of that namespace.
         """
@@ -239,10 +240,10 @@ class _BuildahBuild:
         return files | ({_LOGINS: json.dumps({"auths": buildkit.auths(self.credentials)})} if self.credentials else {})
 
     def _variables(self) -> dict[str, str]:
-        """Return where buildah's own temporary directories go, so that nothing of a killed one stays elsewhere.
+        """Return buildah's variables: its temporary files go into our directory, even if it is killed.
 
-        If the Docker configuration is missing, ``DOCKER_CONFIG`` is empty: buildah, unlike Docker, would fail. The
-        proxies are for RUN.
+        Where the Docker configuration is missing, ``DOCKER_CONFIG`` is emptied: buildah, unlike Docker, would fail.
+        The proxies are for RUN.
         """
         directory = self.tools.env.get("DOCKER_CONFIG")
         missing = {"DOCKER_CONFIG": ""} if directory and not Path(directory, "config.json").exists() else {}
@@ -262,9 +263,9 @@ def _unusual_flags(request: BuildRequest) -> Iterator[str]:
         raise
     except DockerfileError:
         return  # buildah may understand it
-    for one in (one for stage in stages for one in stage.instructions):
-        for flag in one.flags.keys() - _OLD_FLAGS.get(one.name, one.flags.keys()):
-            yield f"{file.where(one.line)}: {one.name} --{flag}"
+    for instruction in (instruction for stage in stages for instruction in stage.instructions):
+        for flag in instruction.flags.keys() - _OLD_FLAGS.get(instruction.name, instruction.flags.keys()):
+            yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
 
 
 def _without_container(config: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Which engine builds: the choice among those that are available and can do it, and the reason."""
+"""Chooses the engine that builds: one that is available and supports the request; and says why."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from buildpush.foundation.errors import DockerfileError, EngineMissingError, Str
 from buildpush.foundation.events import Decision, Note, Sink
 from buildpush.http.urls import is_loopback
 
-# Settings that change how an engine works but not its result; without them the image is the same.
-_OF_CONTAINERS = frozenset({"resources", "run_as_user", "privileged"})
+_CONTAINER_SETTINGS = frozenset({"resources", "run_as_user", "privileged"})
 _NOT_TRUSTED = (
-    "the engine {engine} connects to {host} by its own configuration: where that has no TLS or another certificate, "
-    "name it in insecure-registries of /etc/docker/daemon.json, or in the buildkitd.toml of its builder; or use "
-    "engine: buildah"
+    "the engine {engine} connects to {host} as its own configuration says: if that host has no TLS, or a certificate "
+    "that is not trusted, add it to insecure-registries in /etc/docker/daemon.json, or to the buildkitd.toml of the "
+    "builder; or use engine: buildah"
 )
 _NO_AUTHORITY = (
-    "the engine {engine} connects to {host} by its own configuration: put the authority's certificate into "
-    "/etc/docker/certs.d/{host}/ca.crt, which buildah reads as well, or name it in the buildkitd.toml of its builder"
+    "the engine {engine} connects to {host} as its own configuration says: put the authority's certificate into "
+    "/etc/docker/certs.d/{host}/ca.crt, which buildah reads as well, or name it in the buildkitd.toml of the builder"
 )
-HINTS = frozenset({"optimize"}) | _OF_CONTAINERS
+# Settings that change how an engine works but not its result; without them the image is the same.
+HINTS = frozenset({"optimize"}) | _CONTAINER_SETTINGS
 
 
 def choose(
@@ -37,16 +37,16 @@ def choose(
     """Return the engine that builds *request*, and report the choice and its reason to *sink*.
 
     Args:
-        wanted: an engine's name, or ``auto`` for the first candidate that is available and can do all of it.
-        set_names: settings for engines that the user set.
+        wanted: an engine's name, or ``auto`` for the first candidate that is available and supports all of it.
+        set_names: names of the settings for engines that the user has set.
         request: what to build.
         engines: by name, in order of preference.
-        sink: gets a ``Decision``, and a ``Note`` for each hint that makes no difference.
+        sink: gets a ``Decision``, and a ``Note`` for each setting that makes no difference.
 
     Raises:
-        UnsupportedError: there is no such engine, or it cannot honour a setting that was set, or not with that value.
-        EngineMissingError: the engine that was asked for, or each that could do it, is not available.
-        DockerfileError: the Dockerfile cannot be read, or the engine that was asked for does not do all of it.
+        UnsupportedError: there is no such engine, or it does not honour a setting that was set, or its value.
+        EngineMissingError: the engine that was asked for, or each that supports the request, is not available.
+        DockerfileError: the Dockerfile cannot be read, or the engine that was asked for does not support all of it.
     """
     _require_stages(request)
     if wanted != AUTO:
@@ -78,7 +78,7 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     """Report each trap that the Dockerfile has for *engine* to *sink*, before anything is built.
 
     Raises:
-        StrictError: the Dockerfile itself asks, with ``# check=error=true``, to be refused for one of them.
+        StrictError: the Dockerfile itself asks, with ``# check=error=true``, to be refused for such a trap.
     """
     advice = advise(request, engine.unsupported_features)
     for trap in advice.traps:
@@ -91,17 +91,17 @@ def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:
     for host in authorities(request):
         if "registry_certificate" not in engine.flags:
             sink(Note(_NO_AUTHORITY.format(engine=engine.name, host=host)))
-    if advice.refused:
-        message = f"the Dockerfile asks to be refused for {', '.join(advice.refused)}"
-        hint = "fix it, or remove error=true from its check directive"
+    if advice.errors:
+        message = f"the Dockerfile breaks the rules {', '.join(advice.errors)}, and says that this is an error"
+        hint = "follow these rules, or remove error=true from the line # check="
         raise StrictError(message, hint=hint, where=request.dockerfile.name)
 
 
 def _require_stages(request: BuildRequest) -> None:
-    """Refuse a target that the Dockerfile does not have, and stages without a possible order, for every engine.
+    """Refuse what no engine can build, such as a target that does not exist, or stages that need each other.
 
-    The same for what no builder accepts. Some engines would ask Docker Hub for an image with the name of a later stage.
-    Numbers of targets are left to the engine.
+    Some engines would ask Docker Hub for an image with the name of a later stage. A target that is a number is left to
+    the engine.
     """
     try:
         file = dockerfile.read(request.dockerfile)
@@ -118,7 +118,7 @@ def _require_stages(request: BuildRequest) -> None:
     except UnbuildableError:
         raise
     except DockerfileError:
-        return  # as above
+        return  # each engine reports it itself, or can read it
 
 
 def _remedies(candidates: Iterable[Engine]) -> str | None:
@@ -131,7 +131,7 @@ def _engine_named(wanted: str, engines: Mapping[str, Engine]) -> Engine:
     if wanted in engines:
         return engines[wanted]
     message = f"there is no engine {wanted!r}"
-    raise UnsupportedError(message, hint=f"engines are: {AUTO}, {', '.join(sorted(engines))}", setting="engine")
+    raise UnsupportedError(message, hint=f"choose one of: {AUTO}, {', '.join(sorted(engines))}", setting="engine")
 
 
 def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) -> str | None:
@@ -147,17 +147,17 @@ def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) 
 
 
 def refuse_unsupported_settings(engine: Engine, set_names: Collection[str], sink: Sink) -> None:
-    """Refuse a setting that was set and that *engine* does not honour; a mere hint gets a note.
+    """Refuse a setting that *engine* does not honour; report a note where the image is the same without it.
 
     Raises:
-        UnsupportedError: naming the engines that can.
+        UnsupportedError: its hint names the engines that honour all settings.
     """
     for other in ENGINES.values():
-        for name, words in other.settings.items():
+        for name, effect in other.settings.items():
             if name in set_names and engine.name != other.name:
-                sink(Note(f"{words.format(engine=engine.name)}: {name} is for the engine {other.name}"))
+                sink(Note(f"{effect.format(engine=engine.name)}: {name} is for the engine {other.name}"))
     for name in sorted(set(set_names) & HINTS - engine.flags.keys()):
-        reason = "it does not run in a container of its own" if name in _OF_CONTAINERS else "the image is the same"
+        reason = "it does not run in a container of its own" if name in _CONTAINER_SETTINGS else "the image is the same"
         sink(Note(f"the engine {engine.name} does not use {name!r}; {reason}"))
     unsupported = unsupported_settings(engine, set_names)
     if not unsupported:

@@ -10,10 +10,10 @@ from buildpush.foundation.errors import DockerfileError, EngineMissingError, Uns
 
 
 def require_here(engine: Engine) -> None:
-    """Refuse to build where *engine* cannot be used.
+    """Refuse to build with an engine that cannot be used on this machine.
 
     Raises:
-        EngineMissingError: with the remedies.
+        EngineMissingError: its hint has the remedies.
     """
     if reason := engine.missing():
         message, _, hint = reason.partition("\n")
@@ -21,16 +21,16 @@ def require_here(engine: Engine) -> None:
 
 
 def refuse_unsupported(engine: Engine, request: BuildRequest, candidates: Iterable[Engine] = ()) -> None:
-    """Refuse a Dockerfile that *engine* does not support, before any permission is checked.
+    """Refuse a request that *engine* does not support.
 
     Raises:
-        DockerfileError: naming those of *candidates* that support it.
+        DockerfileError: its hint names those of *candidates* that support it.
         UnsupportedError: the engine honours a setting, but not with this value.
     """
-    refused = engine.refuses(request)
-    if not refused:
+    refusal = engine.refuses(request)
+    if not refusal:
         return
-    where, _, words = refused.partition(": ")
+    where, _, words = refusal.partition(": ")
     able = [other.name for other in candidates if other is not engine and not refusal_of(other, request)]
     message = f"the engine {engine.name} does not support this: {words}"
     hint = f"use engine: {' or '.join(able)}" if able else None

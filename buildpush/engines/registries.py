@@ -37,54 +37,56 @@ def registry_files(
 
     Raises:
         BuildError: the user's own settings are needed and cannot be read.
-        UnsupportedError: they say something else.
+        UnsupportedError: they contradict *mirrors* or *insecure*.
     """
-    wanted, declared = tuple(names), frozenset(insecure)
-    files: dict[str, FileContent] = {_ALIASES: _aliases(name.path for name in wanted if name.host == DOCKER_HUB)}
-    here = {name.host for name in wanted if is_loopback(name.host)}
-    settings = _with_tables(here, declared, mirrors, env) if here or declared or mirrors else None
+    repositories, insecure_hosts = tuple(names), frozenset(insecure)
+    files: dict[str, FileContent] = {_ALIASES: _aliases(name.path for name in repositories if name.host == DOCKER_HUB)}
+    loopback = {name.host for name in repositories if is_loopback(name.host)}
+    settings = _with_tables(loopback, insecure_hosts, mirrors, env) if loopback or insecure_hosts or mirrors else None
     return files if settings is None else files | {_SETTINGS: settings}
 
 
 def _aliases(paths: Iterable[str]) -> str:
-    """Return the aliases of names without a host: Docker Hub, and not the distribution's choice."""
-    found = {short: f"docker.io/{path}" for path in paths for short in (path, path.removeprefix("library/"))}
-    lines = (f"{json.dumps(short)} = {json.dumps(whole)}" for short, whole in sorted(found.items()))
+    """Return the aliases for names without a host: they are on Docker Hub, whatever the distribution has chosen."""
+    aliases = {short: f"docker.io/{path}" for path in paths for short in (path, path.removeprefix("library/"))}
+    lines = (f"{json.dumps(short)} = {json.dumps(whole)}" for short, whole in sorted(aliases.items()))
     return "\n".join(["[aliases]", *lines, ""])
 
 
 def _with_tables(
-    here: Collection[str], declared: Collection[str], mirrors: Sequence[str], env: Mapping[str, str]
+    loopback: Collection[str], insecure_hosts: Collection[str], mirrors: Sequence[str], env: Mapping[str, str]
 ) -> str | None:
-    """Return the user's own settings, followed by what they do not set; ``None`` where that is nothing.
+    """Return the user's own settings and the tables that they do not have; ``None`` where no table is needed.
 
     Raises:
-        UnsupportedError: they set something other than the mirrors for Docker Hub, or require TLS of a host that is
-            *declared* to be insecure.
+        UnsupportedError: they set something other than the mirrors for Docker Hub, or require TLS of one of
+            *insecure_hosts*.
     """
     text, configured = _user_settings(env)
-    for host in sorted(declared):
+    for host in sorted(insecure_hosts):
         if configured.get(host) is False:
             hint = "write insecure = true into that table, or leave out insecure_registry"
-            raise _already(host, env, hint, "insecure_registry")
+            raise _conflict(host, env, hint, "insecure_registry")
     if mirrors and DOCKER_HUB in configured:
-        raise _already(DOCKER_HUB, env, "leave out mirror, or that table", "mirror")
-    tables = [_table(host, host, insecure=True) for host in sorted({*here, *declared}) if host not in configured]
+        raise _conflict(DOCKER_HUB, env, "leave out mirror, or remove that table", "mirror")
+    tables = [
+        _table(host, host, insecure=True) for host in sorted({*loopback, *insecure_hosts}) if host not in configured
+    ]
     if mirrors:
-        tables.append(_mirror_table(mirrors, declared))
+        tables.append(_mirror_table(mirrors, insecure_hosts))
     return "\n".join([text, *tables]) if tables else None
 
 
-def _already(host: str, env: Mapping[str, str], hint: str, setting: str) -> UnsupportedError:
+def _conflict(host: str, env: Mapping[str, str], hint: str, setting: str) -> UnsupportedError:
     message = f"the registry settings in {_settings_path(env)} already configure {host}"
     return UnsupportedError(message, hint=hint, setting=setting)
 
 
-def _mirror_table(mirrors: Sequence[str], declared: Collection[str]) -> str:
-    """Return the table of Docker Hub: buildah asks the mirrors in it in their order, and then its location."""
+def _mirror_table(mirrors: Sequence[str], insecure_hosts: Collection[str]) -> str:
+    """Return the table of Docker Hub: buildah tries its mirrors in their order, and then its location."""
     *first, last = mirrors
     hosts = {mirror: mirror.partition("/")[0] for mirror in mirrors}
-    insecure = {mirror: is_loopback(host) or host in declared for mirror, host in hosts.items()}
+    insecure = {mirror: is_loopback(host) or host in insecure_hosts for mirror, host in hosts.items()}
     asked_first = (_lines("[[registry.mirror]]", location=mirror, insecure=insecure[mirror]) for mirror in first)
     return "\n".join([_table(DOCKER_HUB, last, insecure=insecure[last]), *asked_first])
 
@@ -118,8 +120,8 @@ def _settings_path(env: Mapping[str, str]) -> Path | None:
 
 
 def _hosts(document: Mapping[str, Any]) -> dict[str, bool]:
-    """Return the hosts; buildah refuses a second, different table for one of them."""
+    """Return the hosts; buildah refuses two different tables for one host."""
     tables = document.get("registry")
-    found = [table for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
-    names = [(str(table.get(key)), table) for table in found for key in ("prefix", "location") if table.get(key)]
+    rows = [table for table in tables if isinstance(table, dict)] if isinstance(tables, list) else []
+    names = [(str(table.get(key)), table) for table in rows for key in ("prefix", "location") if table.get(key)]
     return {name: table.get("insecure") is True for name, table in names}

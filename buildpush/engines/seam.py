@@ -50,7 +50,7 @@ class Engine(Protocol):
         ...
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return the commands of :meth:`build` for people; nothing where it runs no program.
+        """Return the commands of :meth:`build`, to be shown; none where it runs no program.
 
         ``private`` is a placeholder for the directory of logins and secrets, ``out`` for the output directory.
 

@@ -28,7 +28,7 @@ _HIGHEST_PORT = 65535
 
 @dataclass(frozen=True, slots=True, order=True)
 class Digest:
-    """Algorithm and hex of some bytes, such as ``sha256:9f86…``."""
+    """The hash of some bytes, with its algorithm, such as ``sha256:9f86…``."""
 
     text: str
 
@@ -117,7 +117,8 @@ class Repository:
             raise BadNameError(message, hint="leave out the part up to ://", setting="repo")
         if "@" in text and not text.rpartition("@")[2].startswith(("sha256:", "sha512:")):
             # What comes before the @ stays out of the message: it may be a password.
-            message = f"before {text.rpartition('@')[2]!r} is a user or password, which a repository does not have"
+            rest = "@" + text.rpartition("@")[2]
+            message = f"the part before {rest!r} is a user or password, which a repository does not have"
             raise BadNameError(message, hint="set 'username' and 'password', or use a connector", setting="repo")
         host, _, path = text.partition("/")
         if not names_host(text):
@@ -175,7 +176,7 @@ class Reference:
 
     @property
     def target(self) -> str:
-        """The last part of its manifest's URL: the digest where there is one, else the tag."""
+        """The last part of its manifest's URL: the digest if there is one, else the tag."""
         return str(self.digest or self.tag or "latest")
 
     def __str__(self) -> str:
@@ -185,7 +186,7 @@ class Reference:
 
 
 def names_host(text: str) -> bool:
-    """Return whether the repository or image *text* begins with a registry; Docker means its own one otherwise."""
+    """Return whether the repository or image *text* begins with a host; otherwise, it is on Docker Hub."""
     host, slash, _ = text.partition("/")
     return bool(slash) and _looks_like_host(host)
 
@@ -207,8 +208,8 @@ def _check_part(part: str, path: str) -> None:
     raise BadNameError(message, hint=hint, setting="repo")
 
 
-def mirrored(reference: Reference, mirrors: Iterable[str]) -> tuple[Reference, ...]:
-    """Return from where *reference* is pulled when *mirrors*, ``HOST`` or ``HOST/PATH``, replace Docker Hub, in order.
+def references_in_mirrors(reference: Reference, mirrors: Iterable[str]) -> tuple[Reference, ...]:
+    """Return the references to try, in order, when *mirrors*, ``HOST`` or ``HOST/PATH``, replace Docker Hub.
 
     Raises:
         BadNameError: one of *mirrors* breaks the grammar.

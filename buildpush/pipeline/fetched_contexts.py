@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, Final, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from buildpush.dockerfile.urls import is_git, is_legible, is_web, printable_url
+from buildpush.dockerfile.urls import has_valid_host, is_git, is_web, printable_url
 from buildpush.expressions.git import without_repository_variables
 from buildpush.foundation.errors import ContextError, EngineMissingError, SettingsError
 from buildpush.foundation.events import Log
@@ -208,7 +208,7 @@ def _parts(text: str) -> tuple[str, str, str]:
 
 
 def _check_legible(url: str) -> None:
-    if not is_legible(url):
+    if not has_valid_host(url):
         message = f"{printable_url(url)} is not a valid address"
         raise SettingsError(message, hint="check its host and port", setting="context")
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import needed_for
-from buildpush.dockerfile.urls import is_git, is_legible, is_web
+from buildpush.dockerfile.urls import has_valid_host, is_git, is_web
 from buildpush.engines.choice import choose, note_traps
 from buildpush.engines.seam import Engine
 from buildpush.expressions.evaluate import LaterError
@@ -275,7 +275,7 @@ def _hosts_of_add(request: BuildRequest) -> tuple[str, ...]:
         return ()
     words = (word for stage in stages for one in stage.instructions if one.name == "ADD" for word in one.words[:-1])
     matches = (_WEB.match(clean_address(word)) for word in words if is_web(word) or is_git(word))
-    return tuple(dict.fromkeys(match[0] for match in matches if match and is_legible(match[0])))
+    return tuple(dict.fromkeys(match[0] for match in matches if match and has_valid_host(match[0])))
 
 
 def _format_value(value: object) -> str:

@@ -169,7 +169,7 @@ def test_an_engine_that_does_not_learn_which_hosts_are_insecure_is_named(request
     request = request_of("FROM bases.test/a\nCOPY --from=127.0.0.1:5000/b /b /b\n", insecure=frozenset({host}))
     note_traps(Engines(Tools({}, Recorded(lambda _: Ran(1))))[engine], request, events.append)
     found = [event.text for event in events if "insecure-registries" in event.text]
-    words = f"the engine {engine} connects to {host} by its own configuration"
+    words = f"the engine {engine} connects to {host} as its own configuration says"
     assert [words in text for text in found] == [True] * noted
 
 

@@ -13,7 +13,7 @@ from buildpush.foundation.errors import SettingsError
 
 def build(kept: LayerCaches, whose: str, size: int = 10) -> tuple[str, ...]:
     """Do what a build does: read what is there, write a whole cache; return where it read."""
-    with kept.layers_of(whose) as (read, written):
+    with kept.caches_of(whose) as (read, written):
         new = Path(written.field("dest"))
         new.mkdir(exist_ok=True)
         (new / "index.json").write_text("{}")
@@ -37,7 +37,7 @@ def test_a_build_replaces_what_was_kept(tmp_path):
 
 
 def fail(kept: LayerCaches) -> None:
-    with kept.layers_of("a") as (_, written):
+    with kept.caches_of("a") as (_, written):
         Path(written.field("dest"), "blob").touch()
         message = "it broke"
         raise ValueError(message)
@@ -76,14 +76,14 @@ def test_the_cache_that_was_not_used_for_longest_goes_first(tmp_path):
 
 def test_a_cache_that_nothing_was_written_to_is_no_error(tmp_path):
     """BuildKit writes none where a build has no layers of its own."""
-    with LayerCaches(tmp_path / "not" / "there").layers_of("a") as (read, _):
+    with LayerCaches(tmp_path / "not" / "there").caches_of("a") as (read, _):
         assert read == ()
 
 
 def test_builds_of_one_repository_at_once_do_not_disturb_each_other(tmp_path):
     kept = LayerCaches(tmp_path, largest=1)
     build(LayerCaches(tmp_path), "a", 100)
-    with kept.layers_of("a") as (read, first), kept.layers_of("a") as (_, second):
+    with kept.caches_of("a") as (read, first), kept.caches_of("a") as (_, second):
         assert first.field("dest") != second.field("dest")
         build(kept, "a", 100)  # a third one is done in the meantime
         assert (Path(read[0].field("src")) / "index.json").exists()

@@ -119,7 +119,7 @@ def test_the_names_are_those_of_the_table():
 def test_engines_are_made_when_they_are_asked_for():
     engines = Engines(Tools({}, Recorded()))
     assert next(iter(engines.values())) is engines["native"]
-    assert engines._made.keys() == {"native"}
+    assert engines._engines.keys() == {"native"}
 
 
 @pytest.mark.parametrize("name", ENGINES)
@@ -137,7 +137,7 @@ def test_kaniko_is_the_first_in_a_cluster_and_otherwise_the_last():
 def test_an_unknown_engine_names_the_known():
     with pytest.raises(UnsupportedError) as caught:
         chosen(Stub("native"), wanted="kanikoo")
-    assert caught.value.hint == "engines are: auto, native"
+    assert caught.value.hint == "choose one of: auto, native"
 
 
 def test_a_setting_that_is_not_honoured_is_refused_with_those_that_can():

@@ -13,7 +13,7 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import StepContainer
 from buildpush.engines import Tools
 from buildpush.engines.choice import HINTS, refuse_unsupported_settings
-from buildpush.engines.kaniko.kaniko import OWN, Kaniko
+from buildpush.engines.kaniko.kaniko import OWN_FLAGS, Kaniko
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildError, DockerfileError, EngineMissingError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Log, Note
@@ -136,7 +136,7 @@ def test_a_setting_of_kaniko_alone_is_its_flag(told, setting):
 
 
 def test_no_setting_of_kaniko_alone_is_left_out():
-    assert ALONE.keys() == set(OWN)
+    assert ALONE.keys() == set(OWN_FLAGS)
 
 
 @pytest.mark.parametrize("setting", ALONE)

@@ -171,9 +171,9 @@ def _sent(case: Case, ignore: Ignore) -> list[int]:
         above = known[name.rpartition("/")[0]]
         if path.endswith("/"):
             known[name] = ignore.patterns.below(above, name)
-            left_out = known[name].chosen
+            left_out = known[name].selected
         else:
-            left_out = ignore.patterns.takes(above, name)
+            left_out = ignore.patterns.select(above, name)
         assert left_out == ignore.hides(name)
         if not left_out:
             sent |= {name, *_above(name)}
@@ -182,7 +182,7 @@ def _sent(case: Case, ignore: Ignore) -> list[int]:
 
 def _included(case: Case) -> list[int]:
     patterns = read_patterns(case.include)
-    chosen = [path.rstrip("/") for path in case.paths if patterns.chosen(path.rstrip("/"))]
+    chosen = [path.rstrip("/") for path in case.paths if patterns.match(path.rstrip("/"))]
     return _places(case, {*chosen, *(directory for path in chosen for directory in _above(path))})
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from buildpush.cli import run_command
-from buildpush.engines.docker.frontend import Release, refused
+from buildpush.engines.docker.frontend import Release, find_refusal
 from buildpush.foundation.errors import DockerfileError
 
 # Not among them: a file of nothing but ARG, at which the daemon of Docker 26.1 crashes.
@@ -23,7 +23,7 @@ BAD = {
     ),
     "no stage of that number": ("FROM scratch\nCOPY --from=7 a /a\n", "there is no stage with that number"),
     "a stage from itself": ("FROM scratch AS own\nCOPY --from=own a /a\n", "the stage own copies from itself"),
-    "an empty file": ("", "the Dockerfile holds no FROM"),
+    "an empty file": ("", "the Dockerfile has no FROM"),
     "no FROM": ("COPY a /a\n", "COPY comes before the first FROM"),
 }
 # What BuildKit's grammar forbids and buildah accepts, or reports while it builds.
@@ -155,24 +155,24 @@ def request(directory, **more):
     ],
 )
 def test_which_flags_a_builder_has(place, release, line, words):
-    found = refused(request(place(f"FROM scratch\n{line}\n")), lambda: release)
+    found = find_refusal(request(place(f"FROM scratch\n{line}\n")), lambda: release)
     assert found is None if words is None else words in found
 
 
 @pytest.mark.parametrize("line", ["COPY --parents a /a", "COPY --nosuch a /a"])
 def test_a_frontend_that_is_fetched_may_have_every_flag(place, line):
     text = f"# syntax=docker/dockerfile:1\nFROM scratch\n{line}\n"
-    assert refused(request(place(text)), lambda: Release("Docker", (26, 1))) is None
+    assert find_refusal(request(place(text)), lambda: Release("Docker", (26, 1))) is None
 
 
 @pytest.mark.parametrize("text", ["# syntax=example.com/other\nWHAT is this\n", "FROM scratch\n# \0\n"])
 def test_what_we_cannot_read_is_left_to_the_builder(place, text):
-    assert refused(request(place(text)), lambda: Release("Docker", (26, 1))) is None
+    assert find_refusal(request(place(text)), lambda: Release("Docker", (26, 1))) is None
 
 
 def test_a_stage_that_nothing_needs_may_not_begin_from_nothing_either(place):
     with pytest.raises(DockerfileError, match="is blank"):
-        refused(request(place("FROM ${X} AS other\nFROM scratch\n")), lambda: None)
+        find_refusal(request(place("FROM ${X} AS other\nFROM scratch\n")), lambda: None)
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,9 @@ def test_our_own_rules_are_silenced_like_those_of_buildkit(told):
 
 def test_the_file_may_ask_to_be_refused_for_rules_of_buildkit(tmp_path):
     head = "# check=error=true\n"
-    assert looked_at(tmp_path, f"{head}FROM scratch\nWORKDIR x\n").refused == ("WorkdirRelativePath",)
-    assert looked_at(tmp_path, f"{head}FROM alpine\n").refused == ()
-    assert looked_at(tmp_path, "# check=skip=WorkdirRelativePath;error=true\nFROM scratch\nWORKDIR x\n").refused == ()
+    assert looked_at(tmp_path, f"{head}FROM scratch\nWORKDIR x\n").errors == ("WorkdirRelativePath",)
+    assert looked_at(tmp_path, f"{head}FROM alpine\n").errors == ()
+    assert looked_at(tmp_path, "# check=skip=WorkdirRelativePath;error=true\nFROM scratch\nWORKDIR x\n").errors == ()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from buildpush.dockerfile import parse as reading
 from buildpush.dockerfile.model import Heredoc
 from buildpush.dockerfile.parse import parse
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import StageOrderError, base_images, check_order, global_arguments, needed, origin
+from buildpush.dockerfile.stages import StageOrderError, base_images, check_order, find_base, global_arguments, needed
 from buildpush.foundation.errors import DockerfileError
 from buildpush.images.model import Platform
 from tests.images.steps import lines_run
@@ -310,13 +310,13 @@ def test_arguments_before_from_see_each_other_and_what_is_given():
     found = parse(b"ARG A=1\nARG B=x$A\nARG C\nFROM img:$B\n")
     assert global_arguments(found, {}) == {"A": "1", "B": "x1", "C": None}
     values = global_arguments(found, {"A": "2"})
-    assert origin(found, found.stages[0], values).image == "img:x2"
+    assert find_base(found, found.stages[0], values).image == "img:x2"
 
 
 def test_a_blank_base_is_an_error_with_its_line():
     found = parse(b"ARG BASE\nFROM $BASE\n")
     with pytest.raises(DockerfileError) as caught:
-        origin(found, found.stages[0], global_arguments(found, {}))
+        find_base(found, found.stages[0], global_arguments(found, {}))
     assert caught.value.where == "Dockerfile:2"
 
 
@@ -339,13 +339,13 @@ def test_an_unknown_target_names_the_stages():
 
 def test_a_stage_may_be_called_scratch():
     found = parse(b"FROM scratch AS scratch\nFROM scratch\n")
-    assert origin(found, found.stages[1], {}).stage is found.stages[0]
+    assert find_base(found, found.stages[1], {}).stage is found.stages[0]
 
 
 def test_the_name_of_a_stage_is_lower_case_for_from():
     found = parse(b"FROM scratch AS Build\nFROM Build\nFROM build\n")
-    assert [origin(found, stage, {}).stage for stage in found.stages] == [None, None, found.stages[0]]
-    assert origin(found, found.stages[1], {}).image == "Build"
+    assert [find_base(found, stage, {}).stage for stage in found.stages] == [None, None, found.stages[0]]
+    assert find_base(found, found.stages[1], {}).image == "Build"
 
 
 def request_of(text: str, directory: Path = Path("/"), **more) -> BuildRequest:

@@ -63,7 +63,7 @@ def test_patterns_hide_what_docker_hides(lines, hidden, kept):
 
 
 def test_the_pattern_that_decided_is_known():
-    assert parse(b"x\n*.md\n").by("b.md").where == ".dockerignore:2"
+    assert parse(b"x\n*.md\n").find_pattern("b.md").where == ".dockerignore:2"
 
 
 @pytest.mark.parametrize("line", ["[a", "a\\", "[]", "[-]", "!", "! ", "!/", "x" * 64 * 1024])
@@ -96,7 +96,7 @@ def test_one_path_may_be_left_out_whatever_its_name_is(path):
     ignore = parse(b"*\n!*\n").without(path)
     assert ignore.hides(path)
     assert not ignore.hides(f"{path}x")
-    assert ignore.by(path).where is None
+    assert ignore.find_pattern(path).where is None
 
 
 def test_without_a_file_nothing_is_hidden(tmp_path):
@@ -182,7 +182,7 @@ def test_patterns_fit_what_trying_every_way_finds(pattern, path):
         return  # these are compared otherwise, or cleaned
     (found,) = read_patterns([pattern]).patterns or [None]
     if found:
-        assert found.fits(path) == fits(pattern, path)
+        assert found.matches(path) == fits(pattern, path)
 
 
 @settings(max_examples=400)
@@ -219,4 +219,4 @@ def test_what_a_walk_leaves_out_is_what_is_left_out_when_it_is_asked_alone(lines
     with suppress(ContextError):
         ignore = parse("\n".join(lines).encode())
         directory, path = "/".join(parts[:-1]), "/".join(parts)
-        assert ignore.hides(path) == ignore.patterns.takes(ignore.patterns.state(directory), path)
+        assert ignore.hides(path) == ignore.patterns.select(ignore.patterns.state(directory), path)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.foundation.errors import BadNameError
-from buildpush.images.references import Digest, Reference, Repository, Tag, check_host, mirrored
+from buildpush.images.references import Digest, Reference, Repository, Tag, check_host, references_in_mirrors
 
 HEX = "0123456789abcdef" * 4
 
@@ -131,10 +131,12 @@ def test_parts_of_names():
     ],
 )
 def test_mirrors_replace_docker_hub_alone_in_their_order(name, mirrors, pulled):
-    assert list(map(str, mirrored(Reference.parse(name), mirrors))) == pulled
+    assert list(map(str, references_in_mirrors(Reference.parse(name), mirrors))) == pulled
 
 
 @pytest.mark.parametrize("text", ["alpine", "library/alpine", "docker.io/alpine", "index.docker.io/library/alpine"])
 def test_all_names_of_docker_hub_are_one(text):
     assert str(Repository.parse(text)) == "docker.io/library/alpine"
-    assert list(map(str, mirrored(Reference.parse(text), ["m.test/hub"]))) == ["m.test/hub/library/alpine:latest"]
+    assert list(map(str, references_in_mirrors(Reference.parse(text), ["m.test/hub"]))) == [
+        "m.test/hub/library/alpine:latest"
+    ]

@@ -54,23 +54,23 @@ CONFIG = "docker"
 _SSH_KEY: Final = "ssh/default"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
-# What docker and buildx report about their daemon; for a broken connection to a registry, BuildKit has other words.
+# What docker and buildx print when their daemon is gone; BuildKit reports a broken connection to a registry otherwise.
 _DAEMON_GONE: Final = (
     *("error reading from server", "cannot connect to the docker daemon", "transport is closing"),
     *("code = unavailable", "error during connect"),
 )
-_SYNTAX_HINT: Final = "remove that line, and the builder reads the file itself; or give it access to that registry"
-# What old versions of buildah and docker report about flags, and docker's classic builder about features of BuildKit.
+_SYNTAX_HINT: Final = "remove that line, so that the builder reads the file itself; or give it access to that registry"
+# How old versions of buildah and docker reject a flag, and docker's classic builder a feature of BuildKit.
 _UNKNOWN_FLAG: Final = regex(
     r"unknown (?:shorthand )?flag:? \"?(-{0,2}\w[\w-]*)|the (--[\w-]+) option requires BuildKit", re.IGNORECASE
 )
-# buildah lists what it supports instead.
+# buildah lists the flags that it supports, and not the one that it rejects.
 _KNOWN_FLAGS: Final = regex(r'at STEP "(?P<step>.*)": [A-Z]+ only supports (?P<known>.*)')
 _FLAG: Final = regex(r"\s(--[\w-]+)")
 _HINTS: Final = (
     (
         ("entitlement network.host is not allowed",),
-        "start its buildkitd with --allow-insecure-entitlement network.host, or leave 'network' out",
+        "start the builder's buildkitd with --allow-insecure-entitlement network.host, or leave 'network' out",
     ),
     (
         ("401 unauthorized", "authorization failed", "pull access denied"),
@@ -94,9 +94,9 @@ def run(
     Raises:
         BuildError: it failed; *full* says what to do when the disk is full.
     """
-    ran = tools.place.run(command.argv, files=files, env=command.env, stream=tools.log)
-    if ran.status:
-        raise failure(ran.stdout + ran.stderr, request, full)
+    result = tools.place.run(command.argv, files=files, env=command.env, stream=tools.log)
+    if result.status:
+        raise failure(result.stdout + result.stderr, request, full)
 
 
 def arguments(request: BuildRequest) -> list[str]:
@@ -119,11 +119,11 @@ def arguments(request: BuildRequest) -> list[str]:
 
 
 def _caches(request: BuildRequest) -> Iterator[tuple[str, CacheSpec]]:
-    both = repository_cache(request)
-    yield from (("--cache-from", cache) for cache in (*request.cache_from, *both))
-    # All layers of all stages: in a repository for caches only, that costs little. As an image and not as an index,
-    # which older BuildKit makes of layers: a registry may look for manifests in it, and refuse it.
-    ours = (one.with_field("mode", "max").with_field("image-manifest", "true") for one in both)
+    repository = repository_cache(request)
+    yield from (("--cache-from", cache) for cache in (*request.cache_from, *repository))
+    # Max is all layers of all stages, which costs little in a repository that is only for caches. An older BuildKit
+    # writes an index of layers otherwise: a registry that looks for manifests in it refuses it.
+    ours = (cache.with_field("mode", "max").with_field("image-manifest", "true") for cache in repository)
     yield from (("--cache-to", cache) for cache in (*request.cache_to, *ours))
 
 
@@ -150,7 +150,7 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
         home: the user's Docker configuration directory.
     """
     document = docker_config(home)
-    document.pop("credsStore", None)  # it would be asked instead of the file
+    document.pop("credsStore", None)  # Docker would ask it instead of reading the file
     helpers = {host: name for host, name in (document.get("credHelpers") or {}).items() if host not in credentials}
     document |= {
         "auths": auths(credentials),
@@ -162,7 +162,7 @@ def login_files(credentials: Mapping[str, Credential], home: Path) -> dict[str, 
 
 def auths(credentials: Mapping[str, Credential]) -> dict[str, dict[str, str]]:
     """Return logins in the form of ``config.json`` and of the files of ``--authfile``."""
-    return {HUB_KEY if host == DOCKER_HUB else host: _login(found) for host, found in credentials.items()}
+    return {HUB_KEY if host == DOCKER_HUB else host: _login(credential) for host, credential in credentials.items()}
 
 
 def _contexts(home: Path) -> dict[str, FileContent]:
@@ -175,7 +175,7 @@ def _contexts(home: Path) -> dict[str, FileContent]:
 def _login(credential: Credential) -> dict[str, str]:
     if credential.kind == "identity":
         return {"identitytoken": credential.password.reveal()}
-    if credential.kind == "access" and not credential.user:  # without a user, it is shown as it is
+    if credential.kind == "access" and not credential.user:  # without a user, the token is sent as it is
         return {"registrytoken": credential.password.reveal()}
     return {"auth": credential.password.basic(credential.user)}
 
@@ -193,7 +193,7 @@ def failure(log: str, request: BuildRequest, full: str = _FULL) -> BuildError:
     lines = [line.rstrip() for line in log.split("\n") if not _NOISE.match(line)]
     reasons = [line for line in lines if line.lower().startswith("error:")]
     reason = _ERROR.sub("", (reasons or lines or ["it printed nothing"])[-1])
-    if syntax := _lost_syntax(log, request):
+    if syntax := _missing_frontend(log, request):
         reason = f"the frontend of the Dockerfile, # syntax={syntax}, cannot be fetched: {reason}"
     elif _went_away(reason):
         reason = f"the builder or the Docker daemon went away: {reason}"
@@ -217,8 +217,8 @@ def _missing_source_hint(lines: list[str], request: BuildRequest) -> str | None:
     return hint_for(request.context, request.dockerfile, whole_source(path, lines))
 
 
-def _lost_syntax(log: str, request: BuildRequest) -> str | None:
-    """Return the ``# syntax=`` of the Dockerfile, if that is what could not be fetched."""
+def _missing_frontend(log: str, request: BuildRequest) -> str | None:
+    """Return the ``# syntax=`` of the Dockerfile, if its frontend is what could not be fetched."""
     if "failed to resolve source metadata" not in log and "failed to do request" not in log:
         return None
     try:
@@ -226,7 +226,7 @@ def _lost_syntax(log: str, request: BuildRequest) -> str | None:
         name = str(Reference.parse(syntax)) if syntax else ""
     except (DockerfileError, BadNameError):
         return None
-    # Nothing else of the file is requested before it was fetched.
+    # BuildKit requests no other image of the file before the frontend has been fetched.
     return (
         syntax if name and (f"metadata for {name}" in log or f"image config for docker-image://{name}" in log) else None
     )
@@ -243,14 +243,14 @@ def _hint(log: str, full: str) -> str | None:
     if flag := _unknown_flag(log):
         return f"this builder is older than {flag}: install a newer one, or use engine: buildx"
     if "docker-container driver" in lower and _OWN_ADDRESS.search(lower):
-        return "the builder's container has a 127.0.0.1 of its own: create the builder with --driver-opt network=host"
+        return "127.0.0.1 is the builder's container itself: create the builder with --driver-opt network=host"
     return next((hint for marks, hint in _HINTS if any(mark in lower for mark in marks)), None)
 
 
 def _unknown_flag(log: str) -> str | None:
     """Return the flag of a command or an instruction that an old builder does not support."""
-    if found := _UNKNOWN_FLAG.search(log):
-        return found[1] or found[2]
-    if found := _KNOWN_FLAGS.search(log):
-        return next((flag for flag in _FLAG.findall(found["step"]) if flag not in found["known"]), None)
+    if match := _UNKNOWN_FLAG.search(log):
+        return match[1] or match[2]
+    if match := _KNOWN_FLAGS.search(log):
+        return next((flag for flag in _FLAG.findall(match["step"]) if flag not in match["known"]), None)
     return None

@@ -19,7 +19,7 @@ from buildpush.engines.bases import base_credentials
 from buildpush.engines.docker.caching import LayerCaches
 from buildpush.engines.docker.classic import Docker
 from buildpush.engines.docker.cli import Builder, BuildxProgram, layout_output
-from buildpush.engines.docker.frontend import Release, refused
+from buildpush.engines.docker.frontend import Release, find_refusal
 from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import EngineMissingError
@@ -34,9 +34,9 @@ _DOCKER: Final = "docker"
 
 
 class Buildx:
-    """Builds with buildx, which returns the image in an OCI layout of plain layers; we push it.
+    """Builds with buildx, which returns the image in an OCI layout of uncompressed layers; we push it.
 
-    A builder that is the Docker daemon itself is left to the engine Docker, with the caches that this one adds.
+    Where the builder is the Docker daemon itself, the engine Docker builds, with the caches that this one adds.
     Variables: ``BUILDX_BUILDER``, ``BUILDX_CONFIG`` and Docker's own have their meaning in buildx.
     """
 
@@ -60,14 +60,14 @@ class Buildx:
     def missing(self) -> str | None:
         """Return why there is no builder, with the usual remedies, or ``None`` where there is one."""
         try:
-            _, builder = self._in_use
+            _, builder = self._selected
         except EngineMissingError as error:
             return f"{error}\n{error.hint}"
         return self._docker.missing() if builder.driver == _DOCKER else None
 
     @cached_property
-    def _in_use(self) -> tuple[BuildxProgram, Builder]:
-        """Buildx and the selected builder; determined once, since each question takes a tenth of a second.
+    def _selected(self) -> tuple[BuildxProgram, Builder]:
+        """Buildx and the selected builder; determined once, since each call of buildx takes a tenth of a second.
 
         Raises:
             EngineMissingError: there is none, or it does not answer.
@@ -86,31 +86,31 @@ class Buildx:
         return program, builder
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return the first flag that this BuildKit does not have; it reports itself what else it does not support."""
-        return refused(request, self._release)
+        """Return the first flag that this BuildKit does not have; BuildKit itself reports all else."""
+        return find_refusal(request, self._release)
 
     def _release(self) -> Release | None:
         try:
-            _, builder = self._in_use
+            _, builder = self._selected
         except EngineMissingError:
             return None
         return self._docker.release() if builder.driver == _DOCKER else Release.parse("BuildKit", builder.version)
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return the same as Docker's builder."""
+        """Return the frontend's image and the base images, as the engine Docker does."""
         return self._docker.images(request)
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return the command lines; the directories of the setting ``caching`` are chosen at the build."""
+        """Return the command lines, without the caches of ``caching``, whose directories are chosen when it builds."""
         require_here(self)
-        program, builder = self._in_use
+        program, builder = self._selected
         if builder.driver == _DOCKER:
             return self._docker.commands(request)
         return (program.command(request, base_credentials(request, self._tools.find), layout_output(request, OUT)),)
 
     def builds_in_daemon(self) -> bool:
         """Return whether the selected builder is the Docker daemon itself."""
-        return self._in_use[1].driver == _DOCKER
+        return self._selected[1].driver == _DOCKER
 
     def unsupported_features(self) -> frozenset[str]:
         """Return nothing: BuildKit supports everything."""
@@ -142,12 +142,12 @@ class Buildx:
             yield request
             return
         name = str(request.references[0].repository) if request.references else str(request.context)
-        with LayerCaches(self._tools.layers).layers_of(name) as (read, written):
+        with LayerCaches(self._tools.layers).caches_of(name) as (read, written):
             yield replace(request, cache_from=(*request.cache_from, *read), cache_to=(*request.cache_to, written))
 
     @contextmanager
     def _image(self, request: BuildRequest) -> Iterator[Image | Index]:
-        program, builder = self._in_use
+        program, builder = self._selected
         if builder.driver == _DOCKER:
             with self._docker.build(request) as image:
                 yield image

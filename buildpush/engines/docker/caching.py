@@ -21,7 +21,7 @@ from buildpush.foundation.locks import locked, private_subdirectory
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import alive
 
-# Bytes of all caches together; the least recently used one is removed first.
+# Maximum bytes of all caches together; the least recently used one is removed first.
 LARGEST: Final = 10 * 1024**3
 
 
@@ -38,17 +38,17 @@ class LayerCaches:
     largest: int = LARGEST
 
     @contextmanager
-    def layers_of(self, whose: str) -> Iterator[tuple[tuple[CacheSpec, ...], CacheSpec]]:
+    def caches_of(self, repository: str) -> Iterator[tuple[tuple[CacheSpec, ...], CacheSpec]]:
         """Yield the caches to read, none the first time, and the one to write, which is kept if all goes well.
 
         Args:
-            whose: a repository.
+            repository: its name, or that of anything else whose builds share layers.
 
         Raises:
             SettingsError: the directory cannot be made.
         """
         self._make()
-        name = hashlib.sha256(whose.encode()).hexdigest()[:32]
+        name = hashlib.sha256(repository.encode()).hexdigest()[:32]
         old = self.directory / name
         new = Path(tempfile.mkdtemp(prefix=f"{name}.{os.getpid()}.", dir=self.directory))
         try:
@@ -71,7 +71,7 @@ class LayerCaches:
 
     def _shrink(self) -> None:
         sizes = {path: _size(path) for path in self.directory.iterdir() if path.is_dir() and not _is_written(path)}
-        for path in sorted(sizes, key=_used):
+        for path in sorted(sizes, key=_last_use):
             if sum(sizes.values()) <= self.largest:
                 return
             _remove(path)
@@ -96,18 +96,18 @@ def _remove(cache: Path) -> None:
 
 
 def _rename(new: Path, old: Path) -> None:
-    """Replace *old* by *new*, unless another build reads it or was faster: its cache is as good."""
+    """Rename *new* to *old*, unless another build still reads the old one, or has replaced it: its cache is as good."""
     with suppress(OSError):
         new.rename(old)
 
 
 def _is_written(path: Path) -> bool:
-    """Return whether a running process writes to *path*."""
+    """Return whether the process whose ID is in the name of *path* still runs, and so writes to it."""
     process = path.suffixes[:1]
     return bool(process) and alive(int(process[0][1:] or 0))
 
 
-def _used(path: Path) -> float:
+def _last_use(path: Path) -> float:
     try:
         return path.stat().st_mtime
     except OSError:

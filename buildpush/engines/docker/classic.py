@@ -22,7 +22,7 @@ from buildpush.engines import Tools
 from buildpush.engines.bases import base_credentials, bases, frontend, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.docker.cli import BuildxProgram, layout_output
-from buildpush.engines.docker.frontend import Release, refused
+from buildpush.engines.docker.frontend import Release, find_refusal
 from buildpush.engines.refusal import require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation.errors import BuildError, EngineMissingError, UnsupportedError
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 REMEDIES = f"{daemon.REMEDIES}; or use engine: native, which needs no daemon but does not support RUN"
-_OTHER_STORE = "enable its containerd image store; or use engine: buildx and docker buildx create --use"
+_OTHER_STORE = "enable Docker's containerd image store; or use engine: buildx and docker buildx create --use"
 
 
 class Docker:
@@ -81,11 +81,11 @@ class Docker:
             return f"{error}\n{REMEDIES}"
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return the first flag that this Docker does not have; it reports itself what else it does not support."""
-        return refused(request, self.release)
+        """Return the first flag that this Docker does not have; Docker itself reports all else."""
+        return find_refusal(request, self.release)
 
     def release(self) -> Release | None:
-        """Return what reads Dockerfiles here, or ``None`` where that is not known."""
+        """Return the program and version that reads Dockerfiles here, or ``None`` where that is not known."""
         if BuildxProgram.find(self._tools) is None:
             return Release("classic")
         with suppress(EngineMissingError, *failures()), self._client() as client:
@@ -93,11 +93,11 @@ class Docker:
         return None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return the image of the Dockerfile's language, if it names one, and base images."""
+        """Return the image of the frontend, if the Dockerfile names one, and the base images."""
         return (*frontend(request), *pulled_images(request))
 
     def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return the command lines of buildx; none for the classic builder, which is used without a program."""
+        """Return the command lines of buildx; none for the classic builder, for which no program is run."""
         require_here(self)
         program, credentials = BuildxProgram.find(self._tools), base_credentials(request, self._tools.find)
         if program is None:
@@ -158,7 +158,7 @@ class DockerBuild:
 
     @contextmanager
     def image(self, program: BuildxProgram | None) -> Iterator[Image | Index]:
-        """Build, and give the image for as long as the context is open."""
+        """Build, and yield the image, which can be read while the context is open."""
         if program and self._writes_layouts():
             yield program.into_layout(self.request, self.credentials, self.directory, self._builder)
             return
@@ -174,7 +174,7 @@ class DockerBuild:
                 self.client.images.remove(self.tag)
 
     def _writes_layouts(self) -> bool:
-        """Return whether the daemon's builder can: only with containerd's image store."""
+        """Return whether the daemon's builder can write layouts, which needs containerd's image store."""
         return self._daemon.keeps_manifests
 
     @property
@@ -191,7 +191,7 @@ class DockerBuild:
         return (*self._builder, "--load", "--tag", self.tag)
 
     def _build_into_store(self, program: BuildxProgram) -> None:
-        """Build into the daemon's own store: the overlay2 store cannot write layouts."""
+        """Build into the daemon's own store, which cannot write layouts."""
         request = self.request
         _refuse("this Docker keeps images of one platform only", _OTHER_STORE, platforms=request.platforms[1:])
         _refuse(
@@ -217,7 +217,7 @@ class DockerBuild:
         for reference in bases(request):
             if reference.repository.host in self.credentials:
                 self._pull(reference)
-        lines: Iterator[dict[str, Any]] = self._ask(
+        lines: Iterator[dict[str, Any]] = self._call(
             self.client.api.build,
             path=str(request.context),
             dockerfile=str(request.dockerfile),
@@ -245,45 +245,45 @@ class DockerBuild:
         elif credential.kind == "access" and not credential.user:
             login = {"registrytoken": password}
         self.tools.sink(Log(f"pull {reference}"))
-        self._ask(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
+        self._call(self.client.images.pull, str(reference.repository), tag=reference.target, auth_config=login)
 
     def _follow(self, lines: Iterator[dict[str, Any]]) -> None:
         """Show the classic builder's log, and raise the error at its end."""
         log: deque[str] = deque(maxlen=50)
-        printed = Lines(partial(self._show, log))
-        for line in self._reading(lines):
+        output = Lines(partial(self._show, log))
+        for line in self._read_parts(lines):
             if "error" in line:
-                printed.close()
+                output.close()
                 reason = quotation(str(line["error"]))
                 self._show(log, reason)
                 raise buildkit.failure("\n".join([*log, f"ERROR: {reason}"]), self.request)
             # The output of a RUN arrives in pieces that end anywhere; a status is a line.
-            printed.write(str(line["stream"]) if "stream" in line else f"\n{line.get('status') or ''}\n")
-        printed.close()
+            output.write(str(line["stream"]) if "stream" in line else f"\n{line.get('status') or ''}\n")
+        output.close()
 
     def _show(self, log: deque[str], line: str) -> None:
         if line.strip():
             log.append(line)
         self.tools.log(line)
 
-    def _reading(self, parts: Iterator[Any]) -> Iterator[Any]:
-        """Yield *parts*; a daemon that refuses, or goes away in the middle, is an error of the build."""
+    def _read_parts(self, parts: Iterator[Any]) -> Iterator[Any]:
+        """Yield *parts*; if the daemon refuses, or goes away in between, the build has failed."""
         try:
             yield from parts
         except failures() as error:
-            if explained := getattr(error, "explanation", None):
-                log = f"ERROR: {quotation(str(explained))}"
+            if explanation := getattr(error, "explanation", None):
+                log = f"ERROR: {quotation(str(explanation))}"
                 raise buildkit.failure(log, self.request) from error
             raise _went_away(error) from error
 
-    def _ask(self, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def _call(self, method: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         """Return the daemon's answer.
 
         Raises:
             BuildError: it refuses, or does not answer.
         """
         try:
-            return question(*arguments, **named)
+            return method(*arguments, **keywords)
         except failures() as error:
             if getattr(error, "explanation", None):
                 message = f"Docker refuses: {quotation(str(error))}"

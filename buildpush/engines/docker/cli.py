@@ -1,4 +1,4 @@
-"""The program buildx: found, asked about its builders, and run; it writes the image as an OCI layout.
+"""Finds and runs the program buildx, which writes the image as an OCI layout.
 
 Source: docker buildx build and docker buildx inspect, command line reference; each rule was tried with buildx 0.13.
 """
@@ -53,7 +53,7 @@ class BuildxProgram:
 
     @classmethod
     def find(cls, tools: Tools) -> BuildxProgram | None:
-        """Return the command of buildx, or ``None`` where it is not installed."""
+        """Return the installed buildx, or ``None``."""
         for argv in _PROGRAMS:
             with suppress(EngineMissingError):
                 if tools.place.run([*argv, "version"]).status == 0:
@@ -66,21 +66,21 @@ class BuildxProgram:
         Raises:
             EngineMissingError: there is none.
         """
-        ran = self.tools.place.run([*self.argv, "inspect"])
-        pairs = (line.partition(":") for line in reversed(ran.stdout.splitlines()) if ":" in line)
-        found = {name.strip(): value.strip() for name, _, value in pairs}
-        if ran.status or "Driver" not in found:
-            message = ran.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
+        result = self.tools.place.run([*self.argv, "inspect"])
+        pairs = (line.partition(":") for line in reversed(result.stdout.splitlines()) if ":" in line)
+        fields = {name.strip(): value.strip() for name, _, value in pairs}
+        if result.status or "Driver" not in fields:
+            message = result.stderr.strip().removeprefix("ERROR: ") or "docker buildx inspect names no builder"
             hint = "docker buildx ls lists all builders; docker buildx use chooses one"
             raise EngineMissingError(message, hint=hint, setting="engine")
-        # The daemon's own builder has no driver where the daemon cannot be asked (buildx 0.13).
-        version = found.get("BuildKit version") or found.get("Buildkit") or ""
-        return Builder(found.get("Name", ""), found["Driver"] or "docker", found.get("Status", ""), version)
+        # Buildx 0.13 prints no driver for the daemon's own builder when the daemon does not answer.
+        version = fields.get("BuildKit version") or fields.get("Buildkit") or ""
+        return Builder(fields.get("Name", ""), fields["Driver"] or "docker", fields.get("Status", ""), version)
 
     def into_layout(
         self, request: BuildRequest, credentials: Mapping[str, Credential], directory: Path, words: tuple[str, ...] = ()
     ) -> Image | Index:
-        """Build into an OCI layout in *directory*: no second copy in a daemon, layers not compressed twice.
+        """Build into an OCI layout in *directory*: it needs no copy in a daemon, and no layer is compressed twice.
 
         Args:
             request: what to build.
@@ -107,7 +107,7 @@ class BuildxProgram:
 
     def command(self, request: BuildRequest, credentials: Mapping[str, Credential], words: tuple[str, ...]) -> Command:
         """Return the command of :meth:`build`."""
-        # Not for buildah, which has only the machine's network, and nothing to pull again.
+        # Buildah does not need them: it has only the machine's network, and pulls every image anyway.
         pull = ["--pull"] if request.pull_image else []
         network = ["--network", request.network] if request.network else []
         proxies = [word for name in request.proxies for word in ("--build-arg", name)]  # buildx knows the values

@@ -1,4 +1,4 @@
-"""What BuildKit refuses in a Dockerfile before it builds anything: found out before it is asked, and by ``check``.
+"""Finds what BuildKit would refuse in a Dockerfile, before BuildKit is started, and in ``check``.
 
 Source: the release notes of Docker 28.0 to 29.0, and of the Dockerfile frontend 1.14 to 1.20, which say in which
 version a flag left the channel ``labs``.
@@ -22,7 +22,7 @@ from buildpush.foundation.regex import regex
 
 Version = tuple[int, int]
 
-# The first BuildKit and the first Docker whose own frontend has a flag; a later one is assumed where it is not certain.
+# The first BuildKit and the first Docker whose own frontend has each flag; where that is uncertain, a later one.
 _FIRST: Final[Mapping[tuple[str, str], Mapping[str, Version]]] = MappingProxyType(
     {
         ("COPY", "parents"): {"BuildKit": (0, 26), "Docker": (29, 0)},
@@ -33,7 +33,7 @@ _FIRST: Final[Mapping[tuple[str, str], Mapping[str, Version]]] = MappingProxyTyp
         ("RUN", "device"): {"BuildKit": (0, 20), "Docker": (28, 0)},
     }
 )
-# Up to these, a flag that we do not know does not exist.
+# We know every flag of the versions up to these.
 _TRIED: Final[Mapping[str, Version]] = MappingProxyType({"BuildKit": (0, 34), "Docker": (29, 0), "classic": (0, 0)})
 # The flags of the daemon's classic builder; those of HEALTHCHECK do not differ.
 _CLASSIC: Final = MappingProxyType(
@@ -44,7 +44,7 @@ _VERSION: Final = regex(r"v?(\d+)\.(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The program that reads Dockerfiles: Docker's daemon, a BuildKit of its own, or Docker's classic builder.
+    """The program that reads Dockerfiles: Docker's daemon, a separate BuildKit, or Docker's classic builder.
 
     Attributes:
         program: Docker, BuildKit or classic.
@@ -55,14 +55,14 @@ class Release:
 
     @classmethod
     def parse(cls, program: str, text: str) -> Release | None:
-        """Return the release whose version is *text*; ``None`` for an unknown one, as of Debian's BuildKit."""
-        found = _VERSION.match(text)
-        version = (int(found[1]), int(found[2])) if found else (0, 0)
+        """Return the release whose version is *text*; ``None`` where it names none, as in Debian's BuildKit."""
+        match = _VERSION.match(text)
+        version = (int(match[1]), int(match[2])) if match else (0, 0)
         return cls(program, version) if any(version) else None
 
     @classmethod
     def of_daemon(cls, answer: Mapping[str, Any]) -> Release | None:
-        """Return the release of a daemon from its *answer* about its version; ``None`` for another program's."""
+        """Return the release of a daemon from its *answer* about its version; ``None`` for Podman's."""
         names = [str(part.get("Name")) for part in answer.get("Components") or ()]
         return cls.parse("Docker", str(answer.get("Version") or "")) if "Engine" in names else None
 
@@ -79,17 +79,17 @@ class Release:
         return first is not None and self.version < first[self.program]
 
 
-def refused(request: BuildRequest, release: Callable[[], Release | None]) -> str | None:
+def find_refusal(request: BuildRequest, release: Callable[[], Release | None]) -> str | None:
     """Return what the builder does not support, with its line, or ``None``.
 
     Args:
         request: what it is to build.
-        release: returns what reads the Dockerfile, or ``None`` where that is not known; asked only where it matters.
+        release: returns what reads the Dockerfile, or ``None`` where that is not known; called only where it matters.
 
     Raises:
         DockerfileError: BuildKit cannot read the Dockerfile.
     """
-    if "BUILDKIT_SYNTAX" in request.build_args:  # which names another frontend
+    if "BUILDKIT_SYNTAX" in request.build_args:  # it names another frontend
         return None
     try:
         file = dockerfile.read(request.dockerfile)
@@ -100,14 +100,23 @@ def refused(request: BuildRequest, release: Callable[[], Release | None]) -> str
     if not file.stages:  # another language
         return None
     check_bases(file, request)
-    if file.syntax:  # it is fetched, and may be newer than the builder
+    if file.syntax:  # the frontend is fetched, and may be newer than the builder
         return None
-    found = [
-        (one, flag) for stage in file.stages for one in stage.instructions for flag in one.flags if _differs(one, flag)
+    flags = [
+        (instruction, flag)
+        for stage in file.stages
+        for instruction in stage.instructions
+        for flag in instruction.flags
+        if _differs(instruction, flag)
     ]
-    builder = release() if found else None
+    builder = release() if flags else None
     return next(
-        (_refusal(file, one, flag, builder) for one, flag in found if builder and builder.lacks(one, flag)), None
+        (
+            _refusal(file, instruction, flag, builder)
+            for instruction, flag in flags
+            if builder and builder.lacks(instruction, flag)
+        ),
+        None,
     )
 
 
@@ -125,9 +134,9 @@ def _refusal(file: Dockerfile, instruction: Instruction, flag: str, builder: Rel
 
 
 def _is_outdated(request: BuildRequest, release: Callable[[], Release | None]) -> bool:
-    """Return whether what reads a Dockerfile with a flag that we do not know is no newer than what we know."""
+    """Return whether the builder has no flags but those that we know, so that it refuses others."""
     file = outline(request.dockerfile)
-    if file.syntax or not file.stages:  # fetched, and may be newer; or we cannot read it at all
+    if file.syntax or not file.stages:  # the frontend may be newer, or we cannot read the file at all
         return False
     builder = release()
     return builder is not None and builder.version <= _TRIED[builder.program]

@@ -1,6 +1,6 @@
-"""Where kaniko's executor runs: in a container of its own, whose root it empties and builds in.
+"""Runs kaniko's executor in a container of its own, since it empties the root file system and builds in it.
 
-It does not touch what is mounted, and its own directory; so all its inputs are there.
+It does not touch its own directory or what is mounted, so all its inputs are mounted below that directory.
 
 Source: osscontainertools/kaniko, pkg/util/fs_util.go, the list of ignored paths.
 """
@@ -31,8 +31,8 @@ class Executor:
     """Where the executor runs, and the paths of its inputs in the container.
 
     Attributes:
-        place: that runs it.
-        program: its path.
+        place: the container that it runs in.
+        program: path of the executor.
         context: path of the context.
         dockerfile: path of the Dockerfile.
         out: directory for its output.
@@ -48,7 +48,7 @@ class Executor:
 def program_of(env: Mapping[str, str], place: Place) -> str | None:
     """Return a program that starts containers with local directories, or ``None``."""
     for program in _PROGRAMS:
-        if program == "docker" and _is_elsewhere(env):
+        if program == "docker" and _is_remote(env):
             continue
         with suppress(EngineMissingError):
             if place.run([program, "version"]).status == 0:  # docker asks its daemon
@@ -56,7 +56,7 @@ def program_of(env: Mapping[str, str], place: Place) -> str | None:
     return None
 
 
-def _is_elsewhere(env: Mapping[str, str]) -> bool:
+def _is_remote(env: Mapping[str, str]) -> bool:
     host = dockerhome.current_host(env, daemon.home_of(env))
     return host is not None and not host.startswith(("unix:", "npipe:"))
 
@@ -78,10 +78,10 @@ def executor_in(
         private=f"{_SHARED}/private",
     )
     inside = request.dockerfile.is_relative_to(request.context)
-    where = (
+    dockerfile = (
         f"context/{request.dockerfile.relative_to(request.context)}" if inside else f"file/{request.dockerfile.name}"
     )
-    return Executor(container, f"{_HOME}/executor", f"{_SHARED}/context", f"{_SHARED}/{where}", f"{_SHARED}/out")
+    return Executor(container, f"{_HOME}/executor", f"{_SHARED}/context", f"{_SHARED}/{dockerfile}", f"{_SHARED}/out")
 
 
 def _mounts(request: BuildRequest, out: Path) -> Iterator[Mount]:

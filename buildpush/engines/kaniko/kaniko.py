@@ -46,15 +46,18 @@ from buildpush.transfer.docker_archive import open_docker_archive
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
 _NO_IMAGE: Final = "no image of kaniko's executor is given"
-_ROOT: Final = "set runAsUser: 0; where no root is allowed, leave runAsUser out and use engine: buildah"
-_FULL: Final = "the disk is full: kaniko unpacks the base images and all stages in the file system of its container"
+_ROOT: Final = "set runAsUser: 0; where root is not allowed, leave runAsUser out and use engine: buildah"
+_FULL: Final = (
+    "the disk is full: kaniko unpacks the base images and all stages in the file system of its container; free space "
+    "where docker or podman keeps containers"
+)
 _KILLED: Final = 137
-_LOG_LINES: Final = 200  # lines: earlier ones do not explain a failure
+_LOG_LINES: Final = 200  # earlier lines do not explain a failure
 # A name that cannot be pushed anywhere by accident.
 _TAG: Final = "buildpush.invalid/build"
 _PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _AUTHORITY: Final = "authority.pem"
-# Flags that make kaniko behave as Docker; versions without one report that in the log.
+# Feature flags that make kaniko behave as Docker; a version that does not have one says so in its log.
 _DOCKER_FLAGS: Final = (
     "FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS",
     "FF_KANIKO_COPY_AS_ROOT",
@@ -62,8 +65,8 @@ _DOCKER_FLAGS: Final = (
     "FF_KANIKO_RUN_HONOR_GROUP",
     "FF_KANIKO_UNTAR_SKIP_ROOT",
 )
-# The settings that are called as its flags, and that no other engine has.
-OWN: Final = tuple(sorted(ENGINES["kaniko"].settings.keys() - {"kaniko_image"}))
+# The settings that have the names of kaniko's flags, and that no other engine has.
+OWN_FLAGS: Final = tuple(sorted(ENGINES["kaniko"].settings.keys() - {"kaniko_image"}))
 _DEFAULTS: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
 _IGNORED_FLAGS: Final = MappingProxyType(
     {
@@ -78,7 +81,7 @@ class Kaniko:
     """Builds with kaniko, which returns the image in an archive; we push it.
 
     The setting ``kaniko_image`` names the image that holds the executor, with a digest.
-    Variables: those of docker, of proxies, ``SSL_CERT_FILE``, and kaniko's own, ``FF_KANIKO_*``.
+    Variables: those of docker and of proxies, ``SSL_CERT_FILE`` or ``HARNESS_CA_PATH``, and ``FF_KANIKO_*``.
     """
 
     name: ClassVar[str] = "kaniko"
@@ -121,10 +124,10 @@ class Kaniko:
         return None
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return the first flag that kaniko would silently ignore; it reports everything else that it does not support.
+        """Return the first flag that kaniko would silently ignore; kaniko itself reports all else.
 
         Raises:
-            UnsupportedError: it would not be root.
+            UnsupportedError: the setting ``run_as_user`` names another user than root.
         """
         if request.container.user:
             message = f"kaniko must run as root, and runAsUser is {request.container.user}"
@@ -132,7 +135,7 @@ class Kaniko:
         return next(_ignored_flags(request), None)
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return the executor's image and base images: kaniko reads Dockerfiles only in its built-in language."""
+        """Return the executor's image and the base images: kaniko pulls no frontend."""
         image = _executor_image(self._tools)
         return (*((Reference.parse(image),) if image else ()), *pulled_images(request))
 
@@ -156,7 +159,7 @@ class Kaniko:
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
-        """Build, and give the image for as long as the context is open.
+        """Build, and yield the image, which can be read while the context is open.
 
         Raises:
             EngineMissingError: there is no executor, or no program to start its container.
@@ -167,7 +170,7 @@ class Kaniko:
         refuse_unsupported(self, request)
         require_here(self)
         if request.created is not None:
-            self._tools.sink(Note("kaniko strips the times of what it adds, where SOURCE_DATE_EPOCH would set them"))
+            self._tools.sink(Note("kaniko removes the times of files, instead of setting them to SOURCE_DATE_EPOCH"))
         with temporary(self._tools.scratch) as directory:
             build = _KanikoBuild(self._tools, request, directory)
             yield Index.of(build.single(*each) for each in platforms_of(request))
@@ -184,7 +187,7 @@ class _KanikoBuild:
 
     @cached_property
     def credentials(self) -> Mapping[str, Credential]:
-        """Who we are at the hosts that the build pulls from."""
+        """The credentials for the hosts that the build pulls from."""
         return base_credentials(self.request, self.tools.find)
 
     @cached_property
@@ -203,16 +206,16 @@ class _KanikoBuild:
         return executor.executor_in(program, image, place, self.request, self.directory, network=network)
 
     def single(self, number: int, platform: Platform | None) -> Image:
-        """Build, and export the image as an archive: the only form without files of root.
+        """Build, and export the image as an archive.
 
-        A layout has directories of root, which an ordinary user who uses a daemon could not remove.
+        In a layout, kaniko makes directories of root, which an ordinary user of a Docker daemon could not remove.
         """
         argv, files, env = self._call(number, platform)
-        ran = self._executor.place.run(argv, files=files, env=env, stream=self._show)
-        if ran.status:
-            raise self._failure(ran.status)
-        found = _with_labels(open_docker_archive(self.directory / _archive(number)), self.request.labels)
-        return replace(found, platform=platform) if platform else found
+        result = self._executor.place.run(argv, files=files, env=env, stream=self._show)
+        if result.status:
+            raise self._failure(result.status)
+        image = _with_labels(open_docker_archive(self.directory / _archive(number)), self.request.labels)
+        return replace(image, platform=platform) if platform else image
 
     def command(self, number: int, platform: Platform | None) -> Command:
         """Return the command of :meth:`single`."""
@@ -221,18 +224,18 @@ class _KanikoBuild:
 
     def _call(self, number: int, platform: Platform | None) -> tuple[list[str], dict[str, FileContent], dict[str, str]]:
         """Return the arguments, private files and variables of the executor."""
-        at = self._executor
+        paths = self._executor
         flags = [*self._flags(), *(_for_platform(platform, self.request.build_args) if platform else ())]
-        argv = [at.program, "--force", "--log-format=json", "--context", f"dir://{at.context}"]
-        argv += ["--dockerfile", at.dockerfile, *flags]
-        argv += ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{at.out}/{_archive(number)}"]
+        argv = [paths.program, "--force", "--log-format=json", "--context", f"dir://{paths.context}"]
+        argv += ["--dockerfile", paths.dockerfile, *flags]
+        argv += ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{paths.out}/{_archive(number)}"]
         return argv, dict(self._private()), dict(self._variables())
 
     def _flags(self) -> Iterator[str]:
         request = self.request
         for name, value in request.build_args.items():
             yield from ("--build-arg", f"{name}={value}")
-        for name in request.proxies:  # whose values it takes from its own variables
+        for name in request.proxies:  # kaniko takes their values from its variables
             yield from ("--build-arg", name)
         for name, value in request.labels.items():
             yield from ("--label", f"{name}={value}")
@@ -271,7 +274,7 @@ class _KanikoBuild:
             "--reproducible": self.request.created is not None,
         }
         yield from (flag for flag, is_on in switches.items() if is_on)
-        for name in OWN:
+        for name in OWN_FLAGS:
             if (value := self.tools.settings.get(name)) is not None:
                 yield f"--{name.replace('_', '-')}={str(value).lower()}"
 
@@ -304,7 +307,7 @@ class _KanikoBuild:
             self.tools.log(text)
 
     def _failure(self, status: int) -> BuildError:
-        """Return the error of a failed build; its reason is the last line of kaniko."""
+        """Return the error of a failed build; its reason is the last error in kaniko's log."""
         reasons = [line for line in self.log if line.startswith("error ")]
         log = "\n".join([*self.log, *(f"ERROR: {line}" for line in reasons[-1:])])
         error = buildkit.failure(log, self.request, full=_FULL)
@@ -319,12 +322,12 @@ def _executor_image(tools: Tools) -> str | None:
     return tools.settings.get("kaniko_image")
 
 
-def _for_platform(platform: Platform, given: Mapping[str, str]) -> Iterator[str]:
+def _for_platform(platform: Platform, build_args: Mapping[str, str]) -> Iterator[str]:
     """Yield the flags for one platform, with the arguments that kaniko 1.24 leaves empty."""
     yield from ("--custom-platform", str(platform))
-    known = {"TARGETPLATFORM": str(platform), "TARGETOS": platform.os, "TARGETARCH": platform.architecture}
-    for name, value in (known | {"TARGETVARIANT": platform.variant}).items():
-        if name not in given:
+    values = {"TARGETPLATFORM": str(platform), "TARGETOS": platform.os, "TARGETARCH": platform.architecture}
+    for name, value in (values | {"TARGETVARIANT": platform.variant}).items():
+        if name not in build_args:
             yield from ("--build-arg", f"{name}={value}")
 
 
@@ -332,15 +335,15 @@ def _with_labels(image: Image, labels: Mapping[str, str]) -> Image:
     """Return *image* with *labels* added: in kaniko itself, LABEL takes precedence over ``--label``."""
     document = strict_json.parse(image.config)
     config = document.get("config") or {}
-    found = config.get("Labels") or {}
-    if labels.items() <= found.items():
+    existing = config.get("Labels") or {}
+    if labels.items() <= existing.items():
         return image
-    document["config"] = {**config, "Labels": {**found, **labels}}
+    document["config"] = {**config, "Labels": {**existing, **labels}}
     return replace(image, config=json.dumps(document, separators=(",", ":")).encode())
 
 
 def _ignored_flags(request: BuildRequest) -> Iterator[str]:
-    """Yield line and flag where kaniko would build a different image than the Dockerfile says.
+    """Yield the flags that kaniko ignores, with their lines, and whose effect the image would not have.
 
     Source: tried with kaniko 1.28.3, which does not mention them in its log.  ``--link`` is left out: it changes no
         file.
@@ -388,4 +391,4 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         message = f"the certificates in {path} cannot be read: {error.strerror}"
-        raise SourceError(message, hint="SSL_CERT_FILE or HARNESS_CA_PATH names them") from error
+        raise SourceError(message, hint="correct SSL_CERT_FILE or HARNESS_CA_PATH, which names it") from error

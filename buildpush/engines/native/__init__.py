@@ -1,4 +1,4 @@
-"""The engine that needs no daemon and no root: Dockerfiles without RUN, layers made while they are sent."""
+"""The engine that needs no daemon and no root: it builds Dockerfiles without RUN, making layers as they are sent."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ITSELF = "itself"
 class Native:
     """Reads the Dockerfile and runs its instructions itself.
 
-    Without a memory of layers when their files were last read, all files are read each time.
+    Where there is no memory of earlier builds, all files are read each time.
     """
 
     name: ClassVar[str] = "native"
@@ -63,13 +63,13 @@ class Native:
         return None
 
     def refuses(self, request: BuildRequest) -> str | None:
-        """Return line and instruction of the first thing that it does not support, or ``None``."""
+        """Return the first thing that it does not support, with its line, or ``None``."""
         file = dockerfile.read(request.dockerfile)
-        found = first_unsupported(file, request, self._tools.platform)
-        return f"{file.where(found[0])}: {found[1]}" if found else None
+        refusal = first_unsupported(file, request, self._tools.platform)
+        return f"{file.where(refusal[0])}: {refusal[1]}" if refusal else None
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
-        """Return only base images: it reads Dockerfiles itself."""
+        """Return only base images: it reads Dockerfiles itself, without a frontend."""
         return pulled_images(request)
 
     def commands(self, _request: BuildRequest) -> tuple[Command, ...]:
@@ -86,7 +86,7 @@ class Native:
 
     @contextmanager
     def build(self, request: BuildRequest) -> Iterator[Image | Index]:
-        """Build the Dockerfile; files are read when the image's blobs are.
+        """Build the Dockerfile; its files are read only when the image's blobs are.
 
         Raises:
             DockerfileError: it cannot be read, or holds an instruction that this engine does not support.
@@ -96,12 +96,12 @@ class Native:
         request = replace(request, build_args={**request.proxies, **request.build_args})
         file = dockerfile.read(request.dockerfile)
         _refuse(file, request, self._tools.platform)
-        known = DiffIdCache(self._tools.memory, self._tools.now(), believed=not request.no_cache)
+        diff_ids = DiffIdCache(self._tools.memory, self._tools.now(), reuse=not request.no_cache)
         context = _context(request, self._tools.sink)
         platforms = request.platforms or (self._tools.platform or machine(),)
         with ExitStack() as stack:
             downloads = Downloads(self._tools, stack)
-            build = partial(NativeBuild, file, request, context, self._tools, downloads, known=known)
+            build = partial(NativeBuild, file, request, context, self._tools, downloads, diff_ids=diff_ids)
             yield Index.of(build(platform).run() for platform in platforms)
 
 
@@ -116,9 +116,9 @@ def _context(request: BuildRequest, sink: Sink) -> Context:
 
 
 def _refuse(file: model.Dockerfile, request: BuildRequest, here: Platform | None) -> None:
-    found = first_unsupported(file, request, here)
-    if not found:
+    refusal = first_unsupported(file, request, here)
+    if not refusal:
         return
-    line, words = found
+    line, words = refusal
     message = f"the engine native does not support this: {words}"
     raise DockerfileError(message, hint="use engine: docker", where=file.where(line), setting="engine")

@@ -1,6 +1,6 @@
-"""A layer while it is made: what a COPY, ADD or WORKDIR adds to the existing files.
+"""Collects the entries of a layer: what a COPY, ADD or WORKDIR adds to the existing files.
 
-Source: what BuildKit does; each rule was observed there.
+Source: the behaviour of BuildKit; each rule was observed there.
 """
 
 # Flags of other programs in this module's texts: --parents
@@ -36,23 +36,23 @@ class Tree(Protocol):
         ...
 
     def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return an identity for each of *entries* below *path* that has several names; one file has one identity."""
+        """Return an identity for each of *entries* that has several names; all names of a file share it."""
         ...
 
     def below(self, path: str, target: str = "") -> Iterable[Entry]:
-        """Yield what is below a directory, with *target* as the directory's own name."""
+        """Yield what is below the directory *path*, with *target* as the name of that directory."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class FileAttributes:
-    """The values of ``--chown`` and ``--chmod``; ``None`` keeps those of the files."""
+    """The values of ``--chown`` and ``--chmod``; ``None`` keeps what the files have."""
 
     owner: tuple[int, int] | None = None
     mode: Mode | None = None
     created: int | None = None
 
-    def of(self, entry: Entry, path: str) -> Entry:
+    def apply_to(self, entry: Entry, path: str) -> Entry:
         """Return *entry* at *path* with these attributes; no time is later than ``created``."""
         uid, gid = self.owner or (entry.uid, entry.gid)
         mode = entry.mode
@@ -78,9 +78,11 @@ class Addition:
         self._added: dict[str, Entry] = {}
         self._implied: set[str] = set()
         self._links: dict[str, object] = {}
-        self._directories: set[str] = set()  # which the layer must contain, because something in them was added
+        self._directories: set[str] = set()  # the layer must contain them, since something in them was added
 
-    def copy(self, tree: Tree, name: str, path: str, destination: str, *, into: bool, chosen: Selection = ALL) -> None:
+    def copy(
+        self, tree: Tree, name: str, path: str, destination: str, *, into: bool, selection: Selection = ALL
+    ) -> None:
         """Copy one of the results of :meth:`Tree.find`.
 
         Args:
@@ -89,14 +91,14 @@ class Addition:
             path: where it is in *tree*.
             destination: absolute path in the image.
             into: whether the destination is a directory even if it does not exist yet.
-            chosen: what of a directory is copied.
+            selection: which files of a directory are copied.
 
         Raises:
             BuildError: a file would have to become a directory, or the other way round.
         """
         entry = tree.entry(path)
         if entry.kind == "directory":
-            self._copy_directory(tree, path, entry, self.files.resolve(destination), chosen)
+            self._copy_directory(tree, path, entry, self.files.resolve(destination), selection)
         else:
             self.put_file(entry, name, destination, into=into)
 
@@ -107,96 +109,96 @@ class Addition:
             ContextError: the source does not exist.
             BuildError: a file would have to become a directory, or the other way round.
         """
-        directory, chosen = with_parents(source, without)
+        directory, selection = with_parents(source, without)
         for _, path in tree.find(directory):
             if path != rooted(directory) and not has_wildcard(source):
                 message = f"{source} leads through a link, which --parents does not follow"
                 raise ContextError(message, hint="name the directory that the link leads to", setting="context")
-            self._copy_directory(tree, path, tree.entry(path), self.files.resolve(destination), chosen)
+            self._copy_directory(tree, path, tree.entry(path), self.files.resolve(destination), selection)
 
-    def _landing(self, name: str, destination: str, *, into: bool) -> str:
-        """Return where a file called *name* lands, links at the destination followed."""
+    def _target(self, name: str, destination: str, *, into: bool) -> str:
+        """Return the path of a file called *name* at *destination*, where links are followed."""
         target = self.files.resolve(destination)
-        there = self.files.get(target)
-        if into or (there and there.kind == "directory"):
+        existing = self.files.get(target)
+        if into or (existing and existing.kind == "directory"):
             self.directory(target)
             return f"{target}/{name}".lstrip("/")  # a link with that name is replaced
         self.directory(target.rpartition("/")[0])
         return target
 
-    def _copy_directory(self, tree: Tree, path: str, directory: Entry, target: str, chosen: Selection) -> None:
-        fresh = self.files.is_free(target)
+    def _copy_directory(self, tree: Tree, path: str, directory: Entry, target: str, selection: Selection) -> None:
+        is_new = self.files.is_free(target)
         self.directory(target, modified=directory.modified)
-        found = list(tree.below(path, target))
-        links = tree.hard_links(path, found)
-        entries, above = chosen.of(found, target)
+        contents = list(tree.below(path, target))
+        links = tree.hard_links(path, contents)
+        entries, above = selection.select(contents, target)
         if self.attributes != FileAttributes():  # with many files, this is where the time goes
-            entries = [self.attributes.of(entry, entry.path) for entry in entries]
-        if fresh:
+            entries = [self.attributes.apply_to(entry, entry.path) for entry in entries]
+        if is_new:
             added = {entry.path: entry for entry in entries}
             self.files.entries |= added
             self._added |= added
             self._directories.add(target)
         else:
-            modes = {entry.path: entry.mode for entry in found if entry.path in above}
+            modes = {entry.path: entry.mode for entry in contents if entry.path in above}
             for entry in entries:
-                self._place(self._on_the_way(entry, modes))
+                self._place(self._keep_existing(entry, modes))
         self._link({entry.path: links[entry.path] for entry in entries if entry.path in links} if links else {})
 
-    def _on_the_way(self, entry: Entry, modes: Mapping[str, int]) -> Entry:
-        """Return *entry*; an existing directory that is only a parent takes just its source's mode."""
-        there = self.files.get(entry.path) if entry.path in modes else None
-        return there._replace(mode=modes[entry.path]) if there and there.kind == "directory" else entry
+    def _keep_existing(self, entry: Entry, modes: Mapping[str, int]) -> Entry:
+        """Return *entry*; where it is only a parent of what is copied, an existing directory just with its mode."""
+        existing = self.files.get(entry.path) if entry.path in modes else None
+        return existing._replace(mode=modes[entry.path]) if existing and existing.kind == "directory" else entry
 
     def _link(self, links: Mapping[str, object]) -> None:
-        """Make hard links of those paths with the same identity in *links*."""
-        fresh: dict[object, object] = {}  # copied twice, they are two files
+        """Make hard links of the paths that have the same identity in *links*."""
+        identities: dict[object, object] = {}  # new ones: a second copy is not linked to the first
         for path, link in links.items():
-            self._links[path] = self.files.links[path] = fresh.setdefault(link, object())
+            self._links[path] = self.files.links[path] = identities.setdefault(link, object())
 
     def file(self, name: str, text: bytes, destination: str, *, into: bool, modified: int) -> None:
-        """Write a file that has no source: a heredoc."""
+        """Add a file that has no source: a heredoc."""
         entry = Entry(name, "file", 0o644, modified=modified, size=len(text), content=text)
         self.put_file(entry, name, destination, into=into)
 
     def put_file(self, entry: Entry, name: str, destination: str, *, into: bool) -> None:
-        """Add a file with the name *name*."""
-        self._place(self.attributes.of(entry, self._landing(name, destination, into=into)))
+        """Add a file; *name* is used where the destination is a directory."""
+        self._place(self.attributes.apply_to(entry, self._target(name, destination, into=into)))
 
     def unpack(self, archive: Archive, destination: str) -> set[str]:
         """Unpack a tar below *destination*; nothing is written outside it.
 
         Returns:
-            The names of the extended attributes that images do not have, and that are dropped.
+            The names of the extended attributes that images cannot contain, and that are dropped.
         """
         target = self.files.resolve(destination)
         attributes = replace(self.attributes, mode=None)
         implied = replace(attributes, owner=None)
         self.directory(target, attributes=attributes)
-        seen = Files()
-        landed: dict[str, str] = {}
+        unpacked = Files()
+        targets: dict[str, str] = {}
         dropped: set[str] = set()
-        for entry in unpack_entries(archive, seen, dropped):
+        for entry in unpack_entries(archive, unpacked, dropped):
             parent, _, name = rooted(entry.path).rpartition("/")
             directory = self.files.resolve(f"{target}/{parent}")
             self.directory(directory, attributes=implied)
             path = f"{directory}/{name}".lstrip("/")
-            landed[entry.path] = path
+            targets[entry.path] = path
             # As tar does: an entry replaces one of another type.
-            self._put(attributes.of(entry, path))
-        self._link({landed[name]: link for name, link in seen.links.items()})
+            self._put(attributes.apply_to(entry, path))
+        self._link({targets[name]: link for name, link in unpacked.links.items()})
         return dropped - {"security.capability"}
 
     def directory(self, path: str, *, modified: int | None = None, attributes: FileAttributes | None = None) -> None:
         """Make the directory *path*, whose links are resolved, and its parents, where they do not exist yet.
 
         Raises:
-            BuildError: something else is there.
+            BuildError: *path* or a parent exists and is not a directory.
         """
-        there = self.files.get(path)
-        if there and there.kind == "directory":
+        existing = self.files.get(path)
+        if existing and existing.kind == "directory":
             return
-        if there:
+        if existing:
             message = f"/{path} is not a directory in the image, so nothing can be copied into it"
             raise BuildError(message)
         above = path.rpartition("/")[0]
@@ -212,20 +214,20 @@ class Addition:
             mode |= 0o2000
             gid = gid if attributes.owner else above.gid
         entry = Entry(path, "directory", mode, uid, gid, modified)
-        return FileAttributes(created=attributes.created).of(entry, path)
+        return FileAttributes(created=attributes.created).apply_to(entry, path)
 
     def _place(self, entry: Entry) -> None:
-        there = self.files.get(entry.path)
-        if there and (entry.kind == "directory") != (there.kind == "directory"):
-            message = f"/{entry.path} is a {there.kind} in the image and a {entry.kind} in what is copied"
+        existing = self.files.get(entry.path)
+        if existing and (entry.kind == "directory") != (existing.kind == "directory"):
+            message = f"/{entry.path} is a {existing.kind} in the image and a {entry.kind} in what is copied"
             raise BuildError(message, hint="choose another destination")
         self._put(entry)
 
     def _put(self, entry: Entry) -> None:
         if not entry.path:
             return
-        there = self._added.get(entry.path)
-        if there and there.kind == "directory" and entry.kind != "directory":
+        previous = self._added.get(entry.path)
+        if previous and previous.kind == "directory" and entry.kind != "directory":
             inside = f"{entry.path}/"
             self._added = {path: other for path, other in self._added.items() if not path.startswith(inside)}
             self._directories = {path for path in self._directories if not f"{path}/".startswith(inside)}
@@ -237,7 +239,7 @@ class Addition:
 
     def entries(self) -> tuple[Entry, ...]:
         """Return the layer: what was added and the directories above it, sorted by path."""
-        self._date_implied()
+        self._set_times_of_implied()
         whole = dict(self._added)
         for directory in self._directories:
             above = directory
@@ -247,20 +249,20 @@ class Addition:
         if not self._links:
             return tuple(whole[path] for path in in_order(whole))
         firsts: dict[object, str] = {}
-        return tuple(self._linked(whole[path], firsts) for path in in_order(whole))
+        return tuple(self._hard_link(whole[path], firsts) for path in in_order(whole))
 
-    def _date_implied(self) -> None:
-        """Give directories that no instruction wrote the newest time of what was added, for equal layers."""
+    def _set_times_of_implied(self) -> None:
+        """Give directories that were made only as parents the newest time in the layer, so that builds are equal."""
         if not self._implied:
             return
         newest = max((entry.modified for path, entry in self._added.items() if path not in self._implied), default=0)
         for path in self._implied & self._added.keys():
             self._put(self._added[path]._replace(modified=newest))
 
-    def _linked(self, entry: Entry, firsts: dict[object, str]) -> Entry:
+    def _hard_link(self, entry: Entry, firsts: dict[object, str]) -> Entry:
         link = self._links.get(entry.path)
         if link is None or entry.kind != "file":
             return entry
         first = firsts.setdefault(link, entry.path)
-        # With its capability, which programs remove when they set the owner of the new name.
+        # It keeps its capability: programs that unpack it remove that when they set the owner of the second name.
         return entry if first == entry.path else entry._replace(kind="hard", target=first, size=0, content=b"")

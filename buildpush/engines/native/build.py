@@ -1,4 +1,4 @@
-"""The stages that a target needs, one after the other, for one platform."""
+"""Builds the stages that a target needs, one after the other, for one platform."""
 
 # Flags of other programs in this module's texts: --from --keep-git-dir
 
@@ -14,7 +14,15 @@ from buildpush.dockerfile.model import BuildStage, Dockerfile, Instruction
 from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import StageSource, base_images, global_arguments, needed, needed_for, origin, source
+from buildpush.dockerfile.stages import (
+    StageSource,
+    base_images,
+    find_base,
+    find_source,
+    global_arguments,
+    needed,
+    needed_for,
+)
 from buildpush.dockerfile.urls import is_git
 from buildpush.engines import Tools
 from buildpush.engines.native import copying
@@ -36,9 +44,9 @@ from buildpush.foundation.events import Log, Note
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 from buildpush.images.model import Image, Platform
-from buildpush.images.references import Reference, mirrored
+from buildpush.images.references import Reference, references_in_mirrors
 
-# Arguments that a builder sets and that no ARG needs to declare.
+# Build arguments that no ARG needs to declare.
 PREDEFINED_ARGUMENTS = frozenset(
     name
     for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY", "SOURCE_DATE_EPOCH")
@@ -47,30 +55,30 @@ PREDEFINED_ARGUMENTS = frozenset(
 
 
 def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> tuple[int, str] | None:
-    """Return line and words of the first thing in the needed stages that this engine does not support, or ``None``."""
+    """Return the first thing in the needed stages that this engine does not support, with its line, or ``None``."""
     if dockerfile.syntax and not dockerfile.stages:
-        return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names another language"
-    strange = [name for name, location in request.build_contexts.items() if not _is_readable(location)]
-    if strange:
-        return 1, f"the build context {strange[0]}, which is neither a directory nor an image"
+        return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names a frontend for another language"
+    unreadable = [name for name, location in request.build_contexts.items() if not _is_readable(location)]
+    if unreadable:
+        return 1, f"the build context {unreadable[0]}, which is neither a directory nor an image"
     base_images(dockerfile, request)
     for stage, values in needed_for(dockerfile, request, here):
-        if origin(dockerfile, stage, values, request.build_contexts).context:
+        if find_base(dockerfile, stage, values, request.build_contexts).context:
             return stage.line, f"FROM a directory, {stage.base}"
         for instruction in stage.instructions:
             words = _unsupported(instruction)
             if words:
                 return instruction.line, words
     for stage, values in needed_for(dockerfile, request, here):
-        stage_platform(dockerfile, stage, origin(dockerfile, stage, values, request.build_contexts).platform)
+        stage_platform(dockerfile, stage, find_base(dockerfile, stage, values, request.build_contexts).platform)
     return None
 
 
 def stage_platform(dockerfile: Dockerfile, stage: BuildStage, text: str | None) -> Platform | None:
-    """Return the platform that the FROM of *stage* names by *text*, if it does.
+    """Return *text*, the platform in the FROM of *stage*, as a platform; ``None`` where there is none.
 
     Raises:
-        DockerfileError: it is blank, or no platform.
+        DockerfileError: it is blank, or not a platform.
     """
     if text is None:
         return None
@@ -96,8 +104,8 @@ def _unsupported(instruction: Instruction) -> str | None:
         return "RUN"
     if "keep-git-dir" in instruction.flags:
         return "ADD --keep-git-dir"
-    cloned = instruction.name == "ADD" and any(map(is_git, instruction.words[:-1]))
-    return "ADD of a git repository" if cloned else None
+    has_repository = instruction.name == "ADD" and any(map(is_git, instruction.words[:-1]))
+    return "ADD of a git repository" if has_repository else None
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class NativeBuild:
     tools: Tools
     downloads: Downloads
     platform: Platform
-    known: DiffIdCache
+    diff_ids: DiffIdCache
     drafts: dict[int, Draft] = field(default_factory=dict)
     images: dict[tuple[str, Platform], Draft] = field(default_factory=dict)
     directories: dict[str, Context] = field(default_factory=dict)
@@ -119,17 +127,17 @@ class NativeBuild:
     @property
     def created(self) -> int:
         """When the image was made, in seconds since 1970."""
-        return int(self.known.begun) if self.request.created is None else self.request.created
+        return int(self.diff_ids.start) if self.request.created is None else self.request.created
 
     @cached_property
-    def automatic(self) -> Mapping[str, str]:
+    def builder_args(self) -> Mapping[str, str]:
         """The arguments that the builder sets."""
         return platform_arguments(self.dockerfile, self.request, self.platform, self.tools.platform)
 
     @cached_property
     def values(self) -> Mapping[str, str | None]:
         """Values of the ARG instructions before the first FROM."""
-        return global_arguments(self.dockerfile, self.request.build_args, self.automatic)
+        return global_arguments(self.dockerfile, self.request.build_args, self.builder_args)
 
     def run(self) -> Image:
         """Return the target stage's image.
@@ -143,20 +151,20 @@ class NativeBuild:
             self._draft(stage)
         if unused := sorted(self.request.build_args.keys() - self.used - PREDEFINED_ARGUMENTS):
             self.tools.sink(Note(f"no ARG of the Dockerfile declares the build arguments {', '.join(unused)}"))
-        return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.known)
+        return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.diff_ids)
 
     def _draft(self, stage: BuildStage) -> Draft:
-        """Return the result of *stage*; one that only a trigger copies from is built with that trigger."""
+        """Return the result of *stage*; where only an ONBUILD trigger copies from it, it is built when that runs."""
         if stage.number not in self.drafts:
             self.drafts[stage.number] = self._stage(stage)
         return self.drafts[stage.number]
 
     def _stage(self, stage: BuildStage) -> Draft:
-        begins = origin(self.dockerfile, stage, self.values, self.request.build_contexts)
-        wanted = stage_platform(self.dockerfile, stage, begins.platform) or self.platform
-        base = begins.stage or begins.image  # scratch has the target platform, whatever FROM says
-        draft = self._begin(begins, wanted if base else self.platform, stage.line)
-        state = StageState(self.dockerfile, draft, self.values, self.request.build_args, self.automatic, self.used)
+        base_source = find_base(self.dockerfile, stage, self.values, self.request.build_contexts)
+        platform = stage_platform(self.dockerfile, stage, base_source.platform) or self.platform
+        base = base_source.stage or base_source.image  # without one, the platform in FROM is ignored
+        draft = self._begin(base_source, platform if base else self.platform, stage.line)
+        state = StageState(self.dockerfile, draft, self.values, self.request.build_args, self.builder_args, self.used)
         for trigger in draft.config.pop("OnBuild", None) or ():
             self._do(state, self._trigger(trigger, stage), stage)
         for instruction in stage.instructions:
@@ -165,12 +173,12 @@ class NativeBuild:
             self._do(state, instruction, stage)
         return draft
 
-    def _begin(self, begins: StageSource, platform: Platform, line: int) -> Draft:
-        if begins.stage:
-            return self.drafts[begins.stage.number].child()
-        if begins.image is None:
+    def _begin(self, base_source: StageSource, platform: Platform, line: int) -> Draft:
+        if base_source.stage:
+            return self.drafts[base_source.stage.number].child()
+        if base_source.image is None:
             return Draft.scratch(platform, self.created)
-        return self._image(begins.image, platform, line).child()
+        return self._image(base_source.image, platform, line).child()
 
     def _image(self, name: str, platform: Platform, line: int) -> Draft:
         """Return the image *name* of a registry."""
@@ -178,23 +186,23 @@ class NativeBuild:
         if key not in self.images:
             self.tools.sink(Log(f"pull {name} for {platform}"))
             try:
-                *first, last = mirrored(Reference.parse(name), self.request.mirrors)
+                *first, last = references_in_mirrors(Reference.parse(name), self.request.mirrors)
             except BadNameError as error:
                 raise DockerfileError(str(error), hint=error.hint, where=self.dockerfile.where(line)) from error
             self.images[key] = Draft.of(self._pull(first, last, platform), self.created)
         return self.images[key]
 
     def _pull(self, first: Iterable[Reference], last: Reference, platform: Platform) -> Image:
-        """Return the image from the first of these places that has it."""
+        """Return the image from the first of these references that can be pulled."""
         for reference in first:
             try:
                 return self.tools.pull(reference, platform)
             except (RegistryError, UnreachableError, AuthenticationError) as error:
-                self.tools.sink(Log(f"the mirror does not give {reference}: {error}"))
+                self.tools.sink(Log(f"the mirror's {reference} cannot be pulled: {error}"))
         return self.tools.pull(last, platform)
 
     def _directory(self, location: str) -> Context:
-        """Return an additional context, which has a ``.dockerignore`` of its own."""
+        """Return an additional context, which has its own ``.dockerignore``."""
         if location not in self.directories:
             root = Path(location)
             ignore = dockerignore.read(root, None)
@@ -208,10 +216,10 @@ class NativeBuild:
             DockerfileError: it cannot be read, or this engine does not support it.
         """
         where = self.dockerfile.where(stage.line)
-        found = parse_trigger(text, self.dockerfile.path)
-        words = _unsupported(found)
+        instruction = parse_trigger(text, self.dockerfile.path)
+        words = _unsupported(instruction)
         if not words:
-            return replace(found, line=stage.line)
+            return replace(instruction, line=stage.line)
         message = f"the base image has a trigger, ONBUILD {words}, which the engine native does not support"
         raise DockerfileError(message, hint="use engine: docker", where=where, setting="engine")
 
@@ -229,16 +237,18 @@ class NativeBuild:
             raise BuildError(message, where=self.dockerfile.where(instruction.line))
 
     def _find_tree(self, stage: BuildStage, state: StageState, name: str, line: int) -> Tree:
-        """Return the files that ``--from=NAME`` means."""
+        """Return the files of what ``--from=NAME`` names."""
         if "$" in name:
             raise state.error(
-                line, f"--from={name} must not contain a variable", "write FROM NAME AS stage before it, which can"
+                line,
+                f"--from={name} must not contain a variable",
+                "write FROM NAME AS stage before it, where NAME may be one",
             )
-        found = source(self.dockerfile, stage, name, line, self.request.build_contexts)
-        if found.context:
-            return self._directory(found.context)
-        if found.stage:
-            return self._draft(found.stage).files
-        if found.image is None:
+        origin_of_files = find_source(self.dockerfile, stage, name, line, self.request.build_contexts)
+        if origin_of_files.context:
+            return self._directory(origin_of_files.context)
+        if origin_of_files.stage:
+            return self._draft(origin_of_files.stage).files
+        if origin_of_files.image is None:
             raise state.error(line, "--from=scratch has no files")
-        return self._image(found.image, state.draft.platform, line).files
+        return self._image(origin_of_files.image, state.draft.platform, line).files

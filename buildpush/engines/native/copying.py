@@ -39,9 +39,9 @@ FindTree = Callable[[str, int], Tree]
 
 
 def work_directory(state: StageState, instruction: Instruction, created: int | None) -> None:
-    """WORKDIR: the directory is made if it does not exist yet, and belongs to USER."""
+    """Run WORKDIR: make the directory, which belongs to USER, if it does not exist yet."""
     written = state.expand(instruction.rest, instruction.line)
-    path = written if written.startswith("/") else state.path(written)  # an absolute one stays as written
+    path = written if written.startswith("/") else state.path(written)  # an absolute path stays as written
     draft = state.draft
     draft.config["WorkingDir"] = path
     if path == "/":
@@ -52,7 +52,7 @@ def work_directory(state: StageState, instruction: Instruction, created: int | N
     addition = Addition(draft.files, FileAttributes(owner))
     with _error_location(state, instruction.line):
         addition.directory(resolved, modified=created or 0)
-    # Also where the directory existed, and the layer is empty: so does BuildKit's history.
+    # BuildKit's history has the instruction even where the directory existed and the layer is empty.
     draft.add(f"WORKDIR {path}", addition.entries())
 
 
@@ -61,9 +61,9 @@ class Sources:
     """Where files come from.
 
     Attributes:
-        context: without ``--from``.
-        find_tree: returns the files that ``--from=NAME`` on some line means.
-        downloads: returns those from the web.
+        context: the source where there is no ``--from``.
+        find_tree: returns the files of ``--from=NAME``; its arguments are the name and the line.
+        downloads: fetches files from the web.
     """
 
     context: Context
@@ -72,7 +72,7 @@ class Sources:
 
 
 def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
-    """COPY and ADD.
+    """Run COPY or ADD.
 
     Raises:
         ContextError: a source does not exist, or is not allowed; with the line.
@@ -81,12 +81,12 @@ def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
     """
     attributes, flags = _attributes(state, instruction, sources.context.created)
     words = _words(state, instruction)
-    linked = _is_set(instruction, "link") and attributes.mode is None  # as in BuildKit: the mode applies to what exists
+    linked = _is_set(instruction, "link") and attributes.mode is None  # as BuildKit does
     addition = Addition(Files() if linked else state.draft.files, attributes)
-    act = _Copy(state, instruction, sources, addition, words)
+    operation = _Copy(state, instruction, sources, addition, words)
     with _error_location(state, instruction.line):
         for source in words[:-1]:
-            act.put(source)
+            operation.put(source)
     entries = addition.entries()
     if linked:
         state.draft.files.put_all(addition.files, entries)
@@ -98,7 +98,7 @@ def _words(state: StageState, instruction: Instruction) -> list[str]:
     line = instruction.line
     words = [word if _heredoc(instruction, word) else state.expand(word, line) for word in instruction.words]
     if any("\0" in word for word in words):
-        raise state.error(line, f"a path of {instruction.name} holds a NUL character")
+        raise state.error(line, f"a path of {instruction.name} contains a NUL character")
     return words
 
 
@@ -107,9 +107,9 @@ def _is_set(instruction: Instruction, flag: str) -> bool:
 
 
 def _history_word(word: str) -> str:
-    """Return a word of COPY as the history has it: only the name of a heredoc."""
-    found = read_heredoc_start(word)
-    return f"<<{found.name}" if found else word
+    """Return a word of COPY as the history has it: of a heredoc, only the name."""
+    heredoc = read_heredoc_start(word)
+    return f"<<{heredoc.name}" if heredoc else word
 
 
 def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> str | None:
@@ -118,7 +118,7 @@ def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> 
     if text is None:
         return None
     if len(names) > 1 or not is_web(names[0]):
-        raise state.error(instruction.line, "--checksum needs one source, a web address")
+        raise state.error(instruction.line, "--checksum needs a single source, which is a web address")
     return state.expand(text, instruction.line)
 
 
@@ -156,10 +156,12 @@ def _identity(state: StageState, name: str, file: str, line: int) -> tuple[int, 
     if _NUMBER.match(name) and int(name) <= _HIGHEST_ID:
         return int(name), int(name)
     if re.fullmatch(r"[0-9]+", name):
-        raise state.error(line, f"{quotation(name, 60)} is higher than any user or group ID", f"at most {_HIGHEST_ID}")
-    found = state.draft.files.identity(name, file)
-    if found:
-        return found
+        raise state.error(
+            line, f"{quotation(name, 60)} is higher than any user or group ID", f"use up to {_HIGHEST_ID}"
+        )
+    identity = state.draft.files.identity(name, file)
+    if identity:
+        return identity
     hint = f"write the number, or add the name to {file} in an earlier COPY"
     raise state.error(line, f"{quotation(name, 60)!r} is not in {file} of the image", hint)
 
@@ -180,10 +182,10 @@ class _Copy:
         self.checksum = _checksum(state, instruction, names)
         origin, line = instruction.flags.get("from"), instruction.line
         self.tree = sources.context if origin is None else sources.find_tree(origin, line)
-        # As in BuildKit, which does not replace variables here, or accept a path that begins with a slash.
+        # As in BuildKit, variables are not replaced here, and patterns that begin with a slash match nothing.
         patterns = instruction.flags.get("exclude", "").splitlines()
         with _error_location(state, line):
-            self.chosen = excluding(text for text in patterns if not text.startswith("/"))
+            self.selection = excluding(text for text in patterns if not text.startswith("/"))
 
     def put(self, source: str) -> None:
         """Copy one source to the destination."""
@@ -191,7 +193,7 @@ class _Copy:
         if heredoc:
             self._write(heredoc)
         elif _is_set(self.instruction, "parents"):
-            self.addition.copy_with_parents(self.tree, source, self.path, self.chosen.without)
+            self.addition.copy_with_parents(self.tree, source, self.path, self.selection.without)
         elif self.instruction.name == "ADD":
             self._add(source)
         else:
@@ -202,18 +204,18 @@ class _Copy:
             self._copy_one(tree, name, path)
 
     def _copy_one(self, tree: Tree, name: str, path: str) -> None:
-        self.addition.copy(tree, name, path, self.path, into=self.into, chosen=self.chosen)
+        self.addition.copy(tree, name, path, self.path, into=self.into, selection=self.selection)
 
     def _write(self, heredoc: Heredoc) -> None:
         line, when = self.instruction.line, self.sources.context.created or 0
         text = _expand_heredoc(self.state, heredoc.text, line) if heredoc.expand else heredoc.text
         name = rooted(heredoc.name)
         if "/" in name:
-            raise self.state.error(line, f"the heredoc {heredoc.name} names a directory, and there is none")
+            raise self.state.error(line, f"the name of the heredoc {heredoc.name} must not contain a slash")
         self.addition.file(name, text.encode(errors="replace"), self.path, into=self.into, modified=when)
 
     def _add(self, source: str) -> None:
-        if is_git(source):  # it was hidden in a variable until now
+        if is_git(source):  # a variable hid it until now
             raise self.state.error(self.instruction.line, "ADD of a git repository", "use engine: docker")
         if is_web(source):
             self._put_download(self.sources.downloads.file(source, self.checksum))
@@ -249,13 +251,14 @@ class _Copy:
 
 
 def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
-    announced = read_heredoc_start(word)
-    same = [found for found in instruction.heredocs if announced and found.name == announced.name]
-    return same[-1] if same else None  # of two with the same name, both words mean the last
+    """Return the heredoc that *word* of *instruction* begins, or ``None``."""
+    start = read_heredoc_start(word)
+    heredocs = [heredoc for heredoc in instruction.heredocs if start and heredoc.name == start.name]
+    return heredocs[-1] if heredocs else None  # if several have the same name, the last one counts
 
 
 def _expand_heredoc(state: StageState, text: str, line: int) -> str:
-    """Return a heredoc's text with variables replaced: quotes are text in it, the escape is a backslash."""
+    """Return a heredoc's text with variables replaced: quotes are ordinary text, and a backslash escapes."""
     protected = re.sub(r"""(\\.)|(['"])""", lambda match: match[1] or "\\" + match[2], text, flags=re.DOTALL)
     try:
         return expand(protected, state.draft.variables.get)
@@ -272,7 +275,7 @@ def _archive(entry: Entry) -> Archive | None:
             head = decompressed(raw).read(_HEADER)
     except unreadable():
         return None
-    return archive if len(head) > HEAD and _begins_tar(head) else None
+    return archive if len(head) > HEAD and _is_tar_header(head) else None
 
 
 def _open(path: str) -> AbstractContextManager[BinaryIO]:
@@ -283,7 +286,7 @@ def _open(path: str) -> AbstractContextManager[BinaryIO]:
         raise ContextError(message, setting="context") from error
 
 
-def _begins_tar(head: bytes) -> bool:
+def _is_tar_header(head: bytes) -> bool:
     try:
         tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
     except tarfile.HeaderError:

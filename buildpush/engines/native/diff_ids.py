@@ -1,7 +1,7 @@
-"""The diff ID of a layer when its files were last read, so that unchanged files are not read again.
+"""Keeps the diff IDs of layers from build to build, so that unchanged files are not read again.
 
-It is used only if every file is the very same one: device, inode, size, and the times when its bytes and anything about
-it changed, to the nanosecond. No program can set the latter back.
+A diff ID is used only if every file still has the same device, inode and size, and the same times, to the nanosecond,
+of the last change of its bytes and of anything else about it. No program can set the latter time back.
 """
 
 from __future__ import annotations
@@ -24,69 +24,71 @@ if TYPE_CHECKING:
 # A file that changes twice within its file system's time resolution has the same time; the coarsest, FAT's, is 2 s.
 # Source: Git, Documentation/technical/racy-git.txt.
 _TIME_RESOLUTION: Final = 2_000_000_000
-# How many entries are turned into columns at once: for all of a large layer that took ten megabytes.
+# How many entries are turned into columns at once: all those of a large layer took ten megabytes.
 _AT_ONCE: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class DiffIdCache:
-    """The facts about layers that are known before they are read.
+    """What is known about layers before their files are read.
 
     Args:
         memory: keeps the diff IDs of layers from build to build; ``None`` for none.
-        begun: when this build began, before it looked at a file: seconds since 1970.
-        believed: whether stored facts are used; otherwise they are only renewed.
+        start: when this build began, before it looked at any file, in seconds since 1970.
+        reuse: whether stored diff IDs are used; otherwise they are only renewed.
     """
 
     memory: Memory | None
-    begun: float
-    believed: bool = True
+    start: float
+    reuse: bool = True
 
-    def about(self, layer: Layer, entries: Sequence[Entry]) -> Layer:
+    def describe(self, layer: Layer, entries: Sequence[Entry]) -> Layer:
         """Return *layer*, which holds *entries*, with its size and, if the files were read before, its diff ID."""
         layer = replace(layer, size=size_of(entries))
-        seen = fingerprint(entries, int(self.begun * 1_000_000_000) - _TIME_RESOLUTION) if self.memory else None
-        if self.memory is None or seen is None:
+        key = fingerprint(entries, int(self.start * 1_000_000_000) - _TIME_RESOLUTION) if self.memory else None
+        if self.memory is None or key is None:
             return layer
-        diff_id = self.memory.find_diff_id(seen) if self.believed else None
-        return replace(layer, diff_id=diff_id, learn=partial(self.memory.keep_diff_id, seen))
+        diff_id = self.memory.find_diff_id(key) if self.reuse else None
+        return replace(layer, diff_id=diff_id, learn=partial(self.memory.keep_diff_id, key))
 
 
 def fingerprint(entries: Sequence[Entry], before: int) -> str | None:
-    """Return a key of this layer that changes with every file in it.
+    """Return a key for a layer, which changes whenever one of its files does.
 
     Args:
         entries: of the layer.
-        before: nanoseconds since 1970; files that changed later could change again unnoticed.
+        before: nanoseconds since 1970; a file that changed at that time or later could change again without a new time.
 
     Returns:
-        Hex; ``None`` where that is not certain.
+        Hexadecimal digits; ``None`` where a change could go unnoticed.
     """
     digest = hashlib.sha256(marshal.dumps(FORMAT))
-    for begin in range(0, len(entries), _AT_ONCE):
-        seen = _columns(entries[begin : begin + _AT_ONCE], before)
-        if seen is None:
+    for start in range(0, len(entries), _AT_ONCE):
+        identity = _columns(entries[start : start + _AT_ONCE], before)
+        if identity is None:
             return None
-        digest.update(seen)
+        digest.update(identity)
     return digest.hexdigest()
 
 
 def _columns(entries: Sequence[Entry], before: int) -> bytes | None:
-    """Return what identifies *entries*; ``None`` where nothing does for certain."""
+    """Return what identifies *entries*; ``None`` where nothing does so with certainty."""
     *columns, contents = zip(*entries, strict=True)
     files = [content for content in contents if type(content) is OnDisk]
-    others = [(position, _seen(content)) for position, content in enumerate(contents) if type(content) is not OnDisk]
+    others = [
+        (position, _identity(content)) for position, content in enumerate(contents) if type(content) is not OnDisk
+    ]
     newest = max((file.changed for file in files), default=before - 1)
     # On Windows, a file's third time is that of its creation.
-    if newest >= before or any(seen is None for _, seen in others) or os.name != "posix":
+    if newest >= before or any(identity is None for _, identity in others) or os.name != "posix":
         return None
-    # Without a file's path, and the number of its names.
+    # Without the path of a file and the number of its names.
     _, *stamps, _ = zip(*files, strict=True) if files else ((), ())
-    # Format 2 has no references: equal values are equal bytes. Columns are made without a step for each entry.
+    # Marshal's format 2 has no references: equal values give equal bytes. Columns need no Python code for each entry.
     return marshal.dumps((columns, stamps, others), 2)
 
 
-def _seen(content: EntryContent) -> object:
+def _identity(content: EntryContent) -> object:
     """Return what identifies the bytes of something that is not a local file; ``None`` where nothing does."""
     if isinstance(content, InTar):
         return (content.archive.identity, content.ordinal) if content.archive.identity else None

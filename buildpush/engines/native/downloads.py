@@ -1,4 +1,4 @@
-"""Downloads of ADD: each address is fetched once, into a file that is removed after the build.
+"""Fetches what ADD names on the web: each address once, into a file that is removed after the build.
 
 Source: Dockerfile reference, "ADD <url>"; names, modes and times as in BuildKit.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from buildpush.dockerfile.urls import is_legible, printable_url
+from buildpush.dockerfile.urls import has_valid_host, printable_url
 from buildpush.engines import Tools
 from buildpush.foundation.errors import BadNameError, BuildError
 from buildpush.foundation.events import Log
@@ -33,7 +33,7 @@ _DEFAULT_NAME: Final = "__unnamed__"
 
 @dataclass(frozen=True)
 class Downloads:
-    """The files of one build from the web; *stack* removes them."""
+    """The files that one build fetches from the web; *stack* removes them when it is closed."""
 
     tools: Tools
     stack: ExitStack
@@ -49,24 +49,24 @@ class Downloads:
         Raises:
             BuildError: it cannot be fetched, or does not match *checksum*.
         """
-        if not is_legible(url):
+        if not has_valid_host(url):
             message = f"{printable_url(url)} is not an address"
             raise BuildError(message, hint="check its host and port")
-        wanted = _digest(checksum) if checksum else None
+        expected = _digest(checksum) if checksum else None
         if url not in self.entries:
             self.tools.sink(Log(f"fetch {url_without_secrets(url)}"))
             self.entries[url] = self._fetch(url)
         entry = self.entries[url]
-        if wanted:
-            _check(url, entry, wanted)
+        if expected:
+            _check(url, entry, expected)
         return entry
 
     def _fetch(self, url: str) -> Entry:
         path = self._directory / str(len(self.entries))
         modified = self.tools.fetch(url, path)
-        found = path.stat()
-        content = OnDisk(str(path), found.st_mtime_ns, found.st_ino, found.st_dev, found.st_ctime_ns)
-        return Entry(name_of(url), "file", _MODE, modified=modified, size=found.st_size, content=content)
+        status = path.stat()
+        content = OnDisk(str(path), status.st_mtime_ns, status.st_ino, status.st_dev, status.st_ctime_ns)
+        return Entry(name_of(url), "file", _MODE, modified=modified, size=status.st_size, content=content)
 
 
 def name_of(url: str) -> str:
@@ -83,10 +83,10 @@ def _digest(text: str) -> Digest:
         raise BuildError(message, hint="write it as sha256: and 64 hexadecimal digits") from error
 
 
-def _check(url: str, entry: Entry, wanted: Digest) -> None:
+def _check(url: str, entry: Entry, expected: Digest) -> None:
     path = entry.content.path if isinstance(entry.content, OnDisk) else ""
     with Path(path).open("rb") as file:
-        found = f"{wanted.algorithm}:{hashlib.file_digest(file, wanted.algorithm).hexdigest()}"
-    if found != str(wanted):
-        message = f"{url_without_secrets(url)} has the digest {found}, but --checksum says {wanted}"
-        raise BuildError(message, hint="the file has changed: look at it, then change the checksum")
+        actual = f"{expected.algorithm}:{hashlib.file_digest(file, expected.algorithm).hexdigest()}"
+    if actual != str(expected):
+        message = f"{url_without_secrets(url)} has the digest {actual}, but --checksum says {expected}"
+        raise BuildError(message, hint="the file has changed: inspect it, then change the checksum")

@@ -23,9 +23,9 @@ from buildpush.images.tar_members import Archive
 
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 COMMENT = "buildpush"
-_WORDS = ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell")
-_TABLES = ("Labels", "Volumes", "ExposedPorts")
-_TEXTS = ("User", "WorkingDir", "StopSignal")
+_LIST_FIELDS = ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell")
+_OBJECT_FIELDS = ("Labels", "Volumes", "ExposedPorts")
+_TEXT_FIELDS = ("User", "WorkingDir", "StopSignal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class Draft:
     """The image that instructions change.
 
     Args:
-        document: the configuration as OCI writes it; taken over, not copied.
-        layers: base layer first; taken over.
-        created: when all this happened, in seconds since 1970.
+        document: the configuration in OCI's form; changed in place.
+        layers: base layer first; changed in place.
+        created: time of the image and its history, in seconds since 1970.
 
     Attributes:
         variables: the values of ``$NAME`` now; ARG and ENV set them, and the last one counts.
@@ -74,9 +74,9 @@ class Draft:
         if platform.variant:
             document["variant"] = platform.variant
         document["config"] = {"Env": [DEFAULT_PATH], "WorkingDir": "/"}
-        made = cls(document, [], platform, created)
-        made.variables = made.environment
-        return made
+        draft = cls(document, [], platform, created)
+        draft.variables = draft.environment
+        return draft
 
     @classmethod
     def of(cls, image: Image, created: int) -> Draft:
@@ -93,17 +93,17 @@ class Draft:
 
     def child(self) -> Draft:
         """Return a copy to build on."""
-        made = Draft(copy.deepcopy(self.document), list(self.layers), self.platform, 0)
-        if "PATH" not in made.environment:
-            made.set_environment(*DEFAULT_PATH.split("=", 1))
-        made.variables = self.variables | made.environment
-        made.created = self.created
-        made._files = self._files.copy() if self._files else None
-        return made
+        child = Draft(copy.deepcopy(self.document), list(self.layers), self.platform, 0)
+        if "PATH" not in child.environment:
+            child.set_environment(*DEFAULT_PATH.split("=", 1))
+        child.variables = self.variables | child.environment
+        child.created = self.created
+        child._files = self._files.copy() if self._files else None
+        return child
 
     @property
     def config(self) -> dict[str, Any]:
-        """The part that says how a container starts."""
+        """The part of the configuration that says how a container starts."""
         return cast("dict[str, Any]", self.document["config"])
 
     @property
@@ -114,10 +114,10 @@ class Draft:
 
     def set_environment(self, name: str, value: str) -> None:
         """Set a variable, in place or at the end."""
-        found = list(self.config.get("Env") or ())
-        positions = [position for position, text in enumerate(found) if text.partition("=")[0] == name]
-        position = positions[0] if positions else len(found)
-        self.config["Env"] = [*found[:position], f"{name}={value}", *found[position + 1 :]]
+        variables = list(self.config.get("Env") or ())
+        positions = [position for position, text in enumerate(variables) if text.partition("=")[0] == name]
+        position = positions[0] if positions else len(variables)
+        self.config["Env"] = [*variables[:position], f"{name}={value}", *variables[position + 1 :]]
         self.variables[name] = value
 
     @property
@@ -130,7 +130,7 @@ class Draft:
         """The files after all layers; base layers are read once, on first use."""
         if self._files is None:
             self._files = Files()
-            for source in self.layers:  # of a base image: making a layer reads them before
+            for source in self.layers:  # all of a base image: these are read before the first layer is made
                 layer = source.layer
                 about = f"a layer of the base image ({layer.digest or layer.created_by})"
                 identity = str(layer.digest or layer.diff_id or "")
@@ -149,16 +149,16 @@ class Draft:
         self.layers.append(OwnLayer(Layer(created_by=created_by), entries))
         self.note(created_by, layer=True)
 
-    def finish(self, labels: Mapping[str, str], known: DiffIdCache) -> Image:
-        """Return the image with *labels* added to its own, and with the layers that *known* has facts about."""
+    def finish(self, labels: Mapping[str, str], cache: DiffIdCache) -> Image:
+        """Return the image with *labels* added to its own, and with what *cache* knows about its layers."""
         config = {key: value for key, value in self.config.items() if value not in (None, [], {}, "")}
         config |= {"Labels": dict(config.get("Labels") or {}) | dict(labels)} if labels else {}
         layers = tuple(
-            known.about(source.layer, source.entries) if isinstance(source, OwnLayer) else source.layer
+            cache.describe(source.layer, source.entries) if isinstance(source, OwnLayer) else source.layer
             for source in self.layers
         )
-        found = [layer.diff_id for layer in layers]
-        diff_ids = [str(diff_id) for diff_id in found] if None not in found else []
+        known_ids = [layer.diff_id for layer in layers]
+        diff_ids = [str(diff_id) for diff_id in known_ids] if None not in known_ids else []
         document = self.document | {
             "created": self.created,
             "config": config,
@@ -191,9 +191,9 @@ def _document(config: bytes) -> dict[str, Any]:
     """
     try:
         document = strict_json.parse(config)
-        found = document["config"] = document.get("config") or {}
+        settings = document["config"] = document.get("config") or {}
         history = document.get("history") or []
-        sound = isinstance(history, list) and _is_sound(found)
+        sound = isinstance(history, list) and _is_sound(settings)
     except (ValueError, TypeError, AttributeError):
         sound = False
     if not sound:
@@ -203,27 +203,29 @@ def _document(config: bytes) -> dict[str, Any]:
 
 
 def _is_sound(config: Mapping[str, Any]) -> bool:
-    def given(*names: str) -> list[Any]:
+    def values(*names: str) -> list[Any]:
         return [config[name] for name in names if config.get(name) is not None]
 
-    texts = [*given(*_TEXTS), *(config.get("Labels") or {}).values()]
-    for words in given(*_WORDS):
+    texts = [*values(*_TEXT_FIELDS), *(config.get("Labels") or {}).values()]
+    for words in values(*_LIST_FIELDS):
         texts += words if isinstance(words, list) else [None]
-    return all(isinstance(text, str) for text in texts) and all(isinstance(one, dict) for one in given(*_TABLES))
+    return all(isinstance(text, str) for text in texts) and all(
+        isinstance(one, dict) for one in values(*_OBJECT_FIELDS)
+    )
 
 
 def _blobs(sources: tuple[OwnLayer | BaseLayer, ...], wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     """Yield base layers in the order of their image, then our own."""
-    borrowed: dict[int, tuple[Image, dict[int, int]]] = {}
+    base_layers: dict[int, tuple[Image, dict[int, int]]] = {}
     for position in sorted(wanted):
         source = sources[position]
         if isinstance(source, BaseLayer):
-            borrowed.setdefault(id(source.image), (source.image, {}))[1][source.position] = position
-    for image, positions in borrowed.values():
+            base_layers.setdefault(id(source.image), (source.image, {}))[1][source.position] = position
+    for image, positions in base_layers.values():
         for inner, reader in image.blobs(list(positions)):
             yield positions[inner], reader
     for position in sorted(wanted):
         source = sources[position]
         if isinstance(source, OwnLayer):
-            with closing(BlockReader(write(source.entries))) as made:
-                yield position, cast("BinaryIO", made)
+            with closing(BlockReader(write(source.entries))) as own_reader:
+                yield position, cast("BinaryIO", own_reader)

@@ -27,11 +27,11 @@ _XATTR = "SCHILY.xattr."
 
 
 class Files:
-    """Paths to entries; a hard link is an entry with the bytes of its file.
+    """The entries of an image by path; a hard link is an entry with the bytes of its file.
 
     Args:
-        entries: taken over, not copied.
-        links: an identity for each path of a file with several names; one file has one identity; taken over too.
+        entries: not copied, but changed in place.
+        links: an identity for each path of a file with several names, which share it; changed in place.
     """
 
     def __init__(self, entries: dict[str, Entry] | None = None, links: dict[str, object] | None = None) -> None:
@@ -43,7 +43,7 @@ class Files:
         return Files(dict(self.entries), dict(self.links))
 
     def get(self, path: str) -> Entry | None:
-        """Return the entry at *path*, a link as itself; the root always exists."""
+        """Return the entry at *path*, which may be a link; the root always exists."""
         return self.entries.get(path) or (None if path else ROOT)
 
     def is_free(self, path: str) -> bool:
@@ -53,8 +53,8 @@ class Files:
 
     def put(self, entry: Entry) -> None:
         """Add *entry*, replacing what was there; a directory keeps what is in it."""
-        there = self.entries.get(entry.path)
-        if there and there.kind == "directory" and entry.kind != "directory":
+        existing = self.entries.get(entry.path)
+        if existing and existing.kind == "directory" and entry.kind != "directory":
             self.remove(entry.path)
         self.links.pop(entry.path, None)
         self.entries[entry.path] = entry
@@ -83,8 +83,8 @@ class Files:
         Raises:
             BuildError: it is not a tar.
         """
-        with read_members(archive) as found:
-            for ordinal, member, _ in found:
+        with read_members(archive) as members:
+            for ordinal, member, _ in members:
                 self._apply(archive, ordinal, member)
 
     def _apply(self, archive: Archive, ordinal: int, member: tarfile.TarInfo) -> None:
@@ -111,13 +111,13 @@ class Files:
             return []
         link = self.links.setdefault(name, object())
         names = [path, *(known for known, other in self.links.items() if other is link and known != path)]
-        mode, when = member.mode & 0o7777, int(member.mtime)
-        file = file._replace(mode=mode, uid=member.uid, gid=member.gid, modified=when)
-        found = [file._replace(path=one) for one in names]
-        for entry in found:
+        mode, modified = member.mode & 0o7777, int(member.mtime)
+        file = file._replace(mode=mode, uid=member.uid, gid=member.gid, modified=modified)
+        entries = [file._replace(path=one) for one in names]
+        for entry in entries:
             self.put(entry)
             self.links[entry.path] = link
-        return found
+        return entries
 
     def resolve(self, path: str, *, last: bool = True) -> str:
         """Return *path* with links resolved as in a running container; parts that do not exist stay unchanged.
@@ -137,22 +137,22 @@ class Files:
             if part == "..":
                 del done[-1:]
                 continue
-            there = self.entries.get("/".join([*done, part]))
-            if there is None or there.kind != "link" or not (rest or last):
+            entry = self.entries.get("/".join([*done, part]))
+            if entry is None or entry.kind != "link" or not (rest or last):
                 done.append(part)
                 continue
             links += 1
             if links > MOST_LINKS:
                 message = f"/{path.lstrip('/')} leads through a cycle of links"
                 raise BuildError(message)
-            done = [] if there.target.startswith("/") else done
-            rest += [step for step in there.target.split("/")[::-1] if step not in {"", "."}]
+            done = [] if entry.target.startswith("/") else done
+            rest += [step for step in entry.target.split("/")[::-1] if step not in {"", "."}]
         return "/".join(done)
 
     # For COPY --from: the same methods as those of a context.
 
     def find(self, source: str) -> list[tuple[str, str]]:
-        """Return what *source* names: each one's own name, and its path with links resolved.
+        """Return what *source* names: the name of each, and its path with links resolved.
 
         Raises:
             ContextError: it names nothing, and holds no wildcard.
@@ -160,51 +160,51 @@ class Files:
         parts = [part for part in rooted(source).split("/") if part]
         plain, patterns = split_at_wildcard(parts)
         if patterns:
-            matches = self._matches(self._there("/".join(plain)), patterns)
-            return [(match.rpartition("/")[2], self._there(match)) for match in matches]
-        return [(parts[-1] if parts else "", self._there("/".join(parts)))]
+            matches = self._matches(self._require("/".join(plain)), patterns)
+            return [(match.rpartition("/")[2], self._require(match)) for match in matches]
+        return [(parts[-1] if parts else "", self._require("/".join(parts)))]
 
-    def _there(self, path: str) -> str:
-        found = self.resolve(path)
-        if self.get(found) is None:
+    def _require(self, path: str) -> str:
+        resolved = self.resolve(path)
+        if self.get(resolved) is None:
             message = f"/{path} is not in the image that is copied from"
             raise ContextError(message)
-        return found
+        return resolved
 
     def _matches(self, directory: str, patterns: list[str]) -> list[str]:
         """Return what is below *directory* and matches, in the order of a walk, without what is below a match."""
         inside = f"{directory}/" if directory else ""
-        fits = matcher("/".join(patterns))
-        begin, depth = len(inside), deepest(patterns)
-        below = (path for path in self.entries if path.startswith(inside) and path.count("/", begin) < depth)
-        found: list[str] = []
-        for path in sorted(filter(lambda path: fits(path[begin:]), below), key=_in_a_walk):
-            if not (found and path.startswith(f"{found[-1]}/")):
-                found.append(path)
-        return found
+        fits_patterns = matcher("/".join(patterns))
+        start, depth = len(inside), deepest(patterns)
+        below = (path for path in self.entries if path.startswith(inside) and path.count("/", start) < depth)
+        matches: list[str] = []
+        for path in sorted(filter(lambda path: fits_patterns(path[start:]), below), key=_walk_order):
+            if not (matches and path.startswith(f"{matches[-1]}/")):
+                matches.append(path)
+        return matches
 
     def entry(self, path: str) -> Entry:
         """Return the entry at *path*."""
         return self.get(path) or ROOT
 
     def hard_links(self, path: str, entries: Sequence[Entry]) -> dict[str, object]:
-        """Return an identity for each of *entries* below *path* that has several names; one file has one identity."""
+        """Return an identity for each of *entries* that has several names; all names of a file share it."""
         inside = f"{path}/" if path else ""
         links = [self.links.get(name) for name in in_order(name for name in self.entries if name.startswith(inside))]
         return {entry.path: link for entry, link in zip(entries, links, strict=True) if link} if self.links else {}
 
     def below(self, path: str, target: str = "") -> Iterator[Entry]:
-        """Yield everything below *path*, which the entries call *target*, directories before what is in them."""
+        """Yield everything below *path*, with *target* as its name, directories before what is in them."""
         inside, below = f"{path}/" if path else "", f"{target}/" if target else ""
         for name in in_order(name for name in self.entries if name.startswith(inside)):
             yield self.entries[name]._replace(path=below + name[len(inside) :])
 
     def text(self, path: str) -> str | None:
         """Return the text of the file *path*, up to 1 MiB, or ``None`` where there is none."""
-        found = self.get(self.resolve(path))
-        if found is None or found.kind != "file" or found.size > LARGEST_TEXT:
+        entry = self.get(self.resolve(path))
+        if entry is None or entry.kind != "file" or entry.size > LARGEST_TEXT:
             return None
-        return _bytes(found).decode(errors="replace")
+        return _bytes(entry).decode(errors="replace")
 
     def identity(self, user: str, file: str) -> tuple[int, int] | None:
         """Return user and group number of the line for *user* in ``/etc/passwd`` or ``/etc/group``."""
@@ -215,7 +215,7 @@ class Files:
         return None
 
 
-def _in_a_walk(path: str) -> list[bytes]:
+def _walk_order(path: str) -> list[bytes]:
     return path.encode("utf-8", "surrogateescape").split(b"/")
 
 
@@ -223,8 +223,8 @@ def _bytes(entry: Entry) -> bytes:
     if isinstance(entry.content, bytes):
         return entry.content
     if isinstance(entry.content, InTar):
-        with read_members(entry.content.archive) as found:
-            reader = next(reader for ordinal, _, reader in found if ordinal == entry.content.ordinal)()
+        with read_members(entry.content.archive) as members:
+            reader = next(reader for ordinal, _, reader in members if ordinal == entry.content.ordinal)()
             return reader.read(entry.size) if reader else b""
     with open(entry.content.path, "rb") as file:  # noqa: PTH123 - the path may contain any bytes
         return file.read(entry.size)
@@ -241,7 +241,7 @@ def _kind(member: tarfile.TarInfo) -> EntryKind | None:
 
 
 def rooted(path: str) -> str:
-    """Return *path* without dots and slashes at its ends; ``..`` never leads above the root."""
+    """Return *path* relative to the root, without dots; ``..`` never leads above the root."""
     return posixpath.normpath(f"/{path}").lstrip("/")
 
 
@@ -259,22 +259,22 @@ def entry_of(archive: Archive, ordinal: int, member: tarfile.TarInfo, path: str)
     return Entry(path, kind, mode, member.uid, member.gid, int(member.mtime), size, target, capability, content)
 
 
-def unpack_entries(archive: Archive, seen: Files, dropped: set[str]) -> Iterator[Entry]:
-    """Yield what the tar *archive* holds, in its order, and add it to *seen*; a file again when it gets another name.
+def unpack_entries(archive: Archive, files: Files, dropped: set[str]) -> Iterator[Entry]:
+    """Yield the entries of the tar *archive* in its order, and add them to *files*; a file again for each further name.
 
-    The names of extended attributes that are dropped, as in BuildKit, are added to *dropped*.
+    As in BuildKit, extended attributes are dropped; their names are added to *dropped*.
 
     Raises:
-        BuildError: it is not a tar, or holds a hard link to something that is not in it.
+        BuildError: it is not a tar, or contains a hard link to something that it does not contain.
     """
-    with read_members(archive) as found:
-        for ordinal, member, _ in found:
+    with read_members(archive) as members:
+        for ordinal, member, _ in members:
             path = rooted(member.name)
             dropped.update(key[len(_XATTR) :] for key in member.pax_headers if key.startswith(_XATTR))
             if member.islnk():
-                yield from seen.link(member, path) or _refuse(archive, path, "a hard link to a file that is not in it")
+                yield from files.link(member, path) or _refuse(archive, path, "a hard link to a file that is not in it")
             elif entry := entry_of(archive, ordinal, member, path):
-                seen.put(entry)
+                files.put(entry)
                 yield entry
 
 

@@ -20,14 +20,14 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
 
-OWN_SHELL = ["/bin/sh", "-c"]
+DEFAULT_SHELL = ["/bin/sh", "-c"]
 _TIMES = {
     "interval": "Interval",
     "timeout": "Timeout",
     "start-period": "StartPeriod",
     "start-interval": "StartInterval",
 }
-# Those of Linux on every machine: containers have no others.
+# The signals that Linux has on every machine.
 _SIGNALS = (
     "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP"
     " TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
@@ -47,21 +47,22 @@ class StageState:
     Attributes:
         draft: the image so far.
         globals: values of the ARG instructions before the first FROM.
-        given: build arguments of the user.
-        automatic: platform arguments, for an ARG that declares them.
-        used: build arguments that some ARG has declared.
+        build_args: those of the user.
+        builder_args: platform arguments, for an ARG that declares them.
+        used: names of build arguments that some ARG has declared.
+        has_command: whether this stage has set CMD.
     """
 
     dockerfile: Dockerfile
     draft: Draft
     globals: Mapping[str, str | None]
-    given: Mapping[str, str]
-    automatic: Mapping[str, str]
+    build_args: Mapping[str, str]
+    builder_args: Mapping[str, str]
     used: set[str]
-    commanded: bool = False
+    has_command: bool = False
 
     def error(self, line: int, message: str, hint: str | None = None) -> DockerfileError:
-        """Return an error with the *line*."""
+        """Return an error at *line* of the Dockerfile."""
         return DockerfileError(message, hint=hint, where=self.dockerfile.where(line))
 
     def expand(self, text: str, line: int) -> str:
@@ -72,7 +73,7 @@ class StageState:
             raise self.error(line, str(error), error.hint) from error
 
     def pairs(self, instruction: Instruction) -> list[tuple[str, str]]:
-        """Return the names and values of an instruction, with the variables before it."""
+        """Return the names and values of an instruction; variables have the values that they had before it."""
         line = instruction.line
         return [(self.expand(name, line), self.expand(value or "", line)) for name, value in instruction.pairs]
 
@@ -81,7 +82,7 @@ class StageState:
         self.draft.config[table] = dict(self.draft.config.get(table) or {}) | {key: {} for key in keys}
 
     def path(self, text: str) -> str:
-        """Return an absolute path in the image, relative paths from the working directory."""
+        """Return the absolute path in the image that *text* names; a relative one begins at the working directory."""
         joined = posixpath.normpath(posixpath.join(self.draft.directory, text))
         return "/" + joined.lstrip("/")
 
@@ -90,17 +91,17 @@ InstructionHandler = Callable[[StageState, Instruction], None]
 
 
 def argument(state: StageState, instruction: Instruction) -> None:
-    """ARG: the user's value, else the one before the first FROM, else the default."""
+    """Run ARG: the user's value counts, else the default, else the value before the first FROM or of the builder."""
     words = []
     for name, default in instruction.pairs:
-        if name in state.given:
-            value: str | None = state.given[name]
+        if name in state.build_args:
+            value: str | None = state.build_args[name]
             state.used.add(name)
         elif default is not None:
             value = state.expand(default, instruction.line)
         else:
-            value = state.globals.get(name, state.automatic.get(name))
-        # An ARG without a value keeps that of an earlier one.
+            value = state.globals.get(name, state.builder_args.get(name))
+        # An ARG without a value keeps the value of an earlier ARG.
         if value is not None:
             state.draft.variables[name] = value
         words.append(name if value is None else f"{name}={value}")
@@ -108,60 +109,60 @@ def argument(state: StageState, instruction: Instruction) -> None:
 
 
 def environment(state: StageState, instruction: Instruction) -> None:
-    """ENV: all values of one line see the variables as they were before it."""
+    """Run ENV: all its values see the variables as they were before it."""
     for name, value in (pairs := state.pairs(instruction)):
         state.draft.set_environment(name, value)
-    state.draft.note(f"ENV {_equations(pairs)}")
+    state.draft.note(f"ENV {_format_pairs(pairs)}")
 
 
 def label(state: StageState, instruction: Instruction) -> None:
-    """LABEL."""
+    """Run LABEL: add labels, or replace those with the same names."""
     pairs = state.pairs(instruction)
     state.draft.config["Labels"] = dict(state.draft.config.get("Labels") or {}) | dict(pairs)
-    state.draft.note(f"LABEL {_equations(pairs)}")
+    state.draft.note(f"LABEL {_format_pairs(pairs)}")
 
 
-def _equations(pairs: list[tuple[str, str]]) -> str:
+def _format_pairs(pairs: list[tuple[str, str]]) -> str:
     return " ".join(f"{name}={value}" for name, value in pairs)
 
 
 def user(state: StageState, instruction: Instruction) -> None:
-    """USER."""
+    """Run USER: set the user of containers, and of later instructions."""
     name = state.expand(instruction.rest, instruction.line)
     state.draft.config["User"] = name
     state.draft.note(f"USER {name}")
 
 
 def command(state: StageState, instruction: Instruction) -> None:
-    """CMD."""
+    """Run CMD: set the command of containers."""
     words = _command_words(state, instruction)
     state.draft.config["Cmd"] = words
     state.draft.config["ArgsEscaped"] = True
-    state.commanded = True
-    state.draft.note(f"CMD {_quoted(words)}")
+    state.has_command = True
+    state.draft.note(f"CMD {_quote_words(words)}")
 
 
 def entrypoint(state: StageState, instruction: Instruction) -> None:
-    """ENTRYPOINT: it also resets a CMD that this stage has not set itself."""
+    """Run ENTRYPOINT, which also resets a CMD that comes from the base image."""
     words = _command_words(state, instruction)
     state.draft.config["Entrypoint"] = words
-    if not state.commanded:
+    if not state.has_command:
         state.draft.config["Cmd"] = None
-    state.draft.note(f"ENTRYPOINT {_quoted(words)}")
+    state.draft.note(f"ENTRYPOINT {_quote_words(words)}")
 
 
 def _command_words(state: StageState, instruction: Instruction) -> list[str]:
     if instruction.exec_form:
         return list(instruction.words)
-    return [*(state.draft.config.get("Shell") or OWN_SHELL), instruction.rest]
+    return [*(state.draft.config.get("Shell") or DEFAULT_SHELL), instruction.rest]
 
 
-def _quoted(words: list[str]) -> str:
+def _quote_words(words: list[str]) -> str:
     """Return *words* as Go prints them with ``%q``."""
-    return "[" + " ".join('"' + "".join(map(_quoted_character, word)) + '"' for word in words) + "]"
+    return "[" + " ".join('"' + "".join(map(_quote_character, word)) + '"' for word in words) + "]"
 
 
-def _quoted_character(char: str) -> str:
+def _quote_character(char: str) -> str:
     if char in _ESCAPES:
         return _ESCAPES[char]
     if char.isprintable():
@@ -171,43 +172,43 @@ def _quoted_character(char: str) -> str:
 
 
 def shell(state: StageState, instruction: Instruction) -> None:
-    """SHELL."""
+    """Run SHELL: set the shell for commands that are not lists."""
     state.draft.config["Shell"] = list(instruction.words)
     state.draft.note(f"SHELL [{' '.join(instruction.words)}]")
 
 
 def expose(state: StageState, instruction: Instruction) -> None:
-    """EXPOSE: ``8080:80`` means 80, a range means each port of it, and tcp is the default."""
+    """Run EXPOSE: ``8080:80`` means 80, a range means each port of it, and tcp is the default."""
     ports: list[str] = []
     for word in _words(state, instruction):
-        found = _ports(word)
-        if not found:
+        word_ports = _ports(word)
+        if not word_ports:
             hint = "write PORT, PORT-PORT or PORT/udp"
             raise state.error(instruction.line, f"EXPOSE: {quotation(word, 40)!r} is not a port", hint)
-        ports += found
+        ports += word_ports
     state.add_keys("ExposedPorts", ports)
     state.draft.note(f"EXPOSE [{' '.join(ports)}]")
 
 
 def _ports(word: str) -> list[str]:
-    """Return the ports that ``[[IP:]HOST:]PORT[-PORT][/KIND]`` means; none where it is malformed."""
-    *before, own = word.rsplit(":", 2)
+    """Return the ports of ``[[IP:]HOST:]PORT[-PORT][/KIND]``; none where it is malformed."""
+    *before, container = word.rsplit(":", 2)
     address, host = ["", *before][-2:] if before else ("", "")
-    written, _, kind = own.partition("/")
+    ports, _, kind = container.partition("/")
     kind = kind.lower() or "tcp"
-    inside, outside = _range(written), _range(host) if host else range(0)
-    fits = not outside or len(inside) in {1, len(outside)}
-    known = kind in {"tcp", "udp", "sctp"} and (not host or outside) and _is_address(address)
-    return [f"{port}/{kind}" for port in inside] if fits and known else []
+    inside, outside = _range(ports), _range(host) if host else range(0)
+    lengths_match = not outside or len(inside) in {1, len(outside)}
+    is_valid = kind in {"tcp", "udp", "sctp"} and (not host or outside) and _is_address(address)
+    return [f"{port}/{kind}" for port in inside] if lengths_match and is_valid else []
 
 
 def _range(text: str) -> range:
     """Return the ports of ``80`` or ``80-90``; none where it is malformed."""
     first, dash, last = text.partition("-")
-    begin, end = read_integer(first), read_integer(last if dash else first)
-    if begin is None or end is None or not 0 <= begin <= end <= _HIGHEST_PORT:
+    start, end = read_integer(first), read_integer(last if dash else first)
+    if start is None or end is None or not 0 <= start <= end <= _HIGHEST_PORT:
         return range(0)
-    return range(begin, end + 1)
+    return range(start, end + 1)
 
 
 def _is_address(text: str) -> bool:
@@ -219,16 +220,16 @@ def _is_address(text: str) -> bool:
 
 
 def _words(state: StageState, instruction: Instruction) -> list[str]:
-    """Return the words sorted by their written form, as BuildKit does."""
+    """Return the words with variables replaced, sorted as they were before that: BuildKit does so."""
     values, escape = state.draft.variables, state.dockerfile.escape
     try:
-        return [found for word in sorted(instruction.words) for found in expand_words(word, values.get, escape)]
+        return [expanded for word in sorted(instruction.words) for expanded in expand_words(word, values.get, escape)]
     except DockerfileError as error:
         raise state.error(instruction.line, str(error), error.hint) from error
 
 
 def volume(state: StageState, instruction: Instruction) -> None:
-    """VOLUME."""
+    """Run VOLUME: add mount points."""
     paths = [state.expand(word.strip(SPACE), instruction.line) for word in instruction.words]
     if not all(paths):
         raise state.error(instruction.line, "VOLUME names an empty path")
@@ -237,7 +238,7 @@ def volume(state: StageState, instruction: Instruction) -> None:
 
 
 def stop_signal(state: StageState, instruction: Instruction) -> None:
-    """STOPSIGNAL, as written."""
+    """Run STOPSIGNAL; the signal stays as written."""
     name = state.expand(instruction.rest, instruction.line)
     if not read_integer(name) and not _SIGNAL.match(name):
         hint = "write its name, such as SIGTERM, or its number"
@@ -247,7 +248,7 @@ def stop_signal(state: StageState, instruction: Instruction) -> None:
 
 
 def health_check(state: StageState, instruction: Instruction) -> None:
-    """HEALTHCHECK: durations become nanoseconds."""
+    """Run HEALTHCHECK; durations become nanoseconds."""
     check: dict[str, Any] = {"Test": _health_test(instruction)}
     for flag, key in _TIMES.items():
         check[key] = read_duration(instruction.flags.get(flag, ""))
@@ -258,7 +259,7 @@ def health_check(state: StageState, instruction: Instruction) -> None:
 
 
 def _format_check(check: Mapping[str, Any]) -> str:
-    """Return *check* as Go prints such a record with ``%+v``."""
+    """Return *check* as Go prints such a struct with ``%+v``."""
     times = [f"{key}:{format_duration(check.get(key, 0))}" for key in _TIMES.values()]
     return f"{{Test:[{' '.join(check['Test'])}] {' '.join(times)} Retries:{check.get('Retries', 0)}}}"
 
@@ -271,13 +272,13 @@ def _health_test(instruction: Instruction) -> list[str]:
 
 
 def maintainer(state: StageState, instruction: Instruction) -> None:
-    """MAINTAINER, which is deprecated; a label does the same."""
+    """Run MAINTAINER, which is deprecated: a label does the same."""
     state.draft.document["author"] = instruction.rest
     state.draft.note(f"MAINTAINER {instruction.rest}")
 
 
 def on_build(state: StageState, instruction: Instruction) -> None:
-    """ONBUILD: kept for builds that begin from this image."""
+    """Run ONBUILD: keep the instruction for builds FROM this image."""
     state.draft.config["OnBuild"] = [*(state.draft.config.get("OnBuild") or ()), instruction.rest]
 
 

@@ -1,4 +1,4 @@
-"""Modes as ``--chmod`` writes them: octal digits, or letters that change a file's own mode.
+"""Modes as in ``--chmod``: octal digits, or letters that change the mode that a file has.
 
 Source: chmod(1), POSIX, "Extended description"; BuildKit's implementation.
 """
@@ -23,25 +23,25 @@ _SHIFTS: Final = {"u": 6, "g": 3, "o": 0}
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One change: plus, minus or equals, for whom, and which permissions; one of ``ugo`` copies those of that class."""
+    """One change of a mode; ``u``, ``g`` or ``o`` as *letters* copies the permissions of that class."""
 
     who: int
     sign: str
     letters: str
 
-    def on(self, mode: int, *, runs: bool) -> int:
-        """Return *mode* with this clause applied; *runs* says whether ``X`` sets the execute bit."""
+    def apply_to(self, mode: int, *, executable: bool) -> int:
+        """Return *mode* after this change; *executable* says whether ``X`` sets the execute bit."""
         copies = self.letters in _SHIFTS
-        value = self._value(mode, runs=runs) & self.who
+        value = self._value(mode, executable=executable) & self.who
         if self.sign == "+":
             return mode | value
         others = ~(self.who & (0o777 if copies else 0o6777))
         return mode & ~value if self.sign == "-" else mode & others | value
 
-    def _value(self, mode: int, *, runs: bool) -> int:
+    def _value(self, mode: int, *, executable: bool) -> int:
         if self.letters in _SHIFTS:
             return (mode >> _SHIFTS[self.letters] & 7) * 0o111
-        return reduce(or_, (_PERMISSIONS.get(letter, 0o111 if runs else 0) for letter in self.letters), 0)
+        return reduce(or_, (_PERMISSIONS.get(letter, 0o111 if executable else 0) for letter in self.letters), 0)
 
 
 Mode = int | tuple[Action, ...]
@@ -63,7 +63,7 @@ def read_mode(text: str) -> Mode | None:
 
 
 def _mask(who: str, letters: str) -> int:
-    """Return the bits of a clause; without a user class, t alone remains."""
+    """Return the bits that a clause may change; with ``t`` and without a user class, the sticky bit alone."""
     if not who and "t" in letters:
         return _STICKY
     sticky = _STICKY if "t" in letters and who.strip("o") else 0
@@ -74,5 +74,5 @@ def apply_mode(mode: int, change: Mode, *, is_directory: bool) -> int:
     """Return *mode* after *change*; X applies to directories, and to files that were executable before."""
     if isinstance(change, int):
         return change
-    runs = is_directory or bool(mode & 0o111)
-    return reduce(lambda before, action: action.on(before, runs=runs), change, mode)
+    executable = is_directory or bool(mode & 0o111)
+    return reduce(lambda before, action: action.apply_to(before, executable=executable), change, mode)

@@ -1,6 +1,6 @@
-"""What is copied from below a directory: what ``--parents`` asks for, without what ``--exclude`` names.
+"""Selects what is copied from a directory: what ``--parents`` names, without what ``--exclude`` names.
 
-Source: Dockerfile reference, "COPY --parents" and "COPY --exclude"; what BuildKit does.
+Source: Dockerfile reference, "COPY --parents" and "COPY --exclude"; the behaviour of BuildKit.
 """
 
 # Flags of other programs in this module's texts: --exclude --parents
@@ -23,19 +23,19 @@ _PIVOT: Final = "/./"
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A selection from below a directory; paths are relative to it.
+    """What is copied from below a directory; paths are relative to it.
 
     Attributes:
         source: as written with ``--parents``; ``None`` where everything is copied.
-        only: matches what of *source* is below the directory.
-        without: what is left out.
+        only: pattern of that part of *source* that is below the directory.
+        without: patterns of what is left out.
     """
 
     source: str | None = None
     only: Patterns = NONE
     without: Patterns = NONE
 
-    def of(self, entries: list[Entry], target: str) -> tuple[list[Entry], AbstractSet[str]]:
+    def select(self, entries: list[Entry], target: str) -> tuple[list[Entry], AbstractSet[str]]:
         """Return the selected ones of *entries*, which are below *target*, and their parent directories.
 
         Returns:
@@ -47,19 +47,20 @@ class Selection:
         if self.source is None and not self.without:
             return entries, frozenset()
         begin = len(target) + 1 if target else 0
-        selected = {entry.path for entry in entries if self._takes(entry.path[begin:])}
+        selected = {entry.path for entry in entries if self._includes(entry.path[begin:])}
         if not selected and self.source is not None and not has_wildcard(self.source):
             message = f"{self.source} is not in the context, or --exclude leaves it out"
-            raise ContextError(message, hint="links on the way are not followed with --parents", setting="context")
+            hint = "--parents does not follow links: name the directory that a link leads to"
+            raise ContextError(message, hint=hint, setting="context")
         above = {directory for path in selected for directory in _above(path, begin)}
         return [entry for entry in entries if entry.path in selected or entry.path in above], above - selected
 
-    def _takes(self, path: str) -> bool:
-        return (self.source is None or self.only.chosen(path)) and not self.without.chosen(path)
+    def _includes(self, path: str) -> bool:
+        return (self.source is None or self.only.match(path)) and not self.without.match(path)
 
 
 def _above(path: str, begin: int) -> Iterator[str]:
-    """Yield the directories above *path* whose names are longer than *begin*."""
+    """Yield the directories above *path* whose paths are longer than *begin*."""
     while len(path := path.rpartition("/")[0]) > begin:
         yield path
 
@@ -79,7 +80,7 @@ def excluding(patterns: Iterable[str]) -> Selection:
 def with_parents(source: str, without: Patterns) -> tuple[str, Selection]:
     """Return the directory that *source* of ``COPY --parents`` is relative to, and the selection from it.
 
-    A dot between two slashes marks where the kept directories begin.
+    The directories that are kept begin after a dot between two slashes.
 
     Raises:
         DockerfileError: the pattern is malformed.
