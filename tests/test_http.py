@@ -33,13 +33,13 @@ from buildpush.http import download as fetching
 from buildpush.http import failures, retry, tls
 from buildpush.http.client import Http, scheme_for
 from buildpush.http.download import download
-from buildpush.http.failures import Interrupted
+from buildpush.http.failures import Interruption
 from buildpush.http.messages import Answer, Stream
 from buildpush.http.proxies import Proxies, login
 from buildpush.http.retry import LEAST, Retries, Timeouts
 from buildpush.http.tls import certificates_in
-from buildpush.http.urls import Address, AddressError, check_lead, is_loopback, origin
-from buildpush.http.wires import Paced, TooSlowError, pools
+from buildpush.http.urls import Address, AddressError, check_redirect, is_loopback, origin
+from buildpush.http.wires import PacedReader, TooSlowError, pools
 
 sandbox = pytest.mark.sandbox
 Handle = Callable[["Handler"], None]
@@ -245,7 +245,7 @@ def test_when_many_wait_for_a_silent_host_one_of_them_says_so():
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
         client = Client(clock=lambda: 100.0)
         client._hosts_that_answered.add(origin(url))
-        client._talked.add(origin(url))
+        client._hosts_reached.add(origin(url))
 
         together = threading.Barrier(4)  # else one quick thread may ask for all of them
 
@@ -290,7 +290,7 @@ def test_a_stream_arrives_whole(client):
 def test_a_broken_stream_says_how_far_it_came(client):
     with serving(Handler.reset) as server:
         server.leaves_bodies = True
-        with pytest.raises(Interrupted) as caught:
+        with pytest.raises(Interruption) as caught:
             client.request("PATCH", server.url, body=(b"x" * 1_000_000 for _ in range(100)))
 
     assert 0 <= caught.value.sent < 100_000_000
@@ -410,10 +410,10 @@ def test_a_redirect_out_of_the_web_is_refused(client, target):
 
 def test_a_redirect_out_of_tls_is_refused():
     one = Address.parse("https://one.example/a")
-    check_lead(one, Address.parse("https://other.example/a"))
+    check_redirect(one, Address.parse("https://other.example/a"))
     for spelling in ("http://other.example/a", "HTTP://other.example/a", "http://one.example:443/a"):
         with pytest.raises(AddressError, match="without TLS: that is not safe"):
-            check_lead(one, one.joined(spelling))
+            check_redirect(one, one.join(spelling))
 
 
 @sandbox
@@ -668,7 +668,7 @@ class Wire(io.RawIOBase):
 
 
 def taken(wire: Wire) -> int:
-    paced, size = Paced(wire, 120.0, lambda: wire.now), 0
+    paced, size = PacedReader(wire, 120.0, lambda: wire.now), 0
     while came := paced.readinto(bytearray(LEAST)):
         size += came
     return size
@@ -940,7 +940,7 @@ def test_an_unknown_authority_is_refused_at_once_with_a_hint(certificates):
     with (
         serving_tls(certificates, "good") as url,
         Client() as client,
-        pytest.raises(UnreachableError, match="not signed by anyone trusted") as caught,
+        pytest.raises(UnreachableError, match="authority that is not trusted") as caught,
     ):
         client.request("GET", url)
     assert "SSL_CERT_FILE" in caught.value.hint
@@ -1065,7 +1065,7 @@ ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:10
 @pytest.mark.parametrize(
     ("error", "says", "hint", "flags"),
     [
-        (e.SSLError(EXPIRED), "r.io shows an expired certificate", "renew it, or set this machine", "final"),
+        (e.SSLError(EXPIRED), "r.io presents an expired certificate", "renew it, or correct this machine", "final"),
         (e.SSLError(WRONG), "r.io does not speak TLS", "only if the host is your own: set insecure", "final plain"),
         (e.SSLError("record layer failure"), "r.io does not speak TLS", "only if the host is your own", "final plain"),
         (e.SSLError(EOF), f"no secure connection to r.io: {EOF}", "a proxy may intercept it", "reached plain"),
@@ -1117,7 +1117,7 @@ ALERT = "[SSL: TLSV1_ALERT_INTERNAL_ERROR] tlsv1 alert internal error (_ssl.c:10
         ),
         (
             e.ProxyError("Cannot connect to proxy.", OSError("Tunnel connection failed: 503 Service Unavailable")),
-            "the proxy http://p.io:3128 does not lead to r.io: Tunnel connection failed: 503 Service Unavailable",
+            "the proxy http://p.io:3128 does not connect to r.io: Tunnel connection failed: 503 Service Unavailable",
             "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
             "plain",
         ),
@@ -1157,7 +1157,7 @@ def test_a_request_that_never_left_is_sent_again_though_it_may_be_sent_once(clie
         pass
     with pytest.raises(UnreachableError, match="tried 2 times"):
         client.request("POST", server.url, body=b"x")
-    with pytest.raises(Interrupted, match="Connection refused") as caught:
+    with pytest.raises(Interruption, match="Connection refused") as caught:
         client.request("PUT", server.url, body=iter([b"x"]))
     assert caught.value.sent == 0
     assert len(client.waits) == 1
@@ -1311,7 +1311,7 @@ def test_a_download_of_any_size_is_whole_where_it_is_allowed(client, tmp_path, s
     ],
 )
 def test_when_a_file_was_last_changed_is_read_where_it_is_a_time(text, seconds):
-    assert fetching._changed(text) == seconds
+    assert fetching._time_of_change(text) == seconds
 
 
 @sandbox
@@ -1320,7 +1320,7 @@ def test_a_download_that_is_refused_says_the_status_and_what_to_do(client, tmp_p
         download(client, f"{server.url}/a", tmp_path / "file", most=9)
 
     assert str(caught.value) == f"{server.url}/a cannot be fetched: status 404"
-    assert caught.value.hint == "check the address; what is behind a login cannot be added from the web"
+    assert caught.value.hint == "check the address; a file that requires a login cannot be added from the web"
     assert client.waits == []
 
 
@@ -1357,7 +1357,7 @@ def test_a_wait_for_too_little_is_an_error_that_says_how_little(waited, came, sl
             buffer[: len(data)] = data
             return len(data)
 
-    paced = Paced(Slow(), 10, lambda: now[0])
+    paced = PacedReader(Slow(), 10, lambda: now[0])
     assert paced.readinto(bytearray(LEAST)) == 5
     if not slow:
         assert paced.readinto(bytearray(LEAST)) == came
@@ -1369,7 +1369,7 @@ def test_a_wait_for_too_little_is_an_error_that_says_how_little(waited, came, sl
 def test_a_paced_file_is_the_file_behind_it():
     with socket.socket() as sock:
         raw = sock.makefile("rb", buffering=0)
-        paced = Paced(raw, 10)
+        paced = PacedReader(raw, 10)
         assert paced.readable()
         assert paced.fileno() == sock.fileno()
         paced.close()
@@ -1382,7 +1382,7 @@ def test_a_host_that_was_declared_insecure_and_not_spoken_to_is_known(box):
     name, _, port = box.host.rpartition(":")
     with Http(insecure_hosts=frozenset({box.host, "Elsewhere.test", name, f"127.0.0.2:{port}"})) as http:
         http.request("GET", f"{box.url}/v2/")
-        assert http.never_trusted == (f"127.0.0.2:{port}", "elsewhere.test")
+        assert http.unused_insecure_hosts == (f"127.0.0.2:{port}", "elsewhere.test")
 
 
 @pytest.mark.sandbox
@@ -1425,7 +1425,7 @@ def test_a_paced_file_counts_what_waits_and_what_came_from_the_second_wait_on():
 
     def paced(*sizes, step=10.0):
         ticks = itertools.count(0, step)
-        return Paced(Slow(*sizes), 20.0, lambda: next(ticks))
+        return PacedReader(Slow(*sizes), 20.0, lambda: next(ticks))
 
     def read(file, times):
         for _ in range(times):

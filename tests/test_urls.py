@@ -20,9 +20,9 @@ from buildpush.http.urls import (
     Address,
     AddressError,
     Zone,
-    check_lead,
+    check_redirect,
     is_loopback,
-    joined,
+    join_url,
     names_of_host,
     url_without_secrets,
     user_info,
@@ -83,7 +83,7 @@ def test_a_location_leads_where_its_address_says(base, location):
     if here is None:
         return
     with contextlib.suppress(AddressError):
-        there = here.joined(location)
+        there = here.join(location)
         assert Address.parse(str(there)) == there
 
 
@@ -135,9 +135,9 @@ def test_what_parsers_disagree_about_is_refused(text):
 
 def test_a_location_may_be_a_part_of_an_address():
     here = "https://a.example/v2/app/blobs/uploads/?x=1"
-    assert joined(here, "u1") == "https://a.example/v2/app/blobs/uploads/u1"
-    assert joined(here, "/v2/u1?y=%2F ") == "https://a.example/v2/u1?y=%2F"
-    assert joined(here, "//b.example/u1") == "https://b.example/u1"
+    assert join_url(here, "u1") == "https://a.example/v2/app/blobs/uploads/u1"
+    assert join_url(here, "/v2/u1?y=%2F ") == "https://a.example/v2/u1?y=%2F"
+    assert join_url(here, "//b.example/u1") == "https://b.example/u1"
 
 
 def test_what_a_person_wrote_may_have_blanks_and_a_user():
@@ -153,13 +153,13 @@ def test_of_what_a_person_wrote_the_host_stands_behind_the_last_user():
 @pytest.mark.parametrize("location", ["/x\n", "\n/x", "/x\r", "\u2003/x", "/a b"])
 def test_a_location_may_have_blanks_and_tabs_around_it_and_nothing_else(location):
     with pytest.raises(AddressError, match="a backslash, blank or control character is in it"):
-        joined("https://a.example/", location)
-    assert joined("https://a.example/", " \t/x\t ") == "https://a.example/x"
+        join_url("https://a.example/", location)
+    assert join_url("https://a.example/", " \t/x\t ") == "https://a.example/x"
 
 
 def test_a_location_whose_host_cannot_be_read_is_refused():
     with pytest.raises(AddressError, match="its host cannot be read"):
-        joined("https://a.example/", "//[::1/x")
+        join_url("https://a.example/", "//[::1/x")
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_secret_in_the_path_of_an_address_is_not_shown():
     ],
 )
 def test_words_are_added_to_a_query(url, wanted):
-    assert str(Address.parse(url).asking([("service", "r&x"), ("scope", "a:b")])) == wanted
+    assert str(Address.parse(url).with_query([("service", "r&x"), ("scope", "a:b")])) == wanted
 
 
 @pytest.mark.parametrize(
@@ -268,13 +268,13 @@ HOSTS = {
 def test_a_server_may_name_a_host_of_its_own_network_or_of_the_world_only(base, there):
     allowed = there in {Zone.WORLD, base} or (base, there) == (Zone.MACHINE, Zone.NETWORK)
     with contextlib.nullcontext() if allowed else pytest.raises(AddressError, match="that is not safe"):
-        check_lead(Address.parse(HOSTS[base]), Address.parse(HOSTS[there]))
+        check_redirect(Address.parse(HOSTS[base]), Address.parse(HOSTS[there]))
 
 
 def test_a_registry_that_was_found_in_this_network_may_name_a_host_of_it():
     with pytest.raises(AddressError):
-        check_lead(Address.parse("https://r.corp.example/"), Address.parse(HOSTS[Zone.NETWORK]))
-    check_lead(Address.parse("https://r.corp.example/"), Address.parse(HOSTS[Zone.NETWORK]), zone=Zone.NETWORK)
+        check_redirect(Address.parse("https://r.corp.example/"), Address.parse(HOSTS[Zone.NETWORK]))
+    check_redirect(Address.parse("https://r.corp.example/"), Address.parse(HOSTS[Zone.NETWORK]), zone=Zone.NETWORK)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_registry_that_was_found_in_this_network_may_name_a_host_of_it():
 def test_no_server_leads_out_of_tls_in_any_spelling(spelling):
     here = Address.parse("HTTPS://r.example/")
     with pytest.raises(AddressError, match="without TLS"):
-        check_lead(here, here.joined(spelling))
+        check_redirect(here, here.join(spelling))
 
 
 @pytest.mark.parametrize(
@@ -296,18 +296,18 @@ def test_no_server_leads_out_of_tls_in_any_spelling(spelling):
 )
 def test_a_lead_that_is_not_safe_is_named_with_its_reason_and_without_its_query(here, there, method, reason):
     with pytest.raises(AddressError) as caught:
-        check_lead(Address.parse(here), Address.parse(there), method)
+        check_redirect(Address.parse(here), Address.parse(there), method)
     leads = f"{here.partition('?')[0]} leads to {there.partition('?')[0]}"
     assert str(caught.value) == f"{leads}, {reason}: that is not safe"
 
 
 def test_nothing_is_deleted_at_another_host():
     here = Address.parse("https://r.example/v2/")
-    check_lead(here, here.joined("/v2/u1"), "DELETE")
-    check_lead(here, here.joined("https://s.example/u1"), "PATCH")
+    check_redirect(here, here.join("/v2/u1"), "DELETE")
+    check_redirect(here, here.join("https://s.example/u1"), "PATCH")
     for elsewhere in ("https://s.example/u1", "https://r.example:8443/u1"):
         with pytest.raises(AddressError, match="nothing is deleted"):
-            check_lead(here, here.joined(elsewhere), "DELETE")
+            check_redirect(here, here.join(elsewhere), "DELETE")
 
 
 @pytest.mark.parametrize(

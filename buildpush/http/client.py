@@ -1,6 +1,6 @@
 """Requests to a host: one pool of connections; requests are repeated only where that is safe.
 
-A body that is a stream is sent once, and :class:`~buildpush.http.failures.Interrupted` says how far it came.
+A body that is a stream is sent once, and :class:`~buildpush.http.failures.Interruption` says how much was sent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from buildpush import __version__
 from buildpush.foundation.errors import BuildPushError, CancelledError, ElsewhereError, RegistryError, UnreachableError
 from buildpush.foundation.events import Retry, Sink, ignore
 from buildpush.foundation.text import one_line
-from buildpush.http.failures import PROXY_LOGIN, Broken, Interrupted, failure_of, proxy_login_failure
+from buildpush.http.failures import PROXY_LOGIN, Interruption, NoAnswer, failure_of, proxy_login_failure
 from buildpush.http.messages import (
     LARGEST_ANSWER,
     Answer,
@@ -31,12 +31,12 @@ from buildpush.http.messages import (
     CountedBody,
     HttpRequest,
     Stream,
-    leads_on,
+    is_redirect,
 )
 from buildpush.http.proxies import Proxies, proxy_headers
 from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, retry_after
 from buildpush.http.tls import tls_context
-from buildpush.http.urls import EVERY_HOST, Address, Zone, check_lead, is_loopback, names_of_host, origin, zone_of
+from buildpush.http.urls import EVERY_HOST, Address, Zone, check_redirect, is_loopback, names_of_host, origin, zone_of
 
 if TYPE_CHECKING:
     import urllib3
@@ -58,7 +58,7 @@ class Http:
         authorities: by host, or for ``EVERY_HOST``, PEM text of certificates that are trusted there as well.
         retries: how often and how long to try.
         sink: gets an event for every wait.
-        sleep: waits seconds; one that :meth:`cancel` ends early if not given.
+        sleep: waits that many seconds; by default, :meth:`cancel` ends the wait.
         timeouts: time limits.
         pauses: of hosts, shared with other connections; its own if not given.
     """
@@ -93,12 +93,12 @@ class Http:
         self._lock = threading.Lock()
         self._managers: dict[tuple[str, str | None, bool, str], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
-        self._hosts_that_answered: set[str] = set()  # something that was allowed
-        self._talked: set[str] = set()  # anything at all
+        self._hosts_that_answered: set[str] = set()  # with a status that is not retried
+        self._hosts_reached: set[str] = set()  # with any status
         self._down_since: dict[str, float] = {}  # by host, of those that had answered before
         self._plain: dict[str, bool] = {}  # by host with port, of those declared insecure
-        self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were asked
-        self._settling = threading.Lock()
+        self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were connected to
+        self._plain_lock = threading.Lock()
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._silences: dict[str, tuple[int, float]] = {}  # by host: which thread reported its silence, and until when
 
@@ -125,8 +125,8 @@ class Http:
             wires = list(self._wires)
         for wire in wires:
             sock = wire.sock  # once: its own thread may be closing it
-            # TLS within a proxy's TLS wraps the socket; and the plain socket's own method, because that of a TLS
-            # socket would take the encryption off first.
+            # TLS within a proxy's TLS wraps the socket. The method is that of a plain socket: that of a TLS socket
+            # would remove the encryption first.
             with contextlib.suppress(OSError, TypeError):
                 socket.socket.shutdown(getattr(sock, "socket", sock), socket.SHUT_RDWR)
 
@@ -151,22 +151,22 @@ class Http:
         redirect: bool = True,
         most: int = LARGEST_ANSWER,
     ) -> Answer:
-        """Return the server's answer, whatever its status, after what the retry table allows.
+        """Return the server's answer, whatever its status, after as many retries as the table allows.
 
         Args:
             method: in capitals.
             url: with http or https, and no user in it.
             headers: besides those that every request has.
             body: bytes, or an iterable of bytes, which is sent once and never again.
-            authorization: the header's value, or a function asked at each attempt; another origin never sees it.
+            authorization: the header's value, or a function called at each attempt; another origin never gets it.
             repeatable: whether it may be sent twice; by default everything but a POST, and never a stream.
             redirect: whether to follow redirects of a request that is not a stream.
-            most: bytes that a body may have, where the status is one of success; one more is read, and not again.
+            most: maximum bytes of a body where the status is one of success; a larger one is not requested again.
 
         Raises:
             UnreachableError: no answer came; it has a hint.
-            RegistryError: the answer is larger.
-            Interrupted: the connection broke while a stream was being sent.
+            RegistryError: the answer is larger than *most*.
+            Interruption: the connection broke while a stream was being sent.
             CancelledError: :meth:`cancel` was called.
         """
         content = body if body is None or isinstance(body, bytes) else CountedBody(body, self.stop_if_cancelled)
@@ -191,7 +191,7 @@ class Http:
         headers: Mapping[str, str] | None = None,
         authorization: Authorization = None,
     ) -> Iterator[Stream | Answer]:
-        """Give the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
+        """Yield the answer as a :class:`Stream` where its status is 2xx, else as an :class:`Answer`."""
         headers_sent = {"Accept-Encoding": "identity", **(headers or {})}
         request = HttpRequest(
             method,
@@ -210,7 +210,7 @@ class Http:
                 answer.close()
 
     def wait(self, what: str, reason: str, attempt: int, answer: Answer | None = None) -> None:
-        """Wait before *what* is tried again, as long as the table says after that many attempts; tell the sink."""
+        """Wait before *what* is tried again, as long as the table says after that many attempts, and report it."""
         seconds = self._seconds(attempt, answer)
         self._sink(Retry(one_line(what), one_line(reason), seconds, attempt))
         rule = RULES.get(answer.status) if answer else None
@@ -219,41 +219,41 @@ class Http:
         self._sleep(seconds)
         self.stop_if_cancelled()
 
-    def _wait_for_silent(self, request: HttpRequest, broken: Broken, host: str) -> None:
-        """Wait before a host is asked again; when many wait for it, one of them reports it."""
-        seconds, me, now = self._seconds(request.attempt, None), threading.get_ident(), self._clock()
+    def _wait_for_silent(self, request: HttpRequest, failure: NoAnswer, host: str) -> None:
+        """Wait before a host gets the request again; of several threads that wait for it, one reports that."""
+        seconds, own_thread, now = self._seconds(request.attempt, None), threading.get_ident(), self._clock()
         with self._lock:
-            who, until = self._silences.get(host, (me, now))
-            tells = who == me or until <= now
-            if tells:
-                self._silences[host] = (me, now + seconds)
-        if tells:
-            self._sink(Retry(one_line(request.what), one_line(str(broken.error)), seconds, request.attempt))
+            thread, until = self._silences.get(host, (own_thread, now))
+            reports = thread == own_thread or until <= now
+            if reports:
+                self._silences[host] = (own_thread, now + seconds)
+        if reports:
+            self._sink(Retry(one_line(request.what), one_line(str(failure.error)), seconds, request.attempt))
         self._sleep(seconds)
         self.stop_if_cancelled()
 
     @property
     def attempts(self) -> int:
-        """How often anything is tried."""
+        """How often a request is tried."""
         return self._retries.attempts
 
     def _follow(self, request: HttpRequest, most: int) -> Answer | Stream:
         """Send *request* and, unless it is a stream, follow up to *most* redirects."""
         first = request.address.origin
-        answer = self._persist(request)
+        answer = self._send_until_answered(request)
         for _ in range(most):
-            if isinstance(answer, Stream) or isinstance(request.body, CountedBody) or not leads_on(answer):
+            if isinstance(answer, Stream) or isinstance(request.body, CountedBody) or not is_redirect(answer):
                 break
-            request = self._redirected(request, answer)
+            request = self._redirect(request, answer)
             try:
-                answer = self._persist(request)
+                answer = self._send_until_answered(request)
             except UnreachableError as error:
                 if request.address.origin == first:
                     raise
                 raise ElsewhereError(str(error), hint=error.hint) from error
         return answer
 
-    def _persist(self, request: HttpRequest) -> Answer | Stream:
+    def _send_until_answered(self, request: HttpRequest) -> Answer | Stream:
         """Send *request* until there is an answer that the retry table accepts."""
         host = request.address.origin
         for attempt in itertools.count(1):
@@ -261,13 +261,13 @@ class Http:
             self._wait_for(host)
             try:
                 answer = self._send(request)
-            except Broken as broken:
-                if not self._worth_repeating(request, broken, host):
-                    raise _final(request, broken) from broken.__cause__
-                self._wait_for_silent(request, broken, host)
+            except NoAnswer as failure:
+                if not self._may_repeat(request, failure, host):
+                    raise _final_error(request, failure) from failure.__cause__
+                self._wait_for_silent(request, failure, host)
                 continue
-            self._talked.add(host)
-            if isinstance(answer, Stream) or not self._asks_again(request, answer, host):
+            self._hosts_reached.add(host)
+            if isinstance(answer, Stream) or not self._is_repeated(request, answer, host):
                 self._hosts_that_answered.add(host)
                 return answer
             self.wait(request.what, f"status {answer.status}", attempt, answer)
@@ -280,13 +280,13 @@ class Http:
             self._sleep(_spread(seconds))
             self.stop_if_cancelled()
 
-    def _worth_repeating(self, request: HttpRequest, broken: Broken, host: str) -> bool:
+    def _may_repeat(self, request: HttpRequest, failure: NoAnswer, host: str) -> bool:
         # A host that never answered is more likely misspelled than down: fail soon.
-        most = self._most(host) if host in self._talked else min(2, self._retries.attempts)
-        untouched = not broken.reached and not isinstance(request.body, CountedBody)
-        return not broken.final and request.attempt < most and (request.repeatable or untouched)
+        most = self._most(host) if host in self._hosts_reached else min(2, self._retries.attempts)
+        untouched = not failure.reached and not isinstance(request.body, CountedBody)
+        return not failure.final and request.attempt < most and (request.repeatable or untouched)
 
-    def _asks_again(self, request: HttpRequest, answer: Answer, host: str) -> bool:
+    def _is_repeated(self, request: HttpRequest, answer: Answer, host: str) -> bool:
         rule = RULES.get(answer.status)
         if rule is None or not rule.down:
             self._down_since.pop(host, None)
@@ -294,7 +294,7 @@ class Http:
         return rule is not None and request.repeatable and request.attempt < most
 
     def _most(self, host: str) -> int:
-        """Return how often *host*, which is down, is asked; one that answered before may be restarting."""
+        """Return how often to try a *host* that is down: more often if it answered before, as it may be restarting."""
         attempts = self._retries.attempts
         if host not in self._hosts_that_answered:
             return attempts
@@ -305,7 +305,7 @@ class Http:
     def _seconds(self, attempt: int, answer: Answer | None) -> float:
         step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)
         wish = retry_after(answer.headers) if answer else None
-        if wish:  # 0 is ignored: asking at once, again and again, does not spare a host
+        if wish:  # 0 is ignored: repeating a request at once is no help to a host
             return _spread(min(wish, self._retries.longest))
         return step * random.uniform(0.9, 1.1)  # noqa: S311 - as in _spread
 
@@ -327,14 +327,14 @@ class Http:
                 retries=False,
                 preload_content=False,
             )
-            return self._received(request, response)
+            return self._read_answer(request, response)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self.stop_if_cancelled()
             if isinstance(request.body, CountedBody) and request.body.failure:
                 raise request.body.failure from None
             raise failure_of(error, url, self._proxies.find(url)) from error
 
-    def _received(self, request: HttpRequest, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
+    def _read_answer(self, request: HttpRequest, response: urllib3.BaseHTTPResponse) -> Answer | Stream:
         if response.status == PROXY_LOGIN:
             response.close()
             raise proxy_login_failure(self._proxies.find(str(request.address)))
@@ -350,38 +350,38 @@ class Http:
         response.release_conn()
         return Answer(response.status, response.headers, body, str(request.address), request.attempt)
 
-    def _redirected(self, request: HttpRequest, answer: Answer) -> HttpRequest:
-        """Return the request that follows a redirect; another origin sees no credentials."""
-        there = self.connection_address(request.address.joined(answer.headers["Location"]))
+    def _redirect(self, request: HttpRequest, answer: Answer) -> HttpRequest:
+        """Return the request that follows a redirect; another origin gets no credentials."""
+        target = self.connection_address(request.address.join(answer.headers["Location"]))
         read = answer.status == 303 or (answer.status in {301, 302} and request.method == "POST")  # noqa: PLR2004
         method = "GET" if read else request.method
-        self.check_lead(request.address, there, method)
+        self.check_redirect(request.address, target, method)
         return HttpRequest(
             method,
-            there,
+            target,
             request.headers,
             None if read else request.body,
-            request.authorization if there.origin == request.address.origin else None,
+            request.authorization if target.origin == request.address.origin else None,
             request.repeatable,
             request.streams,
             request.most,
         )
 
-    def check_lead(self, before: Address, there: Address, method: str = "GET") -> None:
-        """Check that a server at *before* may make us send *method* to *there*.
+    def check_redirect(self, before: Address, target: Address, method: str = "GET") -> None:
+        """Check that a server at *before* may make us send *method* to *target*.
 
-        How near a server is becomes known when it is connected to: a name may belong to a host in this network.
+        Once *before* was connected to, its IP address counts: a name may belong to a host in a private network.
 
         Raises:
             AddressError: it may not.
         """
-        check_lead(before, there, method, self._zones.get(before.host.strip("[]").rstrip(".")))
+        check_redirect(before, target, method, self._zones.get(before.host.strip("[]").rstrip(".")))
 
     def connection_address(self, address: Address) -> Address:
         """Return *address* with the scheme that will be used.
 
         A host that was declared insecure is reached with TLS where it offers it, whatever its certificate; else
-        without. This is found out once, by a request without credentials.
+        without. Which one is found out once, by a request without credentials.
         """
         host = f"{address.host}:{address.port}"
         if address.scheme == "https" or not {host, address.host} & self.insecure_hosts:
@@ -389,7 +389,7 @@ class Http:
         secure = replace(address, scheme="https", port=443 if address.port == 80 else address.port)  # noqa: PLR2004
         if host in self.insecure_hosts:
             secure = replace(secure, port=address.port)
-        with self._settling:
+        with self._plain_lock:
             plain = self._plain.get(host)
             if plain is None and (plain := self._is_plain(address, secure)) is not None:
                 self._plain[host] = plain
@@ -399,8 +399,8 @@ class Http:
         """Return whether a host does not speak TLS; ``None`` where it does not answer."""
         try:
             self._send(HttpRequest("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
-        except Broken as broken:
-            if not broken.plain:
+        except NoAnswer as failure:
+            if not failure.plain:
                 return None
         else:
             return False
@@ -408,23 +408,23 @@ class Http:
             answer = self._send(
                 HttpRequest("HEAD", replace(address, path="/", query=None), {}, None, None, repeatable=False)
             )
-        except Broken:
+        except NoAnswer:
             return None
         # 400 is what servers answer, in plain, to what should have been TLS.
         return True if answer.status not in {400, 502, 503, 504} else None
 
     def _manager(self, address: Address) -> urllib3.PoolManager:
         host = f"{address.host}:{address.port}"
-        blind = self.trusts_blindly(host)
-        key = (address.scheme, self._proxies.find(str(address)), blind, self.authority_of(host))
+        insecure = self.is_insecure(host)
+        key = (address.scheme, self._proxies.find(str(address)), insecure, self.authority_of(host))
         with self._lock:
-            if blind:
+            if insecure:
                 self._trusted.add(host.lower())
             if key not in self._managers:
                 self._managers[key] = self._new_manager(*key)
             return self._managers[key]
 
-    def trusts_blindly(self, host: str) -> bool:
+    def is_insecure(self, host: str) -> bool:
         """Return whether *host*, with or without its port, was declared insecure."""
         return bool({*names_of_host(host)} & (self.insecure_hosts | self.plain_hosts))
 
@@ -434,14 +434,14 @@ class Http:
         return next((self._authorities[name] for name in names if self._authorities.get(name)), "")
 
     def names_authority_of(self, host: str) -> bool:
-        """Return whether certificates are trusted at *host* in particular, which so has TLS."""
+        """Return whether certificates are set for *host* in particular, which therefore has TLS."""
         return any(self._authorities.get(name) for name in names_of_host(host))
 
     @property
-    def never_trusted(self) -> tuple[str, ...]:
-        """Hosts that were declared insecure and never asked, sorted."""
-        met = {name for host in self._trusted for name in names_of_host(host)}
-        return tuple(sorted(self.insecure_hosts - met))
+    def unused_insecure_hosts(self) -> tuple[str, ...]:
+        """Hosts that were declared insecure and never connected to, sorted."""
+        used = {name for host in self._trusted for name in names_of_host(host)}
+        return tuple(sorted(self.insecure_hosts - used))
 
     def proxy_for(self, url: str) -> str | None:
         """Return the address of the proxy through which *url* is reached, user and password included, if any."""
@@ -462,32 +462,32 @@ class Http:
             manager = urllib3.PoolManager(**more)
         else:
             manager = urllib3.ProxyManager(proxy, proxy_headers=proxy_headers(proxy), **more)
-        manager.pool_classes_by_scheme = pools(self._wired, self._timeouts.silence)
+        manager.pool_classes_by_scheme = pools(self._add_wire, self._timeouts.silence)
         return manager
 
-    def _wired(self, wire: Any) -> None:
+    def _add_wire(self, wire: Any) -> None:
         with self._lock:
             self._wires.add(wire)
             if wire.proxy is None and wire.sock is not None:
-                with contextlib.suppress(OSError):  # it may have ended again
+                with contextlib.suppress(OSError):  # the connection may have ended already
                     self._zones[wire.host] = zone_of(wire.sock.getpeername()[0])
         self.stop_if_cancelled()
 
 
 def scheme_for(host: str, http: Http) -> str:
-    """Return ``http`` for hosts declared insecure, and for this machine if it has no authority; else ``https``."""
-    is_plain = http.trusts_blindly(host) or (is_loopback(host) and not http.names_authority_of(host))
+    """Return ``http`` for hosts declared insecure, and for this machine if it has no certificates; else ``https``."""
+    is_plain = http.is_insecure(host) or (is_loopback(host) and not http.names_authority_of(host))
     return "http" if is_plain else "https"
 
 
 def _spread(seconds: float) -> float:
-    """Return a little more than *seconds*, so that not all who wait ask at the same moment."""
+    """Return a little more than *seconds*, so that not all threads that wait send their requests at once."""
     return seconds * random.uniform(1.0, 1.1)  # noqa: S311 - hides nothing
 
 
-def _final(request: HttpRequest, broken: Broken) -> BuildPushError:
-    error = broken.error
-    if isinstance(request.body, CountedBody) and not broken.final:
-        return Interrupted(str(error), sent=request.body.sent, hint=error.hint)
+def _final_error(request: HttpRequest, failure: NoAnswer) -> BuildPushError:
+    error = failure.error
+    if isinstance(request.body, CountedBody) and not failure.final:
+        return Interruption(str(error), sent=request.body.sent, hint=error.hint)
     times = f" (tried {request.attempt} times)" if request.attempt > 1 else ""
     return UnreachableError(f"{error}{times}", hint=error.hint)

@@ -1,4 +1,4 @@
-"""A download from the web into a local file."""
+"""Downloads a file from the web."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ _BLOCK: Final = 1024 * 1024
 
 
 def download(http: Http, url: str, path: Path, *, most: int) -> int:
-    """Write what is at *url* into the file *path*; where the connection breaks, it starts over.
+    """Write what is at *url* into the file *path*; if the connection breaks, start over.
 
     Args:
         http: connections.
         url: as the user wrote it.
         path: of the file.
-        most: bytes that it may have; one more is read, and it is not asked for again.
+        most: maximum bytes of the file; a larger one is not requested again.
 
     Returns:
         When it was last changed, in seconds since 1970, as the server says; 0 where it does not say.
 
     Raises:
         UnreachableError: the connection breaks again and again; or *url* is not an address.
-        BuildError: the server does not give the file, or it is larger.
+        BuildError: the server does not send the file, or it is larger than *most*.
     """
     address = str(Address.parse_lenient(url))
     for attempt in range(1, http.attempts + 1):
-        with http.open("GET", address) as answer:  # which has its own retries
+        with http.open("GET", address) as answer:  # open() has its own retries
             if not isinstance(answer, Stream):
-                raise _refused(answer, url)
+                raise _refusal(answer, url)
             try:
-                return _written(answer, path, url, most)
+                return _write(answer, path, url, most)
             except UnreachableError as error:
                 if attempt == http.attempts:
                     raise
@@ -45,7 +45,7 @@ def download(http: Http, url: str, path: Path, *, most: int) -> int:
     raise AssertionError  # the last attempt returns or raises
 
 
-def _written(answer: Stream, path: Path, url: str, most: int) -> int:
+def _write(answer: Stream, path: Path, url: str, most: int) -> int:
     left = most
     with path.open("wb") as file:
         while block := answer.read(min(_BLOCK, left + 1)):
@@ -54,15 +54,15 @@ def _written(answer: Stream, path: Path, url: str, most: int) -> int:
                 message = f"{url_without_secrets(url)} is larger than {most:,} bytes"
                 raise BuildError(message, hint="if this is what you want, raise 'fetch_limit'", setting="fetch_limit")
             file.write(block)
-    return _changed(answer.headers.get("Last-Modified", ""))
+    return _time_of_change(answer.headers.get("Last-Modified", ""))
 
 
-def _refused(answer: Answer, url: str) -> BuildError:
+def _refusal(answer: Answer, url: str) -> BuildError:
     message = f"{url_without_secrets(url)} cannot be fetched: status {answer.status}"
-    return BuildError(message, hint="check the address; what is behind a login cannot be added from the web")
+    return BuildError(message, hint="check the address; a file that requires a login cannot be added from the web")
 
 
-def _changed(text: str) -> int:
+def _time_of_change(text: str) -> int:
     try:
         return max(0, int(parsedate_to_datetime(text).timestamp()))
     except (ValueError, TypeError, OverflowError):

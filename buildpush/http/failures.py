@@ -1,4 +1,4 @@
-"""Why no answer came, as a sentence and a hint."""
+"""Explains why no answer came, in a message with a hint."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from buildpush.http.proxies import login
 from buildpush.http.urls import Address, url_without_secrets
 
 
-class Interrupted(UnreachableError):  # noqa: N818 - not an error but a state: the transfer can be resumed
-    """The connection broke while a stream was being sent; *sent* bytes had been handed over by then."""
+class Interruption(UnreachableError):  # noqa: N818 - not an error but a state: the transfer can be resumed
+    """The connection broke while a stream was being sent; *sent* bytes had been handed to the network by then."""
 
     def __init__(self, message: str, *, sent: int, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -20,10 +20,10 @@ class Interrupted(UnreachableError):  # noqa: N818 - not an error but a state: t
 PROXY_LOGIN: Final = 407
 
 
-class Broken(Exception):  # noqa: N818 - never leaves this module
+class NoAnswer(Exception):  # noqa: N818 - never leaves this module
     """No answer came; *final* says that another try would not help, *reached* that bytes may have arrived.
 
-    *plain* says that a host without TLS would have done the same.
+    *plain* says that a host that does not offer TLS would fail in the same way.
     """
 
     def __init__(self, error: UnreachableError, *, final: bool, reached: bool, plain: bool) -> None:
@@ -34,8 +34,8 @@ class Broken(Exception):  # noqa: N818 - never leaves this module
         self.plain = plain
 
 
-def failure_of(error: Exception, url: str, proxy: str | None = None) -> Broken:
-    """Return a sentence that says why no answer came, and a hint."""
+def failure_of(error: Exception, url: str, proxy: str | None = None) -> NoAnswer:
+    """Return the reason why no answer came, with a hint."""
     import urllib3.exceptions as e
 
     host = Address.parse(url).netloc
@@ -44,9 +44,9 @@ def failure_of(error: Exception, url: str, proxy: str | None = None) -> Broken:
     if isinstance(error, e.SSLError):
         return _explain_tls(error, host)
     if isinstance(error, e.NameResolutionError):
-        return _broken(f"the host {host} is not known", "check its spelling, DNS and VPN")
+        return _no_answer(f"the host {host} is not known", "check its spelling, DNS and VPN")
     if isinstance(error, (e.NewConnectionError, e.ConnectTimeoutError)):
-        return _broken(
+        return _no_answer(
             f"no connection to {host}: {_reason(error)}",
             "check host and port, that the server runs, and any proxy",
             plain=True,
@@ -54,45 +54,46 @@ def failure_of(error: Exception, url: str, proxy: str | None = None) -> Broken:
     if isinstance(error, e.ReadTimeoutError | TimeoutError):
         return _explain_silence(error, host)
     final = isinstance(error, e.LocationParseError)
-    return _broken(
+    return _no_answer(
         f"the connection to {host} broke: {_reason(error)}", None, final=final, reached=True, plain=not final
     )
 
 
-def _explain_proxy(error: Exception, host: str, proxy: str | None) -> Broken:
+def _explain_proxy(error: Exception, host: str, proxy: str | None) -> NoAnswer:
     if " 407 " in f"{_reason(error)} ":
         return proxy_login_failure(proxy)
-    message = f"the proxy {url_without_secrets(proxy or '')} does not lead to {host}: {_reason(error)}"
-    return _broken(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", plain=True)
+    message = f"the proxy {url_without_secrets(proxy or '')} does not connect to {host}: {_reason(error)}"
+    return _no_answer(message, "check HTTPS_PROXY, HTTP_PROXY and NO_PROXY", plain=True)
 
 
-def proxy_login_failure(proxy: str | None) -> Broken:
-    """Return the message that a proxy refuses us (407), not the registry."""
-    who = f"the proxy {url_without_secrets(proxy)}" if proxy else "a proxy in between"
+def proxy_login_failure(proxy: str | None) -> NoAnswer:
+    """Return the failure that a proxy, and not the registry, refuses us (407)."""
+    proxy_name = f"the proxy {url_without_secrets(proxy)}" if proxy else "a proxy in between"
     if proxy and login(proxy):
-        return _broken(
-            f"{who} refuses its user and password (407)", "check them in HTTPS_PROXY or HTTP_PROXY", final=True
+        return _no_answer(
+            f"{proxy_name} refuses its user and password (407)", "check them in HTTPS_PROXY or HTTP_PROXY", final=True
         )
-    # Written as an address, it would be taken for someone's password, and hidden.
+    # In the form of an address, the example would be hidden as somebody's password.
     hint = "write USER:PASSWORD@ before the host in HTTPS_PROXY and HTTP_PROXY, or name the host in NO_PROXY"
-    return _broken(f"{who} requires a user and password (407)", hint, final=True)
+    return _no_answer(f"{proxy_name} requires a user and password (407)", hint, final=True)
 
 
-def _explain_silence(error: Exception, host: str) -> Broken:
+def _explain_silence(error: Exception, host: str) -> NoAnswer:
     from buildpush.http.wires import TooSlowError
 
     if isinstance(slow := error.__cause__, TooSlowError):
-        return _broken(f"{host} answers too slowly: {slow}", "it may be overloaded, or the line slow", reached=True)
-    return _broken(f"{host} went silent", "it may be overloaded; or a proxy holds the answer back", reached=True)
+        return _no_answer(f"{host} answers too slowly: {slow}", "it may be overloaded, or the line slow", reached=True)
+    return _no_answer(f"{host} went silent", "it may be overloaded; or a proxy holds the answer back", reached=True)
 
 
-def _explain_tls(error: Exception, host: str) -> Broken:
+def _explain_tls(error: Exception, host: str) -> NoAnswer:
     reason = _reason(error)
-    for mark, says, hint in _TLS_FAULTS:
+    for mark, words, hint in _TLS_FAULTS:
         if mark in str(error):
-            return _broken(f"{host} {says}", hint, final=True, plain=says == _NO_TLS)
+            return _no_answer(f"{host} {words}", hint, final=True, plain=words == _NO_TLS)
     plain = "EOF" in str(error) or "reset" in str(error)
-    return _broken(f"no secure connection to {host}: {reason}", "a proxy may intercept it", reached=True, plain=plain)
+    hint = "a proxy may intercept it: check HTTPS_PROXY and NO_PROXY"
+    return _no_answer(f"no secure connection to {host}: {reason}", hint, reached=True, plain=plain)
 
 
 _INSECURE_HINT = (
@@ -100,13 +101,13 @@ _INSECURE_HINT = (
 )
 _NO_TLS: Final = "does not speak TLS"
 _TLS_FAULTS: Final = (
-    ("certificate has expired", "shows an expired certificate", "renew it, or set this machine's clock right"),
-    ("not yet valid", "shows a certificate that is not valid yet", "set this machine's clock right"),
-    ("Hostname mismatch", "shows the certificate of another host", "use the name that the certificate names"),
-    ("IP address mismatch", "shows the certificate of another host", "use the name that the certificate names"),
+    ("certificate has expired", "presents an expired certificate", "renew it, or correct this machine's clock"),
+    ("not yet valid", "presents a certificate that is not valid yet", "correct this machine's clock"),
+    ("Hostname mismatch", "presents the certificate of another host", "use a name that is in the certificate"),
+    ("IP address mismatch", "presents the certificate of another host", "use a name that is in the certificate"),
     (
         "certificate verify failed",
-        "shows a certificate that is not signed by anyone trusted here",
+        "presents a certificate of an authority that is not trusted here",
         f"set SSL_CERT_FILE to a file with your company's certificates; {_INSECURE_HINT}",
     ),
     ("WRONG_VERSION_NUMBER", _NO_TLS, _INSECURE_HINT),
@@ -114,10 +115,10 @@ _TLS_FAULTS: Final = (
 )
 
 
-def _broken(
+def _no_answer(
     message: str, hint: str | None, *, final: bool = False, reached: bool = False, plain: bool = False
-) -> Broken:
-    return Broken(UnreachableError(message, hint=hint), final=final, reached=reached, plain=plain)
+) -> NoAnswer:
+    return NoAnswer(UnreachableError(message, hint=hint), final=final, reached=reached, plain=plain)
 
 
 def _reason(error: BaseException) -> str:

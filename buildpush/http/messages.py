@@ -1,4 +1,4 @@
-"""What is sent to a server, and what it answers."""
+"""Requests to a server, and its answers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answer:
     Attributes:
         headers: looked up case-insensitively.
         url: the address that answered, after redirects.
-        attempts: how often it was asked.
+        attempts: how often the request was sent.
     """
 
     status: int
@@ -58,13 +58,13 @@ class Answer:
             raise RegistryError(message, status=self.status, hint=hint) from error
 
     def text(self) -> str:
-        """Return what the body says, as one line of at most 2048 characters: see :func:`error_in`."""
+        """Return the message in the body, as one line of at most 2048 characters: see :func:`error_in`."""
         return error_in(self.body)[1]
 
 
 @dataclass(slots=True)
 class HttpRequest:
-    """One request, however often it is sent."""
+    """One request, which may be sent several times."""
 
     method: str
     address: Address
@@ -83,18 +83,18 @@ class HttpRequest:
 
 
 class CountedBody:
-    """A streamed body that counts what it handed over, and keeps the error of its source apart from the network's."""
+    """A streamed body that counts the bytes that were sent, and keeps an error of its source."""
 
-    def __init__(self, source: Iterable[Piece], go_on: Callable[[], None]) -> None:
+    def __init__(self, source: Iterable[Piece], stop_if_cancelled: Callable[[], None]) -> None:
         self._source = source
-        self._go_on = go_on
+        self._stop_if_cancelled = stop_if_cancelled
         self.sent = 0
         self.failure: BaseException | None = None
 
     def __iter__(self) -> Iterator[Piece]:
         try:
             for block in self._source:
-                self._go_on()
+                self._stop_if_cancelled()
                 yield block
                 self.sent += len(block)
         except GeneratorExit:
@@ -105,10 +105,10 @@ class CountedBody:
 
 
 class Stream:
-    """An answer whose body is read as it comes: readable like a file."""
+    """An answer whose body is read as it arrives, like a file."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, go_on: Callable[[], None]) -> None:
-        self._go_on = go_on  # raises where the request was cancelled
+    def __init__(self, response: urllib3.BaseHTTPResponse, url: str, stop_if_cancelled: Callable[[], None]) -> None:
+        self._stop_if_cancelled = stop_if_cancelled
         self._response = response
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
@@ -125,7 +125,7 @@ class Stream:
         try:
             return self._response.read(None if size < 0 else size, decode_content=False)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            self._go_on()
+            self._stop_if_cancelled()
             raise failure_of(error, self.url).error from error
 
     def readable(self) -> bool:
@@ -138,6 +138,6 @@ class Stream:
         self._response.release_conn()
 
 
-def leads_on(answer: Answer) -> bool:
+def is_redirect(answer: Answer) -> bool:
     """Return whether *answer* is a redirect."""
     return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers

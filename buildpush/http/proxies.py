@@ -1,4 +1,4 @@
-"""Which proxy leads to an address, according to the usual variables."""
+"""Finds the proxy for an address in the usual variables."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from buildpush.http.urls import PORTS, Address, AddressError, Zone, user_info
 
 
 class Proxies:
-    """Which proxy leads to an address, by ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY`` in either case.
+    """The proxies in ``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY`` and ``NO_PROXY``, in upper or lower case.
 
     Source: golang.org/x/net/http/httpproxy, whose rules Docker and other clients of registries follow:
     this machine is never reached through a proxy.
     """
 
     def __init__(self, variables: Mapping[str, str]) -> None:
-        found = {name.lower(): value for name, value in sorted(variables.items()) if value}
-        self._by_scheme = {scheme: found.get(f"{scheme}_proxy") or found.get("all_proxy", "") for scheme in PORTS}
+        values = {name.lower(): value for name, value in sorted(variables.items()) if value}
+        self._by_scheme = {scheme: values.get(f"{scheme}_proxy") or values.get("all_proxy", "") for scheme in PORTS}
         for text in self._by_scheme.values():
             _remember_password(text)
-        self._exempt = [word.strip().lower() for word in found.get("no_proxy", "").split(",") if word.strip()]
+        self._exempt = [word.strip().lower() for word in values.get("no_proxy", "").split(",") if word.strip()]
 
     def find(self, url: str) -> str | None:
         """Return the proxy's address, or ``None`` where *url* is reached directly, or is not an address.
 
         Raises:
-            SettingsError: the proxy's address is invalid; one that is not needed, such as a SOCKS proxy for others, is
-                not checked.
+            SettingsError: the proxy's address is invalid; one that is not needed, such as a SOCKS proxy for other
+                programs, is not checked.
         """
         if not any(self._by_scheme.values()):
             return None
@@ -55,14 +55,14 @@ def login(proxy: str) -> str | None:
 
 
 def _proxy_address(text: str) -> str:
-    address = _with_scheme(text)
+    url = _with_scheme(text)
     try:
-        there = Address.parse_lenient(address)
+        parsed = Address.parse_lenient(url)
     except AddressError:
-        message = f"the proxy {quotation(address, 200)} is not an http or https address"
+        message = f"the proxy {quotation(url, 200)} is not an http or https address"
         raise SettingsError(message, hint="set HTTPS_PROXY to http://HOST:PORT") from None
-    user = user_info(address)
-    return f"{there.scheme}://{user}@{there.netloc}" if user else f"{there.scheme}://{there.netloc}"
+    user = user_info(url)
+    return f"{parsed.scheme}://{user}@{parsed.netloc}" if user else f"{parsed.scheme}://{parsed.netloc}"
 
 
 def _remember_password(text: str) -> None:

@@ -10,8 +10,8 @@ from typing import Final
 
 from buildpush.foundation.records import dataclass
 
-# Bytes that an answer that has begun must bring within the time limit for a silence: a byte now and then is too few,
-# and every line that can carry an image at all is faster.
+# Minimum bytes of an answer within the time limit for silence, once it has begun: a byte now and then is too few, and
+# any connection that can carry an image is faster.
 LEAST: Final = 64 * 1024
 
 
@@ -19,7 +19,7 @@ LEAST: Final = 64 * 1024
 class Retries:
     """How often to retry: wait *base* x 2^n seconds up to *cap*, or as long as the server asks, up to *longest*.
 
-    A host that answered before and is now down is asked *restart* times more, for about a minute: as long as a registry
+    A host that answered before and is now down is tried *restart* times more, for about a minute: as long as a registry
     takes to restart.
     """
 
@@ -32,7 +32,7 @@ class Retries:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait for a connection, and for the next bytes to come or go."""
+    """Seconds to wait for a connection, and for the next bytes to arrive or to be sent."""
 
     connect: float = 10.0
     silence: float = 120.0
@@ -40,7 +40,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class RetryRule:
-    """What to do about a status: *whole_host* makes all requests to that host wait; *down* says what is unavailable."""
+    """What to do about a status: *whole_host*: all requests to the host wait; *down*: the host is not available."""
 
     whole_host: bool = False
     down: bool = False
@@ -58,12 +58,12 @@ RULES: Final[Mapping[int, RetryRule]] = {
     # Statuses of a CDN that does not reach the registry.  Source: Cloudflare, "Cloudflare 5xx errors".
     **dict.fromkeys(range(520, 528), RetryRule(down=True)),
 }
-# For this long after it went down, a host gets more retries than others: so many requests do not add up to an hour.
+# Seconds after it went down in which a host gets more retries; without a limit, many requests could take an hour.
 LONGEST_RESTART: Final = 60.0
 
 
 class Pauses:
-    """Until when each host is to be left alone, as it has asked; shared by all connections of a run."""
+    """The pauses that hosts have asked for, in which they get no requests; shared by all connections of a run."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -71,12 +71,12 @@ class Pauses:
         self._until: dict[str, float] = {}
 
     def begin(self, host: str, seconds: float) -> None:
-        """Leave *host* alone for *seconds*, or for as long as it had asked before."""
+        """Send *host* no requests for *seconds*, or until an earlier pause ends, if that is later."""
         with self._lock:
             self._until[host] = max(self._until.get(host, 0.0), self._clock() + seconds)
 
     def seconds(self, host: str) -> float:
-        """Return how much longer *host* is left alone; 0 or less for not at all."""
+        """Return how much longer the pause of *host* is; 0 or less if there is none."""
         with self._lock:
             return self._until.get(host, 0.0) - self._clock()
 
@@ -84,13 +84,13 @@ class Pauses:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that the server asks for, or ``None``.
 
-    A date is read against the server's own ``Date``, so that neither clock needs to be right.
+    A date is read against the server's own ``Date``, so that neither clock needs to be correct.
     """
-    wish = headers.get("Retry-After", "").strip()
-    if wish.isdecimal():
-        return float(wish)
+    value = headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value)
     try:
-        seconds = (parsedate_to_datetime(wish) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
+        seconds = (parsedate_to_datetime(value) - parsedate_to_datetime(headers.get("Date", ""))).total_seconds()
     except (ValueError, TypeError):
         return None
     return seconds if seconds > 0 else None

@@ -16,18 +16,18 @@ _HASHED_NAME = regex(r"[0-9a-f]{8}\.[0-9]+\Z")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what identifies a file under all its names, or ``None`` where there is none."""
+    """Return what identifies a file under all its names, or ``None`` if it does not exist."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return status.st_dev, status.st_ino
 
 
 def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -> ssl.SSLContext:
     """Return the context that trusts the system's certificates, *ca_files* and those in the PEM text *authority*.
 
-    No server is checked if *insecure*.
+    If *insecure*, the certificates of servers are not verified.
 
     Raises:
         SettingsError: a file of certificates cannot be read.
@@ -35,12 +35,12 @@ def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -
     import urllib3
 
     if insecure:
-        # urllib3 would warn at each connection; the user declared the host insecure and knows.
+        # urllib3 would warn at each connection, but the user has declared the host insecure.
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        blind.check_hostname = False
-        blind.verify_mode = ssl.CERT_NONE
-        return blind
+        unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        unverified.check_hostname = False
+        unverified.verify_mode = ssl.CERT_NONE
+        return unverified
     import truststore
 
     context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -51,7 +51,7 @@ def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -
         except OSError as error:  # a broken certificate is an OSError too
             message = f"the certificates in {path} cannot be read: {error.strerror or error}"
             hint = (
-                "SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and HARNESS_CA_PATH name files of PEM certificates"
+                "set SSL_CERT_FILE, REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or HARNESS_CA_PATH to a file of PEM certificates"
             )
             raise SettingsError(message, hint=hint) from error
     if authority:
@@ -60,7 +60,7 @@ def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -
 
 
 def authority_fault(text: str) -> str:
-    """Return why the PEM *text* names no authority that can be trusted; empty if it does."""
+    """Return what is wrong with *text*, which should be certificates in PEM form; an empty text if nothing is."""
     if "PRIVATE KEY-----" in text:
         return "holds a private key"
     try:
@@ -76,12 +76,12 @@ def _trust(context: ssl.SSLContext, path: Path, read: set[tuple[int, int] | None
         context.load_verify_locations(path)
         read.add(_identity(path))
         return
-    context.load_verify_locations(capath=path)  # certificates named by their hash are looked up when needed
+    context.load_verify_locations(capath=path)  # files named by their hash are read when needed
     entries = sorted(path.iterdir())
     read |= {_identity(entry) for entry in entries if _HASHED_NAME.match(entry.name)}
     for file in entries:
         if _identity(file) not in read:
-            with contextlib.suppress(OSError):  # other files may be there, as Go and OpenSSL allow
+            with contextlib.suppress(OSError):  # the directory may have other files, as for Go and OpenSSL
                 context.load_verify_locations(file)
 
 

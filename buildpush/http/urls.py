@@ -1,8 +1,8 @@
-r"""Addresses that others wrote: read by the parser that connects, rebuilt from its parts; and where they may lead.
+r"""Parses addresses that others wrote, rebuilds them from their parts, and decides where they may lead.
 
 A registry names the server that makes tokens (``realm``), the place of an upload or a blob (``Location``), the next
-page of a list (``Link``). An address that two parsers read in two ways (``http://OTHER\@REGISTRY/x``) leads credentials
-to a stranger, so there is only one parser here: urllib3's own, which also connects.
+page of a list (``Link``). An address that two parsers read in two ways (``http://OTHER\@REGISTRY/x``) sends
+credentials to a stranger, so there is only one parser here: that of urllib3, which also connects.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ _LONGEST_SHOWN: Final = 200
 
 
 class AddressError(ElsewhereError):
-    """An address that a server wrote cannot be followed: it is invalid, or it leads where it must not."""
+    """An address that a server wrote cannot be followed: it is invalid, or leads where it must not."""
 
 
 class Zone(Enum):
-    """How near to this machine a host is, judged by its name or number: names are not looked up."""
+    """How near a host is to this machine, by its name or IP address; names are not resolved."""
 
     WORLD = "elsewhere"
     NETWORK = "a private network"
@@ -82,10 +82,10 @@ class Address:
         Raises:
             AddressError: it is invalid.
         """
-        found = _AUTHORITY.match(text)
-        if found and "\\" not in text:
-            begin, end = found.span("authority")
-            text = f"{text[:begin]}{found['authority'].rpartition('@')[2]}{text[end:]}"
+        match = _AUTHORITY.match(text)
+        if match and "\\" not in text:
+            start, end = match.span("authority")
+            text = f"{text[:start]}{match['authority'].rpartition('@')[2]}{text[end:]}"
         return _read(text.strip().replace(" ", "%20"))
 
     def __str__(self) -> str:
@@ -107,23 +107,23 @@ class Address:
         """How near its host is to this machine."""
         return zone_of(self.host)
 
-    def joined(self, location: str) -> Address:
+    def join(self, location: str) -> Address:
         """Return the address of a *location* that this server gave, which may be relative.
 
         Raises:
             AddressError: it is not an address.
         """
-        text = location.strip(" \t")  # which are not part of a header's value
+        text = location.strip(" \t")  # they are not part of a header's value
         if _FORBIDDEN.search(text):
-            raise _refused(text, "a backslash, blank or control character is in it")
+            raise _invalid(text, "a backslash, blank or control character is in it")
         try:
             return _read(urljoin(str(self), text))
         except ValueError as error:  # a bracket that is not closed
-            raise _refused(text, "its host cannot be read") from error
+            raise _invalid(text, "its host cannot be read") from error
 
-    def asking(self, words: Iterable[tuple[str, str]]) -> Address:
-        """Return the same address with more *words* in its query."""
-        query = "&".join(filter(None, [self.query, urlencode(list(words))]))
+    def with_query(self, fields: Iterable[tuple[str, str]]) -> Address:
+        """Return the same address with *fields* added to its query."""
+        query = "&".join(filter(None, [self.query, urlencode(list(fields))]))
         return replace(self, query=query)
 
 
@@ -132,78 +132,77 @@ def _read(text: str) -> Address:
     from urllib3.util import parse_url
 
     if _FORBIDDEN.search(text):
-        raise _refused(text, "a backslash, blank or control character is in it")
+        raise _invalid(text, "a backslash, blank or control character is in it")
     try:
         parts = parse_url(text)
     except ValueError as error:
-        raise _refused(text, "its host or port cannot be read") from error
+        raise _invalid(text, "its host or port cannot be read") from error
     authority = _AUTHORITY.match(text)
     if parts.scheme not in PORTS or not parts.host or not authority:
-        raise _refused(text, "it is neither http nor https")
+        raise _invalid(text, "it is neither http nor https")
     if "@" in authority["authority"]:
-        raise _refused(text, "a user is in it")
+        raise _invalid(text, "a user is in it")
     if not _HOST.fullmatch(parts.host) or parts.port == 0:
-        raise _refused(text, "no host has such a name or port")
+        raise _invalid(text, "no host has such a name or port")
     return Address(parts.scheme, parts.host, parts.port or PORTS[parts.scheme], parts.path or "/", parts.query)
 
 
-def _refused(text: str, reason: str) -> AddressError:
-    return AddressError(f"{_quoted(text)} is not an address: {reason}", hint=_WRONG_HINT)
+def _invalid(text: str, reason: str) -> AddressError:
+    return AddressError(f"{_quote(text)} is not an address: {reason}", hint=_WRONG_HINT)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     """Return *text* for a message: what is not plain ASCII is escaped, and user and query are left out."""
     return ascii(clean_address(quotation(text, _LONGEST_SHOWN)))
 
 
 def user_info(text: str) -> str:
     """Return the user part of an address, without the ``@``; empty where there is none."""
-    found = _AUTHORITY.match(text)
-    return found["authority"].rpartition("@")[0] if found else ""
+    match = _AUTHORITY.match(text)
+    return match["authority"].rpartition("@")[0] if match else ""
 
 
-def check_lead(before: Address, there: Address, method: str = "GET", zone: Zone | None = None) -> None:
-    """Check that a server at *before* may make us send *method* to *there*: the only policy for what servers write.
+def check_redirect(before: Address, target: Address, method: str = "GET", zone: Zone | None = None) -> None:
+    """Check that a server at *before* may make us send *method* to *target*: the only policy for what servers write.
 
-    Credentials are a separate matter: only the origin that they belong to sees them, wherever else a request goes.
+    Credentials are a separate matter: only the origin that they belong to gets them, wherever a request goes.
 
     Args:
         before: the address of that server.
-        there: the address.
+        target: the address.
         method: of the request that we would send there.
         zone: how near *before* is, where more than its name is known.
 
     Raises:
-        AddressError: it leads out of TLS, into a network that the server is not in, or it would delete elsewhere.
+        AddressError: it leads out of TLS, into a network that the server is not in, or would delete at another host.
     """
-    reason = _unsafe(zone or before.zone, there, tls=before.scheme == "https")
-    if not reason and method == "DELETE" and there.origin != before.origin:
+    reason = _unsafe(zone or before.zone, target, tls=before.scheme == "https")
+    if not reason and method == "DELETE" and target.origin != before.origin:
         reason = "and nothing is deleted at another host"
     if reason:
-        message = (
-            f"{url_without_secrets(str(before))} leads to {url_without_secrets(str(there))}, {reason}: that is not safe"
-        )
+        addresses = f"{url_without_secrets(str(before))} leads to {url_without_secrets(str(target))}"
+        message = f"{addresses}, {reason}: that is not safe"
         raise AddressError(message, hint=_WRONG_HINT)
 
 
-def check_named(what: str, there: Address) -> None:
-    """Check that *what*, whose origin is unknown, may make us read *there*; it is treated like a stranger.
+def check_named(what: str, target: Address) -> None:
+    """Check that *what*, whose origin is unknown, may make us read *target*, as a server on the internet may.
 
     Raises:
         AddressError: it leads out of TLS, or into a network near us.
     """
-    if reason := _unsafe(Zone.WORLD, there, tls=True):
-        message = f"{what} leads to {url_without_secrets(str(there))}, {reason}: that is not safe"
+    if reason := _unsafe(Zone.WORLD, target, tls=True):
+        message = f"{what} leads to {url_without_secrets(str(target))}, {reason}: that is not safe"
         raise AddressError(message, hint="take the image from a registry that has all its layers")
 
 
-def _unsafe(base: Zone, there: Address, *, tls: bool) -> str:
-    """Return the reason not to read *there* when a host in *base* says so, or the empty text."""
-    if tls and there.scheme == "http":
+def _unsafe(base: Zone, target: Address, *, tls: bool) -> str:
+    """Return the reason not to follow a host in *base* to *target*, or an empty text."""
+    if tls and target.scheme == "http":
         return "without TLS"
-    # A stranger must not reach an internal network through us.
-    may_reach = there.zone in {Zone.WORLD, base} or (base is Zone.MACHINE and there.zone is Zone.NETWORK)
-    return "" if may_reach else f"on {there.zone.value}"
+    # A server on the internet must not reach an internal network through us.
+    may_reach = target.zone in {Zone.WORLD, base} or (base is Zone.MACHINE and target.zone is Zone.NETWORK)
+    return "" if may_reach else f"on {target.zone.value}"
 
 
 def origin(url: str) -> str:
@@ -215,32 +214,32 @@ def origin(url: str) -> str:
     return Address.parse(url).origin
 
 
-def joined(base: str, location: str) -> str:
+def join_url(base: str, location: str) -> str:
     """Return the full address of a *location* that a server at *base* gave.
 
     Raises:
         AddressError: it is not an address.
     """
-    return str(Address.parse(base).joined(location))
+    return str(Address.parse(base).join(location))
 
 
 def url_without_secrets(url: str) -> str:
-    """Return *url* as it may be printed: without user, password, query and fragment, which may hold secrets."""
+    """Return *url* as it may be printed: without user, password, query and fragment, which may be secrets."""
     try:
         address = Address.parse_lenient(url)
     except AddressError:
-        return _quoted(url).strip("'\"")
+        return _quote(url).strip("'\"")
     has_path = "/" in url.partition("://")[2]
     return redact(f"{address.scheme}://{address.netloc}{address.path if has_path else ''}")
 
 
 def is_loopback(host: str) -> bool:
     """Return whether *host*, with or without a port, is this machine."""
-    found = _BARE_HOST.fullmatch(host)
-    return found is not None and zone_of(found["host"]) is Zone.MACHINE
+    match = _BARE_HOST.fullmatch(host)
+    return match is not None and zone_of(match["host"]) is Zone.MACHINE
 
 
-EVERY_HOST: Final = "*"  # in place of the name of one host, in what is given by host
+EVERY_HOST: Final = "*"  # a key for all hosts, in mappings by host
 
 
 def names_of_host(host: str) -> tuple[str, ...]:
@@ -253,7 +252,7 @@ _NAMES_OF_THIS_MACHINE: Final = frozenset({"localhost", "ip6-localhost", "ip6-lo
 
 
 def zone_of(host: str) -> Zone:
-    """Return how near *host* is: a name, or a number in any form that the system's resolver takes."""
+    """Return how near *host* is: a name, or a number in any form that the system's resolver accepts."""
     name = host.strip("[]").partition("%")[0].rstrip(".").lower()
     if name in _NAMES_OF_THIS_MACHINE or name.endswith(".localhost"):
         return Zone.MACHINE

@@ -1,4 +1,4 @@
-"""Connections that report themselves, tell slow from broken, and do not take half an answer for a whole one."""
+"""Connections that report themselves, distinguish slow from broken, and refuse incomplete answers."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ class TooSlowError(TimeoutError):
     """An answer arrives too slowly."""
 
 
-class Paced(io.RawIOBase):
-    """The bytes of a socket, as long as they arrive in time.
+class PacedReader(io.RawIOBase):
+    """Reads the bytes of a socket, as long as they arrive in time.
 
-    Only the time spent waiting counts: for a slow reader the bytes are there already. The socket itself limits the wait
-    for the first bytes.
+    Only the time spent waiting for the network counts, not that between reads. The wait for the first bytes is limited
+    by the socket itself.
 
     Args:
-        raw: gives the bytes.
-        silence: seconds in which there must be :data:`~buildpush.http.retry.LEAST` bytes.
-        clock: gives seconds.
+        raw: unbuffered reader of the socket.
+        silence: seconds within which at least :data:`~buildpush.http.retry.LEAST` bytes must arrive.
+        clock: returns seconds.
     """
 
     def __init__(self, raw: io.RawIOBase, silence: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._raw = raw
         self._silence = silence
         self._clock = clock
-        self._begun = False
+        self._has_begun = False
         self._waited = 0.0
-        self._came = 0
+        self._count = 0
 
     def readable(self) -> bool:
         """Return ``True``."""
@@ -54,14 +54,14 @@ class Paced(io.RawIOBase):
         """
         before = self._clock()
         size = self._raw.readinto(buffer) or 0
-        if self._begun:
+        if self._has_begun:
             self._waited += self._clock() - before
-        self._begun = True
-        self._came += size
-        if self._came >= LEAST:
-            self._waited, self._came = 0.0, 0
+        self._has_begun = True
+        self._count += size
+        if self._count >= LEAST:
+            self._waited, self._count = 0.0, 0
         elif size and self._waited > self._silence:
-            message = f"only {self._came} bytes came in {self._waited:.0f} s"
+            message = f"only {self._count} bytes came in {self._waited:.0f} s"
             raise TooSlowError(message)
         return size
 
@@ -76,14 +76,14 @@ class Paced(io.RawIOBase):
 
 
 class _LineReader:
-    """A file that remembers the last line that was read from it."""
+    """A reader that remembers the last line that was read."""
 
     def __init__(self, file: Any) -> None:
         self.file = file
         self.last = b""
 
-    def readline(self, *words: Any) -> bytes:
-        self.last = self.file.readline(*words)
+    def readline(self, *args: Any) -> bytes:
+        self.last = self.file.readline(*args)
         return self.last
 
     def __getattr__(self, name: str) -> Any:
@@ -93,15 +93,15 @@ class _LineReader:
 class WholeResponse(http.client.HTTPResponse):
     """An answer with complete headers that arrives in time.
 
-    Python's own accepts the headers of a broken connection, and waits anew for each byte.
+    Python's class accepts incomplete headers of a broken connection, and waits the whole time limit for each byte.
     """
 
     silence = float("inf")
 
-    def __init__(self, *words: Any, **named: Any) -> None:
-        super().__init__(*words, **named)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         buffered: Any = self.fp
-        self.fp = io.BufferedReader(Paced(buffered.detach(), self.silence))
+        self.fp = io.BufferedReader(PacedReader(buffered.detach(), self.silence))
 
     def _read_status(self) -> tuple[str, int, str]:
         """Read the first line of the answer: Python skips only 100, but 102 and 103 are interim answers as well.
@@ -123,7 +123,7 @@ class WholeResponse(http.client.HTTPResponse):
             http.client.RemoteDisconnected: the connection ended before they did.
         """
         lines = _LineReader(self.fp)
-        self.fp = lines  # type: ignore[assignment]  # it has the methods that are used
+        self.fp = lines  # type: ignore[assignment]  # it has the methods that are needed
         super().begin()
         if self.fp is not None:
             self.fp = lines.file
@@ -132,44 +132,39 @@ class WholeResponse(http.client.HTTPResponse):
             raise http.client.RemoteDisconnected(message)
 
 
-def pools(wired: Callable[[Any], None], silence: float) -> dict[str, Any]:
-    """Return urllib3's pools with connections that report themselves to *wired* once they are made.
+def pools(report: Callable[[Any], None], silence: float) -> dict[str, Any]:
+    """Return urllib3's classes of pools, with connections that pass themselves to *report* once they are made.
 
     Args:
-        wired: called with each connection.
-        silence: seconds to wait for the next bytes to come or go, and for the least number of them.
+        report: called with each connection.
+        silence: seconds to wait for the next bytes to arrive or to be sent, and for the least number of them.
     """
 
-    def made(wire: HTTPConnection) -> None:
-        # The time limit for connecting must not be the one for sending: a slow line is not a broken one.
-        if wire.sock is not None:
-            wire.sock.settimeout(silence)
-        wired(wire)
-
-    class Response(WholeResponse):
-        pass
-
-    Response.silence = silence
-
-    def reporting(kind: Any) -> Any:
-        class Wire(kind):  # type: ignore[misc]  # one of urllib3's two
-            response_class = Response
-
-            def connect(self) -> None:
-                super().connect()
-                made(self)
-
-            def request(self, *words: Any, **named: Any) -> None:
-                if self.sock is not None:
-                    self.timeout = silence
-                super().request(*words, **named)
-
-        return Wire
-
     class PlainPool(HTTPConnectionPool):
-        ConnectionCls = reporting(HTTPConnection)
+        ConnectionCls = _wire_class(HTTPConnection, report, silence)
 
     class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = reporting(HTTPSConnection)
+        ConnectionCls = _wire_class(HTTPSConnection, report, silence)
 
     return {"http": PlainPool, "https": SecurePool}
+
+
+def _wire_class(kind: Any, report: Callable[[Any], None], silence: float) -> Any:
+    """Return a class of connections based on *kind*, one of urllib3's two; arguments are those of :func:`pools`."""
+
+    class Wire(kind):  # type: ignore[misc]  # its base is known only at run time
+        response_class = type("Response", (WholeResponse,), {"silence": silence})
+
+        def connect(self) -> None:
+            super().connect()
+            # The time limit for connecting must not be the one for sending: a slow line is not a broken one.
+            if self.sock is not None:
+                self.sock.settimeout(silence)
+            report(self)
+
+        def request(self, *args: Any, **kwargs: Any) -> None:
+            if self.sock is not None:
+                self.timeout = silence
+            super().request(*args, **kwargs)
+
+    return Wire

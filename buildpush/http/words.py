@@ -1,7 +1,7 @@
-"""What a server says in the body of an answer: its code and its reason, whatever form it writes them in.
+"""Reads the code and the reason of an error in the body of an answer, in whichever form a server writes them.
 
 Sources: distribution-spec, "Error Codes" (``errors[].code, message, detail``); JFrog REST API (``errors[].status,
-message``, and its registry, which says the reason in ``detail`` only); RFC 6749, 5.2 (``error, error_description``);
+message``, and its registry, which has the reason only in ``detail``); RFC 6749, 5.2 (``error, error_description``);
 Docker Hub's token server (``details``); the Docker daemon (``message``).
 """
 
@@ -30,7 +30,7 @@ _WORDS: Final = ("error_description", "message", "details", "reason", "error")
 def error_in(body: bytes) -> tuple[str | None, str]:
     """Return the code that *body* names, or ``None``, and its reason: one line of at most 2048 characters, or empty.
 
-    A page of HTML is summed up, since it comes from a proxy or a login page in between.
+    A page of HTML, which comes from a proxy or a login page in between, is described.
     """
     text = decoded(body) if len(body) <= _MOST_READ else without_partial_secret(decoded(body[:_MOST_READ], whole=False))
     if _PAGE.match(text):
@@ -48,7 +48,7 @@ def is_page(body: bytes) -> bool:
 
 
 def _page_words(page: str) -> str:
-    titles = (quotation(without_tags(found[2]), 200) for found in _TITLE.finditer(page))
+    titles = (quotation(without_tags(match[2]), 200) for match in _TITLE.finditer(page))
     if title := next(filter(None, titles), ""):
         return f'a web page, titled "{title}"'
     words = quotation(without_tags(page, between=" "), 200)
@@ -56,8 +56,8 @@ def _page_words(page: str) -> str:
 
 
 def _errors(document: Any) -> list[Any]:
-    found = document.get("errors") if isinstance(document, dict) else None
-    return found[:_MOST_ERRORS] if isinstance(found, list) and found else [document]
+    errors = document.get("errors") if isinstance(document, dict) else None
+    return errors[:_MOST_ERRORS] if isinstance(errors, list) and errors else [document]
 
 
 def _code(document: Any) -> str | None:
@@ -67,7 +67,7 @@ def _code(document: Any) -> str | None:
 
 
 def _reasons(document: Any) -> Iterator[str]:
-    """Yield what each error of *document* says, with its detail in brackets."""
+    """Yield the reason of each error in *document*, with its detail in parentheses."""
     for error in _errors(document):
         if not isinstance(error, dict):
             yield _words(error)
@@ -84,7 +84,7 @@ def _reason(error: dict[str, Any]) -> str:
 
 
 def _words(value: Any) -> str:
-    """Return a text unchanged, and anything else as JSON, with its texts made safe before JSON escapes them."""
+    """Return a text unchanged, and anything else as JSON; texts in it are made safe before JSON escapes them."""
     if value in (None, [], {}):
         return ""
     if isinstance(value, str):

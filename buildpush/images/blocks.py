@@ -11,7 +11,7 @@ _EMPTY: Final = memoryview(b"")
 
 
 def blocks(reader: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
-    """Yield what *reader* holds in pieces of exactly *size* bytes, the last one shorter."""
+    """Yield the bytes of *reader* in blocks of exactly *size* bytes; the last one may be shorter."""
     while block := reader.read(size):
         while len(block) < size and (more := reader.read(size - len(block))):
             block += more
@@ -19,7 +19,7 @@ def blocks(reader: BinaryIO, size: int = BLOCK) -> Iterator[bytes]:
 
 
 class ForwardReader(io.RawIOBase):
-    """A base for classes with a ``read`` of their own, like a file's."""
+    """A base for readers, which define ``read``."""
 
     def readable(self) -> bool:
         """Return true."""
@@ -50,7 +50,7 @@ class BlockReader(ForwardReader):
         if len(parts) != 1:
             return b"".join(parts)
         whole = parts[0].obj
-        # The usual case: a block for a block, nothing copied.
+        # Usually exactly one block is read, which is not copied.
         return whole if isinstance(whole, bytes) and len(whole) == len(parts[0]) else bytes(parts[0])
 
     def _parts(self, size: int | None) -> Iterator[memoryview]:
@@ -83,7 +83,7 @@ class BlockReader(ForwardReader):
         return self._position
 
     def close(self) -> None:
-        """Close the stream, and with it what the blocks are made from."""
+        """Close the stream, and the source of its blocks."""
         close = getattr(self._source, "close", None)
         if close:
             close()

@@ -1,4 +1,4 @@
-"""Compression of layers in blocks, hashed on the way; the bytes do not depend on the number of threads.
+"""Compresses layers in blocks, and hashes them; the bytes do not depend on the number of threads.
 
 Each MiB of tar is compressed by itself, so that threads can share the work. A gzip layer is one member, whose
 deflate blocks end on a byte after each MiB; a zstd layer is one frame per MiB.
@@ -26,12 +26,12 @@ from buildpush.images.references import Digest
 # No name, no time, no system: nothing that differs from run to run.  Source: RFC 1952, 2.3.
 _GZIP_HEADER = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _LAST_DEFLATE_BLOCK = b"\x03\0"
-_HIGHEST_OF_ISAL = 3
+_HIGHEST_ISAL_LEVEL = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Compressed:
-    """What was compressed: *digest*, *size*, *sha1* and *md5* of the compressed bytes, *diff_id* of the plain ones."""
+class BlobInfo:
+    """What is known of a blob: hashes and size of its bytes, and *diff_id* and *plain_size* of them decompressed."""
 
     diff_id: Digest
     plain_size: int
@@ -42,7 +42,7 @@ class Compressed:
 
 
 class Hashes:
-    """Running hashes of a stream: of its digest, and sha1 and md5 where Artifactory's *checksums* are wanted."""
+    """Running hashes of a stream: the one of its digest, and sha1 and md5 if *checksums* are needed for Artifactory."""
 
     def __init__(self, *, checksums: bool = False, algorithm: str = "sha256") -> None:
         self.size = 0
@@ -53,13 +53,13 @@ class Hashes:
 
     def update(self, block: bytes) -> None:
         """Add the next *block*."""
-        for take in self.each:
-            take(block)
+        for add in self.each:
+            add(block)
 
     @property
     def each(self) -> tuple[Callable[[bytes], None], ...]:
-        """The functions that take the next block, one per hash, so that threads can share the work."""
-        return (self._count, *(found.update for found in (self._sha1, self._md5) if found))
+        """The functions to call with the next block, one per hash, so that threads can share the work."""
+        return (self._count, *(hash_.update for hash_ in (self._sha1, self._md5) if hash_))
 
     def _count(self, block: bytes) -> None:
         self.size += len(block)
@@ -67,22 +67,22 @@ class Hashes:
 
     @property
     def digest(self) -> Digest:
-        """``sha256:…`` of all bytes so far, or by the other algorithm."""
+        """The digest of all bytes so far, such as ``sha256:…``."""
         return Digest(f"{self._algorithm}:{self._digest.hexdigest()}")
 
     @property
     def sha1(self) -> str | None:
-        """Hex, or ``None`` if not asked for."""
+        """Hexadecimal digits, or ``None`` if it is not computed."""
         return self._sha1.hexdigest() if self._sha1 else None
 
     @property
     def md5(self) -> str | None:
-        """Hex, or ``None`` if not asked for."""
+        """Hexadecimal digits, or ``None`` if it is not computed."""
         return self._md5.hexdigest() if self._md5 else None
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> Digest:
-    """Return the digest of *data*; the only other *algorithm* of OCI's is sha512."""
+    """Return the digest of *data*; *algorithm* is sha256 or sha512."""
     return Digest(f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}")
 
 
@@ -91,15 +91,15 @@ def library(kind: Compression, level: int) -> str:
     return _coding(kind, level).name
 
 
-class Compressing:
-    """The compressed bytes of one layer, made ahead of the reader; *result* says at the end what was compressed.
+class Compressor:
+    """Compresses one layer, ahead of the code that iterates over it; *result* is known at the end.
 
     Args:
-        reader: of the plain tar; it is read once, with a *pool* in a thread of its own.
+        reader: of the plain tar; it is read once, and in another thread if there is a *pool*.
         kind: ``gzip``, ``zstd`` or ``none``.
         level: of gzip, 0 to 3 use isal where it is installed; higher ones, and all without it, use zlib-ng or zlib.
-        checksums: whether sha1 and md5 are wanted.
-        algorithm: of the digest; a diff ID of its own is always sha256.
+        checksums: whether sha1 and md5 are computed.
+        algorithm: of the digest; the diff ID of what is compressed here is always a sha256.
         pool: threads for compressing and hashing; without it everything is done in this thread, with the same result.
         meter: counts the bytes read, and the seconds of reading, compressing and hashing.
     """
@@ -124,17 +124,17 @@ class Compressing:
         self._check = 0
         self._plain = Hashes()
         self._packed = Hashes(checksums=checksums, algorithm=algorithm)
-        # What is sent unchanged has one digest only.
+        # The digest of uncompressed bytes is their diff ID as well.
         self._hashing_plain = () if kind == "none" else (self._in_order(self._take_plain),)
         self._hashing_packed = tuple(self._in_order(take) for take in self._packed.each)
         self.read = 0
-        self.result: Compressed | None = None
+        self.result: BlobInfo | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         self._packed.update(self._coding.head)
         yield from filter(None, [self._coding.head])
-        with closing(work_ahead(self._pool, self._work, self._blocks())) as made:
-            for number, block in enumerate(made):
+        with closing(work_ahead(self._pool, self._work, self._blocks())) as packed_blocks:
+            for number, block in enumerate(packed_blocks):
                 for hashing in self._hashing_packed:
                     hashing.catch_up(number)
                 yield block
@@ -143,12 +143,12 @@ class Compressing:
         tail = self._coding.tail(self._check, self.read)
         self._packed.update(tail)
         yield from filter(None, [tail])
-        self.result = self._described()
+        self.result = self._info()
 
-    def _described(self) -> Compressed:
+    def _info(self) -> BlobInfo:
         packed = self._packed
         diff_id = packed.digest if self._kind == "none" else self._plain.digest
-        return Compressed(diff_id, self.read, packed.digest, packed.size, packed.sha1, packed.md5)
+        return BlobInfo(diff_id, self.read, packed.digest, packed.size, packed.sha1, packed.md5)
 
     def _blocks(self) -> Iterator[bytes]:
         """Read a block; called in one thread."""
@@ -199,14 +199,14 @@ class Compressing:
 
 @dataclass(frozen=True, slots=True)
 class _Coding:
-    """How blocks become a layer.
+    """How blocks are compressed.
 
     Attributes:
         name: of the library, with its version.
-        head: what comes first.
-        code: compresses one block.
+        head: bytes before the first block.
+        code: returns a block compressed.
         crc32: of the plain bytes, for the tail.
-        tail: made of the plain bytes' CRC-32 and size.
+        tail: returns the bytes after the last block, from the plain bytes' CRC-32 and size.
     """
 
     name: str
@@ -245,7 +245,7 @@ def _gzip_tail(check: int, size: int) -> bytes:
 
 def _deflater(level: int) -> tuple[str, Any]:
     """Return the fastest library for *level* that is installed, with its name and version."""
-    if 0 <= level <= _HIGHEST_OF_ISAL:
+    if 0 <= level <= _HIGHEST_ISAL_LEVEL:
         with suppress(ImportError):  # not every machine has a wheel
             import isal
             from isal import isal_zlib

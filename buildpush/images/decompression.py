@@ -1,4 +1,4 @@
-"""How compressed streams are recognised, and readers of their contents."""
+"""Recognises compressed streams, and reads their contents."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def compression_of(head: bytes) -> str | None:
 
 
 def decompressed(raw: BinaryIO) -> BinaryIO:
-    """Return a reader of what *raw* holds, decompressed where it begins as a compressed stream."""
+    """Return a reader of *raw*, which decompresses it if it begins as a compressed stream."""
     head = b""
     while len(head) < HEAD and (more := raw.read(HEAD - len(head))):
         head += more

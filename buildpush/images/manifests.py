@@ -43,7 +43,7 @@ class Descriptor:
     urls: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """Return it as a manifest writes it."""
+        """Return the JSON object that a manifest has for it."""
         document: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         if self.platform:
             words = {"architecture": self.platform.architecture, "os": self.platform.os}
@@ -66,7 +66,7 @@ def read_manifest(data: bytes, media_type: str = "") -> Manifest:
 
     Args:
         data: the document.
-        media_type: the registry's; the document's own takes precedence.
+        media_type: from the registry; one in the document takes precedence.
 
     Raises:
         PushError: it is not a manifest of a supported type.
@@ -119,14 +119,16 @@ def compression_of(media_type: str) -> Compression:
     return "zstd" if media_type.endswith("zstd") else "none"
 
 
-def left_out(target: Image | Index) -> str:
-    """Return the note about the layers of *target* that are not sent, because they may not be distributed."""
+def note_of_missing_layers(target: Image | Index) -> str:
+    """Return a note about the layers of *target* that are not sent, because they must not be distributed."""
     images = target.images if isinstance(target, Index) else (target,)
-    found = {layer.digest for image in images if image.manifest for layer in image.layers if layer.stays}
-    if not found:
+    digests = {
+        layer.digest for image in images if image.manifest for layer in image.layers if layer.is_nondistributable
+    }
+    if not digests:
         return ""
-    many = "a layer is" if len(found) == 1 else f"{len(found)} layers are"
-    return f"{many} left out, as their media types are not distributed; the manifest keeps the addresses"
+    subject = "a layer is" if len(digests) == 1 else f"{len(digests)} layers are"
+    return f"{subject} left out, since layers of their type are not distributed; the manifest keeps their addresses"
 
 
 def read_config(data: bytes) -> Mapping[str, Any]:
@@ -152,19 +154,19 @@ def diff_ids(config: bytes) -> tuple[Digest, ...]:
     try:
         return tuple(Digest(str(text)) for text in listed or ())
     except (BadNameError, TypeError) as error:
-        message = f"the image's configuration names broken diff IDs: {error}"
+        message = f"the image's configuration names invalid diff IDs: {error}"
         raise PushError(message) from error
 
 
-def with_diff_ids(config: bytes, found: Sequence[Digest]) -> bytes:
-    """Return the configuration with the diff IDs that were computed: everything else keeps its order."""
+def with_diff_ids(config: bytes, computed: Sequence[Digest]) -> bytes:
+    """Return the configuration with the diff IDs that were *computed*; everything else stays in its order."""
     document = dict(read_config(config))
-    document["rootfs"] = {"type": "layers", "diff_ids": [str(digest) for digest in found]}
+    document["rootfs"] = {"type": "layers", "diff_ids": [str(digest) for digest in computed]}
     return _json(document)
 
 
 def describe_layers(config: bytes, manifest: Manifest, repository: Repository | None = None) -> tuple[Layer, ...]:
-    """Return the layers of an image that is complete somewhere: in *repository*, or in a file.
+    """Return the layers of an image that is complete: in *repository*, or in a file.
 
     Raises:
         DigestError: configuration and manifest disagree about how many there are.
@@ -176,19 +178,19 @@ def describe_layers(config: bytes, manifest: Manifest, repository: Repository | 
     return tuple(
         Layer(
             created_by=steps[at] if len(steps) == len(manifest.layers) else "",
-            media_type=one.media_type,
+            media_type=descriptor.media_type,
             diff_id=known[at] if known else None,
-            digest=one.digest,
-            size=one.size,
+            digest=descriptor.digest,
+            size=descriptor.size,
             repository=repository,
-            urls=one.urls,
+            urls=descriptor.urls,
         )
-        for at, one in enumerate(manifest.layers)
+        for at, descriptor in enumerate(manifest.layers)
     )
 
 
 def _steps(config: bytes) -> list[str]:
-    """Return the instruction behind each layer, from the history; only for people, so never an error."""
+    """Return the instruction that made each layer, from the history; only for messages, so never an error."""
     try:
         entries = strict_json.parse(config)["history"]
         return [str(one.get("created_by", "")) for one in entries if not one.get("empty_layer")]
@@ -204,43 +206,45 @@ def without_manifest(target: Image | Index) -> Image | Index:
     return Index(images)
 
 
-def pick(index: Manifest, platform: Platform, what: str, there: Sequence[Descriptor] | None = None) -> Descriptor:
+def pick(index: Manifest, platform: Platform, what: str, available: Sequence[Descriptor] | None = None) -> Descriptor:
     """Return the image for *platform*.
 
     Args:
         index: of several images.
         platform: the one to return.
-        what: what has the index, for messages.
-        there: the images that *what* has, where some may be missing.
+        what: name of the place that has the index, for messages.
+        available: the images that *what* has, if some may be missing.
 
     Raises:
-        PushError: there is none; the hint lists the platforms that there are.
+        PushError: there is none; the hint lists the platforms that exist.
     """
-    have = index.manifests if there is None else there
+    candidates = index.manifests if available is None else available
     at = choose([one.platform for one in index.manifests], platform)
-    if at is not None and index.manifests[at] in have:
+    if at is not None and index.manifests[at] in candidates:
         return index.manifests[at]
     message = f"{what} has no image for {platform}"
     if at is not None:
         message = f"{what} lists an image for {platform}, but does not have it"
-    raise PushError(message, hint=f"it has: {platforms_in(have)}", setting="platforms")
+    raise PushError(message, hint=f"it has: {platforms_in(candidates)}", setting="platforms")
 
 
-def platforms_in(there: Sequence[Descriptor]) -> str:
-    """Return the platforms of images, for people; an attestation, which cannot run, has none."""
-    return ", ".join(sorted({str(one.platform) for one in there if one.platform and one.platform.runs})) or "none"
+def platforms_in(images: Sequence[Descriptor]) -> str:
+    """Return the platforms of *images* as text; an attestation, which cannot run, has none."""
+    return (
+        ", ".join(sorted({str(image.platform) for image in images if image.platform and image.platform.runs})) or "none"
+    )
 
 
-def choose(there: Sequence[Platform | None], wanted: Platform) -> int | None:
-    """Return which of *there* fits *wanted*: the same variant, else none, else any of the architecture."""
+def choose(candidates: Sequence[Platform | None], wanted: Platform) -> int | None:
+    """Return which of *candidates* fits *wanted*: its variant, or no variant, or any of the architecture."""
     fitting = {
         at: one.variant
-        for at, one in enumerate(there)
+        for at, one in enumerate(candidates)
         if one and (one.os, one.architecture) == (wanted.os, wanted.architecture)
     }
     for variant in (wanted.variant, _COMMON_VARIANTS.get(wanted.architecture, ""), ""):
-        for at, found in fitting.items():
-            if found == variant:
+        for at, candidate_variant in fitting.items():
+            if candidate_variant == variant:
                 return at
     return next(iter(fitting), None)
 
@@ -256,34 +260,36 @@ def platform_of(config: bytes) -> Platform:
     return Platform(words[0] or "linux", words[1] or "amd64", words[2])
 
 
-def check_digests(promised: Sequence[Digest], found: Sequence[Digest], what: str) -> None:
-    """Compare what a document lists with what there is.
+def check_digests(expected: Sequence[Digest], actual: Sequence[Digest], what: str) -> None:
+    """Compare the digests that a document lists with the actual ones.
 
     Raises:
         DigestError: they differ.
     """
-    if tuple(promised) == tuple(found):
+    if tuple(expected) == tuple(actual):
         return
-    at = next((i for i, pair in enumerate(zip(promised, found, strict=False)) if pair[0] != pair[1]), None)
-    says = f"{len(promised)} and {len(found)}" if at is None else f"{promised[at]} and {found[at]} (number {at + 1})"
-    message = f"{what} do not match the image's layers: {says}"
+    at = next((i for i, pair in enumerate(zip(expected, actual, strict=False)) if pair[0] != pair[1]), None)
+    difference = (
+        f"{len(expected)} and {len(actual)}" if at is None else f"{expected[at]} and {actual[at]} (number {at + 1})"
+    )
+    message = f"{what} do not match the image's layers: {difference}"
     raise DigestError(message, hint="the image is damaged: build or fetch it again")
 
 
-def algorithms(named: Sequence[Digest]) -> Iterator[str]:
+def algorithms(digests: Sequence[Digest]) -> Iterator[str]:
     """Yield the algorithms of the digests by which an index names its images; sha256 for images without one."""
-    return itertools.chain((one.algorithm for one in named), itertools.repeat("sha256"))
+    return itertools.chain((one.algorithm for one in digests), itertools.repeat("sha256"))
 
 
-def check_size(found: int, promised: int | None, what: str) -> None:
-    """Compare the bytes that were *found* with those that were *promised*, if any were.
+def check_size(actual: int, expected: int | None, what: str) -> None:
+    """Compare the *actual* number of bytes with the *expected* one, if that is known.
 
     Raises:
         DigestError: they are more or fewer.
     """
-    if promised not in {None, found}:
+    if expected not in {None, actual}:
         message = (
-            f"{what} has {found} bytes{' or more' if found > (promised or 0) else ''}, but {promised} were promised"
+            f"{what} has {actual} bytes{' or more' if actual > (expected or 0) else ''}, but {expected} were expected"
         )
         raise DigestError(message, hint="the image is damaged: build or fetch it again")
 
@@ -291,8 +297,8 @@ def check_size(found: int, promised: int | None, what: str) -> None:
 def _json(document: Mapping[str, Any]) -> bytes:
     try:
         return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:  # half a surrogate pair, as foreign JSON may hold
-        message = f"the manifest would hold text that is not Unicode: {error.object[error.start : error.end]!a}"
+    except UnicodeEncodeError as error:  # half a surrogate pair, as foreign JSON may contain
+        message = f"the manifest would contain text that is not Unicode: {error.object[error.start : error.end]!a}"
         raise PushError(message, hint="the image's configuration is damaged: build or fetch it again") from error
 
 
@@ -318,13 +324,13 @@ def _object(data: bytes, what: str) -> Mapping[str, Any]:
 
 
 def _descriptors(document: Mapping[str, Any], key: str) -> tuple[Descriptor, ...]:
-    listed = document.get(key)
-    if listed is None and key in document:
+    values = document.get(key)
+    if values is None and key in document:
         return ()  # as BuildKit writes an image without layers
-    if not isinstance(listed, list):
+    if not isinstance(values, list):
         message = f"the image's manifest has no list {key!r}"
         raise PushError(message)
-    return tuple(_descriptor(value) for value in listed)
+    return tuple(_descriptor(value) for value in values)
 
 
 def _descriptor(value: Any) -> Descriptor:
@@ -334,22 +340,22 @@ def _descriptor(value: Any) -> Descriptor:
         found = Platform(*words) if words else None
         return Descriptor(_text(value, "mediaType"), Digest(str(value["digest"])), _size(value), found, _urls(value))
     except (AttributeError, KeyError, TypeError, ValueError, BadNameError) as error:
-        message = f"the image's manifest holds a broken descriptor: {error}"
+        message = f"the image's manifest contains an invalid descriptor: {error}"
         raise PushError(message) from error
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:
-    found = value.get(key)
-    if not isinstance(found, str | None):
+    text = value.get(key)
+    if not isinstance(text, str | None):
         message = f"its {key} is not a string"
         raise TypeError(message)
-    return found or ""
+    return text or ""
 
 
 def _urls(value: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the addresses of a descriptor; a bad one is an error only where it is used."""
-    listed = value.get("urls")
-    return tuple(one for one in listed if isinstance(one, str)) if isinstance(listed, list) else ()
+    urls = value.get("urls")
+    return tuple(one for one in urls if isinstance(one, str)) if isinstance(urls, list) else ()
 
 
 def _size(value: Mapping[str, Any]) -> int:

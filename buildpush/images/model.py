@@ -1,4 +1,4 @@
-"""What an image is on its way from an engine or a file to a registry; nothing here does any work."""
+"""The types of images, their layers and their receipts; nothing here does any work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MediaTypes = Literal["oci", "docker"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Platform:
-    """Operating system, architecture and variant in Go's words, such as ``linux/arm64/v8``."""
+    """Operating system, architecture and variant as Go names them, such as ``linux/arm64/v8``."""
 
     os: str
     architecture: str
@@ -76,7 +76,7 @@ def is_nondistributable(media_type: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """One layer as its source knows it; what is still unknown is ``None``.
+    """One layer as its source describes it; what is not known yet is ``None``.
 
     Attributes:
         created_by: the instruction that made it, for progress and history.
@@ -87,8 +87,8 @@ class Layer:
         size: number of bytes that the reader gives.
         repository: where the registry has these bytes already; a push to the same registry mounts them from there.
         urls: where its publisher offers these bytes, according to the manifest.
-        distributed: whether it is pushed with the image, although its media type says that it is not.
-        learn: called with the diff ID when all bytes were read, so that the source need not read them next time.
+        distributed: whether it is pushed with the image, although its media type says that it must not be.
+        learn: called with the diff ID after all bytes were read, so that the source need not read them next time.
     """
 
     created_by: str = ""
@@ -107,7 +107,7 @@ class Layer:
         return self.packed or self.media_type.endswith("+encrypted")
 
     @property
-    def stays(self) -> bool:
+    def is_nondistributable(self) -> bool:
         """Whether the image is pushed without these bytes, which are fetched from their publisher."""
         return is_nondistributable(self.media_type) and not self.distributed
 
@@ -129,8 +129,8 @@ class Image:
             Where a layer's diff ID is not known yet, its ``rootfs.diff_ids`` is empty and the push fills it in.
             Where ``late_config`` is set, it is ``{}``: see :meth:`with_config`.
         layers: base layer first.
-        blobs: called with the positions of wanted layers, it gives ``(position, reader)`` in the source's own
-            order; it can be called again. A reader is valid until the next one is requested.
+        blobs: called with the positions of layers, yields ``(position, reader)`` in the source's own order; it
+            can be called again. A reader is valid until the next one is requested.
         random_access: whether ``blobs`` may be called in parallel, once per layer.
         manifest: its bytes, if the image came with one; it is then sent unchanged.
         manifest_type: media type of ``manifest``.
@@ -162,8 +162,8 @@ class Index:
     @staticmethod
     def of(images: Iterable[Image]) -> Image | Index:
         """Return the image if there is only one, else an index of all."""
-        found = tuple(images)
-        return found[0] if len(found) == 1 else Index(found)
+        all_images = tuple(images)
+        return all_images[0] if len(all_images) == 1 else Index(all_images)
 
 
 Fate = Literal["sent", "mounted", "exists"]
@@ -175,7 +175,7 @@ class PushedBlob:
 
     Attributes:
         size: bytes in the registry.
-        sha1: hex, or ``None`` where no build-info is wanted.
+        sha1: hexadecimal digits, or ``None`` where no build-info is written.
         md5: likewise.
         diff_id: of a layer; ``None`` for a config.
         fate: how it got there.

@@ -65,9 +65,9 @@ def work_ahead(
 ) -> Generator[Item, None, None]:
     """Yield ``act(number, block)`` for each block of *source* in order, numbered from 0.
 
-    With a pool, *source* is read in a thread of its own, and so continues while nothing is taken, until the room is
-    full; errors of *source* and of *act* are raised where their block would have come. Without, all is done in this
-    thread.
+    With a pool, *source* is read in another thread, which continues while nothing is taken from it until the room is
+    full; errors of *source* and of *act* are raised where their block would have come. Without a pool, all is done in
+    this thread.
     """
     if pool is None:
         yield from starmap(act, enumerate(source))
@@ -141,7 +141,7 @@ class _BlockStream(Generic[Item]):
     def close(self) -> None:
         """Stop the reader, and wait for it: afterwards its source may be closed.
 
-        A source that is silent is not waited for long: Ctrl-C would seem to do nothing.
+        It does not wait long for a source that is silent: Ctrl-C would seem to do nothing.
         """
         self._room.leave(self)
         if self._reader.is_alive():
@@ -178,28 +178,28 @@ class InOrder:
         self._act = act
         self._ready: dict[int, bytes] = {}
         self._next = 0
-        self._at_it = threading.Lock()
+        self._lock = threading.Lock()
 
     def put(self, number: int, block: bytes) -> None:
         """Hand in the block *number*, before or after others."""
         self._ready[number] = block
 
     def help(self) -> None:
-        """Do what can be done, unless another thread is doing it."""
-        if self._next in self._ready and self._at_it.acquire(blocking=False):
+        """Work on the blocks whose turn has come, unless another thread does."""
+        if self._next in self._ready and self._lock.acquire(blocking=False):
             try:
                 self._do()
             finally:
-                self._at_it.release()
+                self._lock.release()
 
     def catch_up(self, number: int) -> None:
-        """Make sure that the work is not far behind block *number*, which was handed in like all before it."""
+        """Make sure that the work is not far behind block *number*; it and all before it were handed in."""
         if number - self._next >= _LARGEST_LAG:
             self.finish()
 
     def finish(self) -> None:
-        """Do everything that was handed in."""
-        with self._at_it:
+        """Work on all blocks that were handed in."""
+        with self._lock:
             self._do()
 
     def _do(self) -> None:

@@ -1,4 +1,4 @@
-"""Layers are what they claim to be: counted, and decompressed if need be, while they pass."""
+"""Checks the size and the diff ID of layers while they are read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST: Final = 1024 * 1024
 
 
 def check_diff_id(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return a reader of the same bytes that checks a layer against its diff ID, unless other code does."""
+    """Return a reader of the same bytes that checks a layer against its diff ID, where nothing else does."""
     if layer.diff_id is None or not needs_own_check(layer):
         return reader
     return cast("BinaryIO", DiffIdCheckingReader(reader, layer.diff_id, what))
@@ -33,16 +33,16 @@ def needs_own_check(layer: Layer) -> bool:
 
 
 def check_size_of(reader: BinaryIO, layer: Layer, what: str) -> BinaryIO:
-    """Return a reader of the same bytes that stops if a layer has more or fewer than its source promised."""
+    """Return a reader of the same bytes that raises an error if the size of a layer is not what its source says."""
     return reader if layer.size is None else cast("BinaryIO", SizeCheckingReader(reader, layer.size, what))
 
 
 class SizeCheckingReader(ForwardReader):
-    """A reader that gives exactly as many bytes as were promised, and reads at most one more.
+    """A reader of exactly as many bytes as expected, which reads at most one more.
 
     Args:
         reader: of the bytes.
-        size: how many were promised.
+        size: how many are expected.
         what: its name in errors.
     """
 
@@ -56,7 +56,7 @@ class SizeCheckingReader(ForwardReader):
         """Return up to *size* bytes, or all that are left if it is negative.
 
         Raises:
-            DigestError: there are more or fewer than promised.
+            DigestError: there are more or fewer than expected.
         """
         if size < 0:
             return self.readall()
@@ -67,16 +67,16 @@ class SizeCheckingReader(ForwardReader):
         return block
 
     def _refuse(self) -> NoReturn:
-        found = f"more than {self._size}" if self._left < 0 else self._size - self._left
-        message = f"{self._what} has {found} bytes, but {self._size} were promised"
+        count = f"more than {self._size}" if self._left < 0 else self._size - self._left
+        message = f"{self._what} has {count} bytes, but {self._size} were expected"
         raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
 
 
 class DiffIdCheckingReader(ForwardReader):
-    """A reader that passes compressed bytes on, and checks what is in them.
+    """A reader that passes compressed bytes on, and checks the digest of what they contain.
 
     Args:
-        reader: of the bytes; as in Docker, their beginning says how they are compressed, not the media type.
+        reader: of the bytes; as in Docker, their beginning decides how they are compressed, not the media type.
         diff_id: digest of the decompressed bytes; checked when their end is read.
         what: its name in errors.
     """
@@ -84,7 +84,7 @@ class DiffIdCheckingReader(ForwardReader):
     def __init__(self, reader: BinaryIO, diff_id: Digest, what: str) -> None:
         self._reader = reader
         self._head: bytes | None = b""
-        self._new: Callable[[], Any] = _Uncompressed
+        self._new_stream: Callable[[], Any] = _Uncompressed
         self._stream: Any = None
         self._hash = hashlib.new(diff_id.algorithm)
         self._diff_id = diff_id
@@ -94,18 +94,18 @@ class DiffIdCheckingReader(ForwardReader):
         """Return up to *size* bytes, or all that are left if it is negative.
 
         Raises:
-            DigestError: they are damaged, or hold something other than promised.
+            DigestError: they are damaged, or contain something else than *diff_id* says.
         """
         if size < 0:
             return self.readall()
         block = self._reader.read(size)
         if size:
-            self._look_at(block)
+            self._check_block(block)
         return block
 
-    def _look_at(self, block: bytes) -> None:
+    def _check_block(self, block: bytes) -> None:
         try:
-            self._take(self._from_head(block)) if block else self._check()
+            self._decompress(self._from_head(block)) if block else self._check()
         except unreadable() as error:
             self._refuse(f"is damaged: {error}", error)
 
@@ -119,34 +119,34 @@ class DiffIdCheckingReader(ForwardReader):
             return b""
         self._head = None
         kind = compression_of(head)
-        self._new = decompressor(kind) if kind in {"gzip", "zstd"} else _Uncompressed
-        self._stream = self._new()
+        self._new_stream = decompressor(kind) if kind in {"gzip", "zstd"} else _Uncompressed
+        self._stream = self._new_stream()
         return head
 
-    def _take(self, block: bytes) -> None:
+    def _decompress(self, block: bytes) -> None:
         """Decompress *block*; another stream may begin where one ends."""
         while block:
             if self._stream.eof:
-                self._stream = self._new()
+                self._stream = self._new_stream()
             self._hash.update(self._stream.decompress(block, _MOST))
-            while not self._stream.eof and (rest := self._waiting()):
+            while not self._stream.eof and (rest := self._remaining()):
                 self._hash.update(rest)
             block = self._stream.unused_data if self._stream.eof else b""
 
-    def _waiting(self) -> bytes:
+    def _remaining(self) -> bytes:
         """Return more of the last block, decompressed; nothing at its end."""
         tail = getattr(self._stream, "unconsumed_tail", None)
-        if tail is None:  # as zstd does it
+        if tail is None:  # a decompressor of zstd
             return b"" if self._stream.needs_input else cast("bytes", self._stream.decompress(b"", _MOST))
         return cast("bytes", self._stream.decompress(tail, _MOST)) if tail else b""
 
     def _check(self) -> None:
-        self._take(self._from_head(b""))
-        found = f"{self._diff_id.algorithm}:{self._hash.hexdigest()}"
-        if self._new is not _Uncompressed and not self._stream.eof:
+        self._decompress(self._from_head(b""))
+        actual = f"{self._diff_id.algorithm}:{self._hash.hexdigest()}"
+        if self._new_stream is not _Uncompressed and not self._stream.eof:
             self._refuse("ends too early")
-        if found != str(self._diff_id):
-            self._refuse(f"holds {found}, but {self._diff_id} was promised")
+        if actual != str(self._diff_id):
+            self._refuse(f"holds {actual}, but {self._diff_id} was expected")
 
     def _refuse(self, words: str, cause: Exception | None = None) -> NoReturn:
         message = f"{self._what} {words}"
@@ -154,7 +154,7 @@ class DiffIdCheckingReader(ForwardReader):
 
 
 class _Uncompressed:
-    """Bytes that are not compressed, although their type says so."""
+    """A decompressor for bytes that are not compressed, although their type says so."""
 
     eof = False
     unused_data = unconsumed_tail = b""

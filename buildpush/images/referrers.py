@@ -19,7 +19,7 @@ from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_INDEX, Image, Index, Platform
 from buildpush.images.references import Digest
 
-# Of artifacts, which cannot run; their configuration may be anything, so it is not read.
+# The platform of artifacts, which cannot run; their configuration may be anything, so it is not read.
 NO_PLATFORM: Final = Platform("unknown", "unknown")
 _COSIGN: Final = (".sig", ".att", ".sbom")
 _REFERRERS_TAG: Final = regex(rf"sha\d+-[0-9a-f]{{64}}({'|'.join(map(re.escape, _COSIGN))})?\Z")
@@ -54,9 +54,9 @@ class Referrer:
         """Return its descriptor in a list of referrers."""
         document = strict_json.parse(self.manifest)
         kind = document.get("artifactType") or (document.get("config") or {}).get("mediaType")
-        found = {"mediaType": self.image.manifest_type, "digest": str(self.digest), "size": len(self.manifest)}
+        descriptor = {"mediaType": self.image.manifest_type, "digest": str(self.digest), "size": len(self.manifest)}
         more = {"artifactType": kind, "annotations": document.get("annotations")}
-        return found | {key: value for key, value in more.items() if value}
+        return descriptor | {key: value for key, value in more.items() if value}
 
 
 def list_tag(subject: Digest) -> str:
@@ -70,7 +70,7 @@ def cosign_tags(subject: Digest) -> tuple[str, ...]:
 
 
 def is_referrer_tag(tag: str) -> bool:
-    """Return whether *tag* is one of those that :func:`list_tag` and :func:`cosign_tags` give."""
+    """Return whether *tag* has the form of those of :func:`list_tag` and :func:`cosign_tags`."""
     return bool(_REFERRERS_TAG.match(tag))
 
 
@@ -81,11 +81,11 @@ def subject_of(manifest: bytes) -> Digest | None:
     return None
 
 
-def with_listed(listed: Sequence[Mapping[str, Any]], more: Iterable[Referrer]) -> bytes | None:
-    """Return the list of referrers *listed*, with *more* added at its end, or ``None`` where nothing is new."""
-    there = {one.get("digest") for one in listed}
-    new = {str(one.digest): one.descriptor() for one in more if str(one.digest) not in there}
-    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*listed, *new.values()]}
+def extend_list(entries: Sequence[Mapping[str, Any]], referrers: Iterable[Referrer]) -> bytes | None:
+    """Return the list of referrers with *entries* and, after these, *referrers*; ``None`` if none of these is new."""
+    existing = {one.get("digest") for one in entries}
+    new = {str(one.digest): one.descriptor() for one in referrers if str(one.digest) not in existing}
+    document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [*entries, *new.values()]}
     return json.dumps(document, separators=(",", ":")).encode() if new else None
 
 
@@ -97,14 +97,14 @@ def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) 
         find: returns the referrers of one digest.
 
     Raises:
-        PushError: one is listed that has another subject, or referrers of referrers nest too deep.
+        PushError: a list names one that has another subject, or referrers of referrers nest too deep.
     """
     parts: tuple[Image | Index, ...] = (target, *target.images) if isinstance(target, Index) else (target,)
     visited: set[Digest] = set()
     wanted = {digest_of(part.manifest): None for part in parts if part.manifest}
     found: dict[tuple[Digest, str | None], Referrer] = {}
     for _ in range(_DEEPEST):
-        new = {(one.digest, one.tag): one for subject in wanted for one in map(_checked, find(subject))}
+        new = {(one.digest, one.tag): one for subject in wanted for one in map(_check_subject, find(subject))}
         visited |= wanted.keys()
         wanted = {digest: None for digest, _ in new if digest not in visited}
         found = new | found
@@ -114,7 +114,7 @@ def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) 
     raise PushError(message, hint="leave out --referrers, and copy those that matter by their digests")
 
 
-def _checked(referrer: Referrer) -> Referrer:
+def _check_subject(referrer: Referrer) -> Referrer:
     if referrer.tag is None and subject_of(referrer.manifest) != referrer.subject:
         message = f"{referrer.digest} is listed as a referrer of {referrer.subject}, but does not refer to it"
         raise PushError(message, hint="the list is damaged; leave out --referrers to copy the image alone")

@@ -1,4 +1,4 @@
-"""Parts of files, read on their own: a whole file, or a member of a tar in place. Nothing is ever unpacked."""
+"""Reads files and members of tars where they are; nothing is ever unpacked."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from buildpush.images.decompression import HEAD, compression_of
 from buildpush.images.manifests import check_size
 from buildpush.images.tar_members import Member
 
-_MANY = 100_000
+_MAX_MEMBERS = 100_000
 LARGEST_DOCUMENT = 16 * 1024 * 1024
 _UNPACKERS = {"gzip": "gunzip", "bzip2": "bunzip2", "xz": "unxz", "zstd": "unzstd"}
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where bytes are in a file."""
+    """The position of some bytes in a file."""
 
     offset: int
     size: int
@@ -59,7 +59,7 @@ def _open_below(directory: Path, name: str) -> int:
 
     Raises:
         PushError: there is a link on the way, or *name* leads outside.
-        OSError: it is not there.
+        OSError: it does not exist, or cannot be opened.
     """
     *directories, last = name.split("/")
     if {"", ".", ".."} & {*directories, last}:
@@ -76,13 +76,13 @@ def _open_below(directory: Path, name: str) -> int:
         if error.errno not in {errno.ELOOP, errno.ENOTDIR}:
             raise
         message = f"{directory / name} is a link, or behind one, and links in a layout are not followed"
-        raise PushError(message, hint=f"replace links by files: cp -rL {directory} COPY") from error
+        raise PushError(message, hint=f"replace links with files: cp -rL {directory} COPY") from error
     finally:
         os.close(parent)
 
 
 class Slice(ForwardReader):
-    """A part of a file, or all of it: any number of readers may be open at once.
+    """Reads a part of a file, or all of it; any number of readers may be open at once.
 
     Args:
         path: of the file, or of a directory above it.
@@ -92,12 +92,12 @@ class Slice(ForwardReader):
 
     def __init__(self, path: Path, span: Span | None = None, *, below: str = "") -> None:
         self._path = path / below
-        self._file = -1  # one that could not be opened may be closed too
+        self._file = -1  # close() is called even if it cannot be opened
         with reading(self._path):
             self._file = _open_below(path, below) if below else os.open(path, _FLAGS)
-            about = os.fstat(self._file)
-            _refuse_special(self._path, about.st_mode)
-            whole = Span(0, about.st_size)
+            status = os.fstat(self._file)
+            _refuse_special(self._path, status.st_mode)
+            whole = Span(0, status.st_size)
         self._at = (span or whole).offset
         self._end = self._at + (span or whole).size
 
@@ -132,7 +132,7 @@ class Slice(ForwardReader):
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """A directory with files in it."""
+    """Reads files in a directory."""
 
     path: Path
 
@@ -141,7 +141,7 @@ class Directory:
         return Slice(self.path, below=name)
 
     def has(self, name: str) -> bool:
-        """Return whether there is anything with that name."""
+        """Return whether something with that name exists."""
         return os.path.lexists(self.path / name)
 
     def document(self, name: str, size: int | None = None) -> bytes:
@@ -161,7 +161,7 @@ class Directory:
 
 @dataclass(frozen=True, slots=True)
 class Tar:
-    """A tar file, its members found but not read.
+    """Reads members of a tar file, whose names and positions are read at once.
 
     Attributes:
         path: not compressed.
@@ -192,17 +192,17 @@ class Tar:
         return cls(path, kind, remedy, members)
 
     def span(self, name: str) -> Span:
-        """Return where the file *name* is; a link inside the tar, as older versions of Docker write, is followed once.
+        """Return the position of the file *name*; one link in the tar is followed, as of older versions of Docker.
 
         Raises:
-            PushError: there is no such file in it.
+            PushError: the tar does not have such a file.
         """
         member = self.members.get(posixpath.normpath(name))
         if member is not None and member.issym():
             target = posixpath.join(posixpath.dirname(member.name), member.linkname)
             member = self.members.get(posixpath.normpath(target))
         if member is None or not member.isreg() or member.issparse():
-            message = f"{self.path} is not a valid {self.kind}: there is no file {name!r} in it"
+            message = f"{self.path} is not a valid {self.kind}: it does not have the file {name!r}"
             raise PushError(message, hint=self.remedy)
         return Span(member.offset_data, member.size)
 
@@ -231,8 +231,8 @@ def _document(reader: Slice, size: int | None, what: str) -> bytes:
 def _limit_members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
     """Yield the members of an archive of images; refuse more than any archive has, since each costs memory."""
     for number, member in enumerate(archive):
-        if number == _MANY:
-            message = f"{path} has more than {_MANY:,} files, which is more than any archive of images has"
+        if number == _MAX_MEMBERS:
+            message = f"{path} has more than {_MAX_MEMBERS:,} files, which is more than any archive of images has"
             raise PushError(message)
         yield member
 

@@ -18,17 +18,17 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.blocks import BLOCK
 from buildpush.images.tar_members import Archive, read_members
 
-# Raised by one when the same entries give other bytes than before: what was remembered about them is void then.
+# Increased when equal entries give other bytes than before: diff IDs that were remembered are wrong then.
 FORMAT = 1
 _RECORD = 512
 # After the target: magic, version, no names of user and group, device 0:0.
 _MAGIC_AND_DEVICE = b"ustar\x0000" + bytes(64) + b"0000000\x000000000\0"
-# What a header's checksum counts in any case; its own eight bytes count as blanks.
+# The part of a header's checksum that never changes; the eight bytes of the checksum count as blanks.
 _SUM_OF_REST = sum(_MAGIC_AND_DEVICE) + 8 * ord(" ")
 _KINDS = {"file": b"0", "hard": b"1", "link": b"2", "char": b"3", "block": b"4", "directory": b"5", "fifo": b"6"}
 _DEVICES = frozenset({"char", "block"})
 _CHECKSUM, _DEVICE = 148, 329
-# The record that GNU tar, Go and Docker use for it.
+# The pax record that GNU tar, Go and Docker use for capabilities.
 CAPABILITY = "SCHILY.xattr.security.capability"
 # Name, mode and owner, size and time, checksum, kind, target, a constant part, prefix; each padded with zeros.
 _HEADER = Struct("100s24s24s8s1s100s88s167s")
@@ -46,7 +46,7 @@ _Numbers = tuple[int, int, int, int, int]
 
 
 class OnDisk(NamedTuple):
-    """The bytes of a local file, which must still be the one that was seen.
+    """The bytes of a local file, which must not have changed since it was listed.
 
     Attributes:
         modified: when its bytes last changed, in nanoseconds since 1970.
@@ -74,7 +74,7 @@ EntryContent = OnDisk | InTar | bytes
 
 
 class Entry(NamedTuple):
-    """One thing in a layer.
+    """A file, directory, link or device in a layer.
 
     Attributes:
         path: without a slash at either end; bytes that are not UTF-8 as surrogate escapes.
@@ -82,7 +82,7 @@ class Entry(NamedTuple):
         modified: seconds since 1970.
         target: where a link points; of a hard link, the path of an entry that comes before it; of a device, its two
             numbers, as in ``1:3``.
-        capability: what a program may do beyond its user: the extended attribute ``security.capability``.
+        capability: privileges of a program beyond those of its user: the extended attribute ``security.capability``.
         content: bytes of a file.
     """
 
@@ -125,7 +125,7 @@ def _encoded(path: str) -> bytes:
 
 
 def size_of(entries: Iterable[Entry]) -> int:
-    """Return how many bytes :func:`write` gives."""
+    """Return how many bytes :func:`write` yields."""
     return sum(map(_size_of, entries)) + 2 * _RECORD
 
 
@@ -136,7 +136,7 @@ def _size_of(entry: Entry) -> int:
 
 
 def _is_plain(path: str, uid: int, gid: int, size: int, modified: int) -> bool:
-    """Return whether ustar can hold it without a prefix."""
+    """Return whether a ustar header without a prefix can hold these values."""
     return (
         len(path) <= _NAME
         and path.isascii()
@@ -190,7 +190,7 @@ def _split(path: bytes) -> tuple[bytes, bytes]:
 def _ustar(name: bytes, numbers: _Numbers, kind: bytes, target: bytes = b"", prefix: bytes = b"") -> bytes:
     mode, uid, gid, size, modified = numbers
     access, rest = _access(mode, uid, gid), b"%011o\0%011o\0" % (size, modified)
-    # The lower half of this checksum is one more than the sum of so few bytes, and much faster than sum().
+    # The lower half of Adler-32 is the sum of so few bytes, plus one; it is much faster than sum().
     varying = adler32(b"".join((name, access, rest, kind, target, prefix))) - 1 & 0xFFFF
     check = b"%06o\0 " % (_SUM_OF_REST + varying)
     return _HEADER.pack(name, access, rest, check, kind, target, _MAGIC_AND_DEVICE, prefix)
@@ -225,15 +225,15 @@ def write(entries: Iterable[Entry]) -> Iterator[bytes]:
     Only one block is held in memory.
 
     Raises:
-        ContextError: a local file is not the one that was seen, or cannot be read.
-        BuildError: a tar that bytes are taken from has changed.
+        ContextError: a local file has changed since it was listed, or cannot be read.
+        BuildError: a tar that has the bytes of files has changed.
     """
     ready: list[Entry] = []
     by_archive: dict[Archive, dict[int, list[Entry]]] = {}
-    last: list[Entry] = []
+    hard_links: list[Entry] = []
     for entry in entries:
         if entry.kind == "hard":
-            last.append(entry)
+            hard_links.append(entry)
         elif isinstance(entry.content, InTar):
             by_archive.setdefault(entry.content.archive, {}).setdefault(entry.content.ordinal, []).append(entry)
         else:
@@ -242,14 +242,14 @@ def write(entries: Iterable[Entry]) -> Iterator[bytes]:
     for entry in ready:
         head = header(entry)
         if block.has_room(len(head) + entry.size):
-            block.take(head, entry)
+            block.add_entry(head, entry)
         else:
             yield from block.put(head)
             if entry.size:
                 yield from _copy_file(entry, block)
     for archive, wanted in by_archive.items():
         yield from _copy_members(archive, wanted, block)
-    for entry in last:
+    for entry in hard_links:
         yield from block.put(header(entry))
     yield from block.put(bytes(2 * _RECORD))
     yield block.rest()
@@ -266,8 +266,8 @@ class _BlockBuffer:
         """Return whether *size* bytes and padding fit without filling it."""
         return self.used + size + _RECORD <= BLOCK
 
-    def take(self, head: bytes, entry: Entry) -> None:
-        """Add the entries that fit: most files do, so this is where the time goes."""
+    def add_entry(self, head: bytes, entry: Entry) -> None:
+        """Add an entry that fits; most do, so most of the time is spent here."""
         begin = self.used + len(head)
         end = begin + entry.size
         self.view[self.used : begin] = head
@@ -316,49 +316,49 @@ def _copy_file(entry: Entry, block: _BlockBuffer) -> Iterator[bytes]:
     yield from block.pad(entry.size)
 
 
-def _read_into(view: memoryview, seen: OnDisk) -> None:
-    descriptor = _open_file(seen)
+def _read_into(view: memoryview, file: OnDisk) -> None:
+    descriptor = _open_file(file)
     try:
         size = len(view)
         while view:
-            view = view[_read(descriptor, view, seen) :]
-        _check_unchanged(os.fstat(descriptor), size, seen)
+            view = view[_read(descriptor, view, file) :]
+        _check_unchanged(os.fstat(descriptor), size, file)
     finally:
         os.close(descriptor)
 
 
-def _from_disk(size: int, seen: OnDisk, block: _BlockBuffer) -> Iterator[bytes]:
-    descriptor = _open_file(seen)
+def _from_disk(size: int, file: OnDisk, block: _BlockBuffer) -> Iterator[bytes]:
+    descriptor = _open_file(file)
     try:
         missing = size
         while missing:
-            count = _read(descriptor, block.view[block.used : block.used + missing], seen)
+            count = _read(descriptor, block.view[block.used : block.used + missing], file)
             missing -= count
             yield from block.advance(count)
-        _check_unchanged(os.fstat(descriptor), size, seen)
+        _check_unchanged(os.fstat(descriptor), size, file)
     finally:
         os.close(descriptor)
 
 
-def _open_file(seen: OnDisk) -> int:
+def _open_file(file: OnDisk) -> int:
     try:
-        return os.open(seen.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        return os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as error:
-        message = f"{seen.path} cannot be read: {error.strerror}"
+        message = f"{file.path} cannot be read: {error.strerror}"
         raise ContextError(message, setting="context") from error
 
 
-def _read(descriptor: int, view: memoryview, seen: OnDisk) -> int:
+def _read(descriptor: int, view: memoryview, file: OnDisk) -> int:
     count = os.readv(descriptor, [view])
     if not count:
-        raise _changed_error(seen.path)
+        raise _changed_error(file.path)
     return count
 
 
-def _check_unchanged(now: os.stat_result, size: int, seen: OnDisk) -> None:
-    """Checked after the bytes were read: a change before or while a file is read changes its time."""
-    if (now.st_size, now.st_mtime_ns, now.st_ino) != (size, seen.modified, seen.inode):
-        raise _changed_error(seen.path)
+def _check_unchanged(now: os.stat_result, size: int, file: OnDisk) -> None:
+    """Refuse a file that changed before or while it was read, which changes its time; called after it was read."""
+    if (now.st_size, now.st_mtime_ns, now.st_ino) != (size, file.modified, file.inode):
+        raise _changed_error(file.path)
 
 
 def _changed_error(path: str) -> ContextError:
@@ -367,11 +367,11 @@ def _changed_error(path: str) -> ContextError:
 
 
 def _copy_members(archive: Archive, wanted: dict[int, list[Entry]], block: _BlockBuffer) -> Iterator[bytes]:
-    """Copy members of another tar into the stream; a member that is wanted twice is read in a second pass."""
+    """Copy members of another tar into the stream; a member that is needed twice is read in a second pass."""
     while wanted:
         left = set(wanted)
-        with read_members(archive) as found:
-            for ordinal, member, reader in found:
+        with read_members(archive) as members:
+            for ordinal, member, reader in members:
                 if ordinal in left:
                     yield from _copy_member(archive, wanted[ordinal].pop(), member, reader, block)
                     left.discard(ordinal)
@@ -406,5 +406,5 @@ def _broken_archive(archive: Archive) -> BuildError:
 
 def in_order(paths: Iterable[str]) -> list[str]:
     """Return *paths* sorted by their bytes."""
-    found = list(paths)
-    return sorted(found) if all(map(str.isascii, found)) else sorted(found, key=_encoded)
+    names = list(paths)
+    return sorted(names) if all(map(str.isascii, names)) else sorted(names, key=_encoded)

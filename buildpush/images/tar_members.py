@@ -1,4 +1,4 @@
-"""Foreign tars, read forward, member by member."""
+"""Reads tars that other programs wrote, forward and member by member."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.blocks import BLOCK, BlockReader, ForwardReader
 from buildpush.images.decompression import decompressed, unreadable
 
-# Members that describe the next one; no path or attribute on Linux is so long.
-_WORDS = frozenset(
+# Types of members that only describe the next one; no path or attribute on Linux is longer than this limit.
+_DESCRIBING_TYPES = frozenset(
     {tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE}
 )
-_LARGEST_WORDS = 4 * 1024 * 1024
+_LARGEST_DESCRIPTION = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,7 +41,7 @@ class Member(tarfile.TarInfo):
     """A member of a foreign tar: long names and pax records are read whole, so their size is limited."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
-        if self.type in _WORDS and self.size > _LARGEST_WORDS:
+        if self.type in _DESCRIBING_TYPES and self.size > _LARGEST_DESCRIPTION:
             message = f"a name or record of {self.size} bytes"
             raise tarfile.ReadError(message)
         # Every header that the standard library reads passes through here.
@@ -75,7 +75,7 @@ def _number_members(tar: tarfile.TarFile) -> Iterator[tuple[int, tarfile.TarInfo
 def stream_members(pieces: Iterator[bytes], what: str) -> Iterator[tuple[tarfile.TarInfo, BinaryIO]]:
     """Yield the regular files of a tar that can only be read forward, each with a reader of its bytes.
 
-    A reader is valid until the next file is requested; nothing is kept of files that were passed.
+    A reader is valid until the next file is requested; earlier files are not kept.
 
     Args:
         pieces: the tar's bytes, in pieces of any size.

@@ -85,7 +85,7 @@ class Hosts:
         from buildpush.http.urls import names_of_host
 
         names = {name for host in contacted for name in names_of_host(host)}
-        for host in sorted({*self.http.never_trusted} - names):
+        for host in sorted({*self.http.unused_insecure_hosts} - names):
             sink(Note(f"insecure has no effect on {host}: no request went there"))
 
     @contextmanager

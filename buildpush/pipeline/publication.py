@@ -331,7 +331,7 @@ def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
         answer = registry.request(repository, "HEAD", f"manifests/{name}", actions="pull", headers=headers)
     except (AuthenticationError, ElsewhereError):
         return None
-    if answer.status == _NOT_FOUND and not registry.is_elsewhere(repository, answer):
+    if answer.status == _NOT_FOUND and not registry.is_from_another_host(repository, answer):
         return _NameState(there=False)
     digest, key = (answer.headers.get(name) or "" for name in ("Docker-Content-Digest", REPOSITORY_KEY_HEADER))
     return _NameState(there=True, digest=digest, key=key) if answer.ok else None

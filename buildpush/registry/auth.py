@@ -31,7 +31,7 @@ _SHARED_DOMAINS = frozenset(
     | {"github.io", "gitlab.io", "herokuapp.com"}
     | {"run.app", "cloudfront.net", "googleusercontent.com", "ngrok.io", "ngrok.app", "fly.dev", "vercel.app"}
 )
-# Under JFrog's, a server named NAME has NAME.jfrog.io, and NAME-KEY.jfrog.io for each of its repositories.
+# A server of JFrog named NAME has NAME.jfrog.io, and NAME-KEY.jfrog.io for each of its repositories.
 _JFROG = ".jfrog.io"
 # Domains of a private network, which cannot be registered: all hosts there have the same owner.  Source: RFC 6762,
 # appendix G; ICANN, "Reservation of .internal".
@@ -57,17 +57,19 @@ _WORD = regex(r'(?<![a-z_])([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', 
 
 
 def read_challenge(header: str) -> Challenge | None:
-    """Parse ``WWW-Authenticate``, a token before a password; ``None`` for nothing that we support.
+    """Parse ``WWW-Authenticate``; a token is preferred to a password, ``None`` stands for neither.
 
     Source: RFC 9110, 11.6.1; distribution-spec, "Token Authentication Specification".
     """
     starts = list(_SCHEME.finditer(header))
-    found = [
+    challenges = [
         _challenge(match[1].lower(), header[match.end() : after.start() if after else len(header)])
         for match, after in zip_longest(starts, starts[1:])
     ]
-    usable = [one for one in found if one.scheme == "basic" or one.realm]
-    return next((one for one in usable if one.scheme == "bearer"), usable[0] if usable else None)
+    supported = [challenge for challenge in challenges if challenge.scheme == "basic" or challenge.realm]
+    return next(
+        (challenge for challenge in supported if challenge.scheme == "bearer"), supported[0] if supported else None
+    )
 
 
 def _challenge(scheme: str, text: str) -> Challenge:
@@ -75,7 +77,7 @@ def _challenge(scheme: str, text: str) -> Challenge:
     return Challenge(scheme, words.get("realm", ""), words.get("service", ""), words.get("scope", ""))
 
 
-def belongs(realm: str, host: str, base: str) -> bool:
+def may_get_credentials(realm: str, host: str, base: str) -> bool:
     """Return whether credentials of *host* may be sent to the token server at *realm*.
 
     Args:
@@ -84,17 +86,17 @@ def belongs(realm: str, host: str, base: str) -> bool:
         base: address at which the registry is reached.
     """
     try:
-        there, here = Address.parse(realm), Address.parse(base)
+        server, registry = Address.parse(realm), Address.parse(base)
     except AddressError:
         return False
-    if there.scheme == "http" and here.scheme != "http":
+    if server.scheme == "http" and registry.scheme != "http":
         return False
-    if there.host == here.host or _KNOWN_REALMS.get(host) == there.host:
+    if server.host == registry.host or _KNOWN_REALMS.get(host) == server.host:
         return True
-    return _are_relatives(there.host.rstrip("."), here.host.rstrip("."))
+    return _have_same_owner(server.host.rstrip("."), registry.host.rstrip("."))
 
 
-def _are_relatives(one: str, other: str) -> bool:
+def _have_same_owner(one: str, other: str) -> bool:
     """Return whether a token server named *one* has the same owner as the registry named *other*."""
     if one == other or one.endswith(f".{other}") or other.endswith(f".{one}"):
         return "." in one and "." in other
@@ -105,7 +107,7 @@ def _are_relatives(one: str, other: str) -> bool:
 
 
 def _domain(host: str) -> str | None:
-    """Return the registered part of a name, as well as that can be known without a list of all public suffixes."""
+    """Return the registered part of a name, as far as it is clear without the list of public suffixes."""
     labels = host.split(".")
     if len(labels) > 1 and labels[-1] in _PRIVATE_DOMAINS:
         return labels[-1]
@@ -121,10 +123,10 @@ class _Token:
 
 
 class Authorizer:
-    """The authorization for one registry: looked up at each request, fetched once, renewed under a lock.
+    """The authorization for one registry: needed for each request, fetched once, and renewed under a lock.
 
     Args:
-        http: to ask with.
+        http: sends the requests.
         host: as in references.
         base: address of the registry.
         keychain: finds the credential, if there is one.
@@ -140,7 +142,7 @@ class Authorizer:
         self._keychain = keychain
         self._clock = clock
         self._lock = threading.RLock()
-        self._asked = False
+        self._challenge_known = False
         self._challenge: Challenge | None = None
         self._bearer_refused = False
         self._tokens: dict[str, _Token] = {}
@@ -173,9 +175,9 @@ class Authorizer:
 
     @property
     def _bearer(self) -> str | None:
-        """Artifactory's access token as it is, which its registry takes without a token of its own.
+        """Artifactory's access token itself, which its registry accepts without a further token.
 
-        A registry in front of it that does not is shown user and token, as a client that knows only passwords would.
+        Where another registry in front of it does not, the token is sent as the password of its user.
         """
         credential = None if self._bearer_refused else self.credential
         return credential.bearer if credential else None
@@ -195,34 +197,33 @@ class Authorizer:
                 token = self._tokens.get(scope)
                 if token is not None and f"Bearer {token.text}" != used:
                     return True  # another thread was faster
-                self._tokens[scope] = self._fetch(challenge, wider(challenge.scope, scope))
+                self._tokens[scope] = self._fetch(challenge, merge_scopes(challenge.scope, scope))
             self._challenge = Challenge(challenge.scheme, challenge.realm, challenge.service)
             return self.header(scope) != used
 
-    def refused(self, answer: Answer) -> AuthenticationError:
-        """Return the error that names host, user and source of the credential."""
+    def error(self, answer: Answer) -> AuthenticationError:
+        """Return the error for a refusal: it names host, user and source of the credential."""
         credential = self.credential
-        says = _says(answer)
+        details = _describe_answer(answer)
         if credential is None:
-            message = f"{self.host} requires credentials, and none were found{says}"
+            message = f"{self.host} requires credentials, and none were found{details}"
             hint = (
                 "name a connector, give username and password, or set PLUGIN_USERNAME and PLUGIN_PASSWORD; "
                 f"or run: docker login {self.host}"
             )
             return AuthenticationError(message, hint="; ".join([hint, *self._keychain.notes]), setting="connector_ref")
-        message = f"{self.host} {self._refusal(credential, answer)}{says}"
+        message = f"{self.host} {self._describe_refusal(credential, answer)}{details}"
         return AuthenticationError(message, hint=self._hint(), setting="connector_ref")
 
-    def _refusal(self, credential: Credential, answer: Answer) -> str:
+    def _describe_refusal(self, credential: Credential, answer: Answer) -> str:
         """Return what is refused: the password, or the permission of a known user."""
         named = credential.username not in {"", TOKEN_USER}
         user = f" of {credential.username!r}" if named else ""
         if self._foreign_server():
-            return (
-                f"requires a token from elsewhere, where the credentials{user} (from {credential.source}) are not sent"
-            )
+            source = f"(from {credential.source})"
+            return f"requires a token of another server, which does not get the credentials{user} {source}"
         if answer.status == 403:  # noqa: PLR2004 - forbidden
-            return f"knows the credentials{user} (from {credential.source}), which do not give this permission"
+            return f"accepts the credentials{user} (from {credential.source}), but they do not give this permission"
         challenge = self._challenge
         if challenge and challenge.scheme == "bearer" and not answer.url.startswith(challenge.realm):
             return f"refuses the token that was made for the credentials{user} (from {credential.source})"
@@ -236,31 +237,31 @@ class Authorizer:
         return "check user name and password or token, whether it has expired, and that it is for this host"
 
     def _foreign_server(self) -> str:
-        """Return the address of a token server that must not get our credentials, or empty."""
+        """Return the address of a token server that must not get our credentials, or an empty text."""
         challenge = self._challenge
         realm = (
             challenge.realm if challenge and challenge.scheme == "bearer" else ""
         )  # that of basic authentication is only a name
-        return url_without_secrets(realm) if realm and not belongs(realm, self.host, self._base) else ""
+        return url_without_secrets(realm) if realm and not may_get_credentials(realm, self.host, self._base) else ""
 
     def _ask_challenge(self) -> Challenge | None:
         with self._lock:
-            if not self._asked:
+            if not self._challenge_known:
                 answer = self._http.request("GET", f"{self._base}/v2/")
                 if answer.status == 401:  # noqa: PLR2004 - unauthorised
                     self._challenge = read_challenge(answer.headers.get("WWW-Authenticate", ""))
                 elif not answer.ok and self.credential:
                     # Not every registry answers here; most of those that do not accept a password.
                     self._challenge = Challenge("basic")
-                self._asked = True
+                self._challenge_known = True
             return self._challenge
 
     def _fetch(self, challenge: Challenge, scope: str) -> _Token:
-        trusted = belongs(challenge.realm, self.host, self._base)
+        trusted = may_get_credentials(challenge.realm, self.host, self._base)
         credential = self.credential if trusted else None
         answer = self._ask(challenge, scope, credential)
         if answer.status in {401, 403}:
-            raise self.refused(answer)
+            raise self.error(answer)
         if not answer.ok:
             what = f"{url_without_secrets(challenge.realm)} does not issue a token for {self.host}"
             message = f"{what}: status {answer.status} {answer.text()}"
@@ -271,29 +272,29 @@ class Authorizer:
         """Return the address of the token server that the registry names.
 
         Raises:
-            RegistryError: it is not an address, or one that the registry may not send us to.
+            RegistryError: it is not an address, or one to which the registry may not send us.
         """
         try:
             address = Address.parse(realm)
-            self._http.check_lead(Address.parse(self._base), address)
+            self._http.check_redirect(Address.parse(self._base), address)
         except AddressError as error:
             message = f"{self.host} names a token server that cannot be used: {error}"
-            hint = "the registry's external address may be set wrongly"
+            hint = "check the external address in the registry's configuration"
             raise RegistryError(message, status=_UNAUTHORIZED, hint=hint) from error
         return address
 
     def _ask(self, challenge: Challenge, scope: str, credential: Credential | None) -> Answer:
         server = self._token_server(challenge.realm)
-        words = {"service": challenge.service, "scope": scope}
+        fields = {"service": challenge.service, "scope": scope}
         if credential and credential.kind == "identity":
-            form = {**words, "grant_type": "refresh_token", "client_id": "buildpush"}
+            form = {**fields, "grant_type": "refresh_token", "client_id": "buildpush"}
             body = urlencode({**form, "refresh_token": credential.password.reveal()}).encode()
             headers = {"Content-Type": "application/x-www-form-urlencoded"}
             # Redirects are not followed: the body is a credential.
             return self._http.request("POST", str(server), headers=headers, body=body, repeatable=True, redirect=False)
         query = [("client_id", "buildpush"), ("service", challenge.service)]
-        query += [("scope", one) for one in scope.split()]
-        url = str(server.asking((name, value) for name, value in query if value))
+        query += [("scope", part) for part in scope.split()]
+        url = str(server.with_query((name, value) for name, value in query if value))
         return self._http.request("GET", url, authorization=credential.basic if credential else None)
 
     def _read_token(self, answer: Answer) -> _Token:
@@ -305,20 +306,20 @@ class Authorizer:
             raise RegistryError(message, status=answer.status, hint=hint)
         remember(text)
         seconds = document.get("expires_in")
-        lasts = seconds if type(seconds) in {int, float} and seconds > 0 else _TOKEN_SECONDS
-        return _Token(text, self._clock() + max(lasts - _SAFETY_SECONDS, lasts / 2))
+        lifetime = seconds if type(seconds) in {int, float} and seconds > 0 else _TOKEN_SECONDS
+        return _Token(text, self._clock() + max(lifetime - _SAFETY_SECONDS, lifetime / 2))
 
 
-def wider(asked: str, ours: str) -> str:
-    """Return the scope that the registry *asked* for, and what else is wanted in the same repositories.
+def merge_scopes(requested: str, needed: str) -> str:
+    """Return the scope that the registry *requested*, and what else is *needed* in the same repositories.
 
-    An answer to a HEAD asks for ``pull`` alone; and a registry may use another name for a repository than we do.
+    The answer to a HEAD requests only ``pull``, and a registry may have another name for a repository than we have.
     """
-    named = {one.rpartition(":")[0] for one in asked.split()}
-    rest = [one for one in ours.split() if not asked or one.rpartition(":")[0] in named]
-    return " ".join(dict.fromkeys([*asked.split(), *rest]))
+    repositories = {one.rpartition(":")[0] for one in requested.split()}
+    rest = [one for one in needed.split() if not requested or one.rpartition(":")[0] in repositories]
+    return " ".join(dict.fromkeys([*requested.split(), *rest]))
 
 
-def _says(answer: Answer) -> str:
+def _describe_answer(answer: Answer) -> str:
     text = shortened(answer.text(), 200)
     return f" (status {answer.status}: {text})" if text else f" (status {answer.status})"

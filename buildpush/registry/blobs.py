@@ -1,4 +1,4 @@
-"""One blob in a repository: whether it exists there, and whether it can be mounted."""
+"""Looks for a blob in a repository, and mounts it there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from buildpush.foundation.errors import AuthenticationError, ElsewhereError, RegistryError
 from buildpush.foundation.records import dataclass
 from buildpush.http.messages import Answer, Stream
-from buildpush.images.compression import Compressed, Hashes
+from buildpush.images.compression import BlobInfo, Hashes
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry
 
@@ -17,11 +17,11 @@ _BROKEN = 500  # and above
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredBlob:
     """A blob as the registry has it.
 
     Attributes:
-        size: as the registry says; some do not.
+        size: as the registry says; ``None`` where it does not.
         sha1: as Artifactory says, else ``None``.
         md5: likewise.
     """
@@ -40,21 +40,21 @@ class Bytes:
         hashes = Hashes(checksums=checksums, algorithm=algorithm)
         hashes.update(data)
         self.length: int | None = len(data)
-        self.known = Compressed(hashes.digest, len(data), hashes.digest, len(data), hashes.sha1, hashes.md5)
-        self.result: Compressed | None = self.known
+        self.known = BlobInfo(hashes.digest, len(data), hashes.digest, len(data), hashes.sha1, hashes.md5)
+        self.result: BlobInfo | None = self.known
 
     def __iter__(self) -> Iterator[bytes]:
         yield self._data
 
 
-def find(registry: Registry, repository: Repository, digest: Digest, size: int | None = None) -> Stored | None:
-    """Return the blob if *repository* has it, ``None`` if not, or if we may not know.
+def find(registry: Registry, repository: Repository, digest: Digest, size: int | None = None) -> StoredBlob | None:
+    """Return the blob if *repository* has it; ``None`` if it does not, or if that cannot be found out.
 
     Args:
         registry: to ask.
         repository: where it may be.
         digest: of the blob.
-        size: that it has, if that is known: a page that answers 200 to everything does not have that size.
+        size: its size, if known: a server that answers 200 to everything sends another.
 
     Raises:
         UnreachableError: the registry does not answer; a silent store behind it counts as unknown.
@@ -70,33 +70,33 @@ def find(registry: Registry, repository: Repository, digest: Digest, size: int |
         registry.hide(repository, str(error))
         return None
     except ElsewhereError as error:
-        registry.hide(repository, str(error))  # the others are in the same store, and each would be waited for
+        registry.hide(repository, str(error))  # other blobs are in the same store, and each would take as long
         return None
     return _read_blob(registry, repository, answer, digest, size)
 
 
 def _read_blob(
     registry: Registry, repository: Repository, answer: Answer | Stream, digest: Digest, size: int | None
-) -> Stored | None:
-    """Return what an answer says about a blob; where it says nothing, add a note."""
+) -> StoredBlob | None:
+    """Return what an answer says about a blob; for an answer that says nothing, report a note."""
     if answer.status == _OK:
-        return _stored(answer, digest, size)
-    if answer.status >= _BROKEN:  # it was asked several times, and would be for each of the others
+        return _describe_blob(answer, digest, size)
+    if answer.status >= _BROKEN:  # after several tries, which other blobs would need as well
         registry.hide(repository, f"status {answer.status}")
     elif answer.status != _NOT_FOUND:  # the next one may be different: Xray blocks single blobs
         registry.note_once(repository, f"{repository} does not say whether it has {digest}: status {answer.status}")
     return None
 
 
-def _stored(answer: Answer | Stream, digest: Digest, wanted: int | None) -> Stored | None:
+def _describe_blob(answer: Answer | Stream, digest: Digest, expected: int | None) -> StoredBlob | None:
     headers = answer.headers
-    says, length = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
-    if says != str(digest) and says.startswith("sha256:"):  # a digest by another algorithm cannot be compared
+    header, length = headers.get("Docker-Content-Digest", str(digest)), headers.get("Content-Length", "")
+    if header != str(digest) and header.startswith("sha256:"):  # a digest by another algorithm cannot be compared
         return None
     size = int(length) if length.isdecimal() else None
-    if None not in {wanted, size} and wanted != size:
+    if None not in {expected, size} and expected != size:
         return None
-    return Stored(digest, size, headers.get("X-Checksum-Sha1"), headers.get("X-Checksum-Md5"))
+    return StoredBlob(digest, size, headers.get("X-Checksum-Sha1"), headers.get("X-Checksum-Md5"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class MountResult:
     """The result of a mount.
 
     Attributes:
-        done: whether the repository has it.
+        done: whether the repository has the blob now.
         location: of an upload that the registry began instead.
     """
 
@@ -128,10 +128,10 @@ def mount(registry: Registry, repository: Repository, digest: Digest, origin: Re
         AuthenticationError,
         RegistryError,
         ElsewhereError,
-    ):  # such as no permission to read there: the bytes are sent
+    ):  # such as a missing permission to read there: the bytes are sent instead
         return MountResult(done=False)
     if answer.status == _ACCEPTED and "Location" in answer.headers:
-        registry.heed(answer, repository.host)
-        location = registry.following(repository, answer, answer.headers["Location"])
+        registry.learn_part_size(answer, repository.host)
+        location = registry.resolve_location(repository, answer, answer.headers["Location"])
         return MountResult(done=False, location=location)
     return MountResult(done=answer.status == _CREATED)

@@ -1,4 +1,4 @@
-"""All requests of one blob's upload: begin, send, ask, end, give up. Nothing is decided here.
+"""The requests of one blob's upload: to begin, send, ask for progress, end and cancel. It makes no decisions.
 
 Bytes that were handed to the network are counted and timed, and the session is kept in the memory, so that a later run
 finds it.
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from buildpush.foundation.errors import AuthenticationError, UnreachableError
 from buildpush.foundation.meter import Meter
 from buildpush.foundation.regex import regex
-from buildpush.http.failures import Interrupted
+from buildpush.http.failures import Interruption
 from buildpush.http.messages import Answer, Piece
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.client import Registry, refusal
@@ -28,7 +28,7 @@ _MOST_REDIRECTS: Final = 5
 _RANGE = regex(r"(?:bytes[ =])?0-(?P<last>\d{1,18})\Z")
 
 
-class Transmitted(NamedTuple):
+class Transmission(NamedTuple):
     """An answer, and whether it came after all of the request had been sent."""
 
     answer: Answer
@@ -41,13 +41,13 @@ class Channel:
     Args:
         registry: to send to.
         repository: to send into.
-        what: the blob in words, for messages.
-        fingerprint: by which the memory finds its session again; empty where that is not wanted.
+        what: name of the blob in messages.
+        fingerprint: by which the memory finds its session again; empty where it need not.
         meter: counts what was sent, and how long that took.
 
     Attributes:
-        session: that the registry has begun, if there is one.
-        reached: how far into the blob bytes were ever handed to the network.
+        session: the upload session that the registry has begun, if any.
+        reached: offset in the blob up to which bytes have been handed to the network.
     """
 
     def __init__(self, registry: Registry, repository: Repository, what: str, fingerprint: str, meter: Meter) -> None:
@@ -62,7 +62,7 @@ class Channel:
 
     @property
     def current(self) -> UploadState:
-        """The session, where there is one."""
+        """The session, which must exist."""
         if self.session is None:
             raise AssertionError
         return self.session
@@ -73,13 +73,13 @@ class Channel:
         return self.registry.profile(self.repository.host)
 
     def learn(self, lesson: Callable[[UploadProfile], UploadProfile]) -> None:
-        """Send uploads to this host in another way from now on."""
+        """Change how uploads to this host are sent: *lesson* returns the new profile for the present one."""
         self.registry.learn(self.repository.host, lesson)
 
-    def chosen_way(self, wish: UploadMethod | None) -> UploadMethod:
-        """Return the way to send a blob in a new session: the *wish*, else the host's."""
-        way = wish or self.profile.way
-        return "patch" if way == "parts" and self.profile.least > LARGEST_PART else way
+    def select_method(self, wish: UploadMethod | None) -> UploadMethod:
+        """Return the method for a new session: *wish*, or the one that is best for the host."""
+        method = wish or self.profile.way
+        return "patch" if method == "parts" and self.profile.least > LARGEST_PART else method
 
     # The session, here and in the memory
 
@@ -90,23 +90,23 @@ class Channel:
             raise self.registry.forbidden(self.repository, answer)
         if answer.status != _ACCEPTED or "Location" not in answer.headers:
             raise refusal(answer, f"{self.what} cannot be sent to {self.repository}")
-        self.registry.heed(answer, self.repository.host)
-        location = self.registry.following(self.repository, answer, answer.headers["Location"])
-        self.session = UploadState(location, self.chosen_way(wish))
-        self.keep()  # some registries keep an incomplete part as well
+        self.registry.learn_part_size(answer, self.repository.host)
+        location = self.registry.resolve_location(self.repository, answer, answer.headers["Location"])
+        self.session = UploadState(location, self.select_method(wish))
+        self.keep()  # before any part: some registries keep an incomplete part as well
         return self.session
 
-    def enter(self, begun: str | None) -> None:
-        """Resume the session of an earlier run, or the one that a mount has *begun*, if there is one."""
-        way = self.chosen_way(None)
-        wanted = self._memory and way == "parts" and not self.profile.late
-        found = self._memory.take_session(self.repository, self._fingerprint) if self._memory and wanted else None
-        if found and begun:
-            self.registry.give_up(self.repository, begun)
-        if found:
-            self.session = UploadState.resume(found, way)
-        elif begun:
-            self.session = UploadState(begun, way)
+    def resume(self, location: str | None) -> None:
+        """Resume the session of an earlier run, or the one at *location*, which a mount has begun, if any."""
+        method = self.select_method(None)
+        can_resume = self._memory and method == "parts" and not self.profile.late
+        earlier = self._memory.take_session(self.repository, self._fingerprint) if self._memory and can_resume else None
+        if earlier and location:
+            self.registry.give_up(self.repository, location)
+        if earlier:
+            self.session = UploadState.resume(earlier, method)
+        elif location:
+            self.session = UploadState(location, method)
 
     def keep(self) -> None:
         """Remember the session."""
@@ -127,10 +127,10 @@ class Channel:
             self._memory.forget_session(self.repository, self._fingerprint, session.location)
 
     def follow(self, answer: Answer) -> None:
-        """Keep the address at which the upload continues, which may change after each part."""
+        """Continue at the address in *answer*, which may change after each part."""
         if location := answer.headers.get("Location"):
-            url = self.registry.following(self.repository, answer, location)
-            self.session = self.current.moved(url)
+            url = self.registry.resolve_location(self.repository, answer, location)
+            self.session = self.current.at_location(url)
 
     # Requests
 
@@ -138,8 +138,8 @@ class Channel:
         """Return the answer about the progress of the upload."""
         return self.registry.request(self.repository, "GET", self.current.location, repeatable=True)
 
-    def asked_offset(self) -> int | None:
-        """Return the progress of the upload according to the registry; not every registry answers."""
+    def ask_offset(self) -> int | None:
+        """Return how many bytes the registry says it has; ``None`` where it does not say."""
         try:
             answer = self.ask()
         except (UnreachableError, AuthenticationError):
@@ -151,12 +151,12 @@ class Channel:
         blocks: Callable[[], tuple[int, Iterable[Piece]]],
         headers: dict[str, str],
         digest: Digest | None = None,
-    ) -> Transmitted:
+    ) -> Transmission:
         """Send *blocks* and return the answer; where the registry redirects us, send them there once more.
 
         Args:
             blocks: what to send, and the position of its first byte in the blob.
-            headers: besides the type.
+            headers: those besides ``Content-Type``.
             digest: of the whole blob, where this request ends the upload as well.
 
         Raises:
@@ -168,24 +168,24 @@ class Channel:
         for _ in range(_MOST_REDIRECTS):
             method, url = ("PUT", self._address_of_end(digest)) if digest else ("PATCH", self.current.location)
             body = _TimedBody(*blocks())
-            begun = time.perf_counter()
+            start = time.perf_counter()
             try:
                 answer = self.registry.request(self.repository, method, url, headers=headers, body=iter(body))
-            except Interrupted as error:
+            except Interruption as error:
                 self._learn_of_cut(error.sent, fresh=headers.get("Connection") == "close")
                 raise RetryableError(UnreachableError(str(error), hint=error.hint)) from error
             finally:
-                self._count(body, time.perf_counter() - begun)
+                self._count(body, time.perf_counter() - start)
             if answer.status not in _REDIRECTS or "Location" not in answer.headers:
                 break
             self.follow(answer)
-        return Transmitted(answer, body.ended)
+        return Transmission(answer, body.ended)
 
     def _learn_of_cut(self, sent: int, *, fresh: bool) -> None:
         self.learn(lambda profile: profile.after_cut(sent, fresh=fresh))
 
     def _count(self, body: _TimedBody, seconds: float) -> None:
-        """Count what one request sent; bytes that were handed to the network before count as sent again."""
+        """Count what one request sent; bytes that an earlier request has sent count as sent again."""
         end = body.first + body.size
         self._meter.count("sent", body.size)
         self._meter.count("again", max(0, min(end, self.reached) - body.first))
@@ -194,7 +194,7 @@ class Channel:
         self._meter.spend("wait", max(0.0, seconds - body.seconds - body.making))
 
     def end(self, digest: Digest) -> Answer:
-        """End the upload; this is not repeated blindly, since it may have succeeded in spite of a failure."""
+        """End the upload; not repeated here, since it may have succeeded although no answer came."""
         url = self._address_of_end(digest)
         try:
             with self._meter.timing("wait"):
@@ -208,7 +208,7 @@ class Channel:
 
 
 class _TimedBody:
-    """Blocks on their way to the network: counts them, and measures sending apart from making them.
+    """Blocks on their way to the network: counts bytes, and measures the time to send apart from that to make them.
 
     Args:
         first: position of their first byte in the blob.
@@ -226,16 +226,16 @@ class _TimedBody:
     def __iter__(self) -> Iterator[Piece]:
         before = time.perf_counter()
         for block in self._blocks:
-            begun = time.perf_counter()
-            self.making += begun - before
+            start = time.perf_counter()
+            self.making += start - before
             self.size += len(block)
             yield block
             before = time.perf_counter()
-            self.seconds += before - begun
+            self.seconds += before - start
         self.ended = True
 
 
 def offset_in(answer: Answer) -> int | None:
-    """Return how many bytes the registry says it has, if it says so; ``0-0`` means none, as registries use it."""
+    """Return how many bytes the registry says it has, or ``None``; ``0-0`` means none, as registries use it."""
     match = _RANGE.match(answer.headers.get("Range", "").strip())
     return None if match is None else int(match["last"]) + 1 if int(match["last"]) else 0

@@ -14,8 +14,8 @@ from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.http.client import Http, scheme_for
-from buildpush.http.messages import LARGEST_ANSWER, Answer, Body, Stream, leads_on
-from buildpush.http.urls import Address, AddressError, joined, origin, url_without_secrets
+from buildpush.http.messages import LARGEST_ANSWER, Answer, Body, Stream, is_redirect
+from buildpush.http.urls import Address, AddressError, join_url, origin, url_without_secrets
 from buildpush.http.words import error_in, is_page
 from buildpush.images.references import DOCKER_HUB, Repository
 from buildpush.registry.auth import Authorizer
@@ -55,7 +55,7 @@ class Registry:
         http: connections; its creator closes it.
         keychain: finds credentials by host.
         sink: gets the events.
-        memory: of what was pushed before.
+        memory: of earlier pushes.
         workers: how many blobs are sent at once.
     """
 
@@ -76,7 +76,7 @@ class Registry:
         self._authorizers: dict[str, Authorizer] = {}
         self._profiles: dict[str, UploadProfile] = {}
         self._hidden: set[Repository] = set()  # where it is useless to ask what exists
-        self._noted: set[object] = set()  # kinds of notes that were given once
+        self._noted: set[object] = set()  # kinds of notes that were reported once
         self._lock = threading.Lock()
 
     def base(self, host: str) -> str:
@@ -98,7 +98,7 @@ class Registry:
             return self._profiles[host]
 
     def learn(self, host: str, lesson: Callable[[UploadProfile], UploadProfile]) -> None:
-        """Send uploads to *host* in another way from now on: *lesson* returns it from the present one."""
+        """Change how uploads to *host* are sent: *lesson* returns the new profile for the present one."""
         before = self.profile(host)
         with self._lock:
             profile = self._profiles[host] = lesson(self._profiles[host])
@@ -107,24 +107,24 @@ class Registry:
         if profile.fresh and not before.fresh:
             self.http.close()  # idle connections have been used before
 
-    def heed(self, answer: Answer, host: str) -> None:
-        """Learn from an *answer* that began an upload the minimum size of a part (``OCI-Chunk-Min-Length``)."""
+    def learn_part_size(self, answer: Answer, host: str) -> None:
+        """Learn the minimum size of a part (``OCI-Chunk-Min-Length``) from the *answer* that began an upload."""
         wish = answer.headers.get("OCI-Chunk-Min-Length", "")
         if _LEAST.match(wish) and int(wish) != self.profile(host).least:
             self.learn(host, lambda profile: replace(profile, least=max(1, int(wish))))
 
     def is_hidden(self, repository: Repository) -> bool:
-        """Return whether the contents of *repository* are hidden from us; we may push there anyway."""
+        """Return whether we cannot find out what *repository* contains; we may push there anyway."""
         return repository in self._hidden
 
     def hide(self, repository: Repository, reason: str) -> None:
-        """Stop asking for the contents of *repository*, and note why: each such request would cost a new token."""
+        """Stop asking what *repository* contains, and note why: each such request would cost a new token."""
         with self._lock:
             self._hidden.add(repository)
         self.note_once(repository, f"{repository} does not say what it has, so everything is sent: {reason}")
 
     def note_once(self, kind: object, text: str) -> None:
-        """Send a note of *text*, unless there was one of this *kind* before."""
+        """Report *text* as a note, unless there was one of this *kind* before."""
         with self._lock:
             already = kind in self._noted
             self._noted.add(kind)
@@ -144,13 +144,13 @@ class Registry:
         repeatable: bool | None = None,
         most: int = LARGEST_ANSWER,
     ) -> Answer:
-        """Ask about *repository* and return the answer, whatever its status.
+        """Send a request about *repository*, and return the answer, whatever its status.
 
-        It is 401 only where a stream must be sent again, or where the registry led to another host that says so: that
-        does not concern our login.
+        That is 401 only where a stream must be sent again, or where another host, to which the registry led, requires
+        a login: that is not about our credentials.
 
         Args:
-            repository: its host is asked.
+            repository: the request goes to its host.
             method: in capitals.
             path: after the repository's name (``blobs/sha256:…``), or a ``Location`` that the registry gave.
             actions: for the token.
@@ -161,7 +161,7 @@ class Registry:
             most: likewise.
 
         Raises:
-            AuthenticationError: the credentials are refused, also after a new token.
+            AuthenticationError: the credentials are refused, even with a new token.
             UnreachableError: there is no answer, or a ``Location`` that must not be followed.
         """
         url = self.address(repository, path, method)
@@ -175,13 +175,13 @@ class Registry:
             answer = self.http.request(
                 method, url, headers=headers, body=body, authorization=used, repeatable=repeatable, most=most
             )
-            if answer.status != _UNAUTHORIZED or (ours and self.is_elsewhere(repository, answer)):
+            if answer.status != _UNAUTHORIZED or (ours and self.is_from_another_host(repository, answer)):
                 return answer
             if not ours or not again or not authorizer.renew(answer, scope, used):
                 break
             if body is not None and not isinstance(body, bytes):
                 return answer  # the caller starts over, with the new token
-        raise authorizer.refused(answer)
+        raise authorizer.error(answer)
 
     @contextlib.contextmanager
     def open(
@@ -193,22 +193,26 @@ class Registry:
         scope = f"repository:{repository.path}:pull"
         used = authorizer.header(scope) if origin(url) == origin(self.base(repository.host)) else None
         with self.http.open("GET", url, headers=headers, authorization=used) as first:
-            no = self._refusal_of_login(repository, first)
-            if no is None or not authorizer.renew(no, scope, used):
+            login_refusal = self._refusal_of_login(repository, first)
+            if login_refusal is None or not authorizer.renew(login_refusal, scope, used):
                 yield first
                 return
         with self.http.open("GET", url, headers=headers, authorization=authorizer.header(scope)) as second:
-            if no := self._refusal_of_login(repository, second):
-                raise authorizer.refused(no)
+            if login_refusal := self._refusal_of_login(repository, second):
+                raise authorizer.error(login_refusal)
             yield second
 
-    def is_elsewhere(self, repository: Repository, answer: Answer) -> bool:
+    def is_from_another_host(self, repository: Repository, answer: Answer) -> bool:
         """Return whether the answer comes from another host, to which the registry led."""
         return origin(answer.url) != self.http.connection_address(Address.parse(self.base(repository.host))).origin
 
     def _refusal_of_login(self, repository: Repository, answer: Answer | Stream) -> Answer | None:
         """Return an answer that requires another login, if it is from the registry itself."""
-        if isinstance(answer, Stream) or answer.status != _UNAUTHORIZED or self.is_elsewhere(repository, answer):
+        if (
+            isinstance(answer, Stream)
+            or answer.status != _UNAUTHORIZED
+            or self.is_from_another_host(repository, answer)
+        ):
             return None
         return answer
 
@@ -222,33 +226,33 @@ class Registry:
             AddressError: it is not an address, or *method* may not be sent there.
         """
         base = Address.parse(f"{self.base(repository.host)}/v2/{repository.path}/")
-        there = base.joined(path)
-        if there.host == base.host:
-            return str(replace(there, scheme=base.scheme, port=base.port))
-        self.http.check_lead(base, there, method)
-        return str(there)
+        target = base.join(path)
+        if target.host == base.host:
+            return str(replace(target, scheme=base.scheme, port=base.port))
+        self.http.check_redirect(base, target, method)
+        return str(target)
 
-    def following(self, repository: Repository, answer: Answer, location: str) -> str:
+    def resolve_location(self, repository: Repository, answer: Answer, location: str) -> str:
         """Return the full address of a *location* in an *answer*, which is relative to the address that answered.
 
         Raises:
             AddressError: it is not an address, or may not be followed.
         """
-        here = Address.parse(answer.url)
-        url = self.address(repository, str(here.joined(location)))
-        self.http.check_lead(here, self.http.connection_address(Address.parse(url)))
+        base = Address.parse(answer.url)
+        url = self.address(repository, str(base.join(location)))
+        self.http.check_redirect(base, self.http.connection_address(Address.parse(url)))
         return url
 
     def _note_elsewhere(self, host: str, url: str) -> None:
-        there = Address.parse(url).netloc
-        text = f"{host} redirects uploads of layers to {there}, which gets no credentials"
-        self.note_once(("elsewhere", host, there), text)
+        target = Address.parse(url).netloc
+        text = f"{host} redirects uploads of layers to {target}, which gets no credentials"
+        self.note_once(("elsewhere", host, target), text)
 
     def check_push(self, repository: Repository) -> PushAccess:
         """Check, before anything is built, whether *repository* may be pushed to.
 
         Raises:
-            AuthenticationError: the credentials are refused, or lack the permission.
+            AuthenticationError: the credentials are refused, or do not give the permission.
             RegistryError: there is no such repository, or the registry refuses for another reason.
             UnreachableError: there is no answer.
         """
@@ -282,25 +286,25 @@ class Registry:
         """Return the error for a known user without the permission."""
         authorizer = self.authorizer(repository.host)
         credential = authorizer.credential
-        who = f"{credential.username!r} (from {credential.source})" if credential else "an anonymous user"
-        code, says = read_refusal(answer)
-        message = f"{repository.host} does not let {who} push to {repository.path}: {says or code or 'status 403'}"
+        user = f"{credential.username!r} (from {credential.source})" if credential else "an anonymous user"
+        code, reason = read_refusal(answer)
+        message = f"{repository.host} does not let {user} push to {repository.path}: {reason or code or 'status 403'}"
         key = repository.path.partition("/")[0]
         hint = f"in Artifactory the user needs the permission Deploy/Cache on the repository {key!r}"
         return AuthenticationError(message, hint=hint, setting="connector_ref")
 
 
 def read_refusal(answer: Answer) -> tuple[str | None, str]:
-    """Return the code of a refusal, and its reason: one line."""
-    code, says = error_in(answer.body)
+    """Return the code of a refusal, and its reason in one line."""
+    code, reason = error_in(answer.body)
     if is_page(answer.body):
-        return None, f"answered with {says}"
-    if leads_on(answer):
+        return None, f"answered with {reason}"
+    if is_redirect(answer):
         target = answer.headers["Location"]
         with contextlib.suppress(AddressError):
-            target = joined(answer.url, target)
+            target = join_url(answer.url, target)
         return code, f"it redirects to {url_without_secrets(target)}"
-    return code, says
+    return code, reason
 
 
 _PAGE_HINT = "a proxy or a login page answers in place of the registry: check host and proxy"
@@ -315,7 +319,7 @@ _HINTS: Mapping[int | str, str] = {
 }
 
 
-_SERVER_HINT = "the server, or a proxy in front of it, has failed: look into its log, or try again later"
+_SERVER_HINT = "the server, or a proxy in front of it, has failed: look at its log, or try again later"
 _READING_HINT = "the user may not have the permission to read, or a scan such as Xray's blocks it for a while"
 
 
@@ -324,11 +328,11 @@ def refusal(answer: Answer, what: str, *, reading: bool = False) -> RegistryErro
 
     Args:
         answer: of the registry.
-        what: in words.
-        reading: whether the request was only to read.
+        what: the request in words, such as ``r.io/a:1 cannot be read``.
+        reading: whether the request was one to read.
     """
-    code, says = read_refusal(answer)
-    words = " ".join(filter(None, (code, says))) or "without a reason"
+    code, reason = read_refusal(answer)
+    words = " ".join(filter(None, (code, reason))) or "no reason given"
     times = f" after {answer.attempts} attempts" if answer.attempts > 1 else ""
     hint = _PAGE_HINT if is_page(answer.body) else _HINTS.get(code or "") or _HINTS.get(answer.status)
     hint = _SERVER_HINT if hint is None and answer.status >= _SERVER_ERROR else hint

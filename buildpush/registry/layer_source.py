@@ -16,7 +16,7 @@ from buildpush.foundation.meter import Meter
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import quotation
 from buildpush.images.blocks import BLOCK
-from buildpush.images.compression import Compressed, Compressing, library
+from buildpush.images.compression import BlobInfo, Compressor, library
 from buildpush.images.manifests import check_digests, diff_ids
 from buildpush.images.model import Compression, Image, MediaTypes
 from buildpush.images.pool import Pool
@@ -26,7 +26,7 @@ from buildpush.images.references import Digest, Repository
 if TYPE_CHECKING:
     from buildpush.registry.memory import Memory
 
-# Bytes of compressed layers that are decompressed in every image: about 50 ms of one core.
+# How many bytes of compressed layers are decompressed and checked in every image: about 50 ms of one core.
 _VERIFIED_BYTES = 4 * 1024 * 1024
 _LONGEST_WORDS = 48
 
@@ -56,13 +56,13 @@ class ImageUpload:
     diff_ids: tuple[Digest, ...]
 
     def with_final_image(self) -> ImageUpload:
-        """Return it once its layers were read: some sources have the configuration only after them."""
+        """Return this with the configuration, which some sources have only after the layers were read."""
         image = self.image.with_config()
         return self if image is self.image else replace(self, image=image, diff_ids=diff_ids(image.config))
 
-    def stays(self, at: int) -> bool:
-        """Whether a layer may not be distributed; with a new manifest it becomes an ordinary layer."""
-        return bool(self.image.manifest) and self.image.layers[at].stays
+    def is_nondistributable(self, at: int) -> bool:
+        """Whether a layer must not be distributed; with a new manifest it becomes an ordinary layer."""
+        return bool(self.image.manifest) and self.image.layers[at].is_nondistributable
 
     def item(self, at: int) -> str:
         """The name of a layer in messages."""
@@ -74,13 +74,13 @@ class ImageUpload:
         """How to compress a layer; not at all if it is already compressed, or must not change."""
         return "none" if self.image.manifest or self.image.layers[at].compressed else wanted
 
-    def claims_to_be_plain(self, at: int) -> bool:
+    def seems_uncompressed(self, at: int) -> bool:
         """Whether a layer has a compressed media type, but its diff ID is the digest of its own bytes."""
         layer = self.image.layers[at]
         alike = layer.digest is not None and layer.digest == self.diff_id(at)
-        return alike and layer.packed and not self.stays(at)
+        return alike and layer.packed and not self.is_nondistributable(at)
 
-    def small(self) -> frozenset[int]:
+    def small_layers(self) -> frozenset[int]:
         """The smallest layers, up to the total size that is decompressed in every image."""
         sizes = sorted((layer.size or 0, at) for at, layer in enumerate(self.image.layers) if layer.packed)
         sums = itertools.accumulate(size for size, _ in sizes)
@@ -111,14 +111,14 @@ class LayerSources:
         """End the threads."""
         self._pool.close()
 
-    def made_by(self, kind: Compression) -> str:
-        """Return the memory's key of this compression: library, version and level."""
+    def compressor_key(self, kind: Compression) -> str:
+        """Return the memory's key of this compression: library, version, level and size of blocks."""
         return f"{library(kind, self._options.level)}, level {self._options.level}, blocks of {BLOCK}"
 
-    def compressing(self, reader: BinaryIO, kind: Compression, algorithm: str) -> Compressing:
+    def compressor(self, reader: BinaryIO, kind: Compression, algorithm: str) -> Compressor:
         """Return the compressor of *reader* with this push's options and threads."""
         options = self._options
-        return Compressing(
+        return Compressor(
             reader,
             kind,
             options.level,
@@ -128,14 +128,14 @@ class LayerSources:
             meter=self._meter,
         )
 
-    def promised_result(self, work: ImageUpload, at: int) -> Compressed | None:
-        """Return the result for a layer that is sent unchanged, if its source knows it and no checksums are wanted."""
+    def known_result(self, work: ImageUpload, at: int) -> BlobInfo | None:
+        """Return the result for a layer that is sent unchanged, if its source names it and no checksums are needed."""
         layer, diff_id = work.image.layers[at], work.diff_id(at)
         if self._options.checksums or layer.digest is None or layer.size is None or layer.digest.algorithm != "sha256":
             return None
         if not layer.compressed:  # then both are digests of the same bytes
             check_digests([diff_id or layer.digest], [layer.digest], f"the diff ID of {work.item(at)}")
-        return Compressed(work.diff_id(at) or layer.digest, 0, layer.digest, layer.size)
+        return BlobInfo(work.diff_id(at) or layer.digest, 0, layer.digest, layer.size)
 
     def read(self, reader: BinaryIO) -> bytes:
         """Return the next block of *reader*, and count it."""
@@ -151,8 +151,8 @@ class LayerSources:
             raise CancelledError(message)
         self._sink(Progress(item, done, total))
 
-    def check_diff_id(self, sent: Compressed, work: ImageUpload, at: int) -> Compressed:
-        """Return *sent* with the layer's diff ID, after comparing it with the one that was known before."""
+    def check_diff_id(self, sent: BlobInfo, work: ImageUpload, at: int) -> BlobInfo:
+        """Return *sent* with the layer's diff ID, which must be the one that was known before."""
         diff_id, layer = work.diff_id(at), work.image.layers[at]
         if not layer.compressed and not needs_own_check(replace(layer, diff_id=diff_id)):
             if layer.learn:
@@ -161,23 +161,25 @@ class LayerSources:
             return sent
         if diff_id is None and not work.image.manifest:
             message = f"the diff ID of {work.item(at)} is not known"
-            raise DigestError(message, hint="the source has to name it for layers that are compressed already")
+            raise DigestError(
+                message, hint="use a source that names the diff IDs of its layers, such as a registry or an OCI layout"
+            )
         return replace(sent, diff_id=diff_id or sent.diff_id)
 
     def must_prove(self, work: ImageUpload, at: int) -> bool:
         """Return whether to check a layer's diff ID against its decompressed bytes, which costs time.
 
-        We do where we are the first to write it into a manifest, or the bytes have no known digest, unless it was done
-        before. For an image that came with its manifest, its author is responsible: only its small layers are checked.
+        We do where we are the first to write it into a manifest, or where the digest of the bytes is not known, unless
+        it was done before. For an image that has a manifest, its author is responsible: only small layers are checked.
         """
         layer, diff_id, memory = work.image.layers[at], work.diff_id(at), self._memory
         if not needs_own_check(replace(layer, diff_id=diff_id)):
             return False
-        if not layer.packed:  # by the other algorithm
+        if not layer.packed:  # its digest and its diff ID are by different algorithms
             return True
         if diff_id and layer.digest and memory and memory.proves(diff_id, layer.digest):
             return False
-        return not (work.image.manifest and layer.digest) or at in work.small()
+        return not (work.image.manifest and layer.digest) or at in work.small_layers()
 
 
 class LayerSource:
@@ -193,38 +195,38 @@ class LayerSource:
         self._reader = reader
         self.item = work.item(at)
         self.length = work.image.layers[at].size if kind == "none" else None
-        self.result: Compressed | None = None
+        self.result: BlobInfo | None = None
 
     def __iter__(self) -> Iterator[bytes]:
         self.result = None
-        if self.kind == "none" and (promised := self._sources.promised_result(self._work, self._at)):
-            yield from self._as_it_is(promised)
+        if self.kind == "none" and (known := self._sources.known_result(self._work, self._at)):
+            yield from self._as_it_is(known)
             return
         total = self._work.image.layers[self._at].size
         with self._checked_reader() as reader:
             digest = self._work.image.layers[self._at].digest if self.kind == "none" else None
-            compressing = self._sources.compressing(reader, self.kind, digest.algorithm if digest else "sha256")
-            for block in compressing:
-                self._sources.report(self.item, compressing.read, total)
+            compressor = self._sources.compressor(reader, self.kind, digest.algorithm if digest else "sha256")
+            for block in compressor:
+                self._sources.report(self.item, compressor.read, total)
                 yield block
-            found = compressing.result
-        if found is None:  # it has one after the last block
+            result = compressor.result
+        if result is None:  # it has one after the last block
             raise AssertionError
-        self.result = self._sources.check_diff_id(found, self._work, self._at)
+        self.result = self._sources.check_diff_id(result, self._work, self._at)
 
-    def _as_it_is(self, promised: Compressed) -> Iterator[bytes]:
-        """Yield bytes whose digest is known: the registry computes it in any case, and nothing else needs it."""
+    def _as_it_is(self, known: BlobInfo) -> Iterator[bytes]:
+        """Yield bytes whose digest is known, without hashing them: the registry checks it anyway."""
         done = 0
         with self._checked_reader() as reader:
             while block := self._sources.read(reader):
                 done += len(block)
-                self._sources.report(self.item, done, promised.size)
+                self._sources.report(self.item, done, known.size)
                 yield block
-        self.result = promised
+        self.result = known
 
     @contextmanager
     def _checked_reader(self) -> Iterator[BinaryIO]:
-        """Yield a reader that checks its bytes against what is known of them, before the last of them is sent."""
+        """Yield a reader that checks the layer's size and diff ID before it returns the last bytes."""
         layer = replace(self._work.image.layers[self._at], diff_id=self._work.diff_id(self._at))
         with self._open() as reader:
             counted = check_size_of(reader, layer, self.item)
@@ -237,16 +239,16 @@ class LayerSource:
             reader, self._reader = self._reader, None
             yield reader
             return
-        found = self._work.image.blobs([self._at])
+        blobs = self._work.image.blobs([self._at])
         try:
-            first = next(found, None)
+            first = next(blobs, None)
             if first is None:
                 message = f"the image's source gave no {self.item}"
                 raise DigestError(message)
             yield first[1]
         finally:
-            if isinstance(found, Generator):
-                found.close()
+            if isinstance(blobs, Generator):
+                blobs.close()
 
 
 def cores() -> int:

@@ -1,8 +1,8 @@
-"""What was pushed before: what known layers became, where blobs are, unfinished uploads, profiles of hosts.
+"""What earlier pushes found out: the results of compressed layers, where blobs are, uploads, profiles of hosts.
 
-It makes pushes faster but is never required: what cannot be read or written is ignored. Only what the registry
-confirms is believed. Everything is a fact in one table, and its kind says how long it is valid. So that it does
-not grow for ever, once a day what is too old or too much is deleted.
+It makes pushes faster but is never required: what cannot be read or written is ignored, and what it says of a registry
+counts only once the registry confirms it. Each fact is a row of one table, and its kind says how long it is valid.
+Once a day, facts that are too old or too many are deleted.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Self
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.state import is_process_running, process_identity
-from buildpush.images.compression import Compressed, digest_of
+from buildpush.images.compression import BlobInfo, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.profile import UploadProfile
 
@@ -30,10 +30,10 @@ _FactValue = str | bytes
 # Days for which a fact is valid after it was last stored.
 _DAYS: Final[dict[_FactKind, int]] = {
     "layer": 90,  # diff ID and how it was compressed: the digest
-    "blob": 90,  # digest: everything that is known of it
+    "blob": 90,  # digest: diff ID, sizes and checksums
     "home": 90,  # host and digest: path of a repository that has it
-    "session": 2,  # repository and fingerprint: where the upload continues, and which process has it
-    "profile": 1,  # host
+    "session": 2,  # repository and fingerprint: address of the upload, and the process that continues it
+    "profile": 1,  # host: how uploads to it are best sent
     "document": 90,  # digest: its bytes
     "scan": 90,  # state of the files: the diff ID
 }
@@ -98,28 +98,28 @@ class Memory:
                 self._database.close()
             self._database = None
 
-    def find(self, diff_id: Digest, made_by: str) -> Compressed | None:
-        """Return what the layer was when it was compressed by *made_by*: library, version and level."""
-        digest = self._find("layer", f"{diff_id} {made_by}")
+    def find(self, diff_id: Digest, compressor: str) -> BlobInfo | None:
+        """Return the result of compressing the layer by *compressor*, which names library, version and level."""
+        digest = self._find("layer", f"{diff_id} {compressor}")
         return self._blob(digest) if digest else None
 
-    def find_blob(self, digest: Digest) -> Compressed | None:
-        """Return what is known of a compressed layer whose sha1 and md5 were computed."""
-        found = self._blob(str(digest))
-        return found if found and found.md5 else None
+    def find_blob(self, digest: Digest) -> BlobInfo | None:
+        """Return what is known of a blob, if its sha1 and md5 are among that."""
+        blob = self._blob(str(digest))
+        return blob if blob and blob.md5 else None
 
     def proves(self, diff_id: Digest, digest: Digest) -> bool:
         """Return whether the layer *digest* is known to have this diff ID, since we made it or decompressed it."""
-        found = self._blob(str(digest))
-        return found is not None and found.diff_id == diff_id
+        blob = self._blob(str(digest))
+        return blob is not None and blob.diff_id == diff_id
 
-    def keep(self, layer: Compressed, made_by: str) -> None:
-        """Remember what a layer became; known checksums are kept."""
+    def keep(self, layer: BlobInfo, compressor: str) -> None:
+        """Remember the result of a layer; checksums that are known already are kept."""
         if not layer.md5 and (known := self.find_blob(layer.digest)):
             layer = replace(layer, sha1=known.sha1, md5=known.md5)
         facts = [str(layer.diff_id), layer.plain_size, layer.size, layer.sha1, layer.md5]
         self._keep("blob", str(layer.digest), json.dumps(facts))
-        self._keep("layer", f"{layer.diff_id} {made_by}", str(layer.digest))
+        self._keep("layer", f"{layer.diff_id} {compressor}", str(layer.digest))
 
     def find_home(self, host: str, digest: Digest) -> Repository | None:
         """Return the repository of *host* that was last known to have the blob."""
@@ -134,7 +134,7 @@ class Memory:
         """Return the address of an upload that an earlier run began and no process continues, and claim it.
 
         Args:
-            repository: that it was begun in.
+            repository: where the upload was begun.
             fingerprint: identifies its blob.
         """
         key = f"{repository} {fingerprint}"
@@ -150,8 +150,8 @@ class Memory:
 
     def leave_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Let others, or a later push of this process, continue our upload."""
-        ours, nobodys = _session(location, process_identity()), _session(location, "")
-        self._write(_REPLACE, nobodys, f"{repository} {fingerprint}", ours)
+        ours, released = _session(location, process_identity()), _session(location, "")
+        self._write(_REPLACE, released, f"{repository} {fingerprint}", ours)
 
     def forget_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Forget our upload that has ended."""
@@ -168,14 +168,14 @@ class Memory:
         """Remember how uploads to *host* are best sent."""
         self._keep("profile", host, json.dumps(asdict(profile)))
 
-    def find_diff_id(self, seen: str) -> Digest | None:
-        """Return the diff ID of a layer that was read within the last 90 days with its files in the state *seen*."""
-        text = self._find("scan", seen)
+    def find_diff_id(self, state: str) -> Digest | None:
+        """Return the diff ID of a layer whose files were in the same *state* when they were last read."""
+        text = self._find("scan", state)
         return Digest(text) if text else None
 
-    def keep_diff_id(self, seen: str, diff_id: Digest) -> None:
-        """Remember the diff ID of a layer with its files in the state *seen*."""
-        self._keep("scan", seen, str(diff_id))
+    def keep_diff_id(self, state: str, diff_id: Digest) -> None:
+        """Remember the diff ID of a layer whose files are in this *state*."""
+        self._keep("scan", state, str(diff_id))
 
     def find_document(self, digest: Digest) -> bytes | None:
         """Return a stored configuration or manifest, if it still matches its digest."""
@@ -187,12 +187,12 @@ class Memory:
         if len(content) <= _LARGEST_DOCUMENT:
             self._keep("document", str(digest_of(content)), content)
 
-    def _blob(self, digest: str) -> Compressed | None:
+    def _blob(self, digest: str) -> BlobInfo | None:
         text = self._find("blob", digest)
         if text is None:
             return None
         diff_id, plain_size, size, sha1, md5 = strict_json.parse(text)
-        return Compressed(Digest(diff_id), plain_size, Digest(digest), size, sha1, md5)
+        return BlobInfo(Digest(diff_id), plain_size, Digest(digest), size, sha1, md5)
 
     def _find(self, kind: _FactKind, key: str) -> Any:
         """Return what was stored as *kind* under *key*, as text or bytes, or ``None``."""
@@ -204,11 +204,11 @@ class Memory:
     def _keep(self, kind: _FactKind, key: str, value: _FactValue) -> None:
         self._write(_KEEP, kind, key, value)
 
-    def _write(self, order: str, *words: _FactValue) -> int:
-        """Return how many rows were changed; none where the file cannot be used."""
+    def _write(self, statement: str, *values: _FactValue) -> int:
+        """Change the table, and return how many rows were changed; 0 where the file cannot be used."""
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._database:
-                return self._database.execute(order, words).rowcount
+                return self._database.execute(statement, values).rowcount
         return 0
 
 
@@ -247,7 +247,7 @@ def _set_up(database: sqlite3.Connection) -> None:
     """Create the table if it does not exist, and delete what is too old.
 
     Raises:
-        sqlite3.DatabaseError: there is a different table with its name, which would refuse every fact for ever.
+        sqlite3.DatabaseError: a different table has its name, and would refuse every fact.
     """
     database.execute("PRAGMA synchronous = OFF")
     database.execute(f"CREATE TABLE IF NOT EXISTS {_TABLE}")

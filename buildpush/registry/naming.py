@@ -1,7 +1,7 @@
-"""One manifest under one name: sent, then read back. A failure to read it takes no confirmation back.
+"""Writes a manifest under a name, and reads it back; what was confirmed counts as pushed even if it cannot be read.
 
-A registry may show late what it accepted (replicas, caches), or not at all (Xray while it scans, robots that may only
-deploy): we wait for it and note it, and the confirmation still holds.
+A registry may show late what it accepted (replicas, caches), or not at all (Xray while it scans, accounts that may only
+deploy): we wait for a while, and report a note.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BROKEN: Final = 500  # and above: the server has failed, or a proxy before it
 _IMMUTABLE = frozenset({400, 403, 409, 412})
 # A manifest names something that the registry does not have, or does not have yet.  Source: moby#36823.
 _MISSING_BLOB_CODES: Final = frozenset({"MANIFEST_BLOB_UNKNOWN", "BLOB_UNKNOWN", "MANIFEST_UNKNOWN"})
-# How often to read it back: for some seconds where it may be late, once more where a scan may be quick.
+# How often to try to read it back: for some seconds where it may be late, twice where a scan may block it.
 _ATTEMPTS: Final = {_NOT_FOUND: 6, _FORBIDDEN: 2}
 
 
@@ -44,23 +44,23 @@ class Naming:
         sink: gets a note about what could not be read back.
 
     Attributes:
-        listed: digests of manifests that the registry itself adds to its lists of referrers.
+        listed: digests of referrers that the registry itself lists.
     """
 
     def __init__(self, registry: Registry, sink: Sink) -> None:
         self._registry = registry
         self._sink = sink
-        self._patient = True  # until waiting for a name was in vain: it would be for the next ones too
+        self._patient = True  # until a wait was in vain: the next ones would be as well
         self.listed: set[Digest] = set()
 
-    def name(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> str | None:
+    def write(self, manifest: bytes, media_type: str, name: Reference, resend_lost: Callable[[], object]) -> str | None:
         """Write *manifest* under *name*; return Artifactory's repository key, if the answer has it.
 
         Args:
-            manifest: whose blobs were confirmed.
+            manifest: its blobs have been confirmed.
             media_type: of the manifest.
             name: a tag, or the manifest's own digest.
-            mend: sends those blobs again that the repository has lost, after a second refusal because of them.
+            resend_lost: sends the blobs that the repository has lost; called after a second refusal because of them.
 
         Raises:
             RegistryError: the registry refuses.
@@ -70,13 +70,15 @@ class Naming:
         """
         digest = digest_of(manifest)
         try:
-            answer = self._send(manifest, media_type, name, mend)
+            answer = self._send(manifest, media_type, name, resend_lost)
         except UnreachableError as error:
-            if self._was_taken(digest, media_type, name, error):
+            if self._was_accepted(digest, media_type, name, error):
                 return None
             raise
         if not answer.ok:
-            if answer.status >= _BROKEN and self._was_taken(digest, media_type, name, refusal(answer, "not taken")):
+            if answer.status >= _BROKEN and self._was_accepted(
+                digest, media_type, name, refusal(answer, "not accepted")
+            ):
                 return None
             return self._accept_same(answer, digest, media_type, name)
         _compare(answer, digest, name, manifest)
@@ -84,36 +86,36 @@ class Naming:
             self.listed.add(digest)
         # A web page, or a proxy, may answer 200 to anything: only this header belongs to a registry.
         confirmed = answer.status == _CREATED or is_digest(answer.headers.get("Docker-Content-Digest", ""))
-        return self._look(manifest, media_type, name, confirmed=confirmed) or _key(answer)
+        return self._read_back(manifest, media_type, name, confirmed=confirmed) or _key(answer)
 
-    def _send(self, manifest: bytes, media_type: str, name: Reference, mend: Callable[[], object]) -> Answer:
+    def _send(self, manifest: bytes, media_type: str, name: Reference, resend_lost: Callable[[], object]) -> Answer:
         """Send the manifest; send it again where the registry does not see its blobs yet, or has lost one."""
         headers = {"Content-Type": media_type}
         for attempt in itertools.count(1):
             answer = self._registry.request(
                 name.repository, "PUT", f"manifests/{name.target}", headers=headers, body=manifest
             )
-            no = None if answer.ok else refusal(answer, f"{name} was not accepted")
-            if no is None or no.code not in _MISSING_BLOB_CODES or attempt == self._registry.http.attempts:
+            error = None if answer.ok else refusal(answer, f"{name} was not accepted")
+            if error is None or error.code not in _MISSING_BLOB_CODES or attempt == self._registry.http.attempts:
                 break
             if attempt > 1:
-                mend()
-            self._registry.http.wait(f"the manifest of {name}", f"{no}, although all of it was confirmed", attempt)
+                resend_lost()
+            self._registry.http.wait(f"the manifest of {name}", f"{error}, although all of it was confirmed", attempt)
         return answer
 
-    def _was_taken(self, digest: Digest, media_type: str, name: Reference, lost: PushError) -> bool:
-        """Return whether *name* names the manifest without a confirmation: the answer may be *lost*."""
+    def _was_accepted(self, digest: Digest, media_type: str, name: Reference, error: PushError) -> bool:
+        """Return whether *name* names the manifest although there was an *error*: only the answer may be lost."""
         try:
-            there = self.names_now(media_type, name)
+            answer = self.find_name(media_type, name)
         except PushError:
             return False
-        if there is None or there.headers.get("Docker-Content-Digest") != str(digest):
+        if answer is None or answer.headers.get("Docker-Content-Digest") != str(digest):
             return False
-        self._sink(Note(f"{name} names {digest}, and its answer was lost: {lost}"))
+        self._sink(Note(f"{name} names {digest}, although the registry's answer was lost: {error}"))
         return True
 
-    def names_now(self, media_type: str, name: Reference) -> Answer | None:
-        """Return the registry's answer about what *name* names, or ``None`` if there is none."""
+    def find_name(self, media_type: str, name: Reference) -> Answer | None:
+        """Return the registry's answer about *name*, or ``None`` if it names nothing, or we may not read it."""
         headers = {"Accept": ", ".join(dict.fromkeys((media_type, *sorted(MANIFEST_TYPES | INDEX_TYPES))))}
         try:
             answer = self._registry.request(name.repository, "HEAD", f"manifests/{name.target}", headers=headers)
@@ -122,27 +124,27 @@ class Naming:
         return answer if answer.ok else None
 
     def _accept_same(self, answer: Answer, digest: Digest, media_type: str, name: Reference) -> str | None:
-        """Accept a refusal where the name already names the same image, and may not be written again.
+        """Accept a refusal if the name, which must not be overwritten, names the same image already.
 
         Raises:
             RegistryError: it names another image, or none.
         """
-        no = refusal(answer, f"{name} was not accepted")
-        about_tag = name.tag and answer.status in _IMMUTABLE and not (no.code or "").startswith("MANIFEST_")
-        there = self.names_now(media_type, name) if about_tag else None
-        says = there.headers.get("Docker-Content-Digest") if there else None
-        if there is None or says is None:
-            raise no
-        if says != str(digest):
-            message = f"{name} names {says}, and may not name {digest} instead: {no}"
+        error = refusal(answer, f"{name} was not accepted")
+        about_tag = name.tag and answer.status in _IMMUTABLE and not (error.code or "").startswith("MANIFEST_")
+        existing = self.find_name(media_type, name) if about_tag else None
+        present = existing.headers.get("Docker-Content-Digest") if existing else None
+        if existing is None or present is None:
+            raise error
+        if present != str(digest):
+            message = f"{name} names {present}, and may not name {digest} instead: {error}"
             hint = "the registry does not let this tag be overwritten: choose another one"
-            raise RegistryError(message, status=no.status, code=no.code, hint=hint)
+            raise RegistryError(message, status=error.status, code=error.code, hint=hint)
         self._sink(Note(f"{name} already names the same image, and may not be written again"))
-        return _key(there)
+        return _key(existing)
 
     # Reading back what was confirmed
 
-    def _look(self, manifest: bytes, media_type: str, name: Reference, *, confirmed: bool) -> str | None:
+    def _read_back(self, manifest: bytes, media_type: str, name: Reference, *, confirmed: bool) -> str | None:
         try:
             return _key(self._wait_until_shown(manifest, media_type, name))
         except (PushError, AuthenticationError) as error:
@@ -167,7 +169,7 @@ class Naming:
             if error is None:
                 break
             if answer.ok and self._is_there(manifest, media_type, name.repository.at(digest)):
-                # Someone may have pushed the same tag meanwhile; then ours exists under its digest.
+                # Someone else may have pushed the same tag since; then ours exists under its digest.
                 self._sink(Note(f"{name} was pushed as {digest}, and names another image now"))
                 break
             # A tag that still names the previous image is as late as one that does not exist.
@@ -177,10 +179,10 @@ class Naming:
         return answer
 
     def _ask(self, media_type: str, name: Reference) -> Answer:
-        """Return the answer about a name, with the manifest itself where no header has its digest."""
+        """Return the answer about a name; it has the manifest itself where no header has the digest."""
         headers, path = {"Accept": media_type}, f"manifests/{name.target}"
         answer = self._registry.request(name.repository, "HEAD", path, headers=headers)
-        silent = answer.ok and not answer.headers.get("Docker-Content-Digest")  # which the specification allows
+        silent = answer.ok and not answer.headers.get("Docker-Content-Digest")  # as the specification allows
         if answer.status == _NOT_ALLOWED or silent:
             answer = self._registry.request(name.repository, "GET", path, headers=headers)
         return answer
@@ -210,12 +212,12 @@ _CHANGED_HINT: Final = "a proxy in between changes what it passes on, or someone
 
 def _compare(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> None:
     """Compare the digest in the answer, by whichever algorithm, with what was sent."""
-    says = answer.headers.get("Docker-Content-Digest", "")
-    if not is_digest(says) and not says.startswith("sha256:"):  # by an algorithm that we do not know
+    present = answer.headers.get("Docker-Content-Digest", "")
+    if not is_digest(present) and not present.startswith("sha256:"):  # an algorithm that we do not support
         return
-    if says == str(digest_of(manifest, says.partition(":")[0])):
+    if present == str(digest_of(manifest, present.partition(":")[0])):
         return
-    message = f"{name} names {says}, but {digest} was pushed"
+    message = f"{name} names {present}, but {digest} was pushed"
     raise DigestError(message, hint=_CHANGED_HINT)
 
 

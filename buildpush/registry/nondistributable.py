@@ -21,39 +21,39 @@ from buildpush.images.references import Repository
 from buildpush.registry.client import Registry
 from buildpush.registry.pull import Blob
 
-# Addresses of one layer that are tried: Windows images have one.
+# Maximum number of addresses of one layer that are tried; layers of Windows images have one.
 _MOST: Final = 8
 
 OpenReader = Callable[[], AbstractContextManager[BinaryIO]]
 
 
 def with_nondistributable(target: Image | Index, registry: Registry, home: Repository | None = None) -> Image | Index:
-    """Return *target* with all its layers as ordinary ones.
+    """Return *target* with all its layers included as ordinary ones.
 
     Args:
         target: from anywhere, or built on a base that has such layers.
-        registry: to ask with.
-        home: where *target* comes from, if from a registry: the addresses may lead where that registry may lead. A
-            layer that a registry is known to have comes from there, even if others do not.
+        registry: client whose connections are used.
+        home: repository that *target* comes from, if any, or else that of the layer: addresses may lead wherever its
+            registry may redirect us.
     """
     if isinstance(target, Index):
-        return replace(target, images=tuple(_whole(image, registry, home) for image in target.images))
-    return _whole(target, registry, home)
+        return replace(target, images=tuple(_with_all_layers(image, registry, home) for image in target.images))
+    return _with_all_layers(target, registry, home)
 
 
-def _whole(image: Image, registry: Registry, home: Repository | None) -> Image:
-    ours = {at for at, layer in enumerate(image.layers) if layer.stays}
-    if not ours:
+def _with_all_layers(image: Image, registry: Registry, home: Repository | None) -> Image:
+    nondistributable = {at for at, layer in enumerate(image.layers) if layer.is_nondistributable}
+    if not nondistributable:
         return image
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        if others := [at for at in wanted if at not in ours]:
+        if others := [at for at in wanted if at not in nondistributable]:
             yield from image.blobs(others)
-        for at in sorted(ours.intersection(wanted)):
+        for at in sorted(nondistributable.intersection(wanted)):
             with _open_layer(image, at, registry, home) as reader:
                 yield at, reader
 
-    layers = tuple(replace(layer, distributed=layer.stays) for layer in image.layers)
+    layers = tuple(replace(layer, distributed=layer.is_nondistributable) for layer in image.layers)
     return replace(image, layers=layers, blobs=blobs)
 
 
@@ -67,13 +67,17 @@ def _open_layer(image: Image, at: int, registry: Registry, home: Repository | No
         AddressError: the manifest names an address that may not be followed.
     """
     layer = image.layers[at]
-    places: list[OpenReader] = [partial(_in_source, image, at)]
-    places += [partial(_at_address, layer, url, registry, home or layer.repository) for url in layer.urls[:_MOST]]
+    places: list[OpenReader] = [partial(_open_from_source, image, at)]
+    places += [
+        partial(_open_from_address, layer, url, registry, home or layer.repository) for url in layer.urls[:_MOST]
+    ]
     with ExitStack() as stack:
-        yield _first(places, stack, f"layer {at + 1}/{len(image.layers)}, which is not distributed with the image,")
+        yield _open_first(
+            places, stack, f"layer {at + 1}/{len(image.layers)}, which is not distributed with the image,"
+        )
 
 
-def _first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryIO:
+def _open_first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryIO:
     reasons: list[str] = []
     for place in places:
         try:
@@ -90,7 +94,7 @@ def _first(places: Sequence[OpenReader], stack: ExitStack, what: str) -> BinaryI
 
 
 @contextmanager
-def _in_source(image: Image, at: int) -> Iterator[BinaryIO]:
+def _open_from_source(image: Image, at: int) -> Iterator[BinaryIO]:
     blobs = image.blobs([at])
     try:
         for _, reader in blobs:
@@ -103,21 +107,21 @@ def _in_source(image: Image, at: int) -> Iterator[BinaryIO]:
             blobs.close()
 
 
-def _at_address(
+def _open_from_address(
     layer: Layer, url: str, registry: Registry, home: Repository | None
 ) -> AbstractContextManager[BinaryIO]:
-    """Return a reader of what is at *url*, requested without credentials."""
+    """Return a reader of the layer at *url*, which is requested without credentials."""
     if layer.digest is None or layer.size is None:  # a manifest names both
         raise AssertionError
-    http, there = registry.http, registry.http.connection_address(Address.parse(url))
+    http, address = registry.http, registry.http.connection_address(Address.parse(url))
     if home:
-        http.check_lead(http.connection_address(Address.parse(registry.base(home.host))), there)
+        http.check_redirect(http.connection_address(Address.parse(registry.base(home.host))), address)
     else:
-        check_named("the image's manifest", there)
+        check_named("the image's manifest", address)
 
-    def ask(headers: Mapping[str, str]) -> AbstractContextManager[Stream | Answer]:
-        return http.open("GET", str(there), headers=headers)
+    def request(headers: Mapping[str, str]) -> AbstractContextManager[Stream | Answer]:
+        return http.open("GET", str(address), headers=headers)
 
-    wanted = Descriptor(layer.media_type, layer.digest, layer.size)
-    reader = Blob(ask, http, wanted, f"the layer {layer.digest} at {url_without_secrets(str(there))}")
+    descriptor = Descriptor(layer.media_type, layer.digest, layer.size)
+    reader = Blob(request, http, descriptor, f"the layer {layer.digest} at {url_without_secrets(str(address))}")
     return cast("AbstractContextManager[BinaryIO]", reader)

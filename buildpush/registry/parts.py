@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from buildpush.http.messages import Piece
-from buildpush.images.compression import Compressed
+from buildpush.images.compression import BlobInfo
 
-_FINGERPRINTED = 1024 * 1024
+_FINGERPRINT_BYTES = 1024 * 1024
 
 
 class Source(Protocol):
-    """Bytes that can be sent: made again at each iteration, and described after its end."""
+    """Bytes that can be sent; each iteration makes them again, and has a result at its end."""
 
     @property
-    def result(self) -> Compressed | None:
+    def result(self) -> BlobInfo | None:
         """Digest and size, after the last byte."""
         ...
 
@@ -48,7 +48,7 @@ class Parts:
 
     def _begin(self) -> None:
         self._blocks: Iterator[bytes] = iter(self.source)
-        self._held: deque[memoryview] = deque()
+        self._window: deque[memoryview] = deque()
         self.start = 0
         self.size = 0
         self.ended = False
@@ -59,7 +59,7 @@ class Parts:
         return self.start + self.size
 
     @property
-    def result(self) -> Compressed | None:
+    def result(self) -> BlobInfo | None:
         """Digest and size of the blob, once the window has reached its end."""
         return self.source.result if self.ended else None
 
@@ -70,7 +70,7 @@ class Parts:
             if block is None:
                 self.ended = True
             elif block:
-                self._held.append(memoryview(block))
+                self._window.append(memoryview(block))
                 self.size += len(block)
         return self.size
 
@@ -86,47 +86,47 @@ class Parts:
 
     def first(self, most: int) -> Iterator[Piece]:
         """Yield up to *most* bytes from the window's start, reading as needed; they stay in the window."""
-        given = 0
-        for at in itertools.count():
-            if given == most or self.fill(given + 1) == given:
+        count = 0
+        for index in itertools.count():
+            if count == most or self.fill(count + 1) == count:
                 return
-            piece = self._held[at][: most - given]
-            given += len(piece)
+            piece = self._window[index][: most - count]
+            count += len(piece)
             yield piece
 
     def move_to(self, position: int) -> None:
-        """Let the window begin at *position*; to move back, the source is read again from its beginning."""
+        """Move the window to *position*; to move back, the source is read again from its beginning."""
         if position < self.start:
             self.close()
             self._begin()
         while self.start < position and (self.size or self.fill(1)):
-            self._drop(min(position - self.start, len(self._held[0])))
+            self._drop(min(position - self.start, len(self._window[0])))
 
     def _drop(self, count: int) -> None:
-        """Forget *count* bytes of the first block."""
-        block = self._held.popleft()
+        """Drop *count* bytes of the first block."""
+        block = self._window.popleft()
         if count < len(block):
-            self._held.appendleft(block[count:])
+            self._window.appendleft(block[count:])
         self.start += count
         self.size -= count
 
     def fingerprint(self) -> str:
         """Return what identifies this blob before its end is known: its beginning, and its length if known."""
         digest = hashlib.sha256()
-        for block in self.first(_FINGERPRINTED):
+        for block in self.first(_FINGERPRINT_BYTES):
             digest.update(block)
         return f"{digest.hexdigest()} {self.source.length or ''}"
 
     def rest(self) -> Iterator[Piece]:
-        """Yield everything from the window's start to the blob's end, for a blob that is sent in one request."""
+        """Yield everything from the window's start to the blob's end, and keep nothing of it in memory."""
         while self.size or self.fill(1):
-            block = self._held[0]
+            block = self._window[0]
             self._drop(len(block))
             yield block
 
     def close(self) -> None:
-        """Close the source, which may have threads and files of its own."""
-        self._held.clear()
+        """Close the source, which may have threads and open files."""
+        self._window.clear()
         self.size = 0
         close = getattr(self._blocks, "close", None)
         if close:

@@ -1,4 +1,4 @@
-"""An image or index from a registry: manifests and configuration at once, layers when they are read."""
+"""Pulls an image or index: its manifests and configuration at once, its layers when they are read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from buildpush.images.referrers import NO_PLATFORM
 from buildpush.registry.client import Registry, refusal
 
 _ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
-# A registry has to accept manifests of 4 MiB; no configuration or manifest has this size.
+# A registry has to accept manifests of 4 MiB; no real configuration or manifest is as large as this.
 _LARGEST_DOCUMENT = 16 * 1024 * 1024
 _PARTIAL, _NOT_FOUND = 206, 404
 
@@ -42,14 +42,14 @@ def pull(
     """Return what *reference* names; its layers are fetched when they are read.
 
     Args:
-        reference: by digest, where it has one.
-        registry: to ask.
+        reference: fetched by its digest if it has one.
+        registry: client to fetch with.
         platform: which image of an index is wanted; ``None`` for the whole index.
-        artifact: whether it may be something that cannot run: then its configuration may be anything.
+        artifact: whether it may be something else than an image, with any configuration.
 
     Raises:
         RegistryError: it does not exist, or may not be read.
-        DigestError: the bytes are not those that the digest promises.
+        DigestError: the bytes do not match the digest.
         PushError: it is not an image, or has none for the platform.
         UnreachableError: there is no answer.
         AuthenticationError: the credentials are refused.
@@ -59,28 +59,28 @@ def pull(
         return _image(reference.repository, registry, data, manifest, NO_PLATFORM if artifact else None)
     if platform:
         chosen = pick(manifest, platform, str(reference))
-        data, manifest = _chosen(chosen, manifest, reference, registry, platform)
+        data, manifest = _manifest_of_image(chosen, manifest, reference, registry, platform)
         return _image(reference.repository, registry, data, manifest, chosen.platform)
     return _index(reference.repository, registry, data, manifest)
 
 
-def _chosen(
-    chosen: Descriptor, index: Manifest, reference: Reference, registry: Registry, platform: Platform
+def _manifest_of_image(
+    descriptor: Descriptor, index: Manifest, reference: Reference, registry: Registry, platform: Platform
 ) -> tuple[bytes, Manifest]:
     """Return the manifest of one image of *index*; where it is missing, the error says which ones exist."""
     try:
-        return _manifest(reference.repository.at(chosen.digest), registry, chosen.size)
+        return _manifest(reference.repository.at(descriptor.digest), registry, descriptor.size)
     except RegistryError as error:
         if error.status != _NOT_FOUND:
             raise
-        there = [one for one in index.manifests if one != chosen and _has(reference.repository, registry, one)]
-        pick(index, platform, str(reference), there)
+        existing = [one for one in index.manifests if one != descriptor and _has(reference.repository, registry, one)]
+        pick(index, platform, str(reference), existing)
         raise
 
 
-def _has(repository: Repository, registry: Registry, one: Descriptor) -> bool:
-    """Return whether *repository* shows a manifest; this is for the text of an error, and never raises another."""
-    path, headers = f"manifests/{one.digest}", {"Accept": _ACCEPT}
+def _has(repository: Repository, registry: Registry, descriptor: Descriptor) -> bool:
+    """Return whether *repository* has a manifest, for the text of an error; it raises no error itself."""
+    path, headers = f"manifests/{descriptor.digest}", {"Accept": _ACCEPT}
     try:
         return registry.request(repository, "HEAD", path, actions="pull", headers=headers).ok
     except (PushError, AuthenticationError):
@@ -89,34 +89,34 @@ def _has(repository: Repository, registry: Registry, one: Descriptor) -> bool:
 
 def _index(repository: Repository, registry: Registry, data: bytes, index: Manifest) -> Index:
     images = []
-    for one in index.manifests:
-        inner, manifest = _manifest(repository.at(one.digest), registry, one.size)
-        images.append(_image(repository, registry, inner, manifest, one.platform))
+    for descriptor in index.manifests:
+        inner, manifest = _manifest(repository.at(descriptor.digest), registry, descriptor.size)
+        images.append(_image(repository, registry, inner, manifest, descriptor.platform))
     return Index(tuple(images), data, index.media_type)
 
 
 def _manifest(reference: Reference, registry: Registry, size: int | None = None) -> tuple[bytes, Manifest]:
     """Return the manifest that *reference* names; if an index gives its size, it must have *size* bytes."""
     path, headers = f"manifests/{reference.target}", {"Accept": _ACCEPT}
-    most = _allowed(size, f"the manifest of {reference}")
+    most = _max_size(size, f"the manifest of {reference}")
     answer = registry.request(reference.repository, "GET", path, actions="pull", headers=headers, most=most)
     if not answer.ok:
         raise refusal(answer, f"{reference} cannot be fetched", reading=True)
     header = answer.headers.get("Docker-Content-Digest", "")
     check_size(len(answer.body), size, f"the manifest of {reference}")
-    promised = reference.digest or (Digest(header) if is_digest(header) else None)
-    found = digest_of(answer.body, promised.algorithm if promised else "sha256")
-    if promised and promised != found:
-        message = f"the manifest of {reference} has the digest {found}, but {promised} was promised"
+    expected = reference.digest or (Digest(header) if is_digest(header) else None)
+    actual = digest_of(answer.body, expected.algorithm if expected else "sha256")
+    if expected and expected != actual:
+        message = f"the manifest of {reference} has the digest {actual}, but {expected} was expected"
         raise DigestError(message, hint="a proxy in between changes what it passes on")
     return answer.body, read_manifest(answer.body, answer.headers.get("Content-Type", ""))
 
 
-def _allowed(size: int | None, what: str) -> int:
-    """Return how many bytes of a document to read, besides one more.
+def _max_size(size: int | None, what: str) -> int:
+    """Return how many bytes a document may have.
 
     Raises:
-        PushError: *size* is larger than any document is.
+        PushError: *size* is larger than any real document.
     """
     if size is not None and size > _LARGEST_DOCUMENT:
         message = f"{what} has {size} bytes, more than an image can need"
@@ -141,14 +141,14 @@ def _image(
     return Image(config, layers, blobs, platform or platform_of(config), True, data, manifest.media_type)
 
 
-def _small_blob(repository: Repository, registry: Registry, wanted: Descriptor) -> bytes:
-    most = _allowed(wanted.size, f"the configuration of {repository}")
-    answer = registry.request(repository, "GET", f"blobs/{wanted.digest}", actions="pull", most=most)
+def _small_blob(repository: Repository, registry: Registry, descriptor: Descriptor) -> bytes:
+    most = _max_size(descriptor.size, f"the configuration of {repository}")
+    answer = registry.request(repository, "GET", f"blobs/{descriptor.digest}", actions="pull", most=most)
     if not answer.ok:
         raise refusal(answer, f"the configuration of {repository} cannot be fetched", reading=True)
-    check_size(len(answer.body), wanted.size, f"the configuration of {repository}")
-    found = digest_of(answer.body, wanted.digest.algorithm)
-    check_digests([wanted.digest], [found], f"the configuration of {repository}")
+    check_size(len(answer.body), descriptor.size, f"the configuration of {repository}")
+    actual = digest_of(answer.body, descriptor.digest.algorithm)
+    check_digests([descriptor.digest], [actual], f"the configuration of {repository}")
     return answer.body
 
 
@@ -158,18 +158,18 @@ class Blob(io.RawIOBase):
     If it is longer than promised, one more byte is read, and it is not requested again.
 
     Args:
-        ask: requests the bytes with these headers.
-        http: knows how often to retry.
-        wanted: digest and size.
+        ask: sends the request with the given headers.
+        http: says how often to retry.
+        descriptor: has the digest and size that it must have.
         what: the layer, in messages.
     """
 
-    def __init__(self, ask: Ask, http: Http, wanted: Descriptor, what: str) -> None:
+    def __init__(self, ask: Ask, http: Http, descriptor: Descriptor, what: str) -> None:
         self._ask = ask
         self._http = http
-        self._wanted = wanted
+        self._descriptor = descriptor
         self._what = what
-        self._hash = hashlib.new(wanted.digest.algorithm)
+        self._hash = hashlib.new(descriptor.digest.algorithm)
         self._done = 0  # bytes
         self._open = ExitStack()
         self._stream: Stream | None = None
@@ -178,13 +178,13 @@ class Blob(io.RawIOBase):
         self._behind = 0  # bytes that the stream repeats, because its server does not support ranges
 
     @classmethod
-    def of(cls, repository: Repository, registry: Registry, wanted: Descriptor) -> Blob:
+    def of(cls, repository: Repository, registry: Registry, descriptor: Descriptor) -> Blob:
         """Return a reader of a blob in a repository."""
 
-        def ask(headers: Mapping[str, str]) -> AbstractContextManager[Stream | Answer]:
-            return registry.open(repository, f"blobs/{wanted.digest}", headers=headers)
+        def request(headers: Mapping[str, str]) -> AbstractContextManager[Stream | Answer]:
+            return registry.open(repository, f"blobs/{descriptor.digest}", headers=headers)
 
-        return cls(ask, registry.http, wanted, f"the layer {wanted.digest} of {repository}")
+        return cls(request, registry.http, descriptor, f"the layer {descriptor.digest} of {repository}")
 
     def readable(self) -> bool:
         """Return ``True``."""
@@ -195,7 +195,7 @@ class Blob(io.RawIOBase):
 
         Raises:
             RegistryError: the registry refuses.
-            DigestError: they are not those that were promised.
+            DigestError: they do not match the digest.
             UnreachableError: the connection broke again and again.
         """
         return self.readall() if size < 0 else self._next(size)
@@ -216,18 +216,18 @@ class Blob(io.RawIOBase):
             try:
                 stream = self._stream = self._stream or self._begin()
                 self._catch_up(stream)
-                block = stream.read(min(size, self._wanted.size - self._done + 1))
+                block = stream.read(min(size, self._descriptor.size - self._done + 1))
             except UnreachableError as error:
-                self._go_on_after(error)
+                self._retry_after(error)
                 continue
             self._hash.update(block)
             self._done += len(block)
-            if self._done > self._wanted.size:
-                check_size(self._done, self._wanted.size, self._what)
+            if self._done > self._descriptor.size:
+                check_size(self._done, self._descriptor.size, self._what)
             if not block and size:
                 self._check()
             self._since += len(block)
-            if self._since >= LEAST:  # it got further; a byte each time is not enough progress
+            if self._since >= LEAST:  # enough progress: a byte between breaks is not
                 self._breaks = 0
             return block
 
@@ -241,21 +241,21 @@ class Blob(io.RawIOBase):
         return answer
 
     def _catch_up(self, stream: Stream) -> None:
-        """Skip what was read before; the connection may break here too."""
-        while self._behind and (passed := stream.read(min(self._behind, 1024 * 1024))):
-            self._behind -= len(passed)
+        """Skip what was read before; the connection may break here as well."""
+        while self._behind and (skipped := stream.read(min(self._behind, 1024 * 1024))):
+            self._behind -= len(skipped)
 
-    def _go_on_after(self, error: UnreachableError) -> None:
+    def _retry_after(self, error: UnreachableError) -> None:
         self._breaks, self._since = self._breaks + 1, 0
         if self._breaks >= self._http.attempts or self._stream is None:
             raise error
         self._open.close()
         self._stream = None
-        self._http.wait(f"the layer {self._wanted.digest}", str(error), self._breaks)
+        self._http.wait(f"the layer {self._descriptor.digest}", str(error), self._breaks)
 
     def _check(self) -> None:
-        found = f"{self._wanted.digest.algorithm}:{self._hash.hexdigest()}"
-        if found == str(self._wanted.digest):
+        actual = f"{self._descriptor.digest.algorithm}:{self._hash.hexdigest()}"
+        if actual == str(self._descriptor.digest):
             return
-        message = f"{self._what} arrived as {found}"
+        message = f"{self._what} arrived with the digest {actual}"
         raise DigestError(message, hint="a proxy in between changes what it passes on")

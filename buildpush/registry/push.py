@@ -1,4 +1,4 @@
-"""One image or index into registries: every blob first, in parallel, the manifest last, a receipt at the end."""
+"""Pushes one image or index: every blob first, in parallel, and the manifest last; returns a receipt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from buildpush.images.manifests import (
     image_manifest,
     index_manifest,
     layer_media_type,
-    left_out,
+    note_of_missing_layers,
     read_manifest,
     with_diff_ids,
 )
@@ -48,7 +48,7 @@ from buildpush.images.model import (
     PushedIndex,
 )
 from buildpush.images.references import Digest, Reference, Repository, Tag
-from buildpush.images.referrers import Referrer, list_tag, subject_of, with_listed
+from buildpush.images.referrers import Referrer, extend_list, list_tag, subject_of
 from buildpush.registry.client import Registry
 from buildpush.registry.layer_source import ImageUpload, Options
 from buildpush.registry.layers import Layers
@@ -64,8 +64,8 @@ def _ignore_receipt(_receipt: PushedImage | PushedIndex) -> None:
     """Report nothing."""
 
 
-def _no_mending() -> None:
-    """Send nothing: there is nothing to mend with."""
+def _resend_nothing() -> None:
+    """Send nothing: no blobs are at hand."""
 
 
 def push(
@@ -90,14 +90,14 @@ def push(
         compression: of layers that are not compressed yet.
         level: of the compression.
         media_types: of the manifest, unless it came with one.
-        checksums: whether sha1 and md5 are wanted, for build-info.
+        checksums: whether sha1 and md5 are needed, for build-info.
         referrers: of *target*; all of them are sent before any name changes.
         before: called once with the future receipt, when every blob is there, and no manifest of *target* is sent yet.
             An error in it ends the push.
         sink: gets the progress of each blob.
 
     Raises:
-        DigestError: bytes are not those that were promised; no tag was changed.
+        DigestError: bytes do not match their digest; no tag was changed.
         RegistryError: the registry refuses; the message says which tags were changed.
         UnreachableError: the registry stopped answering.
         AuthenticationError: the credentials are refused.
@@ -109,7 +109,7 @@ def push(
     try:
         with Layers(registry, options, sink, meter) as layers:
             delivery = _Delivery(registry, options, layers, sink, referrers, before=_call_once(before, references))
-            if left := left_out(target):
+            if left := note_of_missing_layers(target):
                 sink(Note(left))
             if isinstance(target, Index):
                 return delivery.index(target, references)
@@ -121,7 +121,7 @@ def push(
 def name(
     manifest: bytes, media_type: str, names: Sequence[Reference], registry: Registry, sink: Sink = ignore
 ) -> str | None:
-    """Write a *manifest* whose blobs its repository has under all *names*; return Artifactory's repository key.
+    """Write *manifest*, whose blobs are in its repository, under all *names*; return Artifactory's repository key.
 
     Raises:
         RegistryError: the registry refuses; the message says which names were written.
@@ -134,7 +134,7 @@ def name(
 
 
 @dataclass(frozen=True, slots=True)
-class _Uploaded:
+class _UploadedImage:
     """An image whose blobs are all in one repository."""
 
     manifest: bytes
@@ -184,46 +184,46 @@ class _Delivery:
         parts = self._parts(image, repository, prefix)
         receipt = _receipt(image, parts, names)
         self._before(receipt)
-        self._bring_referrers(repository)
-        return self._name_with_key(receipt, self._mender(parts))
+        self._send_referrers(repository)
+        return self._name_with_key(receipt, self._resender(parts))
 
     def _index_in(self, index: Index, repository: Repository, names: list[Reference], prefix: str = "") -> PushedIndex:
         # The blobs of all platforms first: only then is the receipt known, and no manifest is sent before that.
-        every = [self._parts(image, repository, f"{prefix}{image.platform.label} ") for image in index.images]
+        uploads = [self._parts(image, repository, f"{prefix}{image.platform.label} ") for image in index.images]
         media_type = index.manifest_type if index.manifest else DOCKER_INDEX if self._options.docker else OCI_INDEX
-        found = [
+        descriptors = [
             Descriptor(parts.media_type, parts.digest, len(parts.manifest), image.platform)
-            for image, parts in zip(index.images, every, strict=True)
+            for image, parts in zip(index.images, uploads, strict=True)
         ]
-        manifest = index.manifest or index_manifest(found, media_type)
-        named = [one.digest for one in read_manifest(manifest, media_type).manifests]
-        digests = [digest_of(parts.manifest, how) for parts, how in zip(every, algorithms(named), strict=False)]
-        check_digests(named, digests, "the digests in the index")
+        manifest = index.manifest or index_manifest(descriptors, media_type)
+        expected = [one.digest for one in read_manifest(manifest, media_type).manifests]
+        digests = [digest_of(parts.manifest, how) for parts, how in zip(uploads, algorithms(expected), strict=False)]
+        check_digests(expected, digests, "the digests in the index")
         images = tuple(
             _receipt(image, parts, [repository.at(digest)])
-            for image, parts, digest in zip(index.images, every, digests, strict=True)
+            for image, parts, digest in zip(index.images, uploads, digests, strict=True)
         )
         receipt = PushedIndex(manifest, media_type, digest_of(manifest), tuple(names), images)
         self._before(receipt)
 
-        def inside() -> tuple[PushedImage, ...]:
+        def name_images() -> tuple[PushedImage, ...]:
             return tuple(
-                self._name_with_key(image, self._mender(parts)) for image, parts in zip(images, every, strict=True)
+                self._name_with_key(image, self._resender(parts)) for image, parts in zip(images, uploads, strict=True)
             )
 
-        keyed = inside()
-        self._bring_referrers(repository)
-        return self._name_with_key(replace(receipt, images=keyed), inside)
+        named_images = name_images()
+        self._send_referrers(repository)
+        return self._name_with_key(replace(receipt, images=named_images), name_images)
 
-    def _mender(self, parts: _Uploaded) -> Callable[[], None]:
-        return partial(self._layers.mend, parts.work, parts.config_document, (parts.config, *parts.layers))
+    def _resender(self, parts: _UploadedImage) -> Callable[[], None]:
+        return partial(self._layers.resend_lost, parts.work, parts.config_document, (parts.config, *parts.layers))
 
-    def _name_with_key(self, receipt: Receipt, mend: Callable[[], object]) -> Receipt:
+    def _name_with_key(self, receipt: Receipt, resend_lost: Callable[[], object]) -> Receipt:
         """Write what is in *receipt* under its names, and return it with Artifactory's repository key."""
-        key = self.names(receipt.manifest, receipt.media_type, receipt.references, mend)
+        key = self.names(receipt.manifest, receipt.media_type, receipt.references, resend_lost)
         return replace(receipt, repository_key=key)
 
-    def _bring_referrers(self, repository: Repository) -> None:
+    def _send_referrers(self, repository: Repository) -> None:
         """Send the referrers of the image; a manifest may exist before its subject does."""
         alone = _Delivery(self._registry, self._options, self._layers, self._sink)
         try:
@@ -245,14 +245,14 @@ class _Delivery:
         for repository in _by_repository(references):
             try:
                 self.list_referrers([Referrer(image, subject)], repository)
-            except (PushError, AuthenticationError) as error:  # which changes nothing: it is pushed
+            except (PushError, AuthenticationError) as error:  # the image is pushed anyway
                 message = f"nothing was added to the list of referrers of {repository.at(subject)}: {error}"
                 self._sink(Note(message))
 
     def referrer(self, referrer: Referrer, repository: Repository, prefix: str) -> None:
         """Send one referrer, under its digest or cosign's tag."""
         name = repository.tagged(Tag(referrer.tag)) if referrer.tag else repository.at(referrer.digest)
-        answer = self._naming.names_now(referrer.image.manifest_type, name) if referrer.tag else None
+        answer = self._naming.find_name(referrer.image.manifest_type, name) if referrer.tag else None
         before = answer.headers.get("Docker-Content-Digest") if answer else None
         if isinstance(referrer.image, Index):
             self._index_in(referrer.image, repository, [name], prefix)
@@ -263,24 +263,24 @@ class _Delivery:
 
     def list_referrers(self, referrers: Sequence[Referrer], repository: Repository) -> None:
         """Add referrers to the lists that a registry does not keep itself: one tag for each subject."""
-        left = [one for one in referrers if one.digest not in self._naming.listed]
-        for subject in dict.fromkeys(one.subject for one in left):
+        unlisted = [referrer for referrer in referrers if referrer.digest not in self._naming.listed]
+        for subject in dict.fromkeys(referrer.subject for referrer in unlisted):
             name = repository.tagged(Tag(list_tag(subject)))
-            mine = (one for one in left if one.subject == subject)
-            listed = self._listed(name)
-            if listed is None:  # what others have listed there must not be lost
+            new = (referrer for referrer in unlisted if referrer.subject == subject)
+            entries = self._read_entries(name)
+            if entries is None:  # what others have listed there must not be lost
                 self._sink(Note(f"the list of referrers {name} may not be read, so nothing was added to it"))
-            elif document := with_listed(listed, mine):
+            elif document := extend_list(entries, new):
                 self.names(document, OCI_INDEX, [name])
 
-    def _listed(self, name: Reference) -> list[dict[str, Any]] | None:
-        """Return what a list has, ``None`` where it may not be read."""
+    def _read_entries(self, name: Reference) -> list[dict[str, Any]] | None:
+        """Return what is in the list *name*, or ``None`` where it may not be read."""
         try:
             return read_list(name, self._registry)
         except ElsewhereError:
             return None
 
-    def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _Uploaded:
+    def _parts(self, image: Image, repository: Repository, prefix: str = "") -> _UploadedImage:
         """Send all blobs of *image* to *repository*."""
         work = ImageUpload(image, repository, prefix, diff_ids(image.config))
         layers = self._layers.send(work)
@@ -288,29 +288,33 @@ class _Delivery:
         image = work.image
         if image.manifest:
             return self._unchanged(work, image.manifest, layers)
-        found = [layer.diff_id for layer in layers if layer.diff_id]
-        document = image.config if work.diff_ids else with_diff_ids(image.config, found)
-        check_digests(work.diff_ids or found, found, "the diff IDs in the configuration")
+        known = [layer.diff_id for layer in layers if layer.diff_id]
+        document = image.config if work.diff_ids else with_diff_ids(image.config, known)
+        check_digests(work.diff_ids or known, known, "the diff IDs in the configuration")
         config = self._layers.config(document, DOCKER_CONFIG if self._options.docker else OCI_CONFIG, work)
         media_type = DOCKER_MANIFEST if self._options.docker else OCI_MANIFEST
-        manifest = image_manifest(_described(config), [_described(layer) for layer in layers], media_type)
-        return _Uploaded(manifest, media_type, config, document, layers, work)
+        manifest = image_manifest(_descriptor(config), [_descriptor(layer) for layer in layers], media_type)
+        return _UploadedImage(manifest, media_type, config, document, layers, work)
 
-    def _unchanged(self, work: ImageUpload, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _Uploaded:
+    def _unchanged(self, work: ImageUpload, manifest: bytes, layers: tuple[PushedBlob, ...]) -> _UploadedImage:
         """Send the rest of an image that came with its manifest."""
-        named = read_manifest(manifest, work.image.manifest_type)
-        if named.config is None:
-            message = "an image's manifest names a configuration, and this one is an index"
+        parsed = read_manifest(manifest, work.image.manifest_type)
+        if parsed.config is None:
+            message = "the manifest of an image is an index, which has no configuration"
             raise DigestError(message)
-        check_digests([one.digest for one in named.layers], [one.digest for one in layers], "the manifest's digests")
-        algorithm = named.config.digest.algorithm
-        found = digest_of(work.image.config, algorithm)
-        check_digests([named.config.digest], [found], "the configuration's digest")
-        config = self._layers.config(work.image.config, named.config.media_type, work, algorithm)
-        return _Uploaded(manifest, work.image.manifest_type, config, work.image.config, layers, work)
+        check_digests([one.digest for one in parsed.layers], [one.digest for one in layers], "the manifest's digests")
+        algorithm = parsed.config.digest.algorithm
+        actual = digest_of(work.image.config, algorithm)
+        check_digests([parsed.config.digest], [actual], "the configuration's digest")
+        config = self._layers.config(work.image.config, parsed.config.media_type, work, algorithm)
+        return _UploadedImage(manifest, work.image.manifest_type, config, work.image.config, layers, work)
 
     def names(
-        self, manifest: bytes, media_type: str, names: Sequence[Reference], mend: Callable[[], object] = _no_mending
+        self,
+        manifest: bytes,
+        media_type: str,
+        names: Sequence[Reference],
+        resend_lost: Callable[[], object] = _resend_nothing,
     ) -> str | None:
         """Write *manifest* under every name, one by one; return Artifactory's repository key."""
         key: str | None = None
@@ -318,7 +322,7 @@ class _Delivery:
         failed: dict[Reference, PushFailure] = {}
         for name in names:
             try:
-                key = self._naming.name(manifest, media_type, name, mend) or key
+                key = self._naming.write(manifest, media_type, name, resend_lost) or key
                 named.append(name)
             except (PushError, AuthenticationError) as error:
                 failed[name] = error
@@ -336,11 +340,11 @@ class _Delivery:
         return key
 
 
-def _described(blob: PushedBlob) -> Descriptor:
+def _descriptor(blob: PushedBlob) -> Descriptor:
     return Descriptor(blob.media_type, blob.digest, blob.size)
 
 
-def _receipt(image: Image, parts: _Uploaded, names: Sequence[Reference]) -> PushedImage:
+def _receipt(image: Image, parts: _UploadedImage, names: Sequence[Reference]) -> PushedImage:
     return PushedImage(
         parts.manifest,
         parts.media_type,
@@ -354,7 +358,7 @@ def _receipt(image: Image, parts: _Uploaded, names: Sequence[Reference]) -> Push
 
 
 def _call_once(before: Before, references: Sequence[Reference]) -> Before:
-    """Return *before* as each repository calls it: only the first call counts, and the receipt has all names."""
+    """Return *before* for calls from each repository: only the first call counts, and its receipt has all names."""
     digests: list[Digest] = []
 
     def call(receipt: PushedImage | PushedIndex) -> None:
@@ -369,10 +373,10 @@ def _by_repository(references: Sequence[Reference]) -> dict[Repository, list[Ref
     if not references:
         message = "a push needs at least one reference"
         raise PushError(message)
-    found: dict[Repository, list[Reference]] = {}
+    groups: dict[Repository, list[Reference]] = {}
     for reference in references:
-        found.setdefault(reference.repository, []).append(reference)
-    return found
+        groups.setdefault(reference.repository, []).append(reference)
+    return groups
 
 
 def _deliver_to_each(

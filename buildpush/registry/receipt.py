@@ -19,10 +19,10 @@ def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedInd
         PushError: it does not exist, is not an image, or cannot be fetched.
         AuthenticationError: the credentials are refused.
     """
-    found = pull(reference, registry)
-    if isinstance(found, Image):
-        return _image(found, (reference,))
-    return _index(found, reference)
+    target = pull(reference, registry)
+    if isinstance(target, Image):
+        return _image(target, (reference,))
+    return _index(target, reference)
 
 
 def _index(index: Index, reference: Reference) -> PushedIndex:
@@ -33,12 +33,12 @@ def _index(index: Index, reference: Reference) -> PushedIndex:
 
 def _image(image: Image, references: tuple[Reference, ...]) -> PushedImage:
     manifest = image.manifest or b""
-    named = read_manifest(manifest, image.manifest_type)
+    parsed = read_manifest(manifest, image.manifest_type)
     layers = tuple(
         PushedBlob(entry.digest, entry.size, entry.media_type, diff_id=layer.diff_id, fate="exists")
-        for entry, layer in zip(named.layers, image.layers, strict=True)
+        for entry, layer in zip(parsed.layers, image.layers, strict=True)
     )
-    media_type = named.config.media_type if named.config else ""
+    media_type = parsed.config.media_type if parsed.config else ""
     config = PushedBlob(digest_of(image.config), len(image.config), media_type, fate="exists")
     return PushedImage(
         manifest=manifest,

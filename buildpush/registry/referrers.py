@@ -24,7 +24,7 @@ _NOT_FOUND = 404
 # What Artifactory answers for a tag that does not exist, in a virtual repository of which the user may not read every
 # member; others answer 401.  Source: cosign#2973, go-containerregistry#1691.
 _HIDDEN_STATUSES = frozenset({401, 403})
-# What registries without this endpoint answer; go-containerregistry asks for the tag after the same ones.
+# What registries without this endpoint answer; go-containerregistry falls back to the tag for the same statuses.
 _NO_LISTS = frozenset({400, _NOT_FOUND, 405, 406})
 _MOST_PAGES = 100
 _NEXT = regex(r'<([^<>]+)>\s*;[^,<]*\brel="?next\b')
@@ -41,29 +41,29 @@ def find_referrers(target: Image | Index, repository: Repository, registry: Regi
     """
 
     def find(subject: Digest) -> Iterator[Referrer]:
-        for digest in _listed(subject, repository, registry):
+        for digest in _find_digests(subject, repository, registry):
             yield Referrer(pull(repository.at(digest), registry, artifact=True), subject)
         for tag in cosign_tags(subject):
-            if found := _tagged(repository.tagged(Tag(tag)), registry):
+            if found := _pull_tag(repository.tagged(Tag(tag)), registry):
                 yield Referrer(found, subject, tag)
 
     return gather(target, find)
 
 
 def read_list(name: Reference, registry: Registry) -> list[dict[str, Any]] | None:
-    """Return the descriptors in the list that has a tag, empty if there is no such tag; ``None`` if it is hidden.
+    """Return the descriptors in the list of a tag; none if the tag does not exist, ``None`` if we may not read it.
 
     Raises:
         PushError: it is not a list, or cannot be fetched.
     """
-    answer = _asked(name.repository, f"manifests/{name.target}", registry)
+    answer = _request_list(name.repository, f"manifests/{name.target}", registry)
     if answer is None:
         return None
     return [] if answer.status == _NOT_FOUND else _read(answer, f"the list of referrers {name}")
 
 
-def _asked(repository: Repository, path: str, registry: Registry) -> Answer | None:
-    """Return the answer about a list, or ``None`` where we may not even know whether it exists."""
+def _request_list(repository: Repository, path: str, registry: Registry) -> Answer | None:
+    """Return the answer about a list, or ``None`` where we may not read it, nor learn whether it exists."""
     try:
         answer = registry.request(repository, "GET", path, actions="pull", headers={"Accept": OCI_INDEX})
     except AuthenticationError:
@@ -71,29 +71,29 @@ def _asked(repository: Repository, path: str, registry: Registry) -> Answer | No
     return None if answer.status in _HIDDEN_STATUSES else answer
 
 
-def _listed(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
+def _find_digests(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
     """Return the digests of the manifests that refer to *subject*."""
     what = f"the list of referrers of {repository.at(subject)}"
-    found: list[dict[str, Any]] = []
+    entries: list[dict[str, Any]] = []
     path = f"referrers/{subject}"
     for number in range(_MOST_PAGES):
-        answer = _asked(repository, path, registry)
+        answer = _request_list(repository, path, registry)
         if answer is None or (number == 0 and _keeps_no_lists(answer)):
-            return _listed_by_tag(repository.tagged(Tag(list_tag(subject))), registry)
-        found += _read(answer, what)
-        following = _next(answer, what, repository, registry)
-        if following is None:
-            return [Digest(one["digest"]) for one in found]
-        path = following
+            return _digests_by_tag(repository.tagged(Tag(list_tag(subject))), registry)
+        entries += _read(answer, what)
+        next_path = _next(answer, what, repository, registry)
+        if next_path is None:
+            return [Digest(one["digest"]) for one in entries]
+        path = next_path
     message = f"{what} does not end: {_MOST_PAGES} pages were read"
     raise PushError(message, hint="leave out --referrers, and copy those that matter by their digests")
 
 
-def _listed_by_tag(name: Reference, registry: Registry) -> list[Digest]:
-    listed = read_list(name, registry)
-    if listed is None:
+def _digests_by_tag(name: Reference, registry: Registry) -> list[Digest]:
+    entries = read_list(name, registry)
+    if entries is None:
         _note_hidden(name, registry)
-    return [Digest(one["digest"]) for one in listed or ()]
+    return [Digest(one["digest"]) for one in entries or ()]
 
 
 def _note_hidden(name: Reference, registry: Registry) -> None:
@@ -105,10 +105,10 @@ def _note_hidden(name: Reference, registry: Registry) -> None:
 
 def _next(answer: Answer, what: str, repository: Repository, registry: Registry) -> str | None:
     """Return the address of the next page, which must be at the same registry."""
-    following = _NEXT.search(answer.headers.get("Link", ""))
-    if following is None:
+    link = _NEXT.search(answer.headers.get("Link", ""))
+    if link is None:
         return None
-    url = registry.following(repository, answer, following[1])
+    url = registry.resolve_location(repository, answer, link[1])
     if origin(url) != origin(registry.base(repository.host)):
         message = f"{what} continues at another host, which is not allowed"
         raise PushError(message, hint="a proxy in between changes what it passes on")
@@ -130,7 +130,7 @@ def _read(answer: Answer, what: str) -> list[dict[str, Any]]:
     return list(strict_json.parse(answer.body)["manifests"])
 
 
-def _tagged(name: Reference, registry: Registry) -> Image | Index | None:
+def _pull_tag(name: Reference, registry: Registry) -> Image | Index | None:
     try:
         return pull(name, registry, artifact=True)
     except AuthenticationError:

@@ -1,10 +1,10 @@
-"""The upload of one blob: in parts, or in one request where parts are refused; resumed after a break.
+"""Uploads one blob: in parts, or in one request where parts are refused; resumes after a break.
 
 Source: OCI distribution-spec 1.1, "Pushing a blob in chunks". Registries differ: docker-registry forgets an upload
-whose connection broke in the middle of a part, crane's does not say how far it came, Artifactory's behaviour is not
+whose connection broke in the middle of a part, crane's does not say how much it has, Artifactory's behaviour is not
 documented. GHCR accepts no part above 4 MiB, others no second one, ECR and zot report less of an upload than they have,
-some proxies do not support PATCH. So what was refused is sent in a way that requires less, in small portions as long as
-a host is unknown, and what worked is remembered: a refusal costs a fraction of the blob.
+some proxies do not support PATCH. So what was refused is sent again in a way that requires less of the
+registry, what worked is remembered, and parts are small as long as a host is unknown: a refusal costs little.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from buildpush.foundation.errors import DigestError, PushError, RegistryError, U
 from buildpush.foundation.events import Note, Retry
 from buildpush.foundation.meter import Meter
 from buildpush.http.messages import Answer, Piece
-from buildpush.images.compression import Compressed
+from buildpush.images.compression import BlobInfo
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.blobs import find
-from buildpush.registry.channel import Channel, Transmitted, offset_in
+from buildpush.registry.channel import Channel, Transmission, offset_in
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.parts import Parts
 from buildpush.registry.profile import LARGEST_PART, UploadMethod
 from buildpush.registry.upload_state import Doubt, UploadPlan, UploadState
-from buildpush.registry.verdict import FINAL_CODES, PASSING, WRONG_RANGE, RetryableError, judge
+from buildpush.registry.verdict import FINAL_CODES, TEMPORARY, WRONG_RANGE, RetryableError, judge
 
 _CREATED = 201
 _UNAUTHORIZED, _TOO_LARGE = 401, 413
@@ -43,24 +43,24 @@ def send(
     *,
     what: str,
     promised: Digest | None = None,
-    begun: str | None = None,
+    location: str | None = None,
     most: int = LARGEST_PART,
     meter: Meter | None = None,
-) -> Compressed:
+) -> BlobInfo:
     """Send a blob and return what the registry confirmed.
 
     Args:
         registry: to send to.
         repository: to send into.
         parts: the blob.
-        what: the blob in words, for messages.
+        what: name of the blob in messages.
         promised: the digest that the bytes must have, if that is known.
-        begun: address of an upload that the registry began already.
+        location: address of an upload that the registry has begun already.
         most: maximum bytes of a part, which is held in memory.
         meter: counts what was sent, and how long that took.
 
     Raises:
-        DigestError: the bytes have another digest than was promised, here or there.
+        DigestError: the bytes that were read, or those that the registry has, have another digest.
         RegistryError: the registry refuses.
         UnreachableError: the connection broke too often without any progress.
         AuthenticationError: the credentials are refused.
@@ -69,7 +69,7 @@ def send(
     # Sending one part costs no more than asking for its progress.
     fingerprint = parts.fingerprint() if registry.memory and not is_one_part else ""
     channel = Channel(registry, repository, what, fingerprint, meter or Meter())
-    channel.enter(begun)
+    channel.resume(location)
     try:
         return _Upload(channel, parts, promised, most).run()
     finally:
@@ -87,22 +87,22 @@ class _Upload:
         self._wanted = most
         self._plan = UploadPlan()
         self._is_one_part = parts.is_within(self._most)
-        self._best = 0  # how far the registry ever confirmed it
+        self._furthest = 0  # highest offset that the registry has confirmed
         self._failures: Counter[int] = Counter()  # by status, 0 for none, since the last progress
 
-    def run(self) -> Compressed:
+    def run(self) -> BlobInfo:
         while True:
             try:
                 return self._try_once()
             except RetryableError as failure:
-                if found := self._arrived():
-                    return found
+                if blob := self._find_arrived():
+                    return blob
                 self._prepare(failure)
 
-    def _try_once(self) -> Compressed:
+    def _try_once(self) -> BlobInfo:
         session = self._channel.session or self._begin()
         if not session.known:
-            session = self._find_out(session)
+            session = self._ask_offset(session)
         if session.way == "parts":
             while size := self._next_size():
                 self._send_part(size)
@@ -145,20 +145,20 @@ class _Upload:
         self._failures[status] += 1
         total = self._failures.total()
         is_last = self._failures[status] >= (failure.tries or http.attempts) or total >= 2 * http.attempts
-        if is_last and not (failure.other_way and self._best == 0 and self._turn_to()):
+        if is_last and not (failure.other_way and self._furthest == 0 and self._switch_way()):
             raise failure.error from failure
         if failure.lost:
             self._channel.drop()
         elif session := self._channel.session:
-            self._channel.session = session.failed(certain=failure.certain)
+            self._channel.session = session.after_failure(certain=failure.certain)
         what = f"{self._what} to {self._channel.repository}"
         http.wait(what, f"{failure.error}{self._cost()}", self._failures.total(), failure.answer)
 
-    def _turn_to(self, way: UploadMethod | None = None) -> bool:
-        """Send all of it again, in a way that requires less of the registry; return whether there was one left."""
+    def _switch_way(self, way: UploadMethod | None = None) -> bool:
+        """Plan to send all of it again, in a way that requires less of the registry; return whether there is one."""
         present = self._channel.current.way
         less: UploadMethod = "patch" if present == "parts" and not self._is_alone else "put"
-        plan = self._plan.turned_to(way or less, present)
+        plan = self._plan.switch_to(way or less, present)
         if plan is None:
             return False
         self._plan = plan
@@ -167,14 +167,14 @@ class _Upload:
         return True
 
     def _cost(self) -> str:
-        """Return words for what has to be sent again, where the registry keeps nothing of it."""
+        """Return a text about what has to be sent again, if the registry keeps nothing of it."""
         sent = self._channel.reached
         return f"; {sent:,} bytes are sent again" if self._channel.session is None and sent else ""
 
-    def _find_out(self, session: UploadState) -> UploadState:
+    def _ask_offset(self, session: UploadState) -> UploadState:
         """Ask the registry how much of the upload it has, and continue from that offset."""
         answer = self._channel.ask()
-        if answer.status in PASSING:
+        if answer.status in TEMPORARY:
             raise RetryableError(
                 refusal(answer, f"the registry does not say how much it has of {self._what}"), answer, tries=2
             )
@@ -190,18 +190,20 @@ class _Upload:
         self._channel.follow(answer)
         if session.resumed and offset and not self._channel.reached:
             self._channel.registry.sink(Note(f"{self._what} continues after {offset:,} bytes of an earlier run"))
-        return self._confirmed(offset, Doubt.REPORTED)
+        return self._continue_at(offset, Doubt.REPORTED)
 
-    def _confirmed(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
-        """Continue at *offset*: what comes before it need not be sent any more."""
-        self._channel.session = session = self._channel.current.at(offset, doubt)
+    def _continue_at(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
+        """Continue at *offset*: what comes before need not be sent again."""
+        self._channel.session = session = self._channel.current.at_offset(offset, doubt)
         self._parts.move_to(offset)
         if self._parts.start < offset:  # the registry has more than the blob: that upload is not ours
-            error = DigestError(f"{self._what}: the registry has {offset} bytes of {self._parts.start}")
+            error = DigestError(
+                f"{self._what}: the registry says that it has {offset} bytes, but the blob has {self._parts.start}"
+            )
             raise RetryableError(error, lost=True)
         self._channel.reached = max(self._channel.reached, offset)
-        if offset > self._best:
-            self._best = offset
+        if offset > self._furthest:
+            self._furthest = offset
             self._failures.clear()
         return session
 
@@ -216,16 +218,16 @@ class _Upload:
             headers["Connection"] = "close"
         sent = self._channel.transmit(lambda: (first, self._parts.first(size)), headers)
         if not sent.answer.ok:
-            raise self._refused(sent, size)
+            raise self._judge_refusal(sent, size)
         self._channel.follow(sent.answer)
-        if not sent.complete:  # it claims to have what it cannot have seen
+        if not sent.complete:  # it cannot have all that it accepts
             raise self._too_early(sent.answer)
         end, doubt = self._end_of(sent.answer, first, size)
         if end <= first:
             host = self._channel.repository.host
             error = PushError(f"{self._what}: {first + size} bytes were sent, and {host} has {end}")
             raise RetryableError(error, sent.answer, tries=3, other_way=self._may_dislike_parts)
-        self._confirmed(end, doubt)
+        self._continue_at(end, doubt)
         profile = self._channel.profile
         if size > profile.taken or (first and not profile.takes_parts):
             self._channel.learn(lambda profile: profile.after_part(size, second=first > 0))
@@ -233,15 +235,15 @@ class _Upload:
     def _end_of(self, answer: Answer, first: int, size: int) -> tuple[int, Doubt]:
         """Return how far the upload is after a part was accepted, and the doubt about that.
 
-        ECR's ``Range`` stays behind the first part, zot's is of the part alone: then the registry is asked, once for
-        each host, and unless it knows better, we assume that it has the part. The digest decides in the end.
+        ECR's ``Range`` stays at the end of the first part, zot's counts only the last part: then the registry is asked,
+        once for each host, and unless it says otherwise, we assume that it has the part. The digest decides in the end.
         Source: aws/containers-roadmap#2831, regclient#961.
         """
         end, offset, late = first + size, offset_in(answer), self._channel.profile.late
-        one_byte = offset == 0 and end == 1  # for which registries say 0-0, too
+        one_byte = offset == 0 and end == 1  # 0-0 means that as well
         if offset in {None, end} or one_byte:
             return end, Doubt.NONE
-        reported = None if late else self._channel.asked_offset()
+        reported = None if late else self._channel.ask_offset()
         alone = reported is None and offset == size
         reported = offset or 0 if reported is None else reported
         if reported == end or late or (first and (alone or not first < reported < end)):
@@ -261,69 +263,69 @@ class _Upload:
             if not sent.complete:
                 raise self._too_early(sent.answer)
             if not sent.answer.ok:
-                raise self._refused(sent, self._parts.start)
+                raise self._judge_refusal(sent, self._parts.start)
         except RetryableError as failure:
             failure.lost = True
             raise
         self._channel.follow(sent.answer)
-        self._confirmed(self._parts.start)
+        self._continue_at(self._parts.start)
 
     def _everything(self) -> tuple[int, Iterable[Piece]]:
-        """Yield the blob from its first byte on; what is no longer in memory is made again."""
+        """Return the whole blob, and 0, its first position; what is no longer in memory is made again."""
         self._parts.move_to(0)
         return 0, self._parts.rest()
 
     # What a refusal means
 
-    def _refused(self, sent: Transmitted, size: int) -> Exception:
-        """Return the meaning of an answer that refuses a part of *size* bytes."""
+    def _judge_refusal(self, sent: Transmission, size: int) -> Exception:
+        """Return the error, or the retry, for an answer that refuses a part of *size* bytes."""
         answer, repository = sent.answer, self._channel.repository
         error = refusal(answer, f"{self._what} was not accepted by {repository}")
         if answer.status == _UNAUTHORIZED:  # there is a new token now
-            refused = self._channel.registry.authorizer(repository.host).refused(answer)
-            return RetryableError(refused, answer, tries=2, certain=sent.complete)
+            login_error = self._channel.registry.authorizer(repository.host).error(answer)
+            return RetryableError(login_error, answer, tries=2, certain=sent.complete)
         if answer.status == _TOO_LARGE:  # for a proxy that limits the size of requests, parts become smaller
             if self._channel.profile.after_limit(size) is None:
                 return error
             self._channel.learn(lambda profile: profile.after_limit(size) or profile)
             return RetryableError(error, answer)
-        if error.code not in FINAL_CODES and (found := self._another_way(error, answer, size)):
-            return found
-        return judge(error, answer, begun=self._best > 0)
+        if error.code not in FINAL_CODES and (retry := self._another_way(error, answer, size)):
+            return retry
+        return judge(error, answer, progress=self._furthest > 0)
 
     def _another_way(self, error: RegistryError, answer: Answer, size: int) -> RetryableError | None:
-        """Return a retry in another way, if the refusal may concern this one."""
-        if answer.status in _NO_PATCH and not self._channel.profile.takes_parts and self._turn_to("put"):
+        """Return a retry in another way, if the refusal may be about this one."""
+        if answer.status in _NO_PATCH and not self._channel.profile.takes_parts and self._switch_way("put"):
             return RetryableError(error, answer)
         if answer.status == WRONG_RANGE and self._channel.current.way == "parts" and not self._is_alone:
             return self._retry_with_less(error, answer, size)
         parts_or_lengths = self._may_dislike_parts or answer.status in _NO_STREAM
-        if answer.status in _NO_PARTS and parts_or_lengths and self._turn_to():
+        if answer.status in _NO_PARTS and parts_or_lengths and self._switch_way():
             return RetryableError(error, answer)
         return None
 
     def _retry_with_less(self, error: RegistryError, answer: Answer, size: int) -> RetryableError:
-        """Return a retry that requires less after a part was refused as if at the wrong offset, where it may be."""
+        """Return a retry, after a part was refused as if its offset were wrong, which it may be."""
         first = self._parts.start
         if self._resend_if_assumed():
             return RetryableError(error, answer)
-        if first and self._channel.asked_offset() not in {first, None}:
+        if first and self._channel.ask_offset() not in {first, None}:
             return RetryableError(error, answer, tries=3)
         plan = self._plan.with_smaller_parts()
         if plan and self._channel.profile.after_refusal(size):
             self._plan = plan
             self._channel.learn(lambda profile: profile.after_refusal(size) or profile)
             return RetryableError(error, answer, certain=first == 0)
-        if self._may_dislike_parts and self._turn_to():
+        if self._may_dislike_parts and self._switch_way():
             return RetryableError(error, answer)
         return RetryableError(error, answer, tries=3, other_way=True)
 
     def _resend_if_assumed(self) -> bool:
-        """Send all of it in one request if we assumed more progress than the registry reports; return whether so."""
+        """Plan to send all in one request if we assumed more than the registry reported; return whether we did."""
         if self._channel.current.doubt is not Doubt.ASSUMED:
             return False
         self._channel.learn(lambda profile: replace(profile, late=False, takes_parts=False))
-        return self._turn_to("patch")
+        return self._switch_way("patch")
 
     @property
     def _may_dislike_parts(self) -> bool:
@@ -332,9 +334,9 @@ class _Upload:
 
     # The end
 
-    def _commit(self) -> Compressed:
+    def _commit(self) -> BlobInfo:
         way = self._channel.current.way
-        if way == "put" and self._parts.result is None:  # the PUT that brings it must name its digest
+        if way == "put" and self._parts.result is None:  # the PUT that sends the blob must name its digest
             deque(self._everything()[1], 0)
         result = self._parts.result
         if result is None:  # a source at its end has a result
@@ -342,20 +344,20 @@ class _Upload:
         self._check(result)
         answer = self._put(result) if way == "put" else self._channel.end(result.digest)
         if not answer.ok:
-            no = self._not_confirmed(answer)
-            if isinstance(no, RetryableError):
-                no.lost = no.lost or way == "put"  # how much of it the registry has is unknown
-            raise no
+            error = self._error_at_end(answer)
+            if isinstance(error, RetryableError):
+                error.lost = error.lost or way == "put"  # how much of it the registry has is unknown
+            raise error
         if answer.status != _CREATED and "Docker-Content-Digest" not in answer.headers:
-            raise self._unconfirmed(answer)
+            raise self._error_without_digest(answer)
         self._compare(answer, result.digest)
         self._channel.drop()
         new, worked = self._plan.way, self._plan.way == "put" or not self._is_one_part
         if new and worked and self._channel.profile.way != new:
-            self._channel.learn(lambda profile: profile.by(new))
+            self._channel.learn(lambda profile: profile.with_way(new))
         return result
 
-    def _put(self, result: Compressed) -> Answer:
+    def _put(self, result: BlobInfo) -> Answer:
         """Send all of it with the end of the upload, for registries without PATCH."""
         try:
             sent = self._channel.transmit(self._everything, {"Content-Length": str(result.size)}, result.digest)
@@ -363,27 +365,29 @@ class _Upload:
             failure.lost = True
             raise
         if sent.answer.status == _UNAUTHORIZED:
-            raise self._refused(sent, result.size)
+            raise self._judge_refusal(sent, result.size)
         return sent.answer
 
-    def _check(self, result: Compressed) -> None:
+    def _check(self, result: BlobInfo) -> None:
         if self._promised is None or result.digest == self._promised:
             return
         self._channel.drop(give_up=True)
-        message = f"{self._what} has the digest {result.digest}, but {self._promised} was promised"
+        message = f"{self._what} has the digest {result.digest}, but {self._promised} was expected"
         raise DigestError(message, hint="the source has changed or is damaged: build or fetch the image again")
 
     def _compare(self, answer: Answer, digest: Digest) -> None:
-        says, host = answer.headers.get("Docker-Content-Digest", ""), self._channel.repository.host
-        if says == str(digest) or not says.startswith("sha256:"):  # a digest by another algorithm proves nothing
+        present, host = answer.headers.get("Docker-Content-Digest", ""), self._channel.repository.host
+        if present == str(digest) or not present.startswith(
+            "sha256:"
+        ):  # a digest by another algorithm cannot be compared
             return
-        message = f"{self._what} was altered on its way: {digest} was sent, {host} has {says}"
+        message = f"{self._what} was altered on its way: {digest} was sent, {host} has {present}"
         raise DigestError(message, hint="a proxy in between changes what it passes on")
 
-    def _not_confirmed(self, answer: Answer) -> Exception:
+    def _error_at_end(self, answer: Answer) -> Exception:
         error = refusal(answer, f"{self._what} was not confirmed by {self._channel.repository}")
         if error.code != "DIGEST_INVALID":
-            return judge(error, answer, begun=self._best > 0)
+            return judge(error, answer, progress=self._furthest > 0)
         hint = "run again; if it happens again, the source is damaged, or a proxy in between changes what it passes on"
         altered = DigestError(f"{error} (the registry computed another digest)", hint=hint)
         # What another run sent may be different, or the offset was wrong: all of it is sent once more.
@@ -391,23 +395,23 @@ class _Upload:
         self._resend_if_assumed()
         return RetryableError(altered, answer, lost=True) if doubt else altered
 
-    def _unconfirmed(self, answer: Answer) -> RetryableError:
-        """Return the meaning of a success without a digest: a login page, for example, answers 200 to everything."""
+    def _error_without_digest(self, answer: Answer) -> RetryableError:
+        """Return the retry for a success without a digest: a login page, for example, answers 200 to everything."""
         host = self._channel.repository.host
         message = f"{host} does not confirm {self._what}: status {answer.status}, and no digest"
         error = RegistryError(message, status=answer.status, hint="a proxy or a login page may be in between")
         return RetryableError(error, answer, tries=2)
 
-    def _arrived(self) -> Compressed | None:
-        """Return the blob if it exists in spite of a failure; no answer counts as no."""
+    def _find_arrived(self) -> BlobInfo | None:
+        """Return the blob if the registry has it in spite of a failure; ``None`` also where it does not answer."""
         result = self._parts.result
         if result is None or self._parts.size:
             return None
         try:
-            there = find(self._channel.registry, self._channel.repository, result.digest, result.size)
+            blob = find(self._channel.registry, self._channel.repository, result.digest, result.size)
         except UnreachableError:
             return None
-        if there:
+        if blob:
             self._check(result)
             self._channel.drop()
-        return result if there else None
+        return result if blob else None

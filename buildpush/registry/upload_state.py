@@ -1,6 +1,6 @@
 """The state of one blob's upload: the registry's session, and the plan after refusals. Nothing is sent here.
 
-A session is begun here or resumed from an earlier run; after a failure its offset is unknown until the registry is
+A session is new, or resumed from an earlier run; after a failure its offset is unknown until the registry is
 asked. The plan belongs to the blob, and outlives a session.
 """
 
@@ -46,16 +46,16 @@ class UploadState:
         """Return a session that an earlier run began."""
         return cls(location, way, known=False, resumed=True)
 
-    def moved(self, location: str) -> UploadState:
-        """Return it at the next address that the registry gave."""
+    def at_location(self, location: str) -> UploadState:
+        """Return this session at the next address, which the registry gave."""
         return replace(self, location=location)
 
-    def failed(self, *, certain: bool) -> UploadState:
-        """Return it after a failure; *certain* says that the registry took nothing of the request."""
+    def after_failure(self, *, certain: bool) -> UploadState:
+        """Return this session after a failure; *certain* says that the registry took nothing of the request."""
         return replace(self, known=certain)
 
-    def at(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
-        """Return it at a known *offset*, with the doubt so far and this one."""
+    def at_offset(self, offset: int, doubt: Doubt = Doubt.NONE) -> UploadState:
+        """Return this session at a known *offset*, with the larger of this doubt and the present one."""
         return replace(self, offset=offset, known=True, doubt=max(self.doubt, doubt))
 
 
@@ -64,7 +64,7 @@ class UploadPlan:
     """What refusals have changed in how a blob is sent: each change is made only once.
 
     Attributes:
-        ways: those that were switched to, the present one last; empty as long as the host's profile decides.
+        ways: ways that were switched to, the present one last; empty as long as the host's profile decides.
         smaller_parts: whether smaller parts were tried.
     """
 
@@ -76,10 +76,10 @@ class UploadPlan:
         """The way that was switched to last."""
         return self.ways[-1] if self.ways else None
 
-    def turned_to(self, way: UploadMethod, present: UploadMethod) -> UploadPlan | None:
-        """Return the plan to send the blob in a *way* that requires less than the *present* one, if still untried."""
+    def switch_to(self, way: UploadMethod, present: UploadMethod) -> UploadPlan | None:
+        """Return the plan with *way*, which requires less than the *present* one; ``None`` if that was tried."""
         return None if present == "put" or way in self.ways else replace(self, ways=(*self.ways, way))
 
     def with_smaller_parts(self) -> UploadPlan | None:
-        """Return the plan to send smaller parts, ``None`` where that was tried."""
+        """Return the plan to send smaller parts, or ``None`` if that was tried."""
         return None if self.smaller_parts else replace(self, smaller_parts=True)

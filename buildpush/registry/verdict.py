@@ -9,16 +9,16 @@ from buildpush.http.messages import Answer
 from buildpush.http.retry import RULES
 
 BAD_REQUEST, NOT_FOUND, WRONG_RANGE, TOO_MANY = 400, 404, 416, 429
-# A temporary failure of the registry, or of a proxy before it: the upload continues at the registry's offset.
-PASSING: Final = frozenset({*RULES, 499})
+# A temporary failure of the registry, or of a proxy in front of it: the upload continues at the registry's offset.
+TEMPORARY: Final = frozenset({*RULES, 499})
 FINAL_CODES: Final = frozenset({"NAME_INVALID", "NAME_UNKNOWN", "SIZE_INVALID", "UNSUPPORTED", "DENIED"})
 
 
 class RetryableError(Exception):
-    """Something failed that may succeed next time.
+    """A failure of something that may succeed at another try.
 
     Args:
-        error: what to raise if it does not.
+        error: raised if it does not.
         answer: of the registry, if there was one.
         lost: whether the session is known to be gone.
         tries: how often to try in a row without any progress.
@@ -45,15 +45,15 @@ class RetryableError(Exception):
         self.other_way = other_way
 
 
-def judge(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
+def judge(error: RegistryError, answer: Answer, *, progress: bool) -> Exception:
     """Return *error*, in a form that allows another try where that may succeed.
 
     Args:
         error: the meaning of the answer.
         answer: of the registry.
-        begun: whether the registry has confirmed something of the blob.
+        progress: whether the registry has confirmed something of the blob.
     """
-    if answer.status in PASSING:
+    if answer.status in TEMPORARY:
         return RetryableError(error, answer, certain=answer.status == TOO_MANY)
     if error.code in FINAL_CODES:
         return error
@@ -63,5 +63,5 @@ def judge(error: RegistryError, answer: Answer, *, begun: bool) -> Exception:
         return RetryableError(error, answer, lost=True)
     if answer.status == BAD_REQUEST:
         # A proxy answers 400 when an upload stalls; a second one is a real refusal.
-        return RetryableError(error, answer, lost=not begun, tries=2, other_way=True)
+        return RetryableError(error, answer, lost=not progress, tries=2, other_way=True)
     return error

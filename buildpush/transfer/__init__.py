@@ -21,9 +21,9 @@ class Location:
 
     Attributes:
         kind: name of its row in :data:`TRANSPORTS`.
-        path: file or directory, as written; of the daemon, the image's name or ID; empty for a registry.
+        path: file or directory, as written; for the daemon, the image's name or ID; empty for a registry.
         name: tag or reference inside a file or directory; empty where none is given.
-        reference: of a registry, or of the daemon where *path* is not an ID.
+        reference: in a registry, or in the daemon where *path* is not an ID.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Location:
 
     @property
     def repository(self) -> Repository | None:
-        """Its place in a registry; ``None`` for a location on this machine."""
+        """Its repository in a registry; ``None`` for a location on this machine."""
         return self.reference.repository if self.reference and not self.path else None
 
     @property
@@ -62,12 +62,12 @@ class Transport:
     Attributes:
         name: the text before the colon.
         form: of the text after the colon.
-        about: what it is, for people.
+        about: what it is, for help.
         code: a module of this room, and the name of its driver in there.
         honours: fields of :class:`~buildpush.transfer.driver.Packing` that it supports.
         keeps_referrers: whether it can hold signatures, SBOMs and attestations.
         holds_several: whether one location can hold images with several names.
-        member: by which an archive of this kind is recognised; empty where it is not an archive.
+        member: file by which an archive of this kind is recognised; empty where it is not an archive.
     """
 
     name: str
@@ -81,12 +81,12 @@ class Transport:
 
     @property
     def pattern(self) -> str:
-        """How its locations are written."""
+        """How a location of this kind is written."""
         return f"{self.name}:{self.form}"
 
     @property
     def driver(self) -> Driver:
-        """What reads and writes there; its module is loaded on first use."""
+        """The object that reads and writes there; its module is loaded on first use."""
         module, _, name = self.code.partition(":")
         return cast("Driver", getattr(import_module(f"{__name__}.{module}"), name))
 
@@ -120,7 +120,7 @@ _ROWS: Final = (
     Transport(
         "oci-archive",
         "FILE[:TAG]",
-        "the same in a tar",
+        "an OCI image layout in a tar",
         "oci:ARCHIVE",
         honours=("compression",),
         keeps_referrers=True,

@@ -43,7 +43,7 @@ CONTAINERD = ["driver-type", "io.containerd.snapshotter.v1"]
 _LOCAL_SOCKET = "http+docker://localhost"
 _PIECE = 1024 * 1024
 _NOT_FOUND, _REFUSED = 404, 400
-# Docker 25: from then on the files in an export are called by their digests.
+# The API of Docker 25, the first whose exports name files by their digests.
 _NAMES_DIGESTS = (1, 44)
 
 
@@ -98,7 +98,7 @@ class Daemon:
 
     Attributes:
         client: connected.
-        scratch: directory for what cannot be streamed.
+        scratch: directory for an export that cannot be streamed.
         memory: keeps the documents that only an export of the daemon has.
         sink: gets an event when an export is repeated.
     """
@@ -120,17 +120,17 @@ class Daemon:
         Raises:
             PushError: there is none, or it cannot be read.
         """
-        facts = self._ask(f"the image {name}", self.client.api.inspect_image, name)
+        facts = self._call(f"the image {name}", self.client.api.inspect_image, name)
         text = str(facts["Id"])
         identity = Digest(text if ":" in text else f"sha256:{text}")
         export = Export(name, identity, lambda: self._pieces(name, identity), self.memory, self.sink)
         info = self._info()
         if _keeps_manifests(info) and self._api_version >= _NAMES_DIGESTS:
             yield ContainerdImage(export).target()
-        elif image := self._in_place(export, facts, info):
+        elif image := self._read_in_place(export, facts, info):
             yield image
         elif self._api_version < _NAMES_DIGESTS:
-            with self._saved(export) as image:
+            with self._save(export) as image:
                 yield image
         else:
             yield exported_image(export, facts)
@@ -140,10 +140,12 @@ class Daemon:
 
         Raises:
             PushError: the daemon does not accept it.
-            DigestError: the source's bytes are not those that it promised; then the daemon loads nothing.
+            DigestError: the source's bytes do not match their digests; then the daemon loads nothing.
         """
-        answer = self._ask("to load", self.client.api.load_image, docker_archive(image, list(references), self.scratch))
-        for line in self._reading(answer or ()):
+        answer = self._call(
+            "to load", self.client.api.load_image, docker_archive(image, list(references), self.scratch)
+        )
+        for line in self._read_parts(answer or ()):
             if "error" in line:
                 message = f"the Docker daemon rejects the image: {quotation(str(line['error']))}"
                 raise PushError(message)
@@ -169,38 +171,38 @@ class Daemon:
     def _pieces_from(self, skip: int, name: str, identity: Digest) -> Iterator[bytes]:
         api = self.client.api
         url = f"{api.base_url}/v{api.api_version}/images/{quote(str(identity))}/get"
-        with closing(self._ask("the image", api.get, url, stream=True, timeout=api.timeout)) as response:
+        with closing(self._call("the image", api.get, url, stream=True, timeout=api.timeout)) as response:
             if response.status_code >= _REFUSED:
                 message = f"the Docker daemon does not export {name}: {_reason(response.text)}"
                 raise PushError(message)
-            for piece in self._reading(response.iter_content(_PIECE)):
+            for piece in self._read_parts(response.iter_content(_PIECE)):
                 if skip < len(piece):
                     yield piece[skip:]
                 skip = max(0, skip - len(piece))
 
     def _info(self) -> Mapping[str, Any]:
-        return cast("Mapping[str, Any]", self._ask("what it is", self.client.info))
+        return cast("Mapping[str, Any]", self._call("to describe itself", self.client.info))
 
-    def _in_place(self, export: Export, facts: Mapping[str, Any], info: Mapping[str, Any]) -> Image | None:
-        """Return an image whose layers are read from the daemon's store, if that is on this machine and may be read."""
+    def _read_in_place(self, export: Export, facts: Mapping[str, Any], info: Mapping[str, Any]) -> Image | None:
+        """Return an image whose layers are read from the daemon's store; ``None`` if we may not, or it is elsewhere."""
         root = overlay.store_of(info) if self.client.api.base_url == _LOCAL_SOCKET else None
         if root is None:
             return None
         try:
-            found = overlay.find(root, export.identity, layer_ids(facts))
+            stored = overlay.find(root, export.identity, layer_ids(facts))
         except overlay.StoreError as error:
             self.sink(Note(f"the layers of {export.name} are read from the daemon's export: {error}"))
             return None
         self.sink(Note(f"the layers of {export.name} are read from the daemon's own store, {root}"))
-        return overlay_image(export, found, facts)
+        return overlay_image(export, stored, facts)
 
     @property
     def _api_version(self) -> tuple[int, ...]:
         return tuple(int(part) for part in str(self.client.api.api_version).split("."))
 
     @contextmanager
-    def _saved(self, export: Export) -> Iterator[Image]:
-        """Yield an image of a Docker whose export does not say before its end which layer is which."""
+    def _save(self, export: Export) -> Iterator[Image]:
+        """Yield an image of an older Docker, whose export says only at its end which layer is which."""
         with temporary(self.scratch) as directory:
             path = directory / "image.tar"
             try:
@@ -212,9 +214,9 @@ class Daemon:
                 raise PushError(message, hint="free some space there, or set TMPDIR to a larger disk") from error
             yield open_docker_archive(path)
 
-    def _ask(self, what: str, question: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    def _call(self, what: str, method: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         try:
-            return question(*arguments, **named)
+            return method(*arguments, **keywords)
         except failures() as error:
             if getattr(error, "status_code", None) == _NOT_FOUND:
                 message = f"the Docker daemon does not have {what}"
@@ -222,7 +224,7 @@ class Daemon:
             message = f"the Docker daemon refuses {what}: {quotation(str(error))}"
             raise PushError(message) from error
 
-    def _reading(self, parts: Any) -> Iterator[Any]:
+    def _read_parts(self, parts: Any) -> Iterator[Any]:
         try:
             yield from parts
         except failures() as error:
@@ -254,15 +256,15 @@ class _DaemonDriver:
 
     @contextmanager
     def open(self, source: Location, clients: Clients, _platform: Platform | None) -> Iterator[Image | Index]:
-        with clients.daemon() as daemon, daemon.image(source.path) as found:
-            yield found
+        with clients.daemon() as daemon, daemon.image(source.path) as image:
+            yield image
 
     def find_referrers(self, _target: Image | Index, _source: Location, _access: Clients) -> tuple[Referrer, ...]:
         return ()
 
     def check(self, destination: Location) -> None:
         if not destination.names:
-            message = f"{destination} is not a name that an image can be given"
+            message = f"{destination} is not a name that an image can have"
             raise SettingsError(message, hint="write docker-daemon:NAME:TAG")
 
     def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> None:

@@ -1,4 +1,4 @@
-"""Images and indexes on their way to a destination: what it supports, and the progress of layers."""
+"""Writes images and indexes to destinations, checks what these support, and reports the progress of layers."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import BinaryIO, cast
 from buildpush.foundation.errors import SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Progress, Sink
 from buildpush.foundation.files import unwritable
-from buildpush.images.manifests import left_out
+from buildpush.images.manifests import note_of_missing_layers
 from buildpush.images.model import Image, Index
 from buildpush.images.referrers import Referrer
 from buildpush.transfer import Location
-from buildpush.transfer.driver import Clients, Delivered, Packing, WriteOptions
+from buildpush.transfer.driver import Clients, Packing, WriteOptions, WriteResult
 from buildpush.transfer.sources import platforms_of
 
 
 def write(
     target: Image | Index, destination: Location, clients: Clients, options: WriteOptions | None = None
-) -> Delivered:
+) -> WriteResult:
     """Write *target* to *destination*; return the receipt of a registry, or the digest of the manifest written.
 
-    An image that came with a manifest keeps it, where manifests are kept.
+    An image that came with a manifest keeps it where the destination keeps manifests.
 
     Raises:
         SettingsError: this destination cannot hold it.
@@ -37,7 +37,7 @@ def check_destination(destination: Location) -> None:
     """Refuse, before anything is done, what cannot be a destination.
 
     Raises:
-        SettingsError: an image ID or a digest, which cannot be given as names; or no archive can be written there.
+        SettingsError: it is an image ID or a digest, which is not a name; or no archive can be written there.
     """
     if destination.transport.member and (reason := unwritable(Path(destination.path))):
         message = f"the archive {destination.path!r} {reason}"
@@ -49,7 +49,7 @@ def check_packing(packing: Packing, destination: Location) -> None:
     """Refuse a setting of *packing* that this destination does not support.
 
     Raises:
-        UnsupportedError: naming the setting.
+        UnsupportedError: it names the setting.
     """
     for setting in unsupported_packing(packing, destination):
         message = f"{destination.kind}: does not support the setting {setting!r}"
@@ -73,35 +73,40 @@ def single_image(target: Image | Index, destination: Location, sink: Sink) -> Im
     """
     kind, image = destination.kind, target
     if isinstance(image, Index):
-        running = [one for one in image.images if one.platform.runs]
-        if len(running) != 1:
-            message = f"one image can be written to {kind}:, and this is an index of several: {platforms_of(target)}"
+        runnable = [one for one in image.images if one.platform.runs]
+        if len(runnable) != 1:
+            message = (
+                f"only one image can be written to {kind}:, but this is an index of several: {platforms_of(target)}"
+            )
             hint = "choose one with --platform, or write an oci-archive:FILE"
             raise SettingsError(message, hint=hint, setting="platforms")
         if len(image.images) > 1:
-            sink(Note(f"the attestations of {running[0].platform} are left out: they cannot be written to {kind}:"))
-        image = running[0]
-    if left := left_out(image):
-        message = f"only complete images can be written to {kind}:, and {left}"
+            sink(Note(f"the attestations of {runnable[0].platform} are left out: they cannot be written to {kind}:"))
+        image = runnable[0]
+    if left := note_of_missing_layers(image):
+        message = f"only complete images can be written to {kind}:, but {left}"
         raise UnsupportedError(message, hint="use --allow-nondistributable-artifacts, or write an oci-archive:FILE")
-    return _watched(image, f"{image.platform.label} " if isinstance(target, Index) else "", sink)
+    return _with_progress(image, f"{image.platform.label} " if isinstance(target, Index) else "", sink)
 
 
-def watched(target: Image | Index, sink: Sink, prefix: str = "") -> Image | Index:
+def with_progress(target: Image | Index, sink: Sink, prefix: str = "") -> Image | Index:
     """Return *target*, whose layers report their progress to *sink*."""
     if isinstance(target, Index):
-        images = (_watched(image, f"{prefix}{image.platform.label} ", sink) for image in target.images)
+        images = (_with_progress(image, f"{prefix}{image.platform.label} ", sink) for image in target.images)
         return replace(target, images=tuple(images))
-    return _watched(target, prefix, sink)
+    return _with_progress(target, prefix, sink)
 
 
-def watched_referrers(referrers: Sequence[Referrer], sink: Sink) -> list[Referrer]:
+def referrers_with_progress(referrers: Sequence[Referrer], sink: Sink) -> list[Referrer]:
     """Return *referrers*, whose layers report their progress to *sink*."""
-    of = len(referrers)
-    return [replace(one, image=watched(one.image, sink, f"referrer {at}/{of} ")) for at, one in enumerate(referrers, 1)]
+    count = len(referrers)
+    return [
+        replace(referrer, image=with_progress(referrer.image, sink, f"referrer {at}/{count} "))
+        for at, referrer in enumerate(referrers, 1)
+    ]
 
 
-def _watched(image: Image, prefix: str, sink: Sink) -> Image:
+def _with_progress(image: Image, prefix: str, sink: Sink) -> Image:
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at, reader in image.blobs(wanted):
             item = f"{prefix}layer {at + 1}/{len(image.layers)}"

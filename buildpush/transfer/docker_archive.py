@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, cast
 
 from buildpush.foundation.errors import BadNameError, PushError, SettingsError
 from buildpush.images.blocks import blocks
-from buildpush.images.compression import Compressed, Compressing, Hashes, digest_of
+from buildpush.images.compression import BlobInfo, Compressor, Hashes, digest_of
 from buildpush.images.manifests import check_digests, diff_ids, platform_of, read_json
 from buildpush.images.model import OCI_LAYER, Image, Index, Layer, Platform
 from buildpush.images.references import Digest, Reference
@@ -24,7 +24,14 @@ from buildpush.images.spans import Tar
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import single_image
 from buildpush.transfer.driver import Clients, Driver, WriteOptions
-from buildpush.transfer.layers import checked, checked_config, checked_reader, distinct, same_as, write_through
+from buildpush.transfer.layers import (
+    check_layer,
+    checked_reader,
+    distinct_layers,
+    final_config,
+    first_positions,
+    write_through,
+)
 from buildpush.transfer.parse import file_location, reference_of
 from buildpush.transfer.tar_file import END, header, member, new_file, padding
 
@@ -44,23 +51,23 @@ def open_docker_archive(path: Path, name: str | None = None) -> Image:
     tar = Tar.at(path, "Docker archive", "make one with: docker save IMAGE --output FILE")
     document = read_json(tar.document("manifest.json"), f"{path}: manifest.json")
     entries = [one for one in document if isinstance(one, dict)] if isinstance(document, list) else []
-    wanted = _whole(name) if name else None
-    found = [one for one in entries if wanted is None or wanted in map(_whole, _tags(one))]
-    if len(found) != 1:
+    full_name = _full_name(name) if name else None
+    matches = [one for one in entries if full_name is None or full_name in map(_full_name, _tags(one))]
+    if len(matches) != 1:
         names = ", ".join(tag for one in entries for tag in _tags(one)) or "none"
-        message = f"{path} has {len(found)} images" + (f" with the name {name!r}" if name else "")
+        message = f"{path} has {len(matches)} images" + (f" with the name {name!r}" if name else "")
         raise PushError(message, hint=f"name one; it has: {names}")
-    config = tar.document(str(found[0].get("Config")))
-    listed = found[0].get("Layers")
-    return _archived_image(tar, config, [str(one) for one in listed] if isinstance(listed, list) else [])
+    config = tar.document(str(matches[0].get("Config")))
+    layers = matches[0].get("Layers")
+    return _image(tar, config, [str(one) for one in layers] if isinstance(layers, list) else [])
 
 
 def _tags(entry: Mapping[str, Any]) -> list[str]:
-    listed = entry.get("RepoTags")
-    return [str(one) for one in listed] if isinstance(listed, list) else []
+    tags = entry.get("RepoTags")
+    return [str(one) for one in tags] if isinstance(tags, list) else []
 
 
-def _whole(name: str) -> str:
+def _full_name(name: str) -> str:
     """Return a reference with the parts that Docker leaves out when it writes one."""
     try:
         return str(Reference.parse(name))
@@ -68,14 +75,14 @@ def _whole(name: str) -> str:
         return name
 
 
-def _archived_image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
-    known = diff_ids(config)
-    if len(known) != len(names):
-        message = f"{tar.path}: the configuration names {len(known)} layers, the archive {len(names)}"
+def _image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
+    expected = diff_ids(config)
+    if len(expected) != len(names):
+        message = f"{tar.path}: the configuration names {len(expected)} layers, the archive {len(names)}"
         raise PushError(message, hint="the archive is damaged: save the image again")
     layers = tuple(
         Layer(media_type=_type_of(tar, name), diff_id=diff_id, size=tar.span(name).size)
-        for name, diff_id in zip(names, known, strict=True)
+        for name, diff_id in zip(names, expected, strict=True)
     )
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
@@ -96,13 +103,13 @@ def write_docker_archive(image: Image, path: Path, references: Sequence[Referenc
     """Write *image* as ``docker load`` reads it; the file is written whole or not at all.
 
     Args:
-        image: its layers are written as its source has them.
+        image: its layers are neither compressed nor decompressed.
         path: of the file; its directory must exist.
         references: names of the image after loading.
 
     Raises:
         BuildError: the file cannot be written, such as on a full disk.
-        DigestError: the source's bytes are not those that it promised.
+        DigestError: the source's bytes do not match their digests.
     """
     with new_file(path) as file:
         for block in docker_archive(image, references, path.parent):
@@ -113,25 +120,25 @@ def docker_archive(image: Image, references: Sequence[Reference], scratch: Path)
     """Yield the bytes of the archive that ``docker load`` reads.
 
     Args:
-        image: its layers are given as its source has them.
+        image: its layers are neither compressed nor decompressed.
         references: names of the image after loading.
         scratch: directory for a layer whose size is known only after it was read; one at a time.
 
     Raises:
-        DigestError: the source's bytes are not those that it promised.
+        DigestError: the source's bytes do not match their digests.
     """
-    positions = same_as(image)
+    positions = first_positions(image)
     done: dict[int, tuple[Digest, Digest]] = {}
-    there: set[Digest] = set()
-    for at, reader in distinct(image, positions):
+    written: set[Digest] = set()
+    for at, reader in distinct_layers(image, positions):
         layer = image.layers[at]
-        done[at] = yield from _archived_layer(layer, checked_reader(reader, image, at), scratch, there)
-    found = [done[at] for at in positions]
-    config = checked_config(image.with_config(), [diff_id for _, diff_id in found])
+        done[at] = yield from _layer(layer, checked_reader(reader, image, at), scratch, written)
+    digests = [done[at] for at in positions]
+    config = final_config(image.with_config(), [diff_id for _, diff_id in digests])
     name = f"{digest_of(config).hex}.json"
     yield member(name, config)
     tags = [str(one) for one in references if one.tag]
-    entry = {"Config": name, "RepoTags": tags, "Layers": [_layer_name(one) for one, _ in found]}
+    entry = {"Config": name, "RepoTags": tags, "Layers": [_layer_name(one) for one, _ in digests]}
     yield member("manifest.json", json.dumps([entry], separators=(",", ":")).encode())
     yield END
 
@@ -140,34 +147,34 @@ def _layer_name(digest: Digest) -> str:
     return f"{digest.hex}/layer.tar"
 
 
-def _archived_layer(
-    layer: Layer, reader: BinaryIO, scratch: Path, there: set[Digest]
+def _layer(
+    layer: Layer, reader: BinaryIO, scratch: Path, written: set[Digest]
 ) -> Generator[bytes, None, tuple[Digest, Digest]]:
-    """Yield header and bytes of a layer, and return digest and diff ID: at once where size and digest are known."""
-    promised = layer.digest or (None if layer.compressed else layer.diff_id)
-    if promised and layer.size is not None and promised.algorithm == "sha256":
-        there.add(promised)
-        yield header(_layer_name(promised), layer.size)
-        yield from _exactly(reader, layer.size, promised)
-        found = checked(layer, "none", Compressed(promised, layer.size, promised, layer.size))
-        return promised, found.diff_id
+    """Yield header and bytes of a layer, at once if size and digest are known; return its digest and diff ID."""
+    digest = layer.digest or (None if layer.compressed else layer.diff_id)
+    if digest and layer.size is not None and digest.algorithm == "sha256":
+        written.add(digest)
+        yield header(_layer_name(digest), layer.size)
+        yield from _checked_bytes(reader, layer.size, digest)
+        result = check_layer(layer, "none", BlobInfo(digest, layer.size, digest, layer.size))
+        return digest, result.diff_id
     with tempfile.TemporaryFile(dir=scratch) as spool:  # in a tar, the size comes before the bytes
         algorithm = layer.digest.algorithm if layer.digest else "sha256"
-        found = write_through(Compressing(reader, "none", 0, algorithm=algorithm), spool)
-        found = checked(layer, "none", found)
-        if found.digest not in there:  # equal layers are one file
-            there.add(found.digest)
+        result = write_through(Compressor(reader, "none", 0, algorithm=algorithm), spool)
+        result = check_layer(layer, "none", result)
+        if result.digest not in written:  # equal layers are one file
+            written.add(result.digest)
             spool.seek(0)
-            yield header(_layer_name(found.digest), found.size)
-            yield from _exactly(cast("BinaryIO", spool), found.size, found.digest)
-    return found.digest, found.diff_id
+            yield header(_layer_name(result.digest), result.size)
+            yield from _checked_bytes(cast("BinaryIO", spool), result.size, result.digest)
+    return result.digest, result.diff_id
 
 
-def _exactly(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
-    """Yield the bytes of a member, padded to a whole record.
+def _checked_bytes(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
+    """Yield the bytes of a member, padded to a whole record, and check their digest.
 
     Raises:
-        DigestError: they are not those that *digest* promises.
+        DigestError: they do not match *digest*.
     """
     hashes = Hashes(algorithm=digest.algorithm)
     for block in blocks(reader):
@@ -179,8 +186,8 @@ def _exactly(reader: BinaryIO, size: int, digest: Digest) -> Iterator[bytes]:
 
 class _DockerArchiveDriver:
     def parse(self, text: str, /) -> Location | None:
-        found = file_location("docker-archive", text)
-        return replace(found, reference=reference_of(found.name)) if found and found.name else found
+        location = file_location("docker-archive", text)
+        return replace(location, reference=reference_of(location.name)) if location and location.name else location
 
     @contextmanager
     def open(self, source: Location, clients: Clients, _platform: Platform | None) -> Iterator[Image | Index]:
@@ -191,7 +198,7 @@ class _DockerArchiveDriver:
 
     def check(self, destination: Location) -> None:
         if destination.reference and not destination.names:
-            message = f"{destination} names a digest, and an archive has only tags"
+            message = f"{destination} names a digest, but an archive has only tags"
             raise SettingsError(message, hint="write docker-archive:FILE:NAME:TAG")
 
     def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> None:

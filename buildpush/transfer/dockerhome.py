@@ -14,14 +14,14 @@ CRASH_HINT: Final = "see its log (journalctl -u docker) and whether memory ran o
 def docker_config(home: Path) -> dict[str, Any]:
     """Return Docker's ``config.json``, empty where it does not exist or cannot be read."""
     try:
-        found = strict_json.parse((home / "config.json").read_text(encoding="utf-8"))
+        document = strict_json.parse((home / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
 def daemon_builder(env: Mapping[str, str], home: Path) -> str:
-    """Return the name of the daemon's own builder, which is that of Docker's context; arguments as below."""
+    """Return the name of the daemon's own builder, which is that of Docker's context."""
     if env.get("DOCKER_HOST"):
         return "default"
     return str(env.get("DOCKER_CONTEXT") or docker_config(home).get("currentContext") or "default")
@@ -39,9 +39,9 @@ def current_host(env: Mapping[str, str], home: Path) -> str | None:
     name = env.get("DOCKER_CONTEXT") or docker_config(home).get("currentContext")
     for path in sorted((home / "contexts/meta").glob("*/meta.json")) if name else ():
         try:
-            found = strict_json.parse(path.read_text(encoding="utf-8"))
-            if found["Name"] == name:
-                return str(found["Endpoints"]["docker"]["Host"])
+            context = strict_json.parse(path.read_text(encoding="utf-8"))
+            if context["Name"] == name:
+                return str(context["Endpoints"]["docker"]["Host"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
     return None

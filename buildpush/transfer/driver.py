@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from buildpush.transfer import Location
     from buildpush.transfer.daemon import Daemon
 
-Delivered = PushedImage | PushedIndex | Digest | None
+WriteResult = PushedImage | PushedIndex | Digest | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Clients:
 
     Attributes:
         registry: client for all registries.
-        daemon: connects to the Docker daemon, when it is first needed.
+        daemon: connects to the Docker daemon; called when it is needed.
         cwd: directory that relative files and directories start from.
     """
 
@@ -46,10 +46,10 @@ class Packing:
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """The arguments with which an image is written.
+    """How, and under which names, an image is written.
 
     Attributes:
-        names: of the image there, where the destination does not have one.
+        names: of the image at a destination that does not name it.
         packing: of layers and manifests that are not packed yet.
         referrers: of the image, for a destination that keeps referrers.
         sink: gets the progress of each layer.
@@ -70,7 +70,7 @@ class Driver(Protocol):
     def open(
         self, source: Location, clients: Clients, platform: Platform | None
     ) -> AbstractContextManager[Image | Index]:
-        """Yield what is there; of an index, at least the image for *platform*."""
+        """Yield the image or index at *source*; of an index, at least the image for *platform*."""
 
     def find_referrers(self, target: Image | Index, source: Location, clients: Clients) -> tuple[Referrer, ...]:
         """Return the referrers of *target* there, at any depth; called only where referrers are kept."""
@@ -78,5 +78,7 @@ class Driver(Protocol):
     def check(self, destination: Location) -> None:
         """Refuse, before anything is done, what cannot be a destination."""
 
-    def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Delivered:
+    def write(
+        self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions
+    ) -> WriteResult:
         """Write *target* there; return the receipt of a registry, or the digest of the manifest that was written."""

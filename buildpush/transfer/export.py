@@ -1,7 +1,7 @@
-"""Images in the export of a Docker daemon: layers in its order, and documents on the way.
+"""Reads images from the export of a Docker daemon, which has layers and documents in an order of its own.
 
 With the overlay2 store an image's ID is the digest of its configuration, with containerd's that of its manifest or
-index. A layer of the overlay2 store may be read in place, as long as the store can be read.
+index. A layer of the overlay2 store may be read in that store, as far as its files can be read.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ class Export:
         name: of the image, for messages.
         identity: image ID.
         pieces: yields the bytes of the export, from the beginning each time.
-        memory: keeps documents for the next time.
+        memory: keeps documents for later exports.
         sink: gets a note about what the daemon does not have.
-        documents: what was found so far.
-        awaited: documents that are still needed.
+        documents: those that were found so far, by digest.
+        needed: digests of documents that are still needed.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Export:
     memory: Memory | None
     sink: Sink
     documents: dict[Digest, bytes] = field(default_factory=dict)
-    awaited: set[Digest] = field(default_factory=set)
+    needed: set[Digest] = field(default_factory=set)
 
     def files(self) -> Generator[tuple[Digest, int, BinaryIO], None, None]:
         """Yield digest, size and reader of each file; the digest is from the file's name."""
@@ -59,58 +59,58 @@ class Export:
                 yield Digest(f"sha256:{match[0]}"), member.size, reader
 
     def layers(self, wanted: Mapping[Digest, int]) -> Generator[tuple[int, BinaryIO], None, None]:
-        """Yield the wanted layers in the order of the export; then read on until every awaited document was found."""
+        """Yield the wanted layers in the order of the export; then read on until every needed document is found."""
         left = dict(wanted)
         with closing(self.files()) as files:
-            while left or self.awaited:
-                found = next(files, None)
-                if found is None:
+            while left or self.needed:
+                file = next(files, None)
+                if file is None:
                     raise self._incomplete(left)
-                digest, size, reader = found
+                digest, size, reader = file
                 if digest in left:
                     yield left.pop(digest), reader
-                elif digest in self.awaited and size <= LARGEST_DOCUMENT:
-                    self.take(digest, reader.read())
+                elif digest in self.needed and size <= LARGEST_DOCUMENT:
+                    self.add_document(digest, reader.read())
 
-    def take(self, digest: Digest, data: bytes) -> None:
-        """Keep a document, if it is what its name promises."""
+    def add_document(self, digest: Digest, data: bytes) -> None:
+        """Keep a document if it matches its digest."""
         if digest_of(data) != digest:
             return
         self.documents[digest] = data
-        self.awaited.discard(digest)
+        self.needed.discard(digest)
 
-    def remembered(self, digest: Digest) -> bool:
-        """Return whether a document is known, now or from an earlier export."""
+    def has_document(self, digest: Digest) -> bool:
+        """Return whether a document is known, from this export or an earlier one."""
         if digest not in self.documents and self.memory:
-            found = self.memory.find_document(digest)
-            if found is not None:
-                self.documents[digest] = found
+            document = self.memory.find_document(digest)
+            if document is not None:
+                self.documents[digest] = document
         return digest in self.documents
 
     def keep(self, digest: Digest) -> None:
-        """Remember a document for the next time."""
+        """Remember a document for later exports."""
         if self.memory:
             self.memory.keep_document(self.documents[digest])
 
     def _incomplete(self, left: Mapping[Digest, int]) -> PushError:
-        lost = [*left, *self.awaited]
+        lost = [*left, *self.needed]
         message = f"the export of {self.name} has no {lost[0]}"
-        hint = "this Docker writes it in another form: use docker save, and push docker-archive:FILE"
+        hint = "this Docker exports images in another form: run docker save, and push docker-archive:FILE"
         return PushError(message, hint=hint)
 
 
 def exported_image(export: Export, info: Mapping[str, Any]) -> Image:
     """Return an image of the overlay2 store, whose ID is the digest of its configuration."""
     known = layer_ids(info)
-    config = export.documents[export.identity] if export.remembered(export.identity) else None
+    config = export.documents[export.identity] if export.has_document(export.identity) else None
     if config is None:
-        export.awaited.add(export.identity)
+        export.needed.add(export.identity)
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         yield from _layers_in_turn(export, {at: known[at] for at in wanted})
 
     def late_config() -> bytes:
-        if export.awaited:  # no layer had to be read, or not all of the export
+        if export.needed:  # no layer was read, or the export not up to its end
             for _ in export.layers({}):
                 pass
         export.keep(export.identity)
@@ -123,16 +123,16 @@ def exported_image(export: Export, info: Mapping[str, Any]) -> Image:
     return Image(b"{}", layers, blobs, platform, random_access=False, late_config=late_config)
 
 
-def overlay_image(export: Export, found: overlay.StoredImage, info: Mapping[str, Any]) -> Image:
-    """Return an image of the overlay2 store whose layers are read in that store."""
+def overlay_image(export: Export, stored: overlay.StoredImage, info: Mapping[str, Any]) -> Image:
+    """Return an image of the overlay2 store whose layers are read from its files."""
     layers = tuple(Layer(diff_id=digest) for digest in layer_ids(info))
 
     def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
         for at in sorted(wanted):
-            with closing(BlockReader(_layer_blocks(export, found.layers[at], layer_ids(info)[at]))) as reader:
+            with closing(BlockReader(_layer_blocks(export, stored.layers[at], layer_ids(info)[at]))) as reader:
                 yield at, cast("BinaryIO", reader)
 
-    return Image(found.config, layers, blobs, _platform(info))
+    return Image(stored.config, layers, blobs, _platform(info))
 
 
 def _layer_blocks(export: Export, layer: overlay.StoredLayer, digest: Digest) -> Iterator[bytes]:
@@ -149,8 +149,8 @@ def _layer_blocks(export: Export, layer: overlay.StoredLayer, digest: Digest) ->
 
 def _rest_of_layer(done: int, export: Export, digest: Digest) -> Iterator[bytes]:
     """Yield what the export has of a layer after its first *done* bytes."""
-    with closing(export.layers({digest: 0})) as found:
-        for _, reader in found:
+    with closing(export.layers({digest: 0})) as layers:
+        for _, reader in layers:
             for block in blocks(reader):
                 if done < len(block):
                     yield block[done:]
@@ -158,7 +158,7 @@ def _rest_of_layer(done: int, export: Export, digest: Digest) -> Iterator[bytes]
 
 
 def _layers_in_turn(export: Export, wanted: Mapping[int, Digest]) -> Iterator[tuple[int, BinaryIO]]:
-    """Yield the wanted layers; equal ones by an export each, since a stream is read only once."""
+    """Yield the wanted layers; equal ones need an export each, since a stream is read only once."""
     left = dict(wanted)
     while left:
         first = {digest: at for at, digest in reversed(left.items())}
@@ -169,17 +169,17 @@ def _layers_in_turn(export: Export, wanted: Mapping[int, Digest]) -> Iterator[tu
 class ContainerdImage:
     """An image of containerd's store, whose ID is the digest of its manifest or index.
 
-    The manifest says which blob is which, but may come after them: where it is not remembered, a first export is read
-    for the documents alone.
+    The manifest says which blob is which, but may come after them: where it is not known from before, a first export is
+    read for the documents alone.
     """
 
     def __init__(self, export: Export) -> None:
         self._export = export
 
     def target(self) -> Image | Index:
-        """Return it, or what the daemon has of it."""
+        """Return the image or index, or as much of it as the daemon has."""
         if self._missing():
-            self._look_through()
+            self._collect_documents()
         for digest in self._needed():
             if digest in self._export.documents:
                 self._export.keep(digest)
@@ -197,25 +197,25 @@ class ContainerdImage:
 
     def _part(self, images: Sequence[Image]) -> Image | Index:
         """Return what the daemon has of an index, which is then a different index."""
-        there = tuple(image for image in images if image.platform.runs)
-        if not there:
+        available = tuple(image for image in images if image.platform.runs)
+        if not available:
             message = f"the Docker daemon has no image of the index {self._export.name}"
-            raise PushError(message, hint=f"docker pull {self._export.name}")
-        words = ", ".join(str(image.platform) for image in there)
-        self._export.sink(Note(f"the daemon has only {words} of {self._export.name}: the rest is left out"))
-        return Index.of(there)
+            raise PushError(message, hint=f"run: docker pull {self._export.name}")
+        platforms = ", ".join(str(image.platform) for image in available)
+        self._export.sink(Note(f"the daemon has only {platforms} of {self._export.name}: the rest is left out"))
+        return Index.of(available)
 
     def _needed(self) -> list[Digest]:
-        """Return the documents that belong to the image, as far as the known ones name them."""
-        found, queue = [], [self._export.identity]
+        """Return the digests of the image's documents, as far as the documents that are known name them."""
+        digests, queue = [], [self._export.identity]
         while queue:
             digest = queue.pop()
-            found.append(digest)
-            if self._export.remembered(digest):
-                queue += self._named_by(self._export.documents[digest])
-        return found
+            digests.append(digest)
+            if self._export.has_document(digest):
+                queue += self._digests_in(self._export.documents[digest])
+        return digests
 
-    def _named_by(self, data: bytes) -> list[Digest]:
+    def _digests_in(self, data: bytes) -> list[Digest]:
         try:
             manifest = _read(data)
         except PushError:
@@ -225,12 +225,12 @@ class ContainerdImage:
     def _missing(self) -> list[Digest]:
         return [digest for digest in self._needed() if digest not in self._export.documents]
 
-    def _look_through(self) -> None:
+    def _collect_documents(self) -> None:
         """Keep every small document of an export, until none is missing."""
         with closing(self._export.files()) as files:
             for digest, size, reader in files:
                 if size <= LARGEST_DOCUMENT and (head := reader.read(1)) == b"{":
-                    self._export.take(digest, head + reader.read())
+                    self._export.add_document(digest, head + reader.read())
                     if not self._missing():
                         break
 

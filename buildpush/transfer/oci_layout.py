@@ -1,4 +1,4 @@
-"""Reading OCI image layouts, as a directory and as a tar; ``oci.py`` writes them.
+"""Reads OCI image layouts, as a directory and as a tar; ``oci.py`` writes them.
 
 Source: OCI image-spec 1.1, "Image Layout".
 """
@@ -46,7 +46,7 @@ def open_layout(
 
     Raises:
         PushError: it is not a layout, or does not have exactly one image with that name, or none for the platform.
-        DigestError: a document is not what its digest promises.
+        DigestError: a document does not match its digest.
     """
     return read_layout(directory, keep_manifest=keep_manifest).image(name, platform)
 
@@ -71,7 +71,7 @@ def read_oci_archive(path: Path) -> LayoutReader:
 
 
 class LayoutReader:
-    """A layout to read from: a directory, or a tar."""
+    """Reads a layout: a directory, or a tar."""
 
     def __init__(self, files: Directory | Tar, path: Path, keep_manifest: bool = True) -> None:
         self._files = files
@@ -80,49 +80,49 @@ class LayoutReader:
 
     def image(self, name: str | None, platform: Platform | None) -> Image | Index:
         """Return the image or index with that name; errors are those of :func:`open_layout`."""
-        entries = self._listed()
-        found = [one for one in entries if name is None or name in names_of(one)]
-        if name is None and len(found) > 1:
-            found = entries = [one for one in entries if not is_referrer(one, self._files)]
-        if len({str(one.get("digest")) for one in found}) != 1:  # one image may be listed under several names
+        entries = self._entries()
+        matches = [one for one in entries if name is None or name in names_of(one)]
+        if name is None and len(matches) > 1:
+            matches = entries = [one for one in entries if not is_referrer(one, self._files)]
+        if len({str(one.get("digest")) for one in matches}) != 1:  # one image may be listed under several names
             names = ", ".join(sorted({repr(word) for one in entries for word in names_of(one)})) or "none"
-            message = f"{self._path} has {len(found)} images" + (f" with the name {name!r}" if name else "")
+            message = f"{self._path} has {len(matches)} images" + (f" with the name {name!r}" if name else "")
             raise PushError(message, hint=f"name one; it has: {names}")
-        return self._read(read_manifest(_index_of(found[0])).manifests[0], platform)
+        return self._read(read_manifest(_index_of(matches[0])).manifests[0], platform)
 
     def referrers(self, target: Image | Index) -> tuple[Referrer, ...]:
         """Return the referrers of *target*, at any depth.
 
         Raises:
             PushError: a manifest cannot be used.
-            DigestError: a document is not what its digest promises.
+            DigestError: a document does not match its digest.
         """
-        listed = [(one, read_manifest(_index_of(one)).manifests[0]) for one in self._listed()]
-        about = [(subject_of(self._document(one)), one) for _, one in listed]
-        tags = {name: one for entry, one in listed for name in names_of(entry)}
+        entries = [(one, read_manifest(_index_of(one)).manifests[0]) for one in self._entries()]
+        subjects = [(subject_of(self._document(one)), one) for _, one in entries]
+        tags = {name: one for entry, one in entries for name in names_of(entry)}
 
         def find(subject: Digest) -> Iterator[Referrer]:
-            for one in (one for named, one in about if named == subject):
+            for one in (one for named, one in subjects if named == subject):
                 yield Referrer(self._read(replace(one, platform=NO_PLATFORM)), subject)
             for tag in filter(tags.__contains__, cosign_tags(subject)):
                 yield Referrer(self._read(replace(tags[tag], platform=NO_PLATFORM)), subject, tag)
 
         return gather(target, find)
 
-    def _listed(self) -> list[Mapping[str, Any]]:
+    def _entries(self) -> list[Mapping[str, Any]]:
         return entries_of(self._files.document("index.json"), f"{self._path}: index.json")
 
-    def _read(self, wanted: Descriptor, platform: Platform | None = None) -> Image | Index:
-        data = self._document(wanted)
-        manifest = read_manifest(data, wanted.media_type)
+    def _read(self, descriptor: Descriptor, platform: Platform | None = None) -> Image | Index:
+        data = self._document(descriptor)
+        manifest = read_manifest(data, descriptor.media_type)
         if manifest.media_type not in INDEX_TYPES:
-            return self._image(manifest, data if self._keep_manifest else None, wanted.platform)
-        there = [one for one in manifest.manifests if self._files.has(blob_name(one.digest))]
+            return self._image(manifest, data if self._keep_manifest else None, descriptor.platform)
+        available = [one for one in manifest.manifests if self._files.has(blob_name(one.digest))]
         if platform:
-            return self._read(pick(manifest, platform, str(self._path), there))
-        if len(there) < len(manifest.manifests):
-            message = f"{self._path} does not have all images of its index, but only {len(there)}"
-            raise PushError(message, hint=f"choose one with --platform: {platforms_in(there)}", setting="platforms")
+            return self._read(pick(manifest, platform, str(self._path), available))
+        if len(available) < len(manifest.manifests):
+            message = f"{self._path} does not have all images of its index, but only {len(available)}"
+            raise PushError(message, hint=f"choose one with --platform: {platforms_in(available)}", setting="platforms")
         inner = [self._read(one) for one in manifest.manifests]
         images = tuple(image for image in inner if isinstance(image, Image))
         if len(images) != len(inner):
@@ -145,18 +145,18 @@ class LayoutReader:
         layers = describe_layers(config, manifest)
         return Image(config, layers, blobs, platform or platform_of(config), True, data, manifest.media_type)
 
-    def _document(self, wanted: Descriptor) -> bytes:
-        data = self._files.document(blob_name(wanted.digest), wanted.size)
-        found = digest_of(data, wanted.digest.algorithm)
-        check_digests([wanted.digest], [found], f"the documents in {self._path}")
+    def _document(self, descriptor: Descriptor) -> bytes:
+        data = self._files.document(blob_name(descriptor.digest), descriptor.size)
+        actual = digest_of(data, descriptor.digest.algorithm)
+        check_digests([descriptor.digest], [actual], f"the documents in {self._path}")
         return data
 
 
 def entries_of(index: bytes, what: str) -> list[Mapping[str, Any]]:
     """Return what an ``index.json`` lists, unchanged."""
     document = read_json(index, what)
-    listed = document.get("manifests") if isinstance(document, dict) else None
-    return [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    entries = document.get("manifests") if isinstance(document, dict) else None
+    return [one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else []
 
 
 def is_referrer(entry: Mapping[str, Any], files: Directory | Tar) -> bool:
@@ -176,11 +176,11 @@ def _index_of(entry: Mapping[str, Any]) -> bytes:
 
 def names_of(entry: Mapping[str, Any]) -> set[str]:
     """Return the tags or references of an entry of ``index.json``."""
-    notes = entry.get("annotations")
-    found = notes if isinstance(notes, dict) else {}
-    return {str(found[key]) for key in (REF_NAME, "io.containerd.image.name") if key in found}
+    annotations = entry.get("annotations")
+    names = annotations if isinstance(annotations, dict) else {}
+    return {str(names[key]) for key in (REF_NAME, "io.containerd.image.name") if key in names}
 
 
 def blob_name(digest: Digest) -> str:
-    """Return where a layout has a blob."""
+    """Return the path of a blob in a layout."""
     return f"blobs/{digest.algorithm}/{digest.hex}"

@@ -1,4 +1,4 @@
-"""Images in the overlay2 store of a Docker daemon on this machine, read in place; nothing is ever written there.
+"""Reads images from the overlay2 store of a Docker daemon on this machine; nothing is ever written there.
 
 A layer's files are in a directory, and the rest of its tar is kept beside it: together they give the same tar, byte for
 byte. The reader of the layer checks that, as for every source.
@@ -25,13 +25,13 @@ from buildpush.images.references import Digest
 from buildpush.images.spans import LARGEST_DOCUMENT
 
 DRIVER = "overlay2"
-# With it, a layer's directory may name files whose bytes are in the layer below.
+# With this option, a layer's directory may have files whose bytes are in the layer below.
 _METACOPY = ["Using metacopy", "true"]
 _SEGMENT = 2
 
 
 class StoreError(PushError):
-    """The store does not have what is asked for, or may not be read."""
+    """The store does not have the image, or may not be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class StoredLayer:
     """A layer as the store keeps it.
 
     Attributes:
-        split: the tar without the files' bytes, in order.
+        split: the tar-split file, which is the tar without the bytes of its files.
         files: directory with its files.
     """
 
@@ -72,7 +72,7 @@ class StoredImage:
 
 
 def store_of(info: Mapping[str, Any]) -> Path | None:
-    """Return the directory of the store of the daemon that *info* describes, if it is one that can be read here."""
+    """Return the directory of the store of the daemon that *info* describes, if it can be read on this machine."""
     if info.get("Driver") != DRIVER or _METACOPY in (info.get("DriverStatus") or []):
         return None
     root = Path(str(info.get("DockerRootDir") or ""))
@@ -83,20 +83,20 @@ def store_of(info: Mapping[str, Any]) -> Path | None:
 
 
 def find(root: Path, identity: Digest, layers: Sequence[Digest]) -> StoredImage:
-    """Return an image of the store in the directory *root*, after everything but the files' bytes was checked.
+    """Return an image of the store in the directory *root*; all but the bytes of its files has been checked.
 
     Args:
-        root: as the daemon names it; it may belong to another daemon, or to none.
+        root: as the daemon names it; on this machine, it may belong to another daemon.
         identity: image ID, which is the digest of the configuration.
         layers: diff IDs, as the daemon says.
 
     Raises:
-        StoreError: it does not exist, is not the expected one, or may not be read.
+        StoreError: it does not exist, is not the image that is meant, or may not be read.
     """
     with _store_errors(root):
         config = _document(root / "image" / DRIVER / "imagedb/content/sha256" / identity.hex)
         if digest_of(config) != identity or diff_ids(config) != tuple(layers):
-            message = f"{root} has another image {identity}"
+            message = f"{root} has a different image under the ID {identity}"
             raise StoreError(message)
         return StoredImage(config, tuple(_layers(root, layers)))
 
@@ -110,20 +110,20 @@ def _layers(root: Path, wanted: Sequence[Digest]) -> Iterator[StoredLayer]:
         chain = f"sha256:{chain}"
 
 
-def _layer(root: Path, about: Path, diff_id: Digest) -> StoredLayer:
-    layer = StoredLayer(about / "tar-split.json.gz", root / DRIVER / _cache_id(about) / "diff")
-    if _document(about / "diff") != str(diff_id).encode():
-        message = f"{about} is not the layer {diff_id}"
+def _layer(root: Path, metadata: Path, diff_id: Digest) -> StoredLayer:
+    layer = StoredLayer(metadata / "tar-split.json.gz", root / DRIVER / _cache_id(metadata) / "diff")
+    if _document(metadata / "diff") != str(diff_id).encode():
+        message = f"{metadata} is not the layer {diff_id}"
         raise StoreError(message)
     for path, flags in ((layer.split, os.O_RDONLY), (layer.files, os.O_RDONLY | os.O_DIRECTORY)):
         os.close(os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC))
     return layer
 
 
-def _cache_id(about: Path) -> str:
-    name = _document(about / "cache-id").decode()
+def _cache_id(metadata: Path) -> str:
+    name = _document(metadata / "cache-id").decode()
     if not name.replace("-", "").isalnum():
-        message = f"{about} has no directory of files"
+        message = f"{metadata} has no directory of files"
         raise StoreError(message)
     return name
 
@@ -201,7 +201,7 @@ def _open_directory(path: Path | bytes, parent: int | None = None) -> int:
 
 
 class _BlockBuilder:
-    """Bytes that are collected into blocks."""
+    """Collects bytes into blocks."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
@@ -217,7 +217,7 @@ class _BlockBuilder:
         self.room -= len(piece)
 
     def take(self) -> bytes:
-        """Return what was collected, and start over."""
+        """Return the bytes of the block, and begin the next one."""
         whole = b"".join(self._pieces)  # a single piece is not copied
         self._pieces, self.room = [], BLOCK
         return whole

@@ -23,18 +23,18 @@ def parse(text: str) -> Location:
     row = TRANSPORTS.get(kind)
     if row is None or not colon:
         raise _not_a_location(text, kind)
-    found = row.driver.parse(rest)
-    if found is None:
+    location = row.driver.parse(rest)
+    if location is None:
         message = f"{text!r} is incomplete"
         raise SettingsError(message, hint=f"write {row.pattern}")
-    return found
+    return location
 
 
 def reference_of(text: str) -> Reference:
     """Parse *text* as a reference, with or without ``docker://`` in front.
 
     Raises:
-        BadNameError: it breaks the grammar, or holds a user or password, which is not shown.
+        BadNameError: it breaks the grammar, or contains a user or password, which is not shown.
     """
     plain = text.removeprefix("docker://")
     _, at, rest = plain.partition("@")

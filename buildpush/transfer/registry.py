@@ -30,7 +30,7 @@ class _RegistryDriver:
         return find_referrers(target, _reference(source).repository, clients.registry)
 
     def check(self, destination: Location) -> None:
-        """Refuse a digest: it follows from what is written, and cannot be given as a name.
+        """Refuse a digest: it follows from the contents, and cannot be chosen as a name.
 
         Raises:
             BadNameError: it has one.

@@ -1,4 +1,4 @@
-"""Images and indexes at their sources: opened, chosen by platform, with their referrers."""
+"""Opens images and indexes at their sources, chooses a platform, and finds referrers."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def open_source(
 
     Args:
         source: where it is.
-        clients: to reach it with.
+        clients: those that can reach it.
         platform: which image of an index is wanted; ``None`` for the whole index.
-        nondistributable: whether layers that are usually fetched from their publisher are wanted.
+        nondistributable: whether layers that are usually fetched from their publisher are included.
 
     Raises:
         PushError: it does not exist, or cannot be read.
         SettingsError: it is not for *platform*.
         EngineMissingError: there is no Docker daemon.
     """
-    with source.transport.driver.open(source, clients, platform) as found:
-        target = _image_for(platform, found, source) if platform else found
+    with source.transport.driver.open(source, clients, platform) as original:
+        target = _image_for(platform, original, source) if platform else original
         yield with_nondistributable(target, clients.registry, source.repository) if nondistributable else target
 
 
@@ -50,7 +50,7 @@ def find_referrers(target: Image | Index, source: Location, clients: Clients) ->
 def archive_at(path: Path) -> Location:
     """Return the location of the archive *path*, whose contents say which kind it is.
 
-    One of both kinds, as newer versions of Docker write it, is taken as Docker's.
+    An archive of both kinds, as newer versions of Docker write it, counts as Docker's.
 
     Raises:
         PushError: it is not an archive of images.
@@ -69,10 +69,10 @@ def platforms_of(target: Image | Index) -> str:
     return ", ".join(sorted({str(image.platform) for image in images if image.platform.runs}))
 
 
-def _image_for(platform: Platform, found: Image | Index, source: Location) -> Image:
-    images = found.images if isinstance(found, Index) else (found,)
+def _image_for(platform: Platform, target: Image | Index, source: Location) -> Image:
+    images = target.images if isinstance(target, Index) else (target,)
     at = choose([image.platform for image in images], platform)
     if at is None:
         message = f"{source} has no image for {platform}"
-        raise SettingsError(message, hint=f"it has: {platforms_of(found)}", setting="platforms")
+        raise SettingsError(message, hint=f"it has: {platforms_of(target)}", setting="platforms")
     return images[at]

@@ -1,4 +1,4 @@
-"""Files that images are written into, and the members of a tar."""
+"""Creates the files that images are written to, and the members of a tar."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_a_manifest_that_was_taken_although_each_answer_to_it_was_lost_is_a_succ
     pushed = pushed_to(server, client)
 
     assert digest_of(server.manifests["docker-local/app", "1"][1]) == str(pushed.digest)
-    assert any("its answer was lost" in text for text in notes(events))
+    assert any("answer was lost" in text for text in notes(events))
 
 
 LATE = {"404": lambda: times(2, reading(404)), "stale": lambda: times(2, stale), "403": lambda: times(1, reading(403))}

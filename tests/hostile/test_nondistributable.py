@@ -208,10 +208,10 @@ def endless():
 
 
 LIES = {
-    "other bytes": (Reply(200, {}, bytes(len(packed(BASE)))), DigestError, "arrived as"),
-    "too many": (Reply(200, {}, packed(BASE) + b"x"), DigestError, "were promised"),
-    "no end": (Reply(200, {}, endless()), DigestError, "were promised"),
-    "too few": (Reply(200, {}, packed(BASE)[:-1]), DigestError, "arrived as"),
+    "other bytes": (Reply(200, {}, bytes(len(packed(BASE)))), DigestError, "arrived with the digest"),
+    "too many": (Reply(200, {}, packed(BASE) + b"x"), DigestError, "were expected"),
+    "no end": (Reply(200, {}, endless()), DigestError, "were expected"),
+    "too few": (Reply(200, {}, packed(BASE)[:-1]), DigestError, "arrived with the digest"),
     "a redirect to this link": (
         Reply(302, {"Location": "http://169.254.169.254/latest/meta-data"}),
         AddressError,

@@ -54,7 +54,7 @@ def test_a_layer_without_an_end_is_left_after_one_byte_too_many(serve, client, t
     image, given = pull(repository.tagged("1"), registry), []
     server.quirks.append(lambda request, _: Reply(200, {}, endless(given)) if request.is_blob else None)
     before = len(server.requests)
-    with pytest.raises(DigestError, match="were promised"):
+    with pytest.raises(DigestError, match="were expected"):
         write_layout(image, tmp_path / "copy")
     assert len(server.requests) == before + 1
     assert not waits
@@ -76,7 +76,7 @@ def test_a_document_without_an_end_is_left(serve, client, which, waits):
         return Reply(200, {"Content-Type": media_type}, endless(given)) if wanted else None
 
     server.quirks.append(act)
-    with pytest.raises(PushError, match=r"larger than|were promised"):
+    with pytest.raises(PushError, match=r"larger than|were expected"):
         pull(repository.tagged("1"), registry)
     assert sum(given) < 48 * 1024 * 1024
     assert not waits
@@ -88,7 +88,7 @@ def test_a_document_of_another_size_is_refused(serve, client, extra):
     config = json.loads(server.manifests["docker-local/app", "1"][1])["config"]
     data = server.blobs[config["digest"]]
     server.blobs[config["digest"]] = data + extra if extra else data[:-1]
-    with pytest.raises(PushError, match=r"larger than|were promised"):
+    with pytest.raises(PushError, match=r"larger than|were expected"):
         pull(repository.tagged("1"), registry)
 
 

@@ -16,7 +16,7 @@ from buildpush.foundation.errors import DigestError, RegistryError, UnreachableE
 from buildpush.foundation.events import Note, Retry
 from buildpush.foundation.meter import Meter
 from buildpush.http.client import Http
-from buildpush.images.compression import Compressed, digest_of
+from buildpush.images.compression import BlobInfo, digest_of
 from buildpush.images.references import Digest, Repository
 from buildpush.registry.blobs import Bytes, mount
 from buildpush.registry.client import Registry
@@ -70,7 +70,7 @@ class Unmeasured:
 
     def __init__(self, data: bytes, block: int = 7000):
         self.data, self.block = data, block
-        self.result: Compressed | None = None
+        self.result: BlobInfo | None = None
         self.opened = 0
 
     def __iter__(self):
@@ -78,7 +78,7 @@ class Unmeasured:
         for at in range(0, len(self.data), self.block):
             yield self.data[at : at + self.block]
         digest = digest_of(self.data)
-        self.result = Compressed(digest, len(self.data), digest, len(self.data))
+        self.result = BlobInfo(digest, len(self.data), digest, len(self.data))
 
 
 def sent(registry: Registry, server: HostileRegistry, data: bytes, *, part: int = PART, measured: bool = True) -> None:
@@ -189,7 +189,7 @@ def test_a_wish_for_large_parts_is_heeded_in_an_upload_that_a_mount_began(serve,
     server = serve(least_parts(PART))
     registry, repository = client(server)
     begun = mount(registry, repository, digest_of(b"absent"), Repository(server.host, "other/app"))
-    send(registry, repository, Parts(Bytes(BYTES)), what="layer", begun=begun.location, most=PART // 4)
+    send(registry, repository, Parts(Bytes(BYTES)), what="layer", location=begun.location, most=PART // 4)
 
     assert len(server.asked("POST")) == 1
     assert {len(one.body) for one in server.asked("PATCH")[:-1]} == {PART}
@@ -223,7 +223,7 @@ def test_of_two_uploads_that_were_begun_the_one_that_is_not_wanted_is_given_up(s
             send(registry, repository, Parts(Bytes(BYTES)), what="layer", most=PART)
         server.quirks.clear()
         begun = mount(registry, repository, digest_of(b"absent"), Repository(server.host, "other/app"))
-        send(registry, repository, Parts(Bytes(BYTES)), what="layer", begun=begun.location, most=PART)
+        send(registry, repository, Parts(Bytes(BYTES)), what="layer", location=begun.location, most=PART)
 
     assert [one.target for one in server.asked("DELETE")] == [begun.location.removeprefix(server.url)]
     assert not server.uploads
@@ -233,7 +233,7 @@ def test_a_blob_that_is_not_what_was_promised_is_given_up_before_the_registry_ta
     server = serve()
     registry, repository = client(server)
     promised = Digest(f"sha256:{'0' * 64}")
-    with pytest.raises(Exception, match="was promised"):
+    with pytest.raises(Exception, match="was expected"):
         send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=promised, most=PART)
 
     assert not server.asked("PUT")
@@ -318,7 +318,7 @@ def test_a_blob_that_is_too_large_in_one_go_is_sent_in_parts(serve, client, wait
 
     server = serve(limited)
     registry, _ = client(server)
-    registry.learn(server.host, lambda profile: profile.by("patch"))
+    registry.learn(server.host, lambda profile: profile.with_way("patch"))
     sent(registry, server, BYTES, part=len(BYTES))
 
     assert len(server.asked("PATCH")[0].body) == len(BYTES)
@@ -412,9 +412,9 @@ def test_what_is_there_in_spite_of_a_lost_answer_must_be_what_was_promised(serve
     server = serve(times(1, swallowing))
     server.blobs[str(digest_of(BYTES))] = BYTES
     registry, repository = client(server)
-    registry.learn(server.host, lambda profile: profile.by("patch"))
+    registry.learn(server.host, lambda profile: profile.with_way("patch"))
     promised = Digest(f"sha256:{'0' * 64}")
-    with pytest.raises(DigestError, match=f"{digest_of(BYTES)}, but {promised} was promised"):
+    with pytest.raises(DigestError, match=f"{digest_of(BYTES)}, but {promised} was expected"):
         send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=promised)
 
     found = send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=digest_of(BYTES))
@@ -426,7 +426,7 @@ def test_what_is_there_in_spite_of_a_lost_answer_is_not_sent_again(serve, client
     server = serve(times(1, swallowing))
     server.blobs[str(digest_of(BYTES))] = BYTES
     registry, repository = client(server)
-    registry.learn(server.host, lambda profile: profile.by("patch"))
+    registry.learn(server.host, lambda profile: profile.with_way("patch"))
     send(registry, repository, Parts(Bytes(BYTES)), what="layer", promised=promised)
 
     assert len(server.asked("PATCH")) == 1
@@ -436,7 +436,7 @@ def test_a_page_that_says_yes_to_everything_is_no_blob_of_that_size(serve, clien
     page = Reply(200, {"Content-Type": "text/html"}, b"<html>log in</html>")
     server = serve(times(1, swallowing), lambda request, _: page if request.method == "HEAD" else None)
     registry, _ = client(server)
-    registry.learn(server.host, lambda profile: profile.by("patch"))
+    registry.learn(server.host, lambda profile: profile.with_way("patch"))
     sent(registry, server, BYTES)
 
     assert len(server.asked("PATCH")) > 1
@@ -537,7 +537,7 @@ def test_of_a_put_that_failed_nobody_knows_what_was_kept(serve, client):
 
     server = serve(no_patch(), times(1, kept))
     registry, _ = client(server)
-    registry.learn(server.host, lambda profile: profile.by("put"))
+    registry.learn(server.host, lambda profile: profile.with_way("put"))
     sent(registry, server, BYTES)
 
     assert len(server.asked("POST")) == 2
@@ -596,7 +596,7 @@ def test_of_a_first_part_that_is_refused_for_its_size_nobody_asks_where_it_is(se
 def test_a_plain_layer_in_one_go_is_sent_with_its_length(serve, client):
     server = serve()
     registry, repository = client(server)
-    registry.learn(server.host, lambda profile: profile.by("patch"))
+    registry.learn(server.host, lambda profile: profile.with_way("patch"))
     push(Source(BYTES).image(), [repository.tagged("1")], registry, compression="none")
 
     assert str(len(BYTES)) in [one.headers["Content-Length"] for one in server.asked("PATCH")]

@@ -89,14 +89,14 @@ READING = "the user may not have the permission to read, or a scan such as Xray'
 @pytest.mark.parametrize(
     ("answer", "says", "hint"),
     [
-        ((500, {}, b""), "status 500: without a reason", "the server, or a proxy"),
-        ((500, {}, b"", "", 6), "status 500 after 6 attempts: without a reason", "the server, or a proxy"),
+        ((500, {}, b""), "status 500: no reason given", "the server, or a proxy"),
+        ((500, {}, b"", "", 6), "status 500 after 6 attempts: no reason given", "the server, or a proxy"),
         ((429, {}, b"slow down"), "status 429: slow down", "the registry limits the rate of requests"),
         ((409, {}, fault(409, "DENIED", "").body), "status 409: DENIED", None),
         ((409, {}, b'{"errors": [{"message": "taken"}]}'), "status 409: taken", None),
         ((403, {}, b"no"), "status 403: no", FORBIDDEN),
-        ((413, {}, b""), "status 413: without a reason", "a proxy in between limits the size of requests"),
-        ((404, {}, b""), "status 404: without a reason", "check host and repository; some hosts require"),
+        ((413, {}, b""), "status 413: no reason given", "a proxy in between limits the size of requests"),
+        ((404, {}, b""), "status 404: no reason given", "check host and repository; some hosts require"),
         (
             (404, {}, fault(404, "NAME_UNKNOWN", "x").body),
             "status 404: NAME_UNKNOWN x",

@@ -341,7 +341,7 @@ def test_an_oci_archive_with_something_missing_says_what(tmp_path, lost):
     members.pop(f"blobs/{names[lost].replace(':', '/')}" if lost in names else lost)
     archive(tmp_path / "a.tar", members)
 
-    with pytest.raises(PushError, match="there is no file"):
+    with pytest.raises(PushError, match="does not have the file"):
         read_all(open_oci_archive(tmp_path / "a.tar"))
 
 
@@ -363,7 +363,7 @@ def test_a_link_in_an_oci_archive_reads_no_file_of_this_machine(tmp_path):
     archive(tmp_path / "a.tar", members, {name: str(tmp_path / "outside")})
 
     assert written
-    with pytest.raises(PushError, match="there is no file"):
+    with pytest.raises(PushError, match="does not have the file"):
         read_all(open_oci_archive(tmp_path / "a.tar"))
 
 

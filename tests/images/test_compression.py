@@ -1,4 +1,4 @@
-"""Compressed layers: readable by everybody, and the same bytes for any number of threads."""
+"""BlobInfo layers: readable by everybody, and the same bytes for any number of threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from buildpush.foundation.errors import UnsupportedError
 from buildpush.foundation.meter import Meter
 from buildpush.images import compression, pool
 from buildpush.images.blocks import BLOCK, blocks
-from buildpush.images.compression import Compressing, Hashes, digest_of, library
+from buildpush.images.compression import Compressor, Hashes, digest_of, library
 from buildpush.images.pool import Pool
 
 MIXED = random.Random(7).randbytes(BLOCK) + b"layer" * 500_000
@@ -39,7 +39,7 @@ class Dripping(io.BytesIO):
 @pytest.mark.parametrize("data", [b"", b"x", b"x" * BLOCK, MIXED], ids=["empty", "one", "block", "mixed"])
 @pytest.mark.parametrize("level", [0, 1, 2, 3, 6])
 def test_gzip_reads_back(data, level):
-    packed = b"".join(Compressing(io.BytesIO(data), "gzip", level))
+    packed = b"".join(Compressor(io.BytesIO(data), "gzip", level))
 
     assert gzip.decompress(packed) == data
     assert packed[:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -60,10 +60,10 @@ def near_borders():
     most=st.integers(1000, 3_000_000),
 )
 def test_the_bytes_do_not_depend_on_threads_or_on_how_the_source_drips(data, kind, level, threads, most):
-    alone = Compressing(io.BytesIO(data), kind, level, checksums=True)
+    alone = Compressor(io.BytesIO(data), kind, level, checksums=True)
     packed = b"".join(alone)
     with Pool(threads) as pool:
-        beside = Compressing(Dripping(data, most), kind, level, checksums=True, pool=pool)
+        beside = Compressor(Dripping(data, most), kind, level, checksums=True, pool=pool)
         assert b"".join(beside) == packed
 
     assert beside.result == alone.result
@@ -80,7 +80,7 @@ def unpack(packed: bytes, kind: str) -> bytes:
 @pytest.mark.parametrize("threads", [0, 3])
 def test_everything_is_hashed_on_the_way(kind, threads):
     pool = Pool(threads) if threads else None
-    compressing = Compressing(io.BytesIO(MIXED), kind, 1, checksums=True, pool=pool)
+    compressing = Compressor(io.BytesIO(MIXED), kind, 1, checksums=True, pool=pool)
     assert compressing.result is None
     packed = b"".join(compressing)
     if pool:
@@ -94,7 +94,7 @@ def test_everything_is_hashed_on_the_way(kind, threads):
 
 
 def test_without_checksums_only_sha256_is_computed():
-    compressing = Compressing(io.BytesIO(b"x"), "gzip")
+    compressing = Compressor(io.BytesIO(b"x"), "gzip")
     list(compressing)
 
     assert (compressing.result.sha1, compressing.result.md5) == (None, None)
@@ -103,7 +103,7 @@ def test_without_checksums_only_sha256_is_computed():
 def test_zstd_reads_back():
     zstd = compression._zstd()
 
-    assert zstd.decompress(b"".join(Compressing(io.BytesIO(MIXED), "zstd", 3))) == MIXED
+    assert zstd.decompress(b"".join(Compressor(io.BytesIO(MIXED), "zstd", 3))) == MIXED
     assert library("zstd", 3).startswith("zstd ")
 
 
@@ -112,7 +112,7 @@ def test_fixed_input_gives_the_bytes_it_always_gave():
     """When this fails a library changed: layers get other digests, and memory must not mix the versions."""
     if library("gzip", 1) != "isal 1.9.1":
         pytest.skip("recorded with isal 1.9.1")
-    packed = b"".join(Compressing(io.BytesIO(MIXED), "gzip", 1))
+    packed = b"".join(Compressor(io.BytesIO(MIXED), "gzip", 1))
 
     assert digest_of(packed).hex == "3401d9aed0bcc0e574c3655cf6851781f92c0f0b5d6653b404f636abead9ea3c"
 
@@ -122,7 +122,7 @@ def test_without_isal_zlib_ng_does_it(monkeypatch, level):
     pytest.importorskip("zlib_ng")
     monkeypatch.setitem(sys.modules, "isal", None)
 
-    packed = b"".join(Compressing(io.BytesIO(MIXED), "gzip", level))
+    packed = b"".join(Compressor(io.BytesIO(MIXED), "gzip", level))
 
     assert gzip.decompress(packed) == MIXED
     assert len(packed) < BLOCK * 1.1
@@ -134,7 +134,7 @@ def test_without_both_zlib_does_it(monkeypatch, level):
     monkeypatch.setitem(sys.modules, "isal", None)
     monkeypatch.setitem(sys.modules, "zlib_ng", None)
 
-    packed = b"".join(Compressing(io.BytesIO(MIXED), "gzip", level))
+    packed = b"".join(Compressor(io.BytesIO(MIXED), "gzip", level))
 
     assert gzip.decompress(packed) == MIXED
     assert len(packed) < BLOCK * 1.1
@@ -151,7 +151,7 @@ def test_without_zstd_there_is_a_hint(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
 
     with pytest.raises(UnsupportedError, match="zstd"):
-        list(Compressing(io.BytesIO(b"x"), "zstd", 3))
+        list(Compressor(io.BytesIO(b"x"), "zstd", 3))
 
 
 def test_a_failing_source_stops_it():
@@ -162,12 +162,12 @@ def test_a_failing_source_stops_it():
             return super().read(size)
 
     with Pool(2) as pool, pytest.raises(OSError, match="Input/output error"):
-        list(Compressing(Failing(MIXED), "gzip", pool=pool))
+        list(Compressor(Failing(MIXED), "gzip", pool=pool))
 
 
 def test_giving_up_in_the_middle_leaves_nothing_running():
     with Pool(1) as pool:
-        stream = iter(Compressing(io.BytesIO(MIXED * 10), "gzip", pool=pool))
+        stream = iter(Compressor(io.BytesIO(MIXED * 10), "gzip", pool=pool))
         next(stream)
         next(stream)
         stream.close()
@@ -220,7 +220,7 @@ def counted():
 @pytest.mark.parametrize("kind", ["gzip", "none"])
 def test_no_more_than_64_mib_are_in_flight_whatever_the_layers_size(counted, kind):
     with Pool(4) as pool:
-        assert sum(map(bool, Compressing(Endless(200), kind, pool=pool))) >= 200
+        assert sum(map(bool, Compressor(Endless(200), kind, pool=pool))) >= 200
 
     assert counted.most <= 64
     assert counted.alive == 0
@@ -229,7 +229,7 @@ def test_no_more_than_64_mib_are_in_flight_whatever_the_layers_size(counted, kin
 @pytest.mark.parametrize(("threads", "room"), [(1, 4), (2, 8), (4, 16), (64, 16)])
 def test_a_consumer_that_stalls_finds_the_work_done_but_no_more_than_there_is_room_for(counted, threads, room):
     source = Endless(300, mark=room + 1)
-    compressing = Compressing(source, "gzip", pool=(pool := Pool(threads)))
+    compressing = Compressor(source, "gzip", pool=(pool := Pool(threads)))
     stream = iter(compressing)
     next(stream)
     next(stream)
@@ -243,11 +243,11 @@ def test_a_consumer_that_stalls_finds_the_work_done_but_no_more_than_there_is_ro
 
 def test_two_layers_share_the_room_and_none_waits_for_the_other(counted):
     with Pool(2, room=8) as pool:
-        stalled = iter(Compressing(first := Endless(300, mark=9), "gzip", pool=pool))
+        stalled = iter(Compressor(first := Endless(300, mark=9), "gzip", pool=pool))
         next(stalled)
         next(stalled)
         assert first.marked.wait(60)
-        assert sum(map(bool, Compressing(Endless(50), "gzip", pool=pool))) >= 50
+        assert sum(map(bool, Compressor(Endless(50), "gzip", pool=pool))) >= 50
 
         assert counted.most <= 8 + 2 + 4
         stalled.close()
@@ -256,7 +256,7 @@ def test_two_layers_share_the_room_and_none_waits_for_the_other(counted):
 def test_the_meter_knows_what_was_read_and_where_the_time_went():
     meter = Meter()
     with Pool(2) as pool:
-        list(Compressing(io.BytesIO(MIXED), "gzip", checksums=True, pool=pool, meter=meter))
+        list(Compressor(io.BytesIO(MIXED), "gzip", checksums=True, pool=pool, meter=meter))
 
     traffic = meter.traffic
     assert traffic.read == len(MIXED)

@@ -103,7 +103,7 @@ def test_other_configurations_name_no_diff_ids(config):
 
 @pytest.mark.parametrize("listed", ["7", '["x"]'])
 def test_broken_diff_ids_are_refused(listed):
-    with pytest.raises(PushError, match="broken diff IDs"):
+    with pytest.raises(PushError, match="invalid diff IDs"):
         diff_ids(f'{{"rootfs":{{"diff_ids":{listed}}}}}'.encode())
 
 

@@ -1,4 +1,4 @@
-"""Compressed layers of archives that say no digest of them: what is in them is checked while they pass."""
+"""BlobInfo layers of archives that say no digest of them: what is in them is checked while they pass."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_bytes_come_out_as_they_are(kind):
 
 @pytest.mark.parametrize("kind", PACKED)
 def test_other_content_than_was_promised_is_refused(kind):
-    with pytest.raises(DigestError, match="was promised"):
+    with pytest.raises(DigestError, match="was expected"):
         read(PACKED[kind], b"else")
 
 
 @pytest.mark.parametrize("kind", PACKED)
 @pytest.mark.parametrize("damage", [lambda data: data[:-200], lambda data: data[:500] + b"XX" + data[502:]])
 def test_damage_is_refused(kind, damage):
-    with pytest.raises(DigestError, match=r"ends too early|is damaged|was promised"):
+    with pytest.raises(DigestError, match=r"ends too early|is damaged|was expected"):
         read(damage(PACKED[kind]))
 
 

@@ -88,5 +88,5 @@ def test_a_link_leads_nowhere_but_to_another_member(tmp_path):
             member.type, member.linkname = tarfile.SYMTYPE, target
             tar.addfile(member)
     for name in ("up", "absolute", "round", "../secret", str(tmp_path / "secret")):
-        with pytest.raises(PushError, match="there is no file"):
+        with pytest.raises(PushError, match="does not have the file"):
             Tar.at(path, "archive", "").document(name)

@@ -16,7 +16,7 @@ from buildpush.http.client import Http
 from buildpush.http.messages import Answer
 from buildpush.images.references import Repository
 from buildpush.places import Ran, Recorded
-from buildpush.registry.auth import Authorizer, Challenge, _Token, belongs, read_challenge, wider
+from buildpush.registry.auth import Authorizer, Challenge, _Token, may_get_credentials, merge_scopes, read_challenge
 from buildpush.registry.client import Registry
 from buildpush.sandbox import Sandbox
 
@@ -351,7 +351,7 @@ def test_challenges_are_read(header, wanted):
     ],
 )
 def test_credentials_go_only_to_token_servers_of_the_registry(realm, host, base, wanted):
-    assert belongs(realm, host, base) is wanted
+    assert may_get_credentials(realm, host, base) is wanted
 
 
 @sandbox
@@ -599,7 +599,7 @@ def test_an_identity_token_is_not_carried_to_where_a_token_server_redirects(box,
     ],
 )
 def test_a_new_token_is_for_all_that_the_old_one_was_for(asked, ours, both):
-    assert wider(asked, ours) == both
+    assert merge_scopes(asked, ours) == both
 
 
 @sandbox
@@ -655,7 +655,7 @@ def refused(host, base, challenge, credential, answer):
     """Return the error of a registry that asked for *challenge*."""
     authorizer = Authorizer(None, host, base, Keychain({host: credential} if credential else None))
     authorizer._challenge = challenge
-    return authorizer.refused(answer)
+    return authorizer.error(answer)
 
 
 @pytest.mark.parametrize(
@@ -689,7 +689,7 @@ def refused(host, base, challenge, credential, answer):
             "refuses the user name or password of 'me'",
         ),
         (None, f"{HERE}/v2/", 401, "me", "password", "refuses the user name or password of 'me'"),
-        (Challenge("bearer", REALM), f"{HERE}/v2/", 403, "me", "password", "knows CREDENTIALS"),
+        (Challenge("bearer", REALM), f"{HERE}/v2/", 403, "me", "password", "accepts CREDENTIALS"),
         (Challenge("basic"), f"{HERE}/v2/", 404, "me", "password", "refuses the user name or password of 'me'"),
         (
             Challenge("bearer", "https://evil.io/t"),
@@ -697,7 +697,7 @@ def refused(host, base, challenge, credential, answer):
             401,
             "me",
             "password",
-            "requires a token from elsewhere, where CRED",
+            "requires a token of another server, which does not get CRED",
         ),
     ],
 )
@@ -750,7 +750,7 @@ def test_a_refusal_that_says_nothing_is_worth_another_try_only_after_a_header_wa
     authorizer = Authorizer(
         None, "r.acme.io", HERE, Keychain({"r.acme.io": Credential("me", Secret("pw-renewed"), "test")})
     )
-    authorizer._challenge, authorizer._asked = Challenge("basic"), True
+    authorizer._challenge, authorizer._challenge_known = Challenge("basic"), True
     silent = Answer(401, {}, b"", HERE)
 
     assert not authorizer.renew(silent, PUSH, None)
@@ -770,7 +770,7 @@ def test_a_token_that_another_thread_has_fetched_is_tried():
 def test_what_is_wanted_after_a_refusal_is_kept_without_its_scope():
     authorizer = Authorizer(None, "r.acme.io", HERE, Keychain())
     answer = Answer(401, {"WWW-Authenticate": 'Basic realm="a name",service="s",scope="x"'}, b"", HERE)
-    authorizer._asked = True
+    authorizer._challenge_known = True
 
     assert not authorizer.renew(answer, PUSH, None)
     assert authorizer._challenge == Challenge("basic", "a name", "s")

@@ -9,7 +9,7 @@ import pytest
 from buildpush.foundation.errors import AuthenticationError, ElsewhereError, RegistryError
 from buildpush.http.client import Answer
 from buildpush.images.references import Digest, Repository
-from buildpush.registry.blobs import Bytes, MountResult, Stored, find, mount
+from buildpush.registry.blobs import Bytes, MountResult, StoredBlob, find, mount
 
 DIGEST = Digest(f"sha256:{'a' * 64}")
 OTHER = f"sha256:{'b' * 64}"
@@ -38,26 +38,26 @@ class Told:
     def note_once(self, key, text):
         self.kept.append(("noted", key, text))
 
-    def heed(self, answer, host):
+    def learn_part_size(self, answer, host):
         self.kept.append(("heeded", answer, host))
 
-    def following(self, repository, answer, location):
+    def resolve_location(self, repository, answer, location):
         return f"{repository.host}: {location}"
 
 
 @pytest.mark.parametrize(
     ("headers", "size", "found"),
     [
-        ({}, None, Stored(DIGEST, None)),
-        ({}, 5, Stored(DIGEST, None)),
-        ({"Content-Length": "5"}, None, Stored(DIGEST, 5)),
-        ({"Content-Length": "5"}, 5, Stored(DIGEST, 5)),
+        ({}, None, StoredBlob(DIGEST, None)),
+        ({}, 5, StoredBlob(DIGEST, None)),
+        ({"Content-Length": "5"}, None, StoredBlob(DIGEST, 5)),
+        ({"Content-Length": "5"}, 5, StoredBlob(DIGEST, 5)),
         ({"Content-Length": "4"}, 5, None),
-        ({"Content-Length": "5 bytes"}, 4, Stored(DIGEST, None)),
-        ({"Docker-Content-Digest": str(DIGEST)}, None, Stored(DIGEST, None)),
+        ({"Content-Length": "5 bytes"}, 4, StoredBlob(DIGEST, None)),
+        ({"Docker-Content-Digest": str(DIGEST)}, None, StoredBlob(DIGEST, None)),
         ({"Docker-Content-Digest": OTHER}, None, None),
-        ({"Docker-Content-Digest": f"sha512:{'b' * 128}"}, None, Stored(DIGEST, None)),
-        ({"X-Checksum-Sha1": "1", "X-Checksum-Md5": "2"}, None, Stored(DIGEST, None, "1", "2")),
+        ({"Docker-Content-Digest": f"sha512:{'b' * 128}"}, None, StoredBlob(DIGEST, None)),
+        ({"X-Checksum-Sha1": "1", "X-Checksum-Md5": "2"}, None, StoredBlob(DIGEST, None, "1", "2")),
     ],
 )
 def test_a_blob_is_there_where_nothing_that_is_said_speaks_against_it(headers, size, found):
@@ -104,7 +104,7 @@ def test_where_only_the_bytes_can_be_asked_for_they_are(status, there):
         yield Answer(status, {"Content-Length": "5"}, b"", "u")
 
     registry.open = give
-    assert find(registry, HERE, DIGEST, 5) == (Stored(DIGEST, 5) if there else None)
+    assert find(registry, HERE, DIGEST, 5) == (StoredBlob(DIGEST, 5) if there else None)
     assert opened == [(HERE, f"blobs/{DIGEST}")]
 
 

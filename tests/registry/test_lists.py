@@ -11,7 +11,7 @@ from buildpush.http.client import Answer
 from buildpush.images.model import OCI_INDEX, OCI_MANIFEST
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.images.referrers import list_tag
-from buildpush.registry.referrers import _listed, _tagged, read_list
+from buildpush.registry.referrers import _find_digests, _pull_tag, read_list
 
 HERE = Repository("r.example", "team/app")
 SUBJECT = Digest(f"sha256:{'a' * 64}")
@@ -50,7 +50,7 @@ class Lists:
             raise answer
         return answer
 
-    def following(self, repository, answer, location):
+    def resolve_location(self, repository, answer, location):
         return location if "://" in location else f"https://r.example{location}"
 
     def base(self, host):
@@ -62,7 +62,7 @@ class Lists:
 
 def found(registry) -> str:
     """Return the marks of the digests that refer to the subject."""
-    return "".join(digest.hex[0] for digest in _listed(SUBJECT, HERE, registry))
+    return "".join(digest.hex[0] for digest in _find_digests(SUBJECT, HERE, registry))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_an_image_under_the_tag_of_a_list_is_none():
 def test_a_signature_under_a_tag_may_be_missing_or_hidden(status, notes):
     registry = Lists()
     registry.request = lambda *_, **__: no(status)
-    assert _tagged(HERE.tagged(Tag("sha256-a.sig")), registry) is None
+    assert _pull_tag(HERE.tagged(Tag("sha256-a.sig")), registry) is None
     assert len(registry.notes) == notes
 
 
@@ -158,4 +158,4 @@ def test_a_signature_that_fails_is_an_error():
     registry = Lists()
     registry.request = lambda *_, **__: no(500)
     with pytest.raises(PushError, match="status 500"):
-        _tagged(HERE.tagged(Tag("sha256-a.sig")), registry)
+        _pull_tag(HERE.tagged(Tag("sha256-a.sig")), registry)

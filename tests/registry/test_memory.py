@@ -9,13 +9,13 @@ import threading
 
 import pytest
 
-from buildpush.images.compression import Compressed, digest_of
+from buildpush.images.compression import BlobInfo, digest_of
 from buildpush.images.references import Repository
 from buildpush.registry import memory as room
 from buildpush.registry.memory import Memory
 from buildpush.registry.profile import UploadProfile
 
-LAYER = Compressed(digest_of(b"plain"), 5, digest_of(b"packed"), 6, "sha1", "md5")
+LAYER = BlobInfo(digest_of(b"plain"), 5, digest_of(b"packed"), 6, "sha1", "md5")
 
 
 def test_what_is_kept_is_found_again_after_a_restart(tmp_path):
@@ -38,7 +38,7 @@ def test_another_library_or_layer_is_another_thing(tmp_path):
 def test_checksums_once_known_stay_known(tmp_path):
     with Memory(tmp_path / "m") as memory:
         memory.keep(LAYER, "isal 1")
-        memory.keep(Compressed(LAYER.diff_id, 5, LAYER.digest, 6), "isal 1")
+        memory.keep(BlobInfo(LAYER.diff_id, 5, LAYER.digest, 6), "isal 1")
 
         assert memory.find(LAYER.diff_id, "isal 1") == LAYER
 
@@ -114,7 +114,7 @@ def test_threads_and_pushes_share_it(tmp_path):
         def work(memory, first):
             for number in range(first, 100, 2):
                 data = str(number).encode()
-                memory.keep(Compressed(digest_of(data), 1, digest_of(data), 1), "x")
+                memory.keep(BlobInfo(digest_of(data), 1, digest_of(data), 1), "x")
 
         threads = [threading.Thread(target=work, args=(memory, at)) for at, memory in enumerate((one, two))]
         for thread in threads:
@@ -132,7 +132,7 @@ def fill(memory, count: int) -> None:
     """Let *memory* keep so many of everything."""
     for number in range(count):
         data = f"{number:05}".encode()
-        memory.keep(Compressed(digest_of(data), 1, digest_of(data), 1), "x")
+        memory.keep(BlobInfo(digest_of(data), 1, digest_of(data), 1), "x")
         memory.keep_home(HERE, digest_of(data))
         memory.keep_document(data)
         memory.keep_diff_id(str(number), digest_of(data))

@@ -171,6 +171,6 @@ def test_a_source_is_let_go_of():
     parts = Parts(source)
     parts.fill(2)
     parts.close()
-    assert (source.closed, parts.size, list(parts._held)) == (1, 0, [])
+    assert (source.closed, parts.size, list(parts._window)) == (1, 0, [])
 
     Parts(Blocks([b"a"])).close()

@@ -86,7 +86,7 @@ def test_what_was_taken_is_remembered():
     assert UploadProfile(taken=9, takes_parts=True).after_part(10, second=False) == UploadProfile(
         taken=10, takes_parts=True
     )
-    assert UploadProfile().by("put") == UploadProfile(way="put")
+    assert UploadProfile().with_way("put") == UploadProfile(way="put")
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_a_layer_of_another_size_is_refused_before_it_is_there(box, registry, re
     other = Image(
         honest.config, (Layer("x", layer.media_type, layer.diff_id, layer.digest, layer.size + cut),), honest.blobs
     )
-    with pytest.raises(DigestError, match="were promised"):
+    with pytest.raises(DigestError, match="were expected"):
         push(other, [repository.tagged("1")], registry)
     assert no_tag(box, repository)
     assert registry.request(repository, "HEAD", f"blobs/{layer.digest}").status == 404

@@ -27,7 +27,7 @@ from buildpush.foundation.errors import (
 )
 from buildpush.foundation.events import Note, Progress, Retry
 from buildpush.foundation.secrets import Secret
-from buildpush.images.compression import Compressing, digest_of
+from buildpush.images.compression import Compressor, digest_of
 from buildpush.images.manifests import Descriptor, image_manifest
 from buildpush.images.model import (
     DOCKER_CONFIG,
@@ -123,7 +123,7 @@ def test_what_is_there_is_not_sent_again(box, registry, repository, source):
 
 
 def test_a_large_layer_is_remembered_and_neither_read_nor_sent_again(http, keychain, repository, source, tmp_path):
-    """Compressing 1 GB to learn that it is there already would cost seconds."""
+    """Compressor 1 GB to learn that it is there already would cost seconds."""
     first, second = source(LARGE), source(LARGE)
     with Memory(tmp_path / "memory.sqlite") as memory:
         registry = Registry(http, keychain, memory=memory)
@@ -394,7 +394,7 @@ def test_a_broken_upload_begins_anew(box, registry, source, events, fault):
     box.add_fault("PATCH", "uploads", **fault)
     pushed = push(layers.image(), [repository.tagged("1")], registry)
 
-    assert box.blob(pushed.layers[0].digest) == b"".join(Compressing(io.BytesIO(LARGE), "gzip"))
+    assert box.blob(pushed.layers[0].digest) == b"".join(Compressor(io.BytesIO(LARGE), "gzip"))
     assert retries(events) >= 1
 
 

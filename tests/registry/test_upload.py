@@ -19,7 +19,7 @@ from buildpush.foundation.errors import AuthenticationError, DigestError, PushEr
 from buildpush.foundation.events import Note, Retry, Traffic
 from buildpush.http.messages import Answer
 from buildpush.images.blocks import BLOCK
-from buildpush.images.compression import Compressing, digest_of, library
+from buildpush.images.compression import Compressor, digest_of, library
 from buildpush.images.references import Repository
 from buildpush.registry import layers as room
 from buildpush.registry.channel import offset_in
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.sandbox
 MEGA = 1_000_000
 LARGE = random.Random(4).randbytes(9 * MEGA)
 GONE = b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"gone"}]}'
-IN_ONE_GO = partial(UploadProfile.by, way="patch")
+IN_ONE_GO = partial(UploadProfile.with_way, way="patch")
 SLACK = 200_000  # configuration, headers, what compression adds
 
 
@@ -415,7 +415,7 @@ def test_a_blob_is_mounted_from_where_an_earlier_run_pushed_it(http, keychain, b
 
 def remembered(memory, repository, data: bytes) -> None:
     """Let *memory* know what a layer becomes, and that *repository* has it."""
-    compressing = Compressing(io.BytesIO(data), "gzip", 1, checksums=True)
+    compressing = Compressor(io.BytesIO(data), "gzip", 1, checksums=True)
     for _ in compressing:
         pass
     memory.keep(compressing.result, f"{library('gzip', 1)}, level 1, blocks of {BLOCK}")
@@ -538,7 +538,7 @@ def test_a_source_that_is_shorter_than_it_promised_is_an_error_at_once(
     image = source(LARGE).image()
     longer = dataclasses.replace(image.layers[0], size=len(LARGE) + 1)
 
-    with pytest.raises(DigestError, match="9000000 bytes, but 9000001 were promised"):
+    with pytest.raises(DigestError, match="9000000 bytes, but 9000001 were expected"):
         push(
             dataclasses.replace(image, layers=(longer,)),
             [repository.tagged("1")],
@@ -622,7 +622,7 @@ def test_what_an_upload_has_is_read_from_its_range(says, offset):
 def test_which_refusals_of_an_upload_are_worth_another_try(status, code, begun, wanted):
     """How: whether the upload is lost, how often, whether nothing of it was taken, whether another way may help."""
     error, answer = RegistryError("no", status=status, code=code), Answer(status, {}, b"", "https://r.io/")
-    found = judge(error, answer, begun=begun)
+    found = judge(error, answer, progress=begun)
 
     if wanted is None:
         assert found is error
