@@ -328,7 +328,7 @@ def test_an_input_that_is_no_loop_is_refused_before_anything_is_done(site, capsy
     assert "hint: give --var strategy=VALUE" in capsys.readouterr().err
     assert run_command([command, "p.yml", "--var", "strategy=matrix: {a: ["]) == 2
     shown = capsys.readouterr().err
-    assert "p.yml:11:5: strategy: what is given for it is neither JSON nor YAML" in shown
+    assert "p.yml:11:5: strategy: the value of the expression is neither JSON nor YAML" in shown
     assert site.tags == []
 
 

@@ -6,14 +6,17 @@ Sources: Harness, "Use looping strategies": matrix, repeat, parallelism; for the
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any, Final, NoReturn
 
 from buildpush.expressions.tree import Value
+from buildpush.foundation import strict_json
 from buildpush.foundation.documents import Raw, structure_of
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
@@ -385,7 +388,10 @@ class _LoopReader:
         return raw
 
     def structure(self, raw: Raw, *path: str | int) -> Raw:
-        """Return a list or map; an expression may give one as JSON or YAML."""
+        """Return a list or map; an expression may give one as JSON, where ``null`` is that word, or as YAML."""
+        if isinstance(raw, str) and raw.lstrip()[:1] in {"[", "{"}:
+            with suppress(ValueError):
+                return _json_words(strict_json.parse(raw))
         try:
             return structure_of(raw, str(path[-1]))
         except SourceError:
@@ -434,3 +440,12 @@ class _LoopReader:
 
     def fail(self, message: str, hint: str, *path: str | int) -> NoReturn:
         raise SourceError(message, where=self.where(*path), setting="strategy", hint=hint)
+
+
+def _json_words(value: Any) -> Raw:
+    """Return a list or map of JSON with its words as text: ``true``, not ``True``."""
+    if isinstance(value, dict):
+        return {str(key): _json_words(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_json_words(one) for one in value]
+    return value if isinstance(value, str) else json.dumps(value)
