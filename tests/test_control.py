@@ -469,3 +469,28 @@ def test_an_axis_that_only_some_entries_of_include_give_has_a_message_of_its_own
     path.write_text(text.replace("${{ matrix.os }}", "${{ matrix.tag ?? matrix.os }}"))
     assert site.run() == 0
     assert site.tags == ["b", "x"]
+
+
+STAGE_AND_GROUP = """\
+pipeline:
+  stages:
+    - name: s
+      strategy:
+        while: {{iterations: 3, condition: "<+strategy.iteration> == 0 || <+strategy.currentStatus> == 'X'"}}
+      steps:
+        - group:
+            name: g
+            strategy:
+              while: {{iterations: 3, condition: "<+strategy.iteration> < 2 && <+strategy.currentStatus> != 'FAILED'"}}
+            steps:
+              - name: push
+                uses: buildAndPushToDocker
+                with: {{repo: {host}/docker-local/app, tags: ["t<+strategy.iteration>"], caching: false}}
+"""
+
+
+def test_a_while_of_a_stage_and_of_a_group_asks_for_its_own_iterations(site, capsys):
+    site.write(STAGE_AND_GROUP.format(host=site.box.host))
+    assert site.run("--json") == 0
+    assert [step["step"] for step in json.loads(capsys.readouterr().out)["steps"]] == ["push_0_0", "push_0_1"]
+    assert site.tags == ["t0", "t1"]

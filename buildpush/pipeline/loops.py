@@ -15,7 +15,17 @@ from buildpush.pipeline.step_values import place_of
 from buildpush.settings.conditions import Condition
 from buildpush.settings.evaluate import evaluate_raw, evaluate_structure
 from buildpush.settings.loops import NEWER, Iteration, before_loop, node_name, read_loop
-from buildpush.settings.tree import Element, Parallel, Pipeline, Stage, Step, StepGroup, leaves, with_steps
+from buildpush.settings.tree import (
+    Element,
+    Parallel,
+    Pipeline,
+    Stage,
+    Step,
+    StepGroup,
+    identifier_from,
+    leaves,
+    with_steps,
+)
 from buildpush.settings.written import Origin, WrittenValue, written_at
 
 Loopable = Step | Stage | StepGroup
@@ -48,6 +58,13 @@ def loop_of(element: Step | Stage | StepGroup | Pipeline) -> WrittenValue | None
     if isinstance(element, Step):
         return element.settings.get("strategy")
     return written_at(element.header.node, "strategy") if element.header.strategy else None
+
+
+def loop_identifier(element: Loopable) -> str:
+    """Return the identifier of the loop of *element*; without one, it is made from its name, or is its type."""
+    if isinstance(element, Step):
+        return element.identifier
+    return element.header.identifier or identifier_from(element.header.name) or _TYPE_NAMES[type(element)]
 
 
 def whole_loop(written: WrittenValue, facts: Facts) -> WrittenValue:
@@ -153,7 +170,7 @@ def _copy(element: Loopable, scope: Mapping[str, Value], suffix: str, label: str
         name=label or f"{header.name or header.identifier}{suffix}",
         strategy=None,
     )
-    loop = (_TYPE_NAMES[type(element)], header.identifier)
+    loop = (_TYPE_NAMES[type(element)], loop_identifier(element))
     children = with_steps(element.children, lambda step, _: _inside(step, scope, suffix, loop, label))
     return replace(element, header=renamed, children=children)
 

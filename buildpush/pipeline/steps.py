@@ -18,7 +18,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar, reason_to_skip
 from buildpush.pipeline.deadlines import deadline_of, nearest, shorter
 from buildpush.pipeline.failures import check_in_group, strategies
-from buildpush.pipeline.loops import Iterations, iterate, loop_of, whole_loop
+from buildpush.pipeline.loops import Iterations, iterate, loop_identifier, loop_of, whole_loop
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepPath, StepValues, place_of
@@ -182,7 +182,7 @@ class Walk:
 
         names = [_identifier(one) for one in iterations.elements]
         around = () if isinstance(element, Stage) else progress.place
-        self.values.loop((*around, _identifier(element)), names)
+        self.values.loop((*around, loop_identifier(element)), names)
         if iterations.condition:
             return self._while(element, iterations, iterations.condition, step, progress)
 

@@ -225,6 +225,8 @@ def _other(node: Node, key: str) -> Node:
 
 def _with_control(node: Node, entries: dict[str, Node], status: StatusKey = "stageStatus") -> dict[str, Node]:
     """Return *entries* with ``if``, ``strategy`` and ``on-failure`` in the older form."""
+    if "on_failure" in entries:  # some pages of Harness 3.0 write it so, and its schema does not know it
+        reject("key", "on_failure", [NEWER], node.where_key("on_failure"))
     read: Mapping[str, Callable[[Node], Node]]
     read = {"if": partial(_condition, status=status), "strategy": _loop, NEWER: partial(_failures, node)}
     return {_CONTROL.get(key, key): read[key](entry) if key in read else entry for key, entry in entries.items()}

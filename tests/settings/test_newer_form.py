@@ -144,3 +144,12 @@ def test_the_nodes_of_a_runtime_say_the_platform(write):
     assert not buildpush.load("p.yml").notes
     write(stage="runtime: {kubernetes: {namespace: ci, node-selector: {disk: ssd}}}")
     assert not plans()[0].order.request.platforms
+
+
+@pytest.mark.parametrize("place", ["stage", "step"])
+def test_what_follows_a_failure_is_not_passed_by_when_it_is_misspelt(write, place):
+    key = "on_failure: {errors: all, action: ignore}"
+    write(**{place: key if place == "stage" else f"{key}\n          {USES}"})
+    with pytest.raises(SourceError, match="unknown key 'on_failure'") as caught:
+        buildpush.load("p.yml")
+    assert caught.value.hint == "did you mean 'on-failure'?"
