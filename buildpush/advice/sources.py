@@ -25,9 +25,9 @@ _SOURCES: Final = regex(r'checking on sources under "(?P<root>/[^"]*)"')
 
 
 def whole_source(path: str, lines: Iterable[str]) -> str:
-    """Return the source of the instruction in *lines* of a log that *path* is the beginning of; else *path*.
+    """Return the source of a COPY or ADD in *lines* of a log that begins with *path*; else *path* itself.
 
-    BuildKit names the first directory that it did not find anything in.
+    BuildKit names only the first directory on the path that does not exist.
     """
     words = (word.strip("/:,\"'[]") for line in lines if _INSTRUCTION.search(line) for word in line.split())
     whole = (word.removeprefix("./") for word in words)

@@ -52,7 +52,7 @@ def append(path: Path, text: str) -> None:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open *path*; a pipe that no program reads is an error, and its reader is not waited for."""
+    """Open *path*; a pipe that no program reads is an error: the command does not wait for a reader."""
     handle = os.open(path, flags | os.O_NONBLOCK, 0o666)
     os.set_blocking(handle, True)  # a slow reader gets all of it
     return handle

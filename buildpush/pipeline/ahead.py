@@ -34,7 +34,7 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Res
         loaded: the steps; a single one is checked as it runs.
         context: of the run; nothing of it changes.
         earlier: the run that is resumed, if any: what succeeded in it must be the same now.
-        push: whether images are pushed; if not, other steps than those that build do nothing.
+        push: whether images are pushed; if not, steps that do not build do nothing.
 
     Raises:
         SettingsError: of the first step that cannot be run, or whose push another iteration would overwrite.

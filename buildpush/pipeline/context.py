@@ -53,7 +53,7 @@ _SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses", 
 
 
 class Starts:
-    """Gives each build of a run a different start: Artifactory identifies a run of a build by it, in milliseconds."""
+    """Gives each build of a run a different start, by which Artifactory identifies it, to the millisecond."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -119,7 +119,7 @@ class RunContext:
         kept_images: images that were built and not pushed, for later steps.
         logins: credentials of the steps so far, for later steps.
         values: the values of steps, for expressions.
-        receipts: files that tell what was pushed.
+        receipts: the receipt files of the run.
         starts: gives each build a different start.
         known: values of built-in names that an earlier run had, if it is resumed.
         wait: waits some seconds.
@@ -281,7 +281,7 @@ class RunContext:
 
     @cached_property
     def watch(self) -> Watch:
-        """The thread that ends what takes too long, of all steps."""
+        """The thread that enforces the time limits of all steps."""
         from buildpush.foundation.limits import Watch
 
         return self._stack.enter_context(Watch())

@@ -69,7 +69,7 @@ def shorter(own: timedelta | None, deadline: Deadline | None, now: float) -> tim
 def limited(
     step: Step, own: timedelta | None, deadline: Deadline | None, context: RunContext
 ) -> AbstractContextManager[None]:
-    """Return what ends a block of *step*: after its *own* time, or at *deadline* if that comes first.
+    """Return a context that ends *step* after its *own* time, or at *deadline* if that comes first.
 
     A step of a file that does not have a ``timeout`` has the time that Harness gives it.
     """

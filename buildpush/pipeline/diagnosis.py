@@ -1,4 +1,4 @@
-"""What would fail, before it fails: engines, room on this machine, and every host of a file with its credential."""
+"""What would fail, before it fails: engines, free space on this machine, and the hosts of a file with credentials."""
 
 from __future__ import annotations
 

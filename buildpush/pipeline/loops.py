@@ -42,7 +42,7 @@ class Iterations:
         elements: the copies, in their order.
         at_once: how many run at the same time; ``None`` if the loop does not set it.
         queued: how many of the copies are started even if others have failed.
-        condition: of a while: each is run only if this holds before it.
+        condition: of a ``while``: each iteration is run only if this is true before it.
     """
 
     elements: tuple[Loopable, ...]
@@ -140,7 +140,7 @@ def _label(name: str, written: WrittenValue, facts: Facts) -> object:
 
 
 def _axes(iterations: Iterable[Iteration]) -> list[Value]:
-    """Return the axes that any of *iterations* has: with an entry of ``include``, not each has all."""
+    """Return the axes of all *iterations* together: an entry of ``include`` need not have them all."""
     return list(dict.fromkeys(axis for one in iterations for axis in _mapping(one.values.get("matrix"))))
 
 

@@ -191,7 +191,7 @@ class OpenRun:
 
 
 def check_sections(loaded: Loaded, expected: Sequence[str]) -> None:
-    """Refuse a file with other sections than those *expected*, if there are any, before anything is run.
+    """Refuse a file with other sections than those *expected*, if any are, before anything is run.
 
     Raises:
         SettingsError: they differ.

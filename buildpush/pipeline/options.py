@@ -87,7 +87,7 @@ class CopyOptions:
             message = f"insecure is {self.insecure!r}, which is {kind} and not a list of hosts"
             raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
         try:
-            # An empty host would be every one that has no port.
+            # An empty host would match every host without a port.
             return frozenset(check_host(host) for host in self.insecure)
         except BadNameError as error:
             raise SettingsError(str(error), hint=error.hint, setting="insecure", where="--insecure") from error

@@ -122,7 +122,7 @@ class RunResult:
 
     @property
     def destinations(self) -> list[str]:
-        """Every place that the image was written to besides a registry."""
+        """Every location that the image was written to besides a registry."""
         return list(dict.fromkeys([*self.loaded, *([self.output] if self.output else [])]))
 
     @property

@@ -35,7 +35,7 @@ class RunLog:
     Layers are sent in several threads; only one of them calls the sink at a time.
 
     Attributes:
-        is_quiet: whether lines of the engine and progress are not passed on, until the next step begins.
+        is_quiet: whether lines of the engine and progress are held back until the next step begins.
     """
 
     def __init__(self, sink: Sink = ignore) -> None:

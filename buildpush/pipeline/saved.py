@@ -93,7 +93,7 @@ def _server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]
 
 
 def _trust(url: str, flags: Mapping[str, Any], vault: Vault, context: RunContext) -> Trust:
-    """Return what *flags* say of TLS at *url*: what the same settings of a step that publishes build-info say."""
+    """Return what *flags* say of TLS at *url*; they mean the same as in a step that publishes build-info."""
     layer = python_layer(PublishBuildInfo, flags, "flag")
     written = {name: WrittenValue(*found) for name, found in layer.values.items()}
     step = Step("", "", "", written, "", STEP_KINDS["publish"])

@@ -111,17 +111,7 @@ def run_steps(
     if not push:
         refuse_push(loaded)
     earlier = find_earlier(resume, loaded, context)
-    turns = Turns(context.log)
-    context = replace(
-        context,
-        notes=loaded.notes,
-        kept_images=KeptImages.of(loaded.steps),
-        logins=Logins(),
-        values=StepValues(loaded.tree),
-        known=earlier.facts if earlier else {},
-        ask=turns.person(context.ask),
-        ask_input=turns.input(context.ask_input),
-    )
+    context = _shared(context, loaded, earlier)
     with context:
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is printed that may hold a secret
@@ -137,6 +127,21 @@ def run_steps(
             run_record.end("FAILED" if any(one.status == "failed" for one in outcomes) else "SUCCEEDED", context.now())
         raise_failure(outcomes, context.results, context.log)
     return tuple(context.results)
+
+
+def _shared(context: RunContext, loaded: Loaded, earlier: Resumed | None) -> RunContext:
+    """Return *context* with what the steps of *loaded* share in one run."""
+    turns = Turns(context.log)
+    return replace(
+        context,
+        notes=loaded.notes,
+        kept_images=KeptImages.of(loaded.steps),
+        logins=Logins(),
+        values=StepValues(loaded.tree),
+        known=earlier.facts if earlier else {},
+        ask=turns.person(context.ask),
+        ask_input=turns.input(context.ask_input),
+    )
 
 
 def _walk(context: RunContext, options: RunRequest, record: RunRecord | None, *, several: bool) -> Walk:

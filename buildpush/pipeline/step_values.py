@@ -90,7 +90,7 @@ class StepValues:
             self._ended |= {place}
 
     def each_alone(self, acts: Iterable[Callable[[], object]]) -> None:
-        """Call *acts* one after the other in place of at the same time: none has the outcomes of another."""
+        """Call *acts* one after the other for a plan; as if they ran at the same time, none sees another's outcomes."""
         around, before = self._concurrent, frozenset(self._outcomes)
         for act in acts:
             self._concurrent = around | (frozenset(self._outcomes) - before)

@@ -139,7 +139,7 @@ def matrix(all_cards: Iterable[Card] | None = None) -> dict[str, dict[str, str]]
 
 @cache
 def engine_flags() -> Mapping[str, Mapping[str, str]]:
-    """Return the words that each engine has for settings: engine name to setting name to words."""
+    """Return each engine's own spelling of settings: engine name to setting name to spelling."""
     return MappingProxyType({name: row.load().flags for name, row in ENGINES.items()})
 
 

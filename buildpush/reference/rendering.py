@@ -63,7 +63,7 @@ _MARKS: Final = regex(r"(`[^`]+`|\*\*[^*]+\*\*)")
 
 
 def marked(entries: Iterable[str], name: str = "") -> nodes.paragraph:
-    """Return entries side by side; what is between backticks in one is code, and between pairs of stars is strong."""
+    """Return entries side by side; text between backticks becomes code, and between pairs of stars strong."""
     paragraph = nodes.paragraph()
     for entry in entries:
         parts = [_marked_part(part) for part in _MARKS.split(entry) if part]

@@ -40,7 +40,7 @@ def find(anchor: str) -> Advice:
 
 
 def finding_text(log: str, match: MatchedLine, directory: Path) -> str:
-    """Return what is known about one line of the log called *log*; *directory* is perhaps what was built."""
+    """Return what is known about one line of the log called *log*; *directory* may be the context that was built."""
     here = f"here      in {directory}: {hint}" if (hint := _here(match, directory)) else ""
     facts = filter(None, (*_facts(match.advice), here, f"read      buildpush explain {match.advice.anchor}"))
     return "\n".join([f"{log}:{match.number}: {match.line}", *(f"  {line}" for line in facts)])
@@ -52,7 +52,7 @@ def finding_json(match: MatchedLine, directory: Path) -> dict[str, Any]:
 
 
 def _here(found: MatchedLine, directory: Path) -> str | None:
-    """Return what *directory* has in place of a file that the line names and a builder did not find."""
+    """Return what *directory* holds at or near the path that a builder did not find."""
     path = missing_source(found.line) if found.advice.name == "copy-source" else None
     hint = hint_for(directory, None, path) if path else None
     return one_line(hint) if hint else None

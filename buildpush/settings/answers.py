@@ -20,7 +20,7 @@ class SettingEvaluator:
     """Evaluates the expressions in the value of one setting, and names the place of an error.
 
     Attributes:
-        raw_keys: keys of maps, the values of which stay as they are written.
+        raw_keys: keys of maps whose values stay as they are written.
     """
 
     name: str
@@ -64,7 +64,7 @@ class SettingEvaluator:
             raise type(error)(message, hint=error.hint, setting=self.name, where=where) from None
 
     def _input_name(self, path: Trail) -> str:
-        """Return the name under which the input at *path* is asked for: an entry of a map has its own name."""
+        """Return the name of the input at *path*: an entry of a map has its own."""
         keys = [part for part in path if isinstance(part, str)]
         return self.key if "<+" in "".join(keys) else ".".join([self.key, *keys])
 

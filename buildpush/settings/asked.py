@@ -203,7 +203,7 @@ def _around(branch: Parent) -> Iterator[str]:
 
 
 def _asked_as(keys: tuple[str, ...]) -> str:
-    """Return the name of an input at *keys*; the mark of the newer form of a loop is none of them."""
+    """Return the name of the input at *keys*, without the key that marks a loop of the newer form."""
     return ".".join(key for key in keys if key != NEWER)
 
 

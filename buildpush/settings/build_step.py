@@ -82,9 +82,8 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     request = _request(settings, references, insecure | plain_http, ctx) if source is None else None
     request = replace(request, archive=tar, authorities=trusted) if request else None
     _refuse_readable(settings, ctx)
-    order = ResolvedStep(
-        settings=settings,
-        references=references,
+    order = replace(
+        _order(settings, references),
         request=request,
         source=source,
         tar=tar or layout,
@@ -94,6 +93,21 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         unshared=base_image_hosts(settings, ctx) - {*given},
         artifactory=artifactory,
         build=build,
+        plain_http=plain_http,
+        authorities=trusted,
+        insecure=insecure,
+        sources=sources_of(credentials.get(repository.host), artifactory, build),
+        receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
+        notes=(*notes, *shorthands),
+    )
+    return replace(order, notes=(*order.notes, *_notes(settings, order, repository, given, ctx)))
+
+
+def _order(settings: BuildAndPush, references: tuple[Reference, ...]) -> ResolvedStep:
+    """Return an order with the values that *settings* give as they are."""
+    return ResolvedStep(
+        settings=settings,
+        references=references,
         push=settings.push,
         engine=settings.engine,
         set_names=explicitly_set(settings),
@@ -102,20 +116,13 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         retries=settings.push_retry,
         nondistributable=settings.allow_nondistributable_artifacts,
         platforms=_platforms(settings),
-        plain_http=plain_http,
-        authorities=trusted,
-        insecure=insecure,
-        sources=sources_of(credentials.get(repository.host), artifactory, build),
         fetch_limit=settings.fetch_limit,
-        receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
         own_settings={name: getattr(settings, name) for name in OWN_SETTINGS},
-        notes=(*notes, *shorthands),
     )
-    return replace(order, notes=(*order.notes, *_notes(settings, order, repository, given, ctx)))
 
 
 def _insecure(settings: BuildAndPush, repository: Repository) -> tuple[BuildAndPush, frozenset[str]]:
-    """Return *settings*, with insecure on if the registry is such a host, and the hosts without a valid certificate."""
+    """Return *settings*, with insecure on if the registry is an insecure host, and all insecure hosts."""
     hosts = frozenset({registry_host(settings.insecure_registry)} if settings.insecure_registry else ())
     if repository.host in hosts:
         settings = settings.replace(insecure=True)

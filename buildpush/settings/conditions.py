@@ -25,7 +25,7 @@ class Condition:
 
     Attributes:
         key: whose *status* counts: the stage's for steps and groups, the pipeline's for stages.
-        text: an expression that must be true as well; ``true`` where there is none.
+        text: an expression that must be true as well; ``true`` if there is none.
         where: place of the expression.
     """
 

@@ -345,7 +345,7 @@ def _pattern(text: str, end: str = "") -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return *text* as a string of expressions, in which it stays what it is."""
+    """Return *text* as a string literal of an expression, with special characters escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("<+", "\\<+")
     return f'"{escaped}"'
 

@@ -58,12 +58,12 @@ Verdict: TypeAlias = Literal["failed", "ignored", "succeeded", "aborted", "again
 
 @dataclass(frozen=True, slots=True)
 class ActionRow:
-    """What an action is.
+    """One failure action, and what it does.
 
     Attributes:
-        newer: its name in the newer form; empty where that does not have it.
+        newer: its name in the newer form; empty if that does not have it.
         verdict: what becomes of the step.
-        answer: by which a person chooses it; empty where a person cannot.
+        answer: the word by which a person chooses it; empty if that is not possible.
     """
 
     newer: str
@@ -111,7 +111,7 @@ class _Spelling:
         then: the key of the action after the last retry.
         after: the key of the action if no person answers.
         answers: the key of the actions that a person may choose from.
-        fail_all: the key of whether a failure ends more than its own step.
+        fail_all: the key that says whether a failure ends more than its own step.
     """
 
     errors: Mapping[str, ErrorType] = field(default_factory=lambda: {name: name for name in _ERRORS})
@@ -174,7 +174,7 @@ class FailureAction:
         answers: what a person may choose; everything if there are none.
         then: what is done when the retries are used up, or there was no answer.
         where: its place.
-        fail_all: whether a failure that it does not lift also ends what has not begun beside the step.
+        fail_all: whether a failure that remains one also ends parallel steps that have not begun.
     """
 
     type: ActionType
@@ -197,7 +197,7 @@ class FailureStrategy:
     """One entry of the list: its errors, and the action that follows them.
 
     Attributes:
-        exit_codes: those of the step that it is for; without any, it is for all.
+        exit_codes: the exit codes that it applies to; without any, it applies to all.
     """
 
     errors: frozenset[ErrorType]
@@ -226,7 +226,7 @@ def choose_named(
 def read_strategies(raw: Raw, origin: Origin) -> tuple[FailureStrategy, ...]:
     """Return the strategies in ``failureStrategies``, with expressions evaluated except in conditions.
 
-    What is at the key :data:`NEWER` is in the newer form.
+    The value of the key :data:`NEWER` is in the newer form.
 
     Raises:
         SourceError: an unknown key, error type or action, or a wrong value.

@@ -28,7 +28,7 @@ def fill(node: Node, given: Node, what: str) -> Node:
 
     Args:
         node: of a template or a pipeline.
-        given: of the same shape, with those parts that are given.
+        given: a node of the same shape, with only the given values.
         what: has the inputs, for messages: ``the template build``.
 
     Raises:

@@ -196,7 +196,7 @@ def _step(node: Node, reference: Node) -> Node:
 
 
 def _with_env(given: Node, env: Node | None) -> Node:
-    """Return the inputs *given* to a step with the variables in its ``env``; one in ``envvars`` comes before them."""
+    """Return the inputs *given* to a step with the variables in its ``env``; those in ``envvars`` override them."""
     if env is None or not env.value:
         return given
     own = given.at("envvars")
@@ -250,7 +250,7 @@ def _failures(around: Node, node: Node) -> Node:
 
 
 def _loop(node: Node) -> Node:
-    """Return a ``strategy`` with the mark of its form; so is an expression that stands for all of it."""
+    """Return a ``strategy``, marked as one of the newer form; an expression in its place is marked as well."""
     if node.text:
         return map_of(node, {NEWER_LOOP: node})
     mark = {NEWER_LOOP: replace(node, value="true", keys={})}
@@ -316,7 +316,7 @@ def _choice(text: str) -> str:
 
 
 def as_text(node: Node) -> Node:
-    """Return the value of an input, whose lists and maps are JSON, as where they are given by a flag."""
+    """Return the value of an input, with lists and maps as JSON, as in a flag."""
     if isinstance(node.value, str) or node.value is None:
         return node
     return replace(node, value=json.dumps(node.raw(), ensure_ascii=False), keys={})

@@ -14,7 +14,7 @@ Verbosity = Literal["panic", "fatal", "error", "warn", "info", "debug", "trace"]
 
 
 class KanikoSettings(ImageSettings):
-    """How kaniko works."""
+    """The settings of kaniko."""
 
     snapshot_mode: Literal["full", "redo", "time"] | None = setting(
         "How kaniko looks for changed files: `redo` is the same as {setting}`optimize`, `full` the opposite.",

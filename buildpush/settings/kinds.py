@@ -53,8 +53,7 @@ def duration_of(text: str) -> timedelta:
     """Return the duration that *text* gives: ``10m``, ``1h 30m``, ``45s``; units are s, m, h, d and w.
 
     Raises:
-        ValueError: another form, longer than ten years, or nothing but a single digit of seconds, which Harness refuses
-            too.
+        ValueError: another form, longer than ten years, or shorter than 10 seconds, which Harness refuses too.
     """
     if not _DURATION.match(text):
         message = f"{text!r} is not a duration"
@@ -84,7 +83,7 @@ def bytes_of(text: str) -> int:
 
 
 def bytes_text(size: int) -> str:
-    """Return the shortest whole number that :func:`bytes_of` reads as *size*, such as ``10Gi``."""
+    """Return the shortest text that :func:`bytes_of` reads as *size*, such as ``10Gi``."""
     units = [(unit, size // factor) for unit, factor in _MEMORY_UNITS.items() if size and size % factor == 0]
     unit, number = min(units, key=lambda each: each[1], default=("", size))
     return f"{number}{unit}"

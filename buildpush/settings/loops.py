@@ -66,10 +66,10 @@ class Loop:
     """The iterations of a loop in their order.
 
     Attributes:
-        iterations: all of them; of a while, the most that there may be.
+        iterations: all of them; for a ``while``, the maximum.
         at_once: how many run at the same time; ``None`` if the loop does not set it.
         skips_queued: whether those that have not begun are skipped once one has failed.
-        condition: of a while: one more is run as long as it holds.
+        condition: of a ``while``: iterations continue as long as it is true.
     """
 
     iterations: tuple[Iteration, ...]
@@ -79,7 +79,7 @@ class Loop:
 
 
 def before_loop(raw: Raw) -> Raw:
-    """Return the parts of a ``strategy`` that are evaluated before it begins: not its ``when``, and no names."""
+    """Return the parts of a ``strategy`` that are evaluated before its iterations: not its ``when`` and their names."""
     if not isinstance(raw, dict):
         return raw
     later = {"nodeName", "node-name"} if NEWER in raw else {"nodeName"}
@@ -104,7 +104,7 @@ def _older(raw: Raw) -> Raw:
 
 
 def _renamed(entries: dict[str, Raw]) -> dict[str, Raw]:
-    """Return *entries* by the names of the older form; one that is there in both forms stays, and is refused."""
+    """Return *entries* by the names of the older form; an entry in both forms stays, so that it is refused."""
     names = {key: _OLDER_NAMES.get(key, key) for key in entries}
     return {key if names[key] != key and names[key] in entries else names[key]: one for key, one in entries.items()}
 
@@ -209,7 +209,7 @@ def loop_notes(raw: Raw, origin: Origin) -> Iterator[str]:
 
 
 def _slices(entries: Mapping[str, Raw], origin: Origin) -> Iterator[str]:
-    """Yield what Harness makes of the ``start`` and ``end`` of a repeat, in all of its forms."""
+    """Yield notes about how Harness reads the ``start`` and ``end`` of a repeat, in both forms."""
     beside = next((key for key in ("partitionSize", "partition-size") if key in entries), None)
     for key in ("start", "end"):
         if beside and key in entries:
@@ -424,7 +424,7 @@ class _LoopReader:
         return found[0]
 
     def named(self, key: str | int) -> str:
-        """Return *key* as the form of the file has it."""
+        """Return *key* as it is spelled in the form of the file."""
         return _NEWER_NAMES.get(str(key), str(key)) if self.is_newer else str(key)
 
     def unknown(self, key: str, known: Sequence[str], *path: str | int) -> NoReturn:

@@ -29,7 +29,7 @@ class PluginVariable:
         note: why nothing can depend on it, so that it has no effect.
         refusal: why it is refused.
         alternative: what to write in its place.
-        usual: the value by which it asks for what happens anyway, and is not refused; empty for none.
+        usual: the value that asks for the default behaviour, and is not refused; empty for none.
         in_file: why it has an effect in the environment only.
     """
 

@@ -101,6 +101,6 @@ def _refuse_other(steps: list[Step], file: Path, name: str) -> None:
 
 
 def _template_hint(steps: Iterable[Step]) -> str:
-    """Return the hint for steps that are in another file, if one of *steps* is."""
+    """Return the hint for steps whose template is in another file; nothing if none of *steps* has one."""
     is_elsewhere = any(step.node and step.node.at("template", "templateRef") for step in steps)
     return "name the directory of its template's file with --templates" if is_elsewhere else ""

@@ -69,7 +69,7 @@ class _Outside:
     """The settings from outside the step file.
 
     Attributes:
-        spelled: names of variables as a plugin has them, by ours.
+        spelled: a plugin's names of variables, by buildpush's names.
     """
 
     env: Mapping[str, str]

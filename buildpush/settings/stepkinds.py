@@ -21,7 +21,7 @@ class StepKind:
     """Everything about a kind of step.
 
     Attributes:
-        name: is put before the names of its settings where several kinds are shown, as in ``publish.url``.
+        name: precedes the names of its settings where several kinds are shown, as in ``publish.url``.
         type: its name in a file.
         image: of Harness' plugin, for a step that runs one; its settings are then in ``spec.settings``.
         model: its settings.

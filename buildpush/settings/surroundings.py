@@ -51,7 +51,7 @@ def values_around(path: tuple[Parent, ...], known: dict[int, dict[str, str]]) ->
 
     Args:
         path: what is around the step.
-        known: the values of each branch of the same tree that were returned before.
+        known: the values of the parents in the same tree that were returned before.
     """
     values: dict[str, str] = {}
     for branch in path:
@@ -262,5 +262,5 @@ def stages_of(elements: Iterable[Element]) -> Iterator[Stage]:
 
 
 def _lower(node: Node, path: str) -> str:
-    """Return the word in lower case; for an expression, *path*, the path to its value."""
+    """Return the word in lower case; for an expression, one that does so with the value at *path*."""
     return f"<+{path}.toLowerCase()>" if "<+" in node.text else node.text.lower()

@@ -152,7 +152,7 @@ class Templates:
             self.notes.append(text)
 
     def _read(self, identifier: str) -> Iterator[_Template]:
-        """Yield the templates of the files that hold *identifier* at all."""
+        """Yield the templates of the files that contain *identifier*."""
         for path in sorted(self.directory.rglob("*.y*ml")) if self.directory else ():
             if not path.is_file() or path.stat().st_size > LARGEST_FILE:
                 continue

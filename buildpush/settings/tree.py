@@ -77,7 +77,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The entries of a pipeline, stage or group about itself and everything inside; each value with its place.
+    """The entries of a pipeline, stage or group that apply to all of it; each value has its place.
 
     Attributes:
         node: the whole of it, as written.

@@ -24,7 +24,7 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
     """Return the note about a variable of a file that sets nothing.
 
     Args:
-        what: for people, such as ``variable``.
+        what: what it is, for messages, such as ``variable``.
         variable: its name.
         text: its value.
         where: its place.
@@ -44,7 +44,7 @@ def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, k
     """Refuse an unknown variable, and name the one that was probably meant.
 
     Args:
-        what: for people, such as ``variable``.
+        what: what it is, for messages, such as ``variable``.
         name: of the variable.
         known: all variables that have a meaning.
         where: its place.
