@@ -353,7 +353,7 @@ def test_a_push_whose_last_answer_is_lost_is_kept_with_the_way_on(step):
     step.break_off(UnreachableError("gone"))
     [note] = step.notes
     words, _, command = note.partition(": ")
-    assert words == "if the registry does have the image, this publishes its build-info"
+    assert words == "if the registry has the image, this command publishes its build-info"
     *command, path = shlex.split(command)
     assert command == [*finish_command(step.server)]
     assert [load(Path(path))] == step.left()
@@ -364,13 +364,13 @@ def test_a_push_that_named_something_before_it_was_refused_is_kept(step):
     error.pushed = (Reference.parse(step.name(f"{HOME}:1")),)
     step.break_off(error)
     assert len(step.left()) == 1
-    assert "this publishes its build-info" in step.notes[0]
+    assert "this command publishes its build-info" in step.notes[0]
 
 
 def test_ctrl_c_during_a_push_leaves_the_way_on(step):
     step.break_off(KeyboardInterrupt())
     assert len(step.left()) == 1
-    assert "this publishes its build-info" in step.notes[0]
+    assert "this command publishes its build-info" in step.notes[0]
 
 
 def test_a_step_that_pushed_nothing_and_ended_well_says_nothing(step):

@@ -251,7 +251,7 @@ def test_a_run_that_is_interrupted_says_how_to_go_on(job):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, text = process.communicate(timeout=60)
-    assert "this publishes its build-info: buildpush build-info publish" in text
+    assert "this command publishes its build-info: buildpush build-info publish" in text
     assert len(job.left()) == 1
 
 

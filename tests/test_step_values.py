@@ -453,9 +453,7 @@ def test_a_loop_is_asked_by_its_identifier_from_where_it_is_near():
 
 def test_the_state_of_a_loop_is_known_later_in_a_plan(values):
     planned = StepValues.planned(TREE)
-    with pytest.raises(
-        LaterError, match=r"strategy\.node\.looped\.currentStatus is known only when the run gets there"
-    ):
+    with pytest.raises(LaterError, match=r"strategy\.node\.looped\.currentStatus is known only during the run"):
         ask(planned, "strategy.node.looped.currentStatus")
     values.loop(("build", "looped"), ["looped_0", "looped_1"])
     assert ask(values, "strategy.node.looped.currentStatus") == "SUCCEEDED"

@@ -294,7 +294,7 @@ def test_certificates_for_no_host_have_a_note(tmp_path, certificates):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     step = {"cwd": tmp_path, "env": {}, "repo": "a.test/b/c", "ca_path": str(certificates / "ca.pem")}
     plan = buildpush.check(**step, engine="native", push=False, tar_path="image.tar")
-    assert "ca_path has no effect: no host is asked" in plan.notes
+    assert "ca_path has no effect: no request is sent" in plan.notes
 
 
 @pytest.mark.parametrize("more", ["insecure: true", "pem_file_path: ca.pem"])

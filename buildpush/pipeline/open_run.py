@@ -197,7 +197,7 @@ def check_sections(loaded: Loaded, expected: Sequence[str]) -> None:
         SettingsError: they differ.
     """
     if isinstance(expected, str):
-        message = f"expected= is a text, {expected!r}, and not the names of steps"
+        message = f"expected is text, {expected!r}, and not a list of names"
         raise SettingsError(message, hint="write a list of names")
     found = tuple(section.name for section in sections_of(loaded.tree))
     if not expected or tuple(expected) == found:
@@ -205,7 +205,7 @@ def check_sections(loaded: Loaded, expected: Sequence[str]) -> None:
     more = [f"the step {name!r}, which is not expected" for name in found if name not in expected]
     less = [f"no step {name!r}" for name in expected if name not in found]
     differences = ", ".join([*more, *less]) or f"its steps in another order: {', '.join(found)}"
-    _refuse(f"{loaded.file} has {differences}", "a notebook that is older than the file is written again")
+    _refuse(f"{loaded.file} has {differences}", "write a notebook that is older than the file again")
 
 
 def _refuse_ended(name: str) -> NoReturn:

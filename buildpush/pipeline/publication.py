@@ -140,7 +140,7 @@ class Publication:
                 raise
             except BuildPushError as error:
                 way = shlex.join([*finish_command(self._server, self._trust), str(path)])
-                self._sink(Note(f"{name} is not published yet: {error}; to publish it, run {way}"))
+                self._sink(Note(f"{name} is not published yet: {error}; run {way}"))
                 continue
             else:
                 self._sink(Note(f"{name} is published: {published.url}"))
@@ -175,7 +175,7 @@ class Publication:
             claim.remove()
         elif error is not None and not isinstance(error, BuildInfoError):  # its own message names the command
             way = shlex.join([*finish_command(self._server, self._trust), str(claim.path)])
-            self._sink(Note(f"if the registry does have the image, this publishes its build-info: {way}"))
+            self._sink(Note(f"if the registry has the image, this command publishes its build-info: {way}"))
 
 
 def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:

@@ -127,7 +127,7 @@ def _unused_certificates(order: ResolvedStep) -> Iterator[str]:
     contacted |= {order.artifactory.host} if order.artifactory else set()
     names = {name for host in contacted for name in names_of_host(host)}
     if EVERY_HOST in order.authorities and not contacted:
-        yield "ca_path has no effect: no host is asked"
+        yield "ca_path has no effect: no request is sent"
     for host in sorted(order.authorities.keys() - {EVERY_HOST}):
         if host in order.insecure or host not in names:
             why = "it may have any certificate" if host in order.insecure else "no request goes there"

@@ -168,7 +168,7 @@ class StepValues:
         """Return the state of the nearest loop that *query* names: that of the worst step in its iterations so far."""
         place = next((place for place in query.places if place in self._loops), None)
         if place is None and self._is_outline:
-            message = f"{query.name} is known only when the run gets there"
+            message = f"{query.name} is known only during the run"
             raise LaterError(message)
         if place is None:
             message = f"{query.name} does not exist: there is no loop {query.places[0][-1]!r} around this or before it"
@@ -187,7 +187,7 @@ class StepValues:
         if steps and not any(step.runs for step in steps):
             self._refuse_step(query, steps[0])
         if any(outcome.status == "planned" for outcome in outcomes):
-            message = f"{query.name} is known only when the run gets there"
+            message = f"{query.name} is known only during the run"
             raise LaterError(message)
         if query.rest == ("status",) and place not in self._ended:
             return "RUNNING" if outcomes else "NOT_STARTED"

@@ -59,7 +59,7 @@ _REFUSED: Final = {
     "--check": ("a step builds the Dockerfile, and does not analyse it", "run buildpush check"),
     "--cgroup-parent": _RUN,
     "--iidfile": (
-        "an image ID is the Docker daemon's, and the image need not be there",
+        "an image ID belongs to the Docker daemon, which need not have the image",
         "write --metadata-file=FILE, or PLUGIN_IMAGE_NAME_WITH_DIGEST_FILE: FILE, for its digest",
     ),
     "--memory": _RUN,
@@ -81,8 +81,8 @@ _NOTED: Final = {
     "--debug": "the engine's log is kept in the state directory",
 }
 _SEMICOLON: Final = (
-    "a comma separates two options in PLUGIN_BUILDX_OPTIONS; "
-    "where a value has one, write PLUGIN_BUILDX_OPTIONS_SEMICOLON, where a semicolon does"
+    "a comma separates options in PLUGIN_BUILDX_OPTIONS; "
+    "for values with a comma use PLUGIN_BUILDX_OPTIONS_SEMICOLON, in which a semicolon does"
 )
 
 

@@ -280,12 +280,12 @@ class _StrategyReader:
     def exit_codes(self, entry: dict[str, Raw], *path: str | int) -> frozenset[int]:
         written = [key for key in _EXIT_CODES if entry.get(key)]
         if len(written) > 1:
-            self.fail(f"{' and '.join(written)} are the same", "keep one of them", *path, written[1])
+            self.fail(f"{' and '.join(written)} mean the same", "keep one of them", *path, written[1])
         given = self.items(entry[written[0]], *path, written[0]) if written else []
         codes = given if isinstance(given, list) else [given]
         for code in codes:
             if not isinstance(code, str) or not _EXIT_CODE.match(code) or not 0 < int(code) < _EXIT_CODES_END:
-                hint = "write those of a step that has failed, such as [3, 124]"
+                hint = "write exit codes of a failed step, such as [3, 124]"
                 self.fail(f"{written[0]} has {code!r}, which is not an exit code", hint, *path, written[0])
         return frozenset(int(str(code)) for code in codes)
 

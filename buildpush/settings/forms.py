@@ -201,7 +201,7 @@ def _with_env(given: Node, env: Node | None) -> Node:
         return given
     own = given.at("envvars")
     if not env.entries or (own and own.text):
-        message = "env of a step is a map of variables, and envvars beside it as well"
+        message = "env and envvars of a step must both be maps of variables"
         raise SourceError(message, where=env.where, hint="write all of them below envvars")
     inner = map_of(env, {**env.entries, **(own.entries if own else {})})
     if own:

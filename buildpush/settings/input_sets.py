@@ -130,7 +130,7 @@ def _newer_sets(document: Node, file: Path, cwd: Path, around: tuple[str, ...] =
     others = spec.at(_OTHERS)
     for reference in others.items if others else ():
         if reference.text in around:
-            message = f"the input set {reference.text!r} is made of itself"
+            message = f"the input set {reference.text!r} contains itself"
             raise SourceError(message, where=reference.where, hint="leave it out")
         found, path = _newer_beside(file, cwd, reference)
         yield from _newer_sets(found, path, cwd, (*around, reference.text))

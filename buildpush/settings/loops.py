@@ -324,7 +324,7 @@ class _LoopReader:
             if key not in _WHILE:
                 self.unknown(key, _WHILE, "while", key)
         if not entries.get("times"):
-            self.fail("while does not say how often it runs at most", "write iterations: 10 below it", "while")
+            self.fail("while does not have a maximum number of iterations", "write iterations: 10 below it", "while")
         return self.times(self.number(entries["times"], "while", "times") or 0, "while", "times")
 
     def condition(self, raw: Raw) -> Condition:

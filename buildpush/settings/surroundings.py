@@ -203,7 +203,7 @@ def _machine(stage: Stage, path: tuple[Parent, ...]) -> tuple[str, Node] | None:
         own = _lower(node, "stage.spec.platform.arch")
         if label and "<" not in f"{own}{label[0]}" and own != label[0]:
             message = f"arch of the platform is {own}, and the nodes that infrastructure asks for are {label[0]}"
-            raise SourceError(message, where=node.where, hint="leave out the one that is not meant")
+            raise SourceError(message, where=node.where, hint="leave one of them out")
         return f"{_SYSTEMS.get(word, word)}/{own}", node
     if label is None and system and word == "windows":
         return "windows/amd64", system  # the architecture of such machines, where nothing names one

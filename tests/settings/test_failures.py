@@ -207,7 +207,7 @@ def test_an_intervention_of_the_newer_form_is_read_whole():
         ("{exit-code: [3, 256], action: ignore}", "exit-code has '256', which is not an exit code", "3, 124"),
         ("{exit-code: [[3]], action: ignore}", r"exit-code has \['3'\]", "3, 124"),
         ("{exitcode: 0, action: ignore}", "exitcode has '0'", "3, 124"),
-        ("{exitcode: 3, exit-code: 4, action: ignore}", "exitcode and exit-code are the same", "keep one"),
+        ("{exitcode: 3, exit-code: 4, action: ignore}", "exitcode and exit-code mean the same", "keep one"),
         ("{action: retry}", "attempts is missing", "such as 3"),
         ("{action: {retry: {retryCount: 1}}}", "unknown key 'retryCount'", "attempts"),
         ("{action: {retry: {attempts: 1, interval: 5s}}}", "shorter than 10 seconds", "10s"),

@@ -191,7 +191,7 @@ def test_an_input_set_of_the_newer_form_gives_inputs_and_the_last_one_counts(new
         ("kind: input-set\nspec: {grian: oak}\n", r"one\.yml:2:8: unknown input 'grian'\nhint: did you mean 'grain'"),
         ("kind: input-set\nversion: 1\n", "this input set does not have values"),
         ("kind: overlay-input-set\nspec: {input_sets: [tow]}\n", "unknown input set 'tow'\nhint: did you mean 'two'"),
-        ("kind: overlay-input-set\nspec: {input_sets: [one]}\n", "'one' is made of itself"),
+        ("kind: overlay-input-set\nspec: {input_sets: [one]}\n", "'one' contains itself"),
         ("kind: input-set\nspce: {grain: oak}\nspec: {tag: 1}\n", r"one\.yml:2:1: unknown key 'spce'"),
         ("kind: input-set\nspec: {input_sets: [two], grian: oak}\n", "unknown input 'grian'"),
     ],

@@ -164,7 +164,7 @@ def test_what_is_no_loop_is_refused_with_its_place(text, message, where):
         ("repeat: {items: [a], unit: many}", "unit is 'many'", "1:22"),
         ("{parallelism: 2, fail-fast: maybe}", "fail-fast is 'maybe'", "1:18"),
         ("{parallelism: 2, fail-fast: [a]}", r"fail-fast is \['a'\]", "1:18"),
-        ("while: {condition: 'true'}", "while does not say how often it runs at most", "1:1"),
+        ("while: {condition: 'true'}", "while does not have a maximum number of iterations", "1:1"),
         ("while: {iterations: 3}", "while does not have a condition", "1:1"),
         ("while: {iterations: 0, condition: 'true'}", "has no iterations", "1:9"),
         ("while: {iterations: 2, condition: [a]}", "a condition is an expression", "1:24"),
