@@ -265,7 +265,7 @@ def test_certificates_that_a_file_names_by_harness_ca_path_are_trusted_by_all_it
 def test_a_bundle_with_comments_in_any_language_is_trusted_at_every_host(tmp_path, certificates):
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     (tmp_path / "ca.pem").write_text("# Főtanúsítvány\n" + (certificates / "ca.pem").read_text())
-    plan = buildpush.check(cwd=tmp_path, env={"HARNESS_CA_PATH": "ca.pem"}, repo="a.test/b/c", engine="native")
+    plan = buildpush.check(cwd=tmp_path, env={}, repo="a.test/b/c", engine="native", ca_path="ca.pem")
     with serving_tls(certificates, "good") as url, Client(authorities=plan.order.authorities) as http:
         assert http.request("GET", url).ok
         # A registry on this machine is without TLS unless a setting names certificates for it in particular.

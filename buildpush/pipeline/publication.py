@@ -32,7 +32,7 @@ from buildpush.foundation.errors import (
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
-from buildpush.http.urls import names_of_host
+from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 from buildpush.pipeline.context import RunContext
@@ -223,7 +223,7 @@ def trust_flags(order: ResolvedStep, host: str) -> Iterator[str]:
     named = next((certificates[name] for name in names_of_host(host) if name in certificates), None)
     for flag, path in (
         ("--pem-file-path", getattr(settings, "pem_file_path", named)),
-        ("--ca-path", getattr(settings, "ca_path", None)),
+        ("--ca-path", getattr(settings, "ca_path", None) if EVERY_HOST in order.authorities else None),
     ):
         yield from (flag, path) if path else ()
 

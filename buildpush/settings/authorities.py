@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from buildpush.credentials.vault import LARGEST
 from buildpush.http.urls import EVERY_HOST
 from buildpush.settings.flows import relative_hint
 from buildpush.settings.resolved import ResolveContext
 
+_OF_THE_RUN: Final = "HARNESS_CA_PATH"
+
 
 def with_every_host(authorities: Mapping[str, str], path: str | None, ctx: ResolveContext) -> dict[str, str]:
     """Return *authorities* by host, with the certificates in the file *path* for every host.
 
+    Those that the environment names are left out: the whole run trusts them anyway.
+
     Raises:
         SettingsError: they cannot be read.
     """
-    if not path:
+    if not path or ctx.where("ca_path") == _OF_THE_RUN:
         return dict(authorities)
     every = authority_in(path, "ca_path", ctx)
     return {**{host: f"{text}\n{every}" for host, text in authorities.items()}, EVERY_HOST: every}

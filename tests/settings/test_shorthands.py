@@ -630,13 +630,18 @@ def test_a_certificate_of_a_host_is_read_before_anything_is_done(directory, plac
         order_of(place, {**REPO, "PLUGIN_REGISTRY_CERTIFICATE": "h.test=Dockerfile"}, directory)
 
 
-@pytest.mark.parametrize("place", [in_environment, in_file, in_stage, in_env_file])
+@pytest.mark.parametrize("place", [in_file, in_stage, in_env_file])
 def test_certificates_for_every_host_are_read_before_anything_is_done(directory, place):
     with pytest.raises(SettingsError, match="ca_path holds no certificate that can be read") as caught:
         order_of(place, {**REPO, "HARNESS_CA_PATH": "Dockerfile"}, directory)
-    assert (
-        "HARNESS_CA_PATH" in caught.value.where or ".yml:" in caught.value.where or "build.env:" in caught.value.where
-    )
+    assert caught.value.where.startswith(("step.yml:", "build.env:"))
+
+
+def test_certificates_that_the_environment_names_are_left_to_the_run(directory):
+    """It trusts them at every host, of whichever step, and engines are not asked to."""
+    order = order_of(in_environment, {**REPO, "HARNESS_CA_PATH": "Dockerfile"}, directory)
+    assert order.authorities == order.request.authorities == {}
+    assert order.settings.ca_path == "Dockerfile"
 
 
 @pytest.mark.parametrize("place", [*map(str, (1, "true", "yes"))])
