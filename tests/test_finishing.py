@@ -416,7 +416,7 @@ def test_what_still_cannot_be_published_waits_on_and_the_next_is_tried(step):
         assert note.startswith(
             f"the build-info app {number} of an earlier run is not published yet: it is not known whether "
         )
-        assert shlex.split(note.rpartition("; run ")[2])[:-1] == [*finish_command(step.server)]
+        assert shlex.split(note.rpartition("to publish it, run ")[2])[:-1] == [*finish_command(step.server)]
     assert [kept.info.number for kept in step.left()] == ["1", "2", "7"]
 
 
