@@ -176,7 +176,9 @@ def test_every_heavy_or_dangerous_library_enters_through_its_door(module):
         assert doors is None or inside(module, doors), f"{target} enters through {doors}, not {module}"
 
 
-@pytest.mark.parametrize(("library", "door"), [(library, door) for library, doors in DOORS.items() for door in sorted(doors)])
+@pytest.mark.parametrize(
+    ("library", "door"), [(library, door) for library, doors in DOORS.items() for door in sorted(doors)]
+)
 def test_every_door_leads_to_its_library(library, door):
     imported = chain.from_iterable(imports_of(path) for name, path in MODULES.items() if inside(name, {door}))
     assert library in {target.partition(".")[0] for target in imported}
