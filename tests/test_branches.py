@@ -20,7 +20,7 @@ import pytest
 import buildpush
 from buildpush.expressions.facts import Counter, Facts
 from buildpush.foundation.errors import StrictError, TimeOutError
-from buildpush.foundation.events import Asking, BranchState, FromBranch, Note
+from buildpush.foundation.events import BranchState, FromBranch, Note, Prompt
 from buildpush.foundation.interrupts import interrupt, start
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
@@ -356,7 +356,7 @@ def test_a_person_is_asked_by_one_branch_at_a_time_within_the_time_of_each():
     run_together([lambda name=name: asks(name, 60) for name in "abc"], 3)
     assert given == dict.fromkeys("abc", "retry")
     assert max(most) == 1
-    assert heard == [Asking(begins=True), Asking(begins=False)] * 3
+    assert heard == [Prompt(begins=True), Prompt(begins=False)] * 3
 
 
 def test_who_waits_too_long_for_their_turn_has_no_answer():

@@ -22,7 +22,7 @@ from buildpush.foundation.errors import AuthenticationError, BuildPushError
 from buildpush.foundation.secrets import Secret
 from buildpush.http import client
 from buildpush.pipeline import tools
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from tests.connectors import connector, connectors
 
 sandbox = pytest.mark.sandbox
@@ -89,7 +89,7 @@ def _without_git_and_waiting(monkeypatch):
     monkeypatch.setitem(publishing.publish.__kwdefaults__, "sleep", lambda _: None)
     monkeypatch.setattr(client, "Http", partial(client.Http, sleep=lambda _: None))
     for room in (places, tools):
-        monkeypatch.setattr(room, "Here", lambda *_, **__: Recorded(lambda _: Ran(128)))
+        monkeypatch.setattr(room, "Here", lambda *_, **__: Recorded(lambda _: CommandResult(128)))
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def test_the_next_run_forgets_a_push_that_never_came_to_its_end(job):
     before_any_manifest(job)
     ended = job.run()
     assert ended.returncode == 0, ended.stderr
-    assert "is forgotten" in ended.stderr
+    assert "is discarded" in ended.stderr
     job.check()
 
 

@@ -48,7 +48,7 @@ from buildpush.http.messages import Answer
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.runlog import RunLog
 from buildpush.places import Recorded
-from buildpush.places.place import Ran
+from buildpush.places.place import CommandResult
 from buildpush.registry.client import refusal
 
 MOST = 3  # characters of a secret in a row that may ever be seen
@@ -347,7 +347,7 @@ def log_file(text):
 
 def program(text):
     shown = []
-    Recorded([Ran(1, f"{text}\n", text)]).run(["x"], stream=shown.append)
+    Recorded([CommandResult(1, f"{text}\n", text)]).run(["x"], stream=shown.append)
     return "\n".join(shown)
 
 

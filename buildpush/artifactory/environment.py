@@ -20,16 +20,16 @@ def allowed_environment(env: Mapping[str, str], patterns: Iterable[str]) -> dict
     is on the list as it is. A value that looks like a secret is always left out.
     In every value, known secrets and the user part of URLs are masked.
     """
-    wanted = tuple(patterns)
-    values = {name: redact(env[name]) for name in sorted(env) if _is_listed(name, wanted)}
-    return {name: value for name, value in values.items() if not _is_left_out(name, value, wanted)}
+    names = tuple(patterns)
+    values = {name: redact(env[name]) for name in sorted(env) if _is_listed(name, names)}
+    return {name: value for name, value in values.items() if not _is_left_out(name, value, names)}
 
 
 def excluded_variables(env: Mapping[str, str], patterns: Iterable[str]) -> tuple[str, ...]:
     """Return the names of variables that match *patterns* but are left out, since they may contain secrets."""
-    wanted = tuple(patterns)
-    allowed = allowed_environment(env, wanted)
-    return tuple(name for name in sorted(env) if _is_listed(name, wanted) and name not in allowed)
+    names = tuple(patterns)
+    allowed = allowed_environment(env, names)
+    return tuple(name for name in sorted(env) if _is_listed(name, names) and name not in allowed)
 
 
 def _is_listed(name: str, patterns: tuple[str, ...]) -> bool:

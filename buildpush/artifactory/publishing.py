@@ -132,13 +132,13 @@ def publish(
 
 
 def _publish(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
-    wanted = info if fresh else with_physical(info, client)
-    annotated = annotate(wanted, client, sleep=sleep, waits=PATIENCE if fresh else ())
+    physical = info if fresh else with_physical(info, client)
+    annotated = annotate(physical, client, sleep=sleep, waits=PATIENCE if fresh else ())
     if fresh and _is_elsewhere(annotated):
         raise _missing_error(annotated.findings[0].expected.head, client)
     for text in _notes(annotated, client):
         sink(Note(text))
-    whole = complete(with_actual_paths(wanted, annotated.findings), client, sink=sink)
+    whole = complete(with_actual_paths(physical, annotated.findings), client, sink=sink)
     page = client.build_page(whole)  # this may need a request, so it comes before the document is sent
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)

@@ -129,8 +129,8 @@ def _login(node: Node, directory: Path) -> tuple[str | SecretReference, SecretRe
     _check_keys(node, "auth")
     kind = _text(node, "type")
     if kind.text == "Anonymous":
-        given = node.entries.get("spec")
-        for key in given.entries if given else ():
+        unused = node.entries.get("spec")
+        for key in unused.entries if unused else ():
             message = f"auth.spec: {key} has no effect, because the type is Anonymous"
             _fail(message, node.entries["spec"].where_key(key), "remove it, or write type: UsernamePassword")
         return "", None
@@ -220,9 +220,9 @@ def _is_registry(url: str) -> bool:
 
 
 def _check_unique(entries: tuple[Connector, ...]) -> None:
-    seen: dict[tuple[str, str], Connector] = {}
+    first_entries: dict[tuple[str, str], Connector] = {}
     for entry in entries:
-        other = seen.setdefault((entry.scope, entry.identifier), entry)
+        other = first_entries.setdefault((entry.scope, entry.identifier), entry)
         if other is not entry:
             _fail(
                 f"there is a second connector {entry.identifier!r}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from buildpush.display.branches import HEADINGS, BranchTable, branch_of
 from buildpush.display.words import Sentences
-from buildpush.foundation.events import UNDER_WAY, Asking, Event, Log, Note, Progress, Retry, Started
+from buildpush.foundation.events import UNDER_WAY, Event, Log, Note, Progress, Prompt, Retry, Started
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Terminal:
     def __call__(self, event: Event) -> None:
         """Move a bar, or print the event's line above the bars."""
         branch, inner = branch_of(event)
-        if isinstance(inner, Asking):
+        if isinstance(inner, Prompt):
             (self._live.stop if inner.begins else self._live.start)()
         if isinstance(inner, Progress):
             self._move(f"[{branch}] {inner.item}" if branch else inner.item, inner)

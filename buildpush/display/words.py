@@ -6,7 +6,6 @@ from collections import Counter
 
 from buildpush.foundation.events import (
     UNDER_WAY,
-    Asking,
     BranchState,
     Decision,
     Event,
@@ -15,6 +14,7 @@ from buildpush.foundation.events import (
     Log,
     Note,
     Progress,
+    Prompt,
     Retry,
     Started,
     Traffic,
@@ -77,7 +77,7 @@ class Sentences:
         """Return the text for *event*, safe to show; empty for no line; lines after the first have a margin."""
         if isinstance(event, FromBranch):
             return self._of_branch(event)
-        if isinstance(event, Asking):
+        if isinstance(event, Prompt):
             return ""
         return with_margin(branch_words(event) if isinstance(event, BranchState) else self._line(event))
 

@@ -72,8 +72,8 @@ def _same(name: str, meaning: str) -> BuiltIn:
 
 def _given(name: str, facts: Facts) -> str:
     """Return the value that a flag or a CI variable gives for *name*; empty for none."""
-    given = facts.inputs.get(name)
-    return str(given) if given else value_of(name, facts.env)
+    flag = facts.inputs.get(name)
+    return str(flag) if flag else value_of(name, facts.env)
 
 
 # ---- pipeline
@@ -248,9 +248,9 @@ def origin_of(name: str, facts: Facts) -> str:
     if name == "codebase.branch" and _target(facts):
         return origin_of("codebase.targetBranch", facts)
     if value_of(name, facts.env):
-        known = dict.fromkeys(one for those in all_variables_of(name).values() for one in those)
-        given = [variable for variable in known if facts.env.get(variable)]
-        return f"the CI system, by {', '.join(given)}" if given else "variables of the CI system"
+        variables = dict.fromkeys(one for those in all_variables_of(name).values() for one in those)
+        sources = [variable for variable in variables if facts.env.get(variable)]
+        return f"the CI system, by {', '.join(sources)}" if sources else "variables of the CI system"
     row = BUILT_IN[name]
     parts = row.made_of if name.startswith("codebase.") else (row.origin,)
     if part := next((one for one in parts if one in BUILT_IN and value_of(one, facts.env)), ""):

@@ -27,7 +27,7 @@ def value_of(name: str, env: Env) -> str:
 
 
 def variables_of(name: str) -> tuple[str, ...]:
-    """Return the variables that hold the value of *name* as it is, in order of precedence."""
+    """Return the variables that contain just the value of *name*, in order of precedence."""
     plain = (_variables(lookup) for lookup in _lookups(name) if not isinstance(lookup, Formula))
     return tuple(dict.fromkeys(chain.from_iterable(plain)))
 

@@ -157,14 +157,14 @@ class Facts:
             AbsentError: a valid name without a value in this run.
             ExpressionError: there is no such name; the hint lists similar ones.
         """
-        for known in (self._by_flag, self._in_scope):
-            if (found := known(path)) is not None:
-                return found
+        for source in (self._by_flag, self._in_scope):
+            if (value := source(path)) is not None:
+                return value
         for length in range(len(path), 0, -1):
             name = ".".join(path[:length])
             if name in self.written:
-                found = self._evaluate(name)
-                return _descend(_payload(found) if name == "trigger.payload" else found, path[length:])
+                value = self._evaluate(name)
+                return _descend(_payload(value) if name == "trigger.payload" else value, path[length:])
             if name in BUILT_IN:
                 return _descend(self._once(name), path[length:])
         return self._elsewhere(path)
@@ -189,13 +189,13 @@ class Facts:
 
         For a variable of the type Secret, the flag gives the ID of another secret: anyone could read the secret itself.
         """
-        given = next((self.inputs[name] for name in flags_of(path) if name in self.inputs), None)
+        value = next((self.inputs[name] for name in flags_of(path) if name in self.inputs), None)
         name = ".".join(path)
         if self.written.get(name, "").startswith("<+input>"):  # it may restrict the values
-            return None if given is None else self._evaluate(name)
-        if given is None or not self._is_secret(name):
-            return given
-        return self._secret_of(name, lambda: self.secret(str(given)))
+            return None if value is None else self._evaluate(name)
+        if value is None or not self._is_secret(name):
+            return value
+        return self._secret_of(name, lambda: self.secret(str(value)))
 
     def _is_secret(self, name: str) -> bool:
         return self.written.get(name, "").startswith(_VAULT_LOOKUP)

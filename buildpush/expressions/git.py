@@ -119,17 +119,17 @@ class Git:
         return clean_address(url) if url else None
 
 
-def vcs(git: Git, known: Mapping[str, str] | None = None) -> Vcs | None:
+def vcs(git: Git, ci_values: Mapping[str, str] | None = None) -> Vcs | None:
     """Return where the files in git's directory come from.
 
     Args:
         git: the repository.
-        known: fields of :class:`Vcs` from CI variables, used if there is no repository.
+        ci_values: fields of :class:`Vcs` from CI variables, used if there is no repository.
 
     Returns:
         ``None`` if nothing is known.
     """
-    known = known or {}
+    ci_values = ci_values or {}
     if git.revision:
-        return Vcs(git.url or "", git.revision, git.branch or known.get("branch", ""), git.message or "")
-    return Vcs(**known) if known.get("revision") else None
+        return Vcs(git.url or "", git.revision, git.branch or ci_values.get("branch", ""), git.message or "")
+    return Vcs(**ci_values) if ci_values.get("revision") else None

@@ -322,12 +322,12 @@ def functor(owner: str, method: str, arguments: Arguments) -> Value:
         AbsentError: no part of the text matches the pattern.
         ExpressionError: unknown function, text that is not JSON, or a path that leads nowhere.
     """
-    known = FUNCTIONS.get(owner, {})
-    if method not in known:
+    functions_of_owner = FUNCTIONS.get(owner, {})
+    if method not in functions_of_owner:
         names = [f"{one}.{name}" for one, functions in FUNCTIONS.items() for name in functions]
         fail(f"{owner}.{method}() is not available", f"there are {', '.join(names[:-1])} and {names[-1]}")
-    if len(arguments) != known[method]:
-        fail(f"{owner}.{method}() needs {known[method]} arguments, but has {len(arguments)}")
+    if len(arguments) != functions_of_owner[method]:
+        fail(f"{owner}.{method}() needs {functions_of_owner[method]} arguments, but has {len(arguments)}")
     if any(isinstance(argument, Secret) for argument in arguments):
         fail("a secret cannot be changed or taken apart", "use it whole, or with text before and after it")
     return _regex(method, arguments) if owner == "regex" else _of_json(method, arguments)

@@ -112,7 +112,7 @@ class BranchState:
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class Prompt:
     """A question to the user begins, or has been answered; in between, a display must not redraw."""
 
     begins: bool
@@ -126,7 +126,7 @@ class FromBranch:
     event: Event
 
 
-Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic | BranchState | Asking | FromBranch
+Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic | BranchState | Prompt | FromBranch
 Sink = Callable[[Event], None]
 
 

@@ -74,7 +74,7 @@ _WORD_OF_NAME = regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
 def names_secret(name: str) -> bool:
-    """Return whether a variable called *name* usually holds a secret."""
+    """Return whether the name of a variable suggests that it contains a secret."""
     if name in _DIRECTORIES:
         return False
     letters = re.sub(r"[^a-z0-9]", "", name.lower())

@@ -120,7 +120,7 @@ class Watch:
 
 
 def _is_alarm_free() -> bool:
-    """Return whether this is the main thread, and nothing else in this process uses the alarm of the system."""
+    """Return whether this is the main thread, and nothing else in this process uses the alarm signal."""
     return (
         is_main()
         and hasattr(signal, "SIGALRM")  # Windows does not have it

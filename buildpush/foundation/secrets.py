@@ -170,7 +170,7 @@ def _redacted(text: str) -> str:
 
 
 def known_in(text: str) -> bool:
-    """Return whether *text* holds a secret known to this process."""
+    """Return whether *text* contains a secret known to this process."""
     return _without_known(text, _known) != text
 
 

@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from buildpush.foundation.events import Asking, BranchState, Sink, StepState, ignore
+from buildpush.foundation.events import BranchState, Prompt, Sink, StepState, ignore
 from buildpush.foundation.interrupts import discard_interrupt, interrupt, start, stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
@@ -122,12 +122,12 @@ class Turns:
         me = object()  # not the thread: what an interrupt has left behind may be ended by any
         try:
             if is_ours := self._take(me, end):
-                self._sink(Asking(begins=True))
+                self._sink(Prompt(begins=True))
             yield is_ours
         finally:  # an interrupt may come after the turn was taken, and before this is returned
             if self._holder is me:
                 try:
-                    self._sink(Asking(begins=False))
+                    self._sink(Prompt(begins=False))
                 finally:
                     self._holder = None
 

@@ -3,18 +3,18 @@
 from buildpush.places.container import Container, Mount
 from buildpush.places.environment import for_engines, for_logins
 from buildpush.places.here import Here
-from buildpush.places.place import FILES, Command, FileContent, Place, Ran, Show
+from buildpush.places.place import FILES, Command, CommandResult, FileContent, Place, Show
 from buildpush.places.recorded import Recorded, RecordedCall
 
 __all__ = [
     "FILES",
     "Command",
+    "CommandResult",
     "Container",
     "FileContent",
     "Here",
     "Mount",
     "Place",
-    "Ran",
     "Recorded",
     "RecordedCall",
     "Show",

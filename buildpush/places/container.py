@@ -18,7 +18,7 @@ from typing import Final, Unpack
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, UnsupportedError
 from buildpush.foundation.records import dataclass
-from buildpush.places.place import FILES, Command, CommandOptions, FileContent, Place, Ran
+from buildpush.places.place import FILES, Command, CommandOptions, CommandResult, FileContent, Place
 
 # The program could not start the container: its own failure, command not executable, command not found.
 _NOT_STARTED: Final = frozenset({125, 126, 127})
@@ -71,7 +71,7 @@ class Container:
     network: str | None = None
     private: str = "/run/buildpush"
 
-    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> CommandResult:
         """Run *argv* in a container; see :meth:`Place.run`.
 
         Raises:
@@ -146,7 +146,7 @@ class Container:
         with suppress(EngineMissingError):  # then nothing was started
             self.here.run([self.program, "rm", "--force", name])
 
-    def _check_started(self, ran: Ran) -> None:
+    def _check_started(self, ran: CommandResult) -> None:
         """Raise if the container did not start: then the result is not that of the command."""
         marks = (f"{self.program}: ", "Error: ")  # of docker, and of podman
         errors = [line for line in ran.stderr.splitlines() if line.startswith(marks)]

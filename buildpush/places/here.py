@@ -21,7 +21,7 @@ from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
 from buildpush.places.environment import VariableFilter, for_engines
-from buildpush.places.place import FILES, CommandOptions, FileContent, Ran, Show
+from buildpush.places.place import FILES, CommandOptions, CommandResult, FileContent, Show
 
 # How much of each stream is kept; a build may print gigabytes, and the end explains a failure.
 LARGEST_OUTPUT = 8 * 1024 * 1024
@@ -51,7 +51,7 @@ class Here:
         self._passes = passes
         self._private = private
 
-    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> CommandResult:
         """Run *argv* on this machine; see :meth:`Place.run`."""
         env, stdin = options.get("env") or {}, options.get("stdin")
         with _private_files(options.get("files") or {}, self._private) as directory:
@@ -270,7 +270,7 @@ class _Exchange:
         if stdin is not None:
             self._readers.append(threading.Thread(target=self._feed, args=(stdin,), daemon=True))
 
-    def finish(self, name: str, timeout: float | None) -> Ran:
+    def finish(self, name: str, timeout: float | None) -> CommandResult:
         """Return the result of the process; raise if it took longer than *timeout* seconds."""
         for thread in (*self._readers, *self._listeners):
             start(thread)
@@ -288,7 +288,7 @@ class _Exchange:
             self._drain()
         if self._failure:
             raise self._failure
-        return Ran(status, self._out.text(), safe(self._err.text()))
+        return CommandResult(status, self._out.text(), safe(self._err.text()))
 
     def _wait(self, timeout: float | None) -> int:
         """Wait until the process has ended, and return its status; an interrupt of this thread ends it."""

@@ -21,7 +21,7 @@ FileContent = str | bytes | Secret
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class CommandResult:
     """The result of a command.
 
     Attributes:
@@ -65,7 +65,7 @@ class CommandOptions(TypedDict, total=False):
 class Place(Protocol):
     """Somewhere a command can run."""
 
-    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> CommandResult:
         """Run *argv* to its end and return its result, whatever its exit status.
 
         Args:

@@ -10,7 +10,7 @@ from typing import Unpack
 
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import Lines
-from buildpush.places.place import CommandOptions, FileContent, Ran
+from buildpush.places.place import CommandOptions, CommandResult, FileContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +32,11 @@ class Recorded:
             Without answers, every command ends with status 0 and prints nothing.
     """
 
-    def __init__(self, answers: Callable[[RecordedCall], Ran] | Iterable[Ran] = ()) -> None:
+    def __init__(self, answers: Callable[[RecordedCall], CommandResult] | Iterable[CommandResult] = ()) -> None:
         self.calls: list[RecordedCall] = []
         self._answer = answers if callable(answers) else _in_order(answers)
 
-    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> Ran:
+    def run(self, argv: Sequence[str], **options: Unpack[CommandOptions]) -> CommandResult:
         """Record the call and return its answer; lines of the answer go to *stream*."""
         files, env = dict(options.get("files") or {}), dict(options.get("env") or {})
         call = RecordedCall(tuple(argv), options.get("cwd"), files, env, options.get("stdin"))
@@ -54,10 +54,10 @@ class Recorded:
         return [call.argv for call in self.calls]
 
 
-def _in_order(answers: Iterable[Ran]) -> Callable[[RecordedCall], Ran]:
-    waiting = deque(answers) or deque([Ran(0)])
+def _in_order(answers: Iterable[CommandResult]) -> Callable[[RecordedCall], CommandResult]:
+    waiting = deque(answers) or deque([CommandResult(0)])
 
-    def answer(_call: RecordedCall) -> Ran:
+    def answer(_call: RecordedCall) -> CommandResult:
         return waiting.popleft() if len(waiting) > 1 else waiting[0]
 
     return answer

@@ -121,11 +121,11 @@ class ContentStore:
         if problem:
             message = f"the sandbox does not use the data directory {directory}: {problem}"
             raise SettingsError(message, hint="name a directory with --data that no one else may write to or rename")
-        for made in (directory, self._kept, self._incoming):
+        for path in (directory, self._kept, self._incoming):
             if not lasting:
-                made.mkdir(mode=0o700, exist_ok=True)
-            elif made != directory or not made.is_dir():  # the mode of an existing one is not changed
-                private_directory(made)
+                path.mkdir(mode=0o700, exist_ok=True)
+            elif path != directory or not path.is_dir():  # the mode of an existing one is not changed
+                private_directory(path)
 
     def path(self, sha256: str) -> Path:
         """Return where the bytes with this SHA-256 are, or would be."""
@@ -154,9 +154,9 @@ class ContentStore:
         finally:
             incoming.discard()
 
-    def sweep(self, wanted: Collection[str], arriving: Collection[str]) -> None:
-        """Delete every content that is not *wanted*, and the bytes of uploads that are not *arriving*."""
-        for paths, names in ((self._kept.glob("*/*"), wanted), (self._incoming.iterdir(), arriving)):
+    def sweep(self, stored: Collection[str], arriving: Collection[str]) -> None:
+        """Delete every content that is not *stored*, and the bytes of uploads that are not *arriving*."""
+        for paths, names in ((self._kept.glob("*/*"), stored), (self._incoming.iterdir(), arriving)):
             for path in paths:
                 if path.name not in names:
                     path.unlink()

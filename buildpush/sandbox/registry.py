@@ -162,11 +162,11 @@ class RegistryRoutes:
             layout.keep_blob(self._store, target, entry.checksums, wire.caller().username)
             return _created(request, "blobs", mounted)
         promised = wire.query(request, "digest")
-        wanted = None if promised is None else _digest(promised)
+        expected = None if promised is None else _digest(promised)
         upload = self.uploads.begin(target, wire.caller())
-        if wanted:
+        if expected:
             await self._receive(request, upload)
-            return await self._finish(request, upload, wanted)
+            return await self._finish(request, upload, expected)
         answer = self._accepted(request, upload, 202)
         if self._rules.least_piece:
             answer.headers["OCI-Chunk-Min-Length"] = str(self._rules.least_piece)
@@ -190,10 +190,10 @@ class RegistryRoutes:
 
     async def commit(self, request: web.Request) -> web.Response:
         """Accept the last piece, if there is one, and finish an upload."""
-        wanted = _digest(request.query.get("digest", ""))
+        expected = _digest(request.query.get("digest", ""))
         async with self._piece(request) as upload:
             await self._receive(request, upload)
-            return await self._finish(request, upload, wanted)
+            return await self._finish(request, upload, expected)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Cancel an upload."""
@@ -239,11 +239,11 @@ class RegistryRoutes:
             self.uploads.end(upload)  # the content of the file is unknown
             raise
 
-    async def _finish(self, request: web.Request, upload: UploadSession, wanted: Digest) -> web.Response:
+    async def _finish(self, request: web.Request, upload: UploadSession, expected: Digest) -> web.Response:
         try:
             arrived = upload.incoming.close()
-            if arrived.digest != str(wanted):
-                detail = {"promised": str(wanted), "arrived": arrived.digest, "size": arrived.size}
+            if arrived.digest != str(expected):
+                detail = {"promised": str(expected), "arrived": arrived.digest, "size": arrived.size}
                 raise RequestRefusedError(
                     400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail
                 )
@@ -252,7 +252,7 @@ class RegistryRoutes:
                 layout.keep_blob(self._store, upload.target, checksums, wire.caller().username)
         finally:
             self.uploads.end(upload)
-        return _created(request, "blobs", str(wanted))
+        return _created(request, "blobs", str(expected))
 
     def _upload_headers(
         self, request: web.Request, upload: UploadSession, piece: int | None = None
@@ -313,10 +313,12 @@ class RegistryRoutes:
     async def referrers(self, request: web.Request) -> web.Response:
         """List the manifests whose subject is this digest."""
         target = self._target(request, "pull")
-        wanted, last = request.query.get("artifactType"), request.query.get("last", "")
+        artifact_type, last = request.query.get("artifactType"), request.query.get("last", "")
         listed = layout.referrers(self._store, target, _digest(request.match_info["digest"]))
-        descriptors = [one for one in listed if one["digest"] > last and wanted in {None, one.get("artifactType")}]
-        page, headers = descriptors[:_REFERRERS_PAGE], {"OCI-Filters-Applied": "artifactType"} if wanted else {}
+        descriptors = [
+            one for one in listed if one["digest"] > last and artifact_type in {None, one.get("artifactType")}
+        ]
+        page, headers = descriptors[:_REFERRERS_PAGE], {"OCI-Filters-Applied": "artifactType"} if artifact_type else {}
         if len(descriptors) > len(page):
             query = {**request.query, "last": page[-1]["digest"]}
             headers["Link"] = f'<{quote(request.path)}?{urlencode(query)}>; rel="next"'

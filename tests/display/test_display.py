@@ -16,7 +16,6 @@ from buildpush.display.plain import Plain
 from buildpush.display.terminal import Terminal
 from buildpush.display.words import Sentences, bytes_words, seconds_words
 from buildpush.foundation.events import (
-    Asking,
     BranchState,
     Decision,
     Finished,
@@ -24,6 +23,7 @@ from buildpush.foundation.events import (
     Log,
     Note,
     Progress,
+    Prompt,
     Retry,
     Started,
 )
@@ -290,9 +290,9 @@ def test_nothing_moves_in_a_terminal_while_a_person_is_asked():
     terminal = Terminal(io.StringIO())
     for event in BRANCHES[:3]:
         terminal(event)
-    terminal(FromBranch("push_0", Asking(begins=True)))
+    terminal(FromBranch("push_0", Prompt(begins=True)))
     assert not terminal._live.is_started
     terminal(FromBranch("push_1", Note("goes on")))
-    terminal(FromBranch("push_0", Asking(begins=False)))
+    terminal(FromBranch("push_0", Prompt(begins=False)))
     assert terminal._live.is_started
     terminal.close()

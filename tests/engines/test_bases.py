@@ -18,7 +18,7 @@ from buildpush.engines.choice import note_traps
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.events import Note
 from buildpush.foundation.secrets import Secret
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 
 NEWER = "# syntax=docker/dockerfile:1-labs\n"
 ELSEWHERE = "# syntax=mirror.test/docker/dockerfile:1\n"
@@ -167,7 +167,7 @@ def test_a_plan_names_the_host_of_a_syntax_line_for_who_follows_it(request_of, e
 def test_an_engine_that_does_not_learn_which_hosts_are_insecure_is_named(request_of, engine, host, noted):
     events = []
     request = request_of("FROM bases.test/a\nCOPY --from=127.0.0.1:5000/b /b /b\n", insecure=frozenset({host}))
-    note_traps(Engines(Tools({}, Recorded(lambda _: Ran(1))))[engine], request, events.append)
+    note_traps(Engines(Tools({}, Recorded(lambda _: CommandResult(1))))[engine], request, events.append)
     found = [event.text for event in events if "insecure-registries" in event.text]
     words = f"the engine {engine} connects to {host} as its own configuration says"
     assert [words in text for text in found] == [True] * noted
@@ -177,7 +177,7 @@ def test_an_engine_that_does_not_learn_which_hosts_are_insecure_is_named(request
 def test_an_engine_that_does_not_learn_of_certificates_is_named(request_of, engine):
     events = []
     request = request_of("FROM bases.test/a\n", authorities={"bases.test": "PEM", "elsewhere.test": "PEM"})
-    note_traps(Engines(Tools({}, Recorded(lambda _: Ran(1))))[engine], request, events.append)
+    note_traps(Engines(Tools({}, Recorded(lambda _: CommandResult(1))))[engine], request, events.append)
     found = [event.text for event in events if "certs.d/bases.test/ca.crt" in event.text]
     assert len(found) == (engine in {"docker", "buildx", "buildah"})
     assert not any("elsewhere" in event.text for event in events)

@@ -28,7 +28,7 @@ from buildpush.foundation.state import State
 from buildpush.http.client import Http
 from buildpush.images.model import Index, Platform
 from buildpush.images.references import Repository
-from buildpush.places import FILES, Here, Ran, Recorded
+from buildpush.places import FILES, CommandResult, Here, Recorded
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
 from buildpush.sandbox import Sandbox
@@ -36,7 +36,11 @@ from buildpush.transfer.docker_archive import write_docker_archive
 
 
 def failing_build(call):
-    return Ran(1, "", 'STEP 1/1\nError: building at STEP "RUN x": exit status 1\n') if "build" in call.argv else Ran(0)
+    return (
+        CommandResult(1, "", 'STEP 1/1\nError: building at STEP "RUN x": exit status 1\n')
+        if "build" in call.argv
+        else CommandResult(0)
+    )
 
 
 @pytest.fixture
@@ -87,7 +91,7 @@ def test_only_the_build_sees_secrets_and_logins(directory, make_base):
     def packed(call):
         if "push" in call.argv:
             write_docker_archive(make_base({"a": "b"}), Path(call.argv[-1].partition(":")[2]))
-        return Ran(0)
+        return CommandResult(0)
 
     directory.dockerfile("FROM a.test/base\n")
     place = Recorded(packed)
@@ -167,7 +171,7 @@ def test_settings_of_registries_are_those_that_buildah_would_read(directory):
 def test_settings_of_registries_that_nobody_can_read_are_an_error_that_names_them(directory, written):
     path = directory.write(".config/containers/registries.conf", written)
     directory.dockerfile("FROM 127.0.0.1:5000/app\n")
-    engine = Buildah(Tools({"HOME": str(directory.root)}, Recorded(lambda _call: Ran(0))))
+    engine = Buildah(Tools({"HOME": str(directory.root)}, Recorded(lambda _call: CommandResult(0))))
     with pytest.raises(BuildError, match=re.escape(str(path))), engine.build(directory.request()):
         pass
 
@@ -188,7 +192,7 @@ def test_without_the_program_the_remedies_are_told(directory):
 
 def test_a_user_without_namespaces_is_told_how_to_get_them(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    engine = Buildah(Tools({}, Recorded(lambda call: Ran(1 if "unshare" in call.argv else 0))))
+    engine = Buildah(Tools({}, Recorded(lambda call: CommandResult(1 if "unshare" in call.argv else 0))))
     assert "user namespaces" in engine.missing()
     assert "/etc/subuid" in engine.missing()
 

@@ -18,16 +18,16 @@ from buildpush.foundation.events import Log, Note
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Index, Platform
 from buildpush.images.references import Repository
-from buildpush.places import Here, Ran, Recorded
+from buildpush.places import CommandResult, Here, Recorded
 
 REMOTE = "Name:          far\nDriver:        remote\nLast Activity: 1\n\nNodes:\nName:     far0\nStatus:   running\n"
 
 
-def recorded(inspect: Ran) -> Recorded:
+def recorded(inspect: CommandResult) -> Recorded:
     def answer(call):
         if call.argv[-1] == "version":
-            return Ran(0)
-        return inspect if call.argv[-1] == "inspect" else Ran(1, "", "ERROR: it broke\n")
+            return CommandResult(0)
+        return inspect if call.argv[-1] == "inspect" else CommandResult(1, "", "ERROR: it broke\n")
 
     return Recorded(answer)
 
@@ -38,7 +38,7 @@ def told(directory, tmp_path):
 
     def told(find=lambda _host: None, **changes):
         directory.dockerfile("FROM a.test/base\n")
-        place = recorded(Ran(0, REMOTE))
+        place = recorded(CommandResult(0, REMOTE))
         engine = Buildx(Tools({"HOME": "/h"}, place, find, directory.events.append, layers=tmp_path / "kept"))
         with pytest.raises(BuildError, match="it broke"), engine.build(directory.request(**changes)):
             pass
@@ -94,9 +94,9 @@ def test_a_repository_for_caches_comes_before_this_machine(told, directory):
 @pytest.mark.parametrize(
     ("inspect", "words"),
     [
-        (Ran(1, "", 'ERROR: no builder "mine" found\n'), 'no builder "mine" found'),
-        (Ran(0, "what?\n"), "names no builder"),
-        (Ran(0, REMOTE.replace("running", "inactive")), "far does not answer"),
+        (CommandResult(1, "", 'ERROR: no builder "mine" found\n'), 'no builder "mine" found'),
+        (CommandResult(0, "what?\n"), "names no builder"),
+        (CommandResult(0, REMOTE.replace("running", "inactive")), "far does not answer"),
     ],
 )
 def test_without_a_builder_it_is_missing(tmp_path, inspect, words):
@@ -107,12 +107,12 @@ def test_without_a_builder_it_is_missing(tmp_path, inspect, words):
 
 @pytest.mark.parametrize("driver", ["docker", "remote", "docker-container"])
 def test_only_the_driver_docker_builds_in_the_daemon(tmp_path, driver):
-    engine = Buildx(Tools({}, recorded(Ran(0, REMOTE.replace("remote", driver))), layers=tmp_path))
+    engine = Buildx(Tools({}, recorded(CommandResult(0, REMOTE.replace("remote", driver))), layers=tmp_path))
     assert engine.builds_in_daemon() is (driver == "docker")
 
 
 def test_without_buildx_it_is_missing(tmp_path, directory):
-    engine = Buildx(Tools({}, Recorded([Ran(1)]), layers=tmp_path))
+    engine = Buildx(Tools({}, Recorded([CommandResult(1)]), layers=tmp_path))
     assert "is not on this machine" in engine.missing()
     with pytest.raises(EngineMissingError) as caught, engine.build(directory.request()):
         pass
@@ -120,7 +120,7 @@ def test_without_buildx_it_is_missing(tmp_path, directory):
 
 
 def test_a_builder_that_sleeps_is_not_missing(tmp_path):
-    inspect = Ran(0, REMOTE.replace("remote", "docker-container").replace("running", "stopped"))
+    inspect = CommandResult(0, REMOTE.replace("remote", "docker-container").replace("running", "stopped"))
     assert Buildx(Tools({}, recorded(inspect), layers=tmp_path)).missing() is None
 
 
@@ -130,7 +130,7 @@ CLOSED = "Name:   default\nDriver: \nError:  permission denied while trying to c
 @pytest.mark.parametrize("said", ["Driver: docker\n", CLOSED])
 def test_a_builder_that_is_the_daemon_needs_the_daemon(tmp_path, directory, said):
     env = {"DOCKER_HOST": f"unix://{directory.root}/none.sock"}
-    reason = Buildx(Tools(env, recorded(Ran(0, said)), layers=tmp_path)).missing()
+    reason = Buildx(Tools(env, recorded(CommandResult(0, said)), layers=tmp_path)).missing()
     assert "there is no Docker daemon" in reason
 
 

@@ -17,7 +17,7 @@ from buildpush.engines.kaniko.kaniko import Kaniko
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import FILES, Command, Here, Ran, Recorded
+from buildpush.places import FILES, Command, CommandResult, Here, Recorded
 
 REMOTE = "Name: far\nDriver: remote\nNodes:\nName: far0\nStatus: running\n"
 ENGINES = {
@@ -33,7 +33,7 @@ ENGINES = {
 def test_a_build_runs_what_was_shown(directory, tmp_path, name):
     """But for the names of temporary directories and containers."""
     directory.dockerfile("FROM a.test/base\n")
-    place = Recorded(lambda call: Ran(0, REMOTE if "inspect" in call.argv else ""))
+    place = Recorded(lambda call: CommandResult(0, REMOTE if "inspect" in call.argv else ""))
     login = Credential("me", Secret("s3cr3t-login"), "a test")
     engine = ENGINES[name](place, lambda _host: login, tmp_path)
     request = directory.request(build_args={"V": "a, b\n'c'"}, labels={"l": "m"}, target=None)

@@ -22,7 +22,7 @@ from buildpush.foundation.events import Log, Note
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
-from buildpush.places import FILES, Here, Ran, Recorded
+from buildpush.places import FILES, CommandResult, Here, Recorded
 from buildpush.transfer.docker_archive import write_docker_archive
 
 
@@ -75,8 +75,8 @@ CONTAINERD = [["driver-type", "io.containerd.snapshotter.v1"]]
 def answers(*, buildx=True, build=None):
     def answer(call):
         if call.argv[-1] == "version":
-            return Ran(0 if buildx else 1)
-        return build or Ran(1, "", "ERROR: it broke\n")
+            return CommandResult(0 if buildx else 1)
+        return build or CommandResult(1, "", "ERROR: it broke\n")
 
     return Recorded(answer)
 
@@ -199,7 +199,7 @@ def test_without_a_credential_dockers_own_configuration_is_used(directory, paper
 
 def test_the_old_image_store_is_asked_for_the_image_and_the_name_is_removed(directory, paper):
     directory.dockerfile("FROM scratch\n")
-    place, client = answers(build=Ran(0)), Paper()
+    place, client = answers(build=CommandResult(0)), Paper()
     with (
         pytest.raises(PushError, match="does not have the image"),
         paper(Docker(Tools({}, place)), client).build(directory.request()),

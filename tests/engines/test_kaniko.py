@@ -20,7 +20,7 @@ from buildpush.foundation.events import Log, Note
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Repository
-from buildpush.places import Here, Ran, Recorded
+from buildpush.places import CommandResult, Here, Recorded
 from buildpush.transfer.docker_archive import write_docker_archive
 
 IMAGE = "r.test/kaniko@sha256:" + 64 * "a"
@@ -30,11 +30,13 @@ def kaniko(place, image=IMAGE, env=None, own=None, **more):
     return Kaniko(Tools(env or {}, place, settings={"kaniko_image": image, **(own or {})}, **more))
 
 
-FAILS = Ran(1, '{"level":"info","msg":"RUN x"}\nof the command\n{"level":"fatal","msg":"exit status 1","time":"t"}\n')
+FAILS = CommandResult(
+    1, '{"level":"info","msg":"RUN x"}\nof the command\n{"level":"fatal","msg":"exit status 1","time":"t"}\n'
+)
 
 
-def program_answers(ran: Ran) -> Recorded:
-    return Recorded(lambda call: Ran(0) if call.argv[-1] == "version" else ran)
+def program_answers(ran: CommandResult) -> Recorded:
+    return Recorded(lambda call: CommandResult(0) if call.argv[-1] == "version" else ran)
 
 
 @pytest.fixture
@@ -270,7 +272,7 @@ def test_what_kaniko_knows_or_says_itself_is_not_refused(directory, text):
 
 @pytest.mark.parametrize(
     ("image", "answer", "words"),
-    [(None, Ran(0), "no image of kaniko's executor"), (IMAGE, Ran(1), "neither docker nor podman")],
+    [(None, CommandResult(0), "no image of kaniko's executor"), (IMAGE, CommandResult(1), "neither docker nor podman")],
 )
 def test_without_an_image_or_a_program_it_is_missing(directory, image, answer, words):
     engine = kaniko(Recorded([answer]), image)
@@ -292,7 +294,7 @@ def test_a_failed_build_tells_its_last_lines_and_the_log_is_for_people(told, dir
 
 def test_a_container_that_was_killed_points_to_its_memory(directory):
     directory.dockerfile("FROM scratch\n")
-    engine = kaniko(program_answers(Ran(137)))
+    engine = kaniko(program_answers(CommandResult(137)))
     with pytest.raises(BuildError) as caught, engine.build(directory.request()):
         pass
     assert "resources.limits.memory" in caught.value.hint
@@ -306,7 +308,7 @@ def leaves(image: Image) -> Recorded:
         if mounts:
             name = Path(call.argv[call.argv.index("--tar-path") + 1]).name
             write_docker_archive(image, Path(mounts[0].split("source=")[1].split(",")[0]) / name)
-        return Ran(0)
+        return CommandResult(0)
 
     return Recorded(answer)
 

@@ -24,7 +24,7 @@ from buildpush.engines.kaniko.kaniko import Kaniko
 from buildpush.engines.native import Native
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import UnsupportedError
-from buildpush.places import FILES, Ran, Recorded
+from buildpush.places import FILES, CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
@@ -56,14 +56,14 @@ def order_of(directory, spec, outside=None):
     env = {"TOKEN": "s3cr3t-token", "NPM": "s3cr3t-npm", **(outside or {})}
     [step] = read(Path("step.yml"), env=env, flags={}, keywords={}, cwd=directory, step=None).steps
     vault = Vault(env, directory, None, {})
-    git = Git(Recorded(lambda _: Ran(128)), directory)
+    git = Git(Recorded(lambda _: CommandResult(128)), directory)
     facts = Facts(env, git, Counter(directory / "state", dry=True), 0.0, vault.secret)
     connectors = read_connectors(directory / "connectors.yml")
     return resolve(evaluate(step, facts), cwd=directory, facts=facts, vault=vault, connectors=connectors, step=step)
 
 
 def engine_of(name, order):
-    place = Recorded(lambda call: Ran(0, BUILDER if "inspect" in call.argv else "buildah version 1.37.0"))
+    place = Recorded(lambda call: CommandResult(0, BUILDER if "inspect" in call.argv else "buildah version 1.37.0"))
     settings = {**order.own_settings, "kaniko_image": IMAGE}
     return CLASSES[name](Tools({"HOME": "/h"}, place, order.credentials.get, settings=settings))
 

@@ -17,7 +17,7 @@ from buildpush.http.client import Http
 from buildpush.images.references import Repository
 from buildpush.pipeline import deadlines, fetched_contexts, tools
 from buildpush.pipeline import images as moving
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.registry.client import Registry
 from tests.connectors import connector, connectors
 from tests.hostile.registry import HostileRegistry, Reply
@@ -103,8 +103,8 @@ def _sources(directory, web, host):
 def _answered(call):
     """Answer as a repository of git whose revision is named by its directory."""
     if call.argv[0] == "git" and "--verify" in call.argv:
-        return Ran(0, call.cwd.name.encode().hex()[:40].ljust(40, "0"))
-    return Ran(128)
+        return CommandResult(0, call.cwd.name.encode().hex()[:40].ljust(40, "0"))
+    return CommandResult(128)
 
 
 def _watch(stage, monkeypatch):

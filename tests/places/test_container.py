@@ -16,13 +16,13 @@ import pytest
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError, UnsupportedError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import FILES, Container, Here, Mount, Ran, Recorded
+from buildpush.places import FILES, CommandResult, Container, Here, Mount, Recorded
 
 engines = pytest.mark.engines
 IMAGE = f"buildpush.test/container-{os.getpid()}:1"
 
 
-def recorded(*answers: Ran, **how):
+def recorded(*answers: CommandResult, **how):
     """Return a container that runs nothing, and the place that writes its calls down."""
     here = Recorded(answers)
     return Container("image", here, **how), here
@@ -117,18 +117,18 @@ def test_private_files_for_a_user_who_cannot_read_them_are_refused():
     ],
 )
 def test_a_container_that_cannot_be_started_is_a_missing_engine(program, said):
-    container, _ = recorded(Ran(125, "", said), program=program)
+    container, _ = recorded(CommandResult(125, "", said), program=program)
     with pytest.raises(EngineMissingError, match=r"cannot start a container of image: .*no such host"):
         container.run(["x"])
 
 
 def test_a_command_may_end_with_the_status_of_a_missing_one():
-    container, _ = recorded(Ran(127, "", "sh: nothing: not found\n"))
+    container, _ = recorded(CommandResult(127, "", "sh: nothing: not found\n"))
     assert container.run(["sh"]).status == 127
 
 
 def test_a_program_that_was_killed_leaves_no_container():
-    container, here = recorded(Ran(-9))
+    container, here = recorded(CommandResult(-9))
     container.run(["x"])
     run, remove = here.argv
     assert remove == ("docker", "rm", "--force", run[run.index("--name") + 1])
@@ -172,7 +172,7 @@ def sh(code: str) -> list[str]:
 @engines
 def test_status_and_both_outputs_come_back_and_nothing_is_left(make):
     ran = make().run(sh("echo out; echo err >&2; exit 3"))
-    assert ran == Ran(3, "out\n", "err\n")
+    assert ran == CommandResult(3, "out\n", "err\n")
     assert left() == []
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import FILES, Here, Ran, Recorded, RecordedCall, for_engines, for_logins
+from buildpush.places import FILES, CommandResult, Here, Recorded, RecordedCall, for_engines, for_logins
 
 programs = pytest.mark.programs
 HERE = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
@@ -29,7 +29,7 @@ def python(code: str) -> list[str]:
 def test_status_and_both_outputs_come_back(tmp_path):
     ran = Here(HERE).run(python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"), cwd=tmp_path)
 
-    assert ran == Ran(3, "out\n", "err\n")
+    assert ran == CommandResult(3, "out\n", "err\n")
 
 
 @programs
@@ -218,7 +218,7 @@ def test_what_a_program_leaves_running_does_not_hold_us_up(tmp_path, monkeypatch
 
 
 def test_a_recorded_place_remembers_and_answers_in_order():
-    place = Recorded([Ran(1, "first"), Ran(0, "then")])
+    place = Recorded([CommandResult(1, "first"), CommandResult(0, "then")])
 
     assert [place.run([word]).stdout for word in ("a", "b", "c")] == ["first", "then", "then"]
     assert place.argv == [("a",), ("b",), ("c",)]
@@ -226,7 +226,7 @@ def test_a_recorded_place_remembers_and_answers_in_order():
 
 def test_a_recorded_place_can_answer_by_the_call():
     lines: list[str] = []
-    place = Recorded(lambda call: Ran(0, "\n".join(call.argv)))
+    place = Recorded(lambda call: CommandResult(0, "\n".join(call.argv)))
 
     place.run(["x", "y"], stream=lines.append, files={"f": "1"}, stdin=b"in")
 
@@ -252,7 +252,7 @@ def test_what_left_the_group_and_holds_the_pipes_does_not_keep_us():
     begun = time.monotonic()
     ran = Here(HERE).run(["sh", "-c", "setsid sleep 20 & echo done"])
 
-    assert ran == Ran(0, "done\n")
+    assert ran == CommandResult(0, "done\n")
     assert time.monotonic() - begun < 15
 
 

@@ -15,7 +15,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer
 from buildpush.images.references import Repository
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.registry.auth import Authorizer, Challenge, _Token, may_get_credentials, merge_scopes, read_challenge
 from buildpush.registry.client import Registry
 from buildpush.sandbox import Sandbox
@@ -131,8 +131,8 @@ def test_the_helper_of_a_host_is_asked_before_the_store_and_the_file(tmp_path):
     def answer(call):
         known = {("docker-credential-ecr", b"a.io"), ("docker-credential-desktop", b"b.io")}
         if (call.argv[0], call.stdin) not in known:
-            return Ran(1, "credentials not found in native keychain")
-        return Ran(0, json.dumps({"Username": "me", "Secret": f"pw-from {call.argv[0]}"}))
+            return CommandResult(1, "credentials not found in native keychain")
+        return CommandResult(0, json.dumps({"Username": "me", "Secret": f"pw-from {call.argv[0]}"}))
 
     place = Recorded(answer)
     keychain = Keychain(home=tmp_path, place=lambda: place)
@@ -146,7 +146,7 @@ def test_the_helper_of_a_host_is_asked_before_the_store_and_the_file(tmp_path):
 
 def test_a_helper_may_give_an_identity_token_and_knows_hub_by_its_old_address(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
-    place = Recorded([Ran(0, json.dumps({"Username": "<token>", "Secret": "tok-en"}))])
+    place = Recorded([CommandResult(0, json.dumps({"Username": "<token>", "Secret": "tok-en"}))])
     found = Keychain(home=tmp_path, place=lambda: place).find("docker.io")
 
     assert found.kind == "identity"
@@ -162,7 +162,7 @@ def test_a_helper_is_asked_for_a_login_and_not_waited_for_without_end(tmp_path):
             limits.append(timeout)
             return super().run(argv, **words)
 
-    place = Timed([Ran(0, json.dumps({"Username": "me", "Secret": "pw-of-x"}))])
+    place = Timed([CommandResult(0, json.dumps({"Username": "me", "Secret": "pw-of-x"}))])
     found = Keychain(home=tmp_path, place=lambda: place).find("a.io")
 
     assert (place.argv, limits) == ([("docker-credential-x", "get")], [HELPER_SECONDS])
@@ -176,7 +176,7 @@ def test_a_helper_is_asked_for_a_login_and_not_waited_for_without_end(tmp_path):
 )
 def test_what_a_helper_does_not_say_is_empty(tmp_path, said, found):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
-    credential = Keychain(home=tmp_path, place=lambda: Recorded([Ran(0, json.dumps(said))])).find("a.io")
+    credential = Keychain(home=tmp_path, place=lambda: Recorded([CommandResult(0, json.dumps(said))])).find("a.io")
 
     assert (credential and (credential.username, credential.password.reveal())) == found
 
@@ -214,7 +214,7 @@ def test_a_helper_that_prints_no_json_is_named(tmp_path):
     write(tmp_path / ".docker/config.json", json.dumps({"credsStore": "x"}))
 
     with pytest.raises(SourceError, match="credential helper docker-credential-x"):
-        Keychain(home=tmp_path, place=lambda: Recorded([Ran(0, "panic:")])).find("a.io")
+        Keychain(home=tmp_path, place=lambda: Recorded([CommandResult(0, "panic:")])).find("a.io")
 
 
 @pytest.mark.parametrize("password", ["with:colons:", " with blanks ", "XX"])
@@ -576,7 +576,7 @@ def test_a_login_for_some_repositories_of_a_host_is_not_one_for_all_of_it():
 def test_a_helper_that_answers_without_a_secret_knows_nothing(tmp_path):
     document = json.loads(auths(a_io="pw-file")) | {"credsStore": "x"}
     write(tmp_path / ".docker/config.json", json.dumps(document))
-    place = Recorded([Ran(0, json.dumps({"Username": "", "Secret": ""}))])
+    place = Recorded([CommandResult(0, json.dumps({"Username": "", "Secret": ""}))])
     assert Keychain(home=tmp_path, place=lambda: place).find("a.io").password.reveal() == "pw-file"
 
 

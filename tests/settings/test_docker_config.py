@@ -10,7 +10,7 @@ import pytest
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SecretError, SourceError
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
@@ -25,7 +25,7 @@ def order(directory, env, **keywords):
     (directory / "Dockerfile").write_text("FROM scratch\n")
     loaded = read(None, env=env, flags={}, keywords={"repo": "h.test/a/b", **keywords}, cwd=directory, step=None)
     vault = Vault(env, directory, None, {})
-    git = Git(Recorded(lambda _: Ran(128)), directory)
+    git = Git(Recorded(lambda _: CommandResult(128)), directory)
     facts = Facts(env, git, Counter(directory / "state", dry=True), 0.0, vault.secret)
     return resolve(evaluate(loaded.steps[0], facts), cwd=directory, facts=facts, vault=vault, step=loaded.steps[0])
 

@@ -12,7 +12,7 @@ from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError, SourceError, UnsupportedError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.env_file import variables_in
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.sources import read
@@ -84,7 +84,7 @@ def load(directory, env_file, *, env=None, stage=None, **variables):
 
 def typed(loaded, directory, env=None):
     vault = Vault(env or {}, directory, None, {})
-    git = Git(Recorded(lambda _: Ran(128)), directory)
+    git = Git(Recorded(lambda _: CommandResult(128)), directory)
     facts = Facts(env or {}, git, Counter(directory / "state", dry=True), 0.0, vault.secret)
     return evaluate(loaded.steps[0], facts)
 

@@ -16,7 +16,7 @@ from buildpush.expressions.evaluate import AbsentError, evaluate
 from buildpush.expressions.facts import Counter, Facts, Git, Vcs, vcs
 from buildpush.foundation.errors import EngineMissingError, ExpressionError, SecretError, SettingsError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import Here, Ran, Recorded
+from buildpush.places import CommandResult, Here, Recorded
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = {
@@ -34,7 +34,11 @@ REPOSITORY = {
 def git(answers=REPOSITORY):
     def answer(call):
         words = call.argv[call.argv.index("--no-pager") + 1 :]
-        return Ran(0, answers[words] + "\n") if words in answers else Ran(128, "", "fatal: not a git repository")
+        return (
+            CommandResult(0, answers[words] + "\n")
+            if words in answers
+            else CommandResult(128, "", "fatal: not a git repository")
+        )
 
     return Git(Recorded(answer), Path("/src/shop"))
 
@@ -352,7 +356,7 @@ class TestVcs:
         assert vcs(Git(Without(), Path("/src"))) is None
 
     def test_a_question_is_asked_once(self):
-        place = Recorded([Ran(0, "x")])
+        place = Recorded([CommandResult(0, "x")])
         asked = Git(place, Path("/src"))
         assert asked.root == asked.root == "x"
         assert len(place.calls) == 1

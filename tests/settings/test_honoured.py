@@ -14,7 +14,7 @@ from buildpush.expressions.ci import ci
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
 from buildpush.pipeline.publication import build_record
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.declare import settings_of
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
@@ -98,7 +98,11 @@ HONOURED = [
 
 def git(call):
     """Answer as a repository whose revision is named by its directory would."""
-    return Ran(0, call.cwd.name.encode().hex()[:40].ljust(40, "0")) if "--verify" in call.argv else Ran(128)
+    return (
+        CommandResult(0, call.cwd.name.encode().hex()[:40].ljust(40, "0"))
+        if "--verify" in call.argv
+        else CommandResult(128)
+    )
 
 
 def effects(directory, kind, values):

@@ -15,7 +15,7 @@ from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, 
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
@@ -100,7 +100,7 @@ def resolved(directory: Path, said: Said):
     (directory / "buildpush.yaml").write_text(json.dumps(project or {"context": "."}))
     connectors = read_connectors(directory / "connectors.yml")
     vault = Vault(env, directory, None, connectors.references)
-    git = Git(Recorded(lambda _: Ran(128)), directory)
+    git = Git(Recorded(lambda _: CommandResult(128)), directory)
     facts = Facts(env, git, Counter(directory / "state", dry=True), 0.0, vault.secret)
     flags, keywords = said.by["flag"], said.by["keyword"]
     (step,) = read(Path("step.yml"), env=env, flags=flags, keywords=keywords, cwd=directory, step=None).steps

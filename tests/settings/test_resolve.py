@@ -17,7 +17,7 @@ from buildpush.expressions.evaluate import AbsentError
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import BadNameError, ExpressionError, SecretError, SettingsError, UnsupportedError
 from buildpush.images.model import Platform
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.declare import settings_of
 from buildpush.settings.evaluate import evaluate, evaluate_setting
 from buildpush.settings.resolve import resolve
@@ -80,7 +80,7 @@ class House:
         self.env = {"TOKEN": "t0ken-value"}
 
     def git(self, call):
-        return Ran(0, REVISION) if "--verify" in call.argv else Ran(128)
+        return CommandResult(0, REVISION) if "--verify" in call.argv else CommandResult(128)
 
     def parts(self):
         connectors = read_connectors(self.directory / "connectors.yml")
@@ -156,7 +156,7 @@ def test_a_fact_that_is_not_known_is_never_silently_empty(house, name):
     """In what goes into an image, or its name, it is an error with the way to give it; elsewhere it is noted once."""
     kind, setting = SETTINGS[name]
     step = Step("a", "A", kind.type, {}, "step.yml:1:1", kind)
-    nowhere = replace(house.parts()[2], env={}, git=Git(Recorded(lambda _: Ran(128)), house.cwd))
+    nowhere = replace(house.parts()[2], env={}, git=Git(Recorded(lambda _: CommandResult(128)), house.cwd))
     for fact in BUILT_IN:
         notes = []
         facts = replace(nowhere, note=notes.append, _noted=set())

@@ -14,7 +14,7 @@ import pytest
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError, UnsupportedError
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.model import ResourceLimits, Resources
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES, PLUGINS
@@ -35,7 +35,7 @@ def settings_of_step(directory, keys, spec, sink=lambda _note: None):
     env = {"TOKEN": "s3cr3t"}
     facts = Facts(
         env,
-        Git(Recorded(lambda _: Ran(128)), directory),
+        Git(Recorded(lambda _: CommandResult(128)), directory),
         Counter(directory / "state", dry=True),
         0.0,
         Vault(env, directory, None, {}).secret,

@@ -10,7 +10,7 @@ import pytest
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SecretError, SettingsError, UnsupportedError
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
@@ -74,7 +74,7 @@ def order_of(place, variables, directory, more=None):
     env, loaded = place(variables, directory)
     env, step = {**env, **(more or {})}, loaded.steps[0]
     vault = Vault(env, directory, None, {})
-    git = Git(Recorded(lambda _: Ran(128)), directory)
+    git = Git(Recorded(lambda _: CommandResult(128)), directory)
     facts = Facts(env, git, Counter(directory / "state", dry=True), 0.0, vault.secret)
     return resolve(evaluate(step, facts), cwd=directory, facts=facts, vault=vault, step=step)
 

@@ -10,7 +10,7 @@ import pytest
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SecretError
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
@@ -53,7 +53,7 @@ def loaded(directory, document, env):
 def order(directory, document, env=None, inputs=None):
     env = env or {}
     vault = Vault(env, directory, None, {})
-    git = Git(Recorded(lambda _: Ran(128)), directory)
+    git = Git(Recorded(lambda _: CommandResult(128)), directory)
     counter = Counter(directory / "state", dry=True)
     facts = Facts(env, git, counter, 0.0, vault.secret, inputs=inputs or {})
     step = loaded(directory, document, env).steps[0]
@@ -114,7 +114,7 @@ def test_two_steps_have_variables_of_their_own(directory):
     document = {"stage": {"identifier": "s", "type": "CI", "spec": {"execution": {"steps": [first, second]}}}}
     env = {"DRONE_COMMIT_SHA": SHA}
     vault = Vault(env, directory, None, {})
-    git = Git(Recorded(lambda _: Ran(128)), directory)
+    git = Git(Recorded(lambda _: CommandResult(128)), directory)
     facts = Facts(env, git, Counter(directory / "state", dry=True), 0.0, vault.secret)
     settings = [evaluate(step, facts) for step in loaded(directory, document, env).steps]
     assert [one.tags for one in settings] == [("1111111",), ("2222222",)]

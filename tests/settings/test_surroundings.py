@@ -10,7 +10,7 @@ from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import ExpressionError, SecretError, SourceError, UnsupportedError
 from buildpush.foundation.secrets import Secret
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
@@ -64,7 +64,7 @@ class File:
         (cwd / "Dockerfile").write_text("FROM scratch\n")
         parts = dict.fromkeys(("pipeline", "stage", "machine", "group", "spec"), "") | parts
         (cwd / "p.yml").write_text(PIPELINE % parts)
-        git = Git(Recorded(lambda _: Ran(128)), cwd)
+        git = Git(Recorded(lambda _: CommandResult(128)), cwd)
         self.vault = Vault(self.env, cwd)
         self.facts = Facts(self.env, git, Counter(cwd / "state"), 0.0, self.vault.secret, inputs=inputs or {})
 

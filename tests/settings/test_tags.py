@@ -10,7 +10,7 @@ import pytest
 from buildpush.credentials.vault import Vault
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SecretError, SettingsError
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import evaluate
 from buildpush.settings.resolve import resolve
 from buildpush.settings.sources import read
@@ -29,7 +29,7 @@ def order(directory, env, notes=None, answers=None, **keywords):
 
     def git(call):
         found = (answers or {}).get(call.argv[-1])
-        return Ran(0, found) if found else Ran(128)
+        return CommandResult(0, found) if found else CommandResult(128)
 
     loaded = read(None, env=env, flags={}, keywords={"repo": "h.test/a/b", **keywords}, cwd=directory, step=None)
     vault = Vault(env, directory, None, {})
@@ -173,7 +173,11 @@ def of_file(directory, variables):
     loaded = read(Path("step.yml"), env={}, flags={}, keywords={}, cwd=directory, step=None)
     vault = Vault({"BUILDPUSH_SECRET_TOKEN": "hidden-value"}, directory, None, {})
     facts = Facts(
-        {"A": "outside"}, Git(Recorded(lambda _: Ran(1)), directory), Counter(directory, dry=True), 0.0, vault.secret
+        {"A": "outside"},
+        Git(Recorded(lambda _: CommandResult(1)), directory),
+        Counter(directory, dry=True),
+        0.0,
+        vault.secret,
     )
     return evaluate(loaded.steps[0], facts)
 

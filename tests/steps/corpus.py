@@ -24,7 +24,7 @@ from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk
-from buildpush.places import Ran, Recorded
+from buildpush.places import CommandResult, Recorded
 from buildpush.settings.evaluate import check_known, evaluate
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
@@ -89,7 +89,7 @@ class Shown:
         loaded = read(file, env=ENV, flags={}, keywords={}, cwd=self.cwd, step=step, companions=companions)
         connectors = read_connectors(self.cwd / "connectors.yml")
         vault = Vault(ENV, self.cwd, None, connectors.references)
-        git = Git(Recorded(lambda _: Ran(128)), self.cwd)
+        git = Git(Recorded(lambda _: CommandResult(128)), self.cwd)
         values = StepValues(loaded.tree)
         counter = Counter(self.cwd / "state")
         facts = Facts(ENV, git, counter, 0.0, vault.secret, written=given, inputs=given, steps=values)
