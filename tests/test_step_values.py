@@ -368,6 +368,32 @@ def test_what_ran_at_the_same_time_is_known_afterwards_and_what_was_before_in_ea
     assert "is known after BuildAndPushDockerRegistry 'two'" in four
 
 
+CONDITIONAL = """
+- step: {type: BuildAndPushDockerRegistry, identifier: never, name: never, WHEN, spec: {repo: reg.example/a, tags: [1]}}
+- step: {type: BuildAndPushDockerRegistry, identifier: other, name: other, spec: {repo: reg.example/b, tags: [2]}}
+"""
+SKIPPED = "the step 'never' is skipped: its condition is false: <+step.name> == \"other\""
+
+
+@pytest.mark.parametrize("words", [["tags", "--step", "never"], ["<+execution.steps.never.status>"], ["tags"]])
+def test_explain_says_why_a_step_is_skipped(place, capsys, words):
+    text = CONDITIONAL.replace("WHEN", "when: {condition: '<+step.name> == \"other\"', stageStatus: All}")
+    (place / "p.yml").write_text(text, encoding="utf-8")
+    assert run_command(["explain", words[0], "p.yml", *words[1:]]) == 0
+    shown = capsys.readouterr()
+    assert SKIPPED in shown.err
+    assert ("value     SKIPPED" in shown.out) == ("status" in words[0])
+
+
+def test_explain_says_that_an_option_leaves_a_step_out(place, capsys):
+    (place / "p.yml").write_text(CONDITIONAL.replace("WHEN, ", ""), encoding="utf-8")
+    asked = "<+execution.steps.never.output.outputVariables.digest>"
+    assert run_command(["explain", asked, "p.yml", "--step", "other"]) == 2
+    assert "is not run here: --step or --stage leaves it out" in " ".join(capsys.readouterr().err.split())
+    assert run_command(["explain", asked, "p.yml"]) == 2
+    assert "is known after" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["check", "run"])
 def test_an_output_of_a_step_that_is_not_run_is_asked_before_anything_is_done(place, capsys, command):
     write(place, when="<+steps.test.output.outputVariables.ok> == 'yes'")

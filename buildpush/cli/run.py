@@ -173,10 +173,15 @@ def _explain(**options: Any) -> None:
     loaded, context = load(options, name or "")
     from buildpush.pipeline.loops import first_iterations
     from buildpush.pipeline.step_values import StepValues
+    from buildpush.pipeline.steps import skipped_steps
 
     loaded = replace(loaded, tree=first_iterations(loaded.tree, context.facts))
-    context = replace(context, dry=True, values=StepValues.planned(loaded.tree))
     context.vault.remember()
+    values = StepValues(loaded.tree)
+    skipped = skipped_steps(loaded.tree, replace(context, dry=True, values=values).facts, values)
+    context = replace(context, dry=True, values=StepValues.planned(loaded.tree, skipped))
+    for step in (one for one in loaded.steps if one.where in skipped):
+        tell(f"note: the step {step.name or step.identifier!r} is skipped: {with_margin(skipped[step.where])}")
     if name and "<+" in name:
         _explain_expression(name, loaded, context, as_json=as_json)
         return

@@ -7,7 +7,8 @@ its pipelines: ``SUCCEEDED``, ``FAILED``, ``IGNORE_FAILED``, ``SKIPPED``, ``ABOR
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NoReturn, TypeAlias
 
 from buildpush.expressions.evaluate import AbsentError, LaterError
@@ -25,6 +26,7 @@ StepPath: TypeAlias = tuple[str, ...]  # identifiers of the stage, empty without
 _STATES: Final = frozenset({"status", "currentStatus", "liveStatus"})
 _BY_WEIGHT: Final = ("ABORTED", "FAILED", "EXPIRED", "IGNORE_FAILED", "SUCCEEDED", "SKIPPED")
 _STEPS: Final = ("stage", "spec", "execution", "steps")
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 _PUBLISHED: Final = ("stepArtifacts", "publishedImageArtifacts")
 
 
@@ -56,13 +58,14 @@ class StepValues:
         self._lock = threading.Lock()  # steps may run at the same time; a reader sees all of a change or nothing
 
     @classmethod
-    def planned(cls, tree: tuple[Element, ...]) -> StepValues:
-        """Return the values of *tree* before a run: each step that is run has not run yet."""
+    def planned(cls, tree: tuple[Element, ...], skipped: Mapping[str, str] = _NONE) -> StepValues:
+        """Return the values of *tree* before a run; *skipped* says why a step is not run at all, by its ``where``."""
         values = cls(tree)
         values._is_outline = True
         for place, step in values._steps.items():
+            reason = skipped.get(step.where, "")
             if step.runs:
-                values.add(place, Outcome(step, "planned"))
+                values.add(place, Outcome(step, "skipped" if reason else "planned", reason=reason))
         return values
 
     def add(self, place: StepPath, outcome: Outcome) -> None:
@@ -156,7 +159,8 @@ class StepValues:
     def _refuse_step(self, query: _Query, step: Step) -> NoReturn:
         """Raise the error that says why a step has no outcome: it is not run here, is run by a loop, or comes later."""
         if not step.runs:
-            message = f"{query.name} is not known: {step.about} is not run here"
+            why = ": --step or --stage leaves it out" if step.kind else ""
+            message = f"{query.name} is not known: {step.about} is not run here{why}"
             raise ExpressionError(message, hint=_flag(query))
         if places := [place for place, one in self._outcomes.items() if one.step.where == step.where]:
             message = f"{query.name} is not known: {step.about} is run by a loop"

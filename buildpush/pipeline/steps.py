@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import field, replace
 from functools import partial
 from itertools import chain, count
@@ -378,6 +379,20 @@ def condition_of(element: _Conditional, facts: Facts) -> Condition | None:
         return Condition(key)
     whole = evaluate_structure("when", written, facts)
     return read_condition(replace(whole, value=evaluate_raw("when", whole, facts, raw_keys=("condition",))), key)
+
+
+def skipped_steps(tree: tuple[Element, ...], facts: Facts, values: StepValues) -> dict[str, str]:
+    """Return why steps of *tree* are skipped even if all before them succeeds, by ``where``, as far as is known."""
+    found: dict[str, str] = {}
+    walk = Walk(
+        lambda step, _: Outcome(step, "planned"),
+        facts,
+        lambda step, reason: found.setdefault(step.where, reason),
+        values=values,
+    )
+    with suppress(BuildPushError):
+        walk.over(tree)
+    return found
 
 
 def attempt(step: Step, act: Callable[[Step], None], results: list[RunResult]) -> Outcome:
