@@ -26,7 +26,6 @@ import buildpush
 from buildpush.foundation.errors import BuildPushError, ContextError, SettingsError, TimeOutError
 from buildpush.foundation.limits import _Limit
 from buildpush.foundation.secrets import redact
-from buildpush.pipeline.plan import SkippedStep
 from buildpush.transfer.oci_layout import open_layout
 
 DOCKERFILE = "FROM scratch\nCOPY . /\n"
@@ -199,8 +198,11 @@ def test_the_dockerfile_counts_from_such_a_context(place):
 def test_check_fetches_and_unpacks_nothing(place):
     tar_of(place / "c.tar", {})
     plan = buildpush.check(context="c.tar", engine="native", repo="127.0.0.1:1/a/b", tags=["1"], push=False)
-    assert isinstance(plan, SkippedStep)
-    assert "only a run fetches or unpacks the context c.tar: Dockerfile, engine and logins are not checked" in str(plan)
+    rows = dict(plan.rows())
+    assert rows["engine"] == "native, because the setting 'engine' asks for it"
+    assert (rows["context"], rows["image"], rows["credential"]) == ("c.tar", "127.0.0.1:1/a/b:1", "none found")
+    assert "only a run fetches or unpacks the context c.tar, and reads the Dockerfile in it" in plan.notes
+    assert not list(place.glob("**/*-*"))
 
 
 @pytest.mark.parametrize(
@@ -224,8 +226,39 @@ def test_check_goes_on_behind_a_step_whose_context_is_elsewhere(place):
     ]
     (place / "p.yml").write_text("".join(steps))
     first, second = buildpush.check_pipeline(place / "p.yml")
-    assert isinstance(first, SkippedStep)
+    assert (first.engine, first.order.elsewhere) == ("native", "https://git.test/x/y.git#main")
     assert second.engine == "native"
+
+
+def test_the_plan_of_a_step_whose_context_is_elsewhere_shows_login_and_pushes(place):
+    options = {"registry": "127.0.0.1:1", "username": "me", "password": "env:PASS"}
+    plan = buildpush.check(
+        context="https://t.test/x.tar?a=planted",
+        repo="127.0.0.1:1/a/b",
+        tags=["1", "2"],
+        env={"PASS": "planted"},
+        **options,
+    )
+    rows = list(plan.rows())
+    assert ("engine", "auto, because only the Dockerfile decides it") in rows
+    assert ("setting", "context = https://t.test/x.tar  [context=]") in rows
+    assert [value for name, value in rows if name == "push"] == ["127.0.0.1:1/a/b:1", "127.0.0.1:1/a/b:2"]
+    assert plan.credential.startswith("me, from")
+    assert not any(name == "dockerfile" for name, _ in rows)
+    assert plan.as_json()["engine"]["name"] == "auto"
+    assert "planted" not in f"{plan} {plan.as_json()}"
+
+
+def test_a_plan_knows_an_image_that_a_step_with_a_context_elsewhere_builds(place):
+    steps = (
+        "- step: {type: BuildAndPushDockerRegistry, identifier: one, name: one, spec: {repo: 127.0.0.1:1/a/b, tags: [1]"
+        ", context: 'https://git.test/x/y.git', envVariables: {PLUGIN_NO_PUSH: 'true', PLUGIN_ENGINE: native}}}\n"
+        "- step: {type: BuildAndPushDockerRegistry, identifier: two, name: two, spec: {repo: 127.0.0.1:1/a/b, tags: [1]"
+        ", envVariables: {PLUGIN_PUSH_ONLY: 'true'}}}\n"
+    )
+    (place / "p.yml").write_text(steps)
+    _, second = buildpush.check_pipeline(place / "p.yml")
+    assert second.order.source.built_by == "one"
 
 
 @programs

@@ -181,7 +181,7 @@ def _explain(**options: Any) -> None:
     skipped = skipped_steps(loaded.tree, replace(context, dry=True, values=values).facts, values)
     context = replace(context, dry=True, values=StepValues.planned(loaded.tree, skipped))
     for step in (one for one in loaded.steps if one.where in skipped):
-        tell(f"note: the step {step.name or step.identifier!r} is skipped: {with_margin(skipped[step.where])}")
+        print_line(f"note: the step {step.name or step.identifier!r} is skipped: {with_margin(skipped[step.where])}")
     if name and "<+" in name:
         _explain_expression(name, loaded, context, as_json=as_json)
         return

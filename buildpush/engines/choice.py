@@ -50,11 +50,8 @@ def choose(
     """
     _require_stages(request)
     if wanted != AUTO:
-        engine = _engine_named(wanted, engines)
-        refuse_unsupported_settings(engine, set_names, sink)
-        require_here(engine)
+        engine = require(wanted, set_names, engines, sink)
         refuse_unsupported(engine, request, engines.values())
-        sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
         return engine
     reasons: list[str] = []
     unreadable: DockerfileError | None = None
@@ -72,6 +69,15 @@ def choose(
         raise unreadable
     message = f"no engine can build this: {'; '.join(reasons)}"
     raise EngineMissingError(message, hint=_remedies(engines.values()), setting="engine")
+
+
+def require(wanted: str, set_names: Collection[str], engines: Mapping[str, Engine], sink: Sink) -> Engine:
+    """Return the engine with the name *wanted*, whatever it builds; errors as for :func:`choose`."""
+    engine = _engine_named(wanted, engines)
+    refuse_unsupported_settings(engine, set_names, sink)
+    require_here(engine)
+    sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
+    return engine
 
 
 def note_traps(engine: Engine, request: BuildRequest, sink: Sink) -> None:

@@ -41,7 +41,7 @@ class KeptImages:
 
     def keeps(self, order: ResolvedStep) -> bool:
         """Return whether the image of *order* is kept for later steps, even if it is written elsewhere as well."""
-        return self.is_needed and order.request is not None and not order.push
+        return self.is_needed and order.builds and not order.push
 
     def add_builder(self, order: ResolvedStep, step: Step) -> None:
         """Remember that *step* builds the image of *order*, if that is kept."""

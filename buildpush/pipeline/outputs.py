@@ -88,7 +88,7 @@ def keep_in_daemon(order: ResolvedStep, engine: Engine, kept: KeptImages, sink: 
 
     If the image is then stored nowhere, *sink* gets a note that says how to keep it.
     """
-    if order.push or order.tar or order.load or order.request is None:
+    if order.push or order.tar or order.load or not order.builds:
         return order
     reason, ways = _why_not_in_daemon(order, engine)
     if not reason:

@@ -13,10 +13,12 @@ from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import needed_for
 from buildpush.dockerfile.urls import has_valid_host, is_git, is_web
-from buildpush.engines.choice import choose, note_traps
+from buildpush.engines import AUTO
+from buildpush.engines.choice import choose, note_traps, require
 from buildpush.engines.seam import Engine
 from buildpush.expressions.evaluate import LaterError
 from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.events import Note
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.limits import duration_text
 from buildpush.foundation.records import dataclass
@@ -31,12 +33,13 @@ from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import keep_in_daemon
-from buildpush.pipeline.resolve import UnfetchedError, resolve_step
+from buildpush.pipeline.resolve import resolve_step
+from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
-from buildpush.settings.evaluate import check_known, evaluate
+from buildpush.settings.evaluate import check_known
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import WrittenValue
@@ -101,10 +104,13 @@ class Plan:
     def _image_rows(self) -> Iterator[tuple[str, str]]:
         """Yield the rows about where the image comes from and where it goes."""
         order = self.order
-        if order.request:
+        if order.builds:
             yield "engine", f"{self.engine}, because {self.reason}"
+        if order.request:
             yield "context", str(order.request.context)
             yield "dockerfile", str(order.request.dockerfile)
+        if order.elsewhere:
+            yield "context", order.elsewhere
         for command in self.commands:
             yield "command", command
         if order.source:
@@ -114,10 +120,12 @@ class Plan:
         if order.load:
             yield "load", "into the Docker daemon"
         for reference in order.references:
-            yield "push" if order.push and (order.request or order.source) else "image", str(reference)
+            yield "push" if order.push and (order.builds or order.source) else "image", str(reference)
 
     def _value(self, name: str, written: WrittenValue) -> str:
         """Return the value in effect; a value without effect has become ``None``, and its text is returned."""
+        if name == "context" and self.order.elsewhere:  # an address may hold a secret
+            return self.order.elsewhere
         value = getattr(self.order.settings, name, None)
         return _format_value(written.value if value is None else value)
 
@@ -201,10 +209,6 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
             reasons = dict.fromkeys(map(str, check_known(step, dry.facts).values()))
             plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
             return Outcome(step, "planned")
-        except UnfetchedError as error:
-            plans.append(SkippedStep(step, str(error), notes, waits=True))
-            pushes.add(step, evaluate(step, dry.facts), progress)
-            return Outcome(step, "planned")
         plans.append(replace(one, notes=(*notes, *one.notes)))
         pushes.add(step, one.order.settings, progress)
         dry.kept_images.add_builder(one.order, step)
@@ -228,27 +232,46 @@ def plan(step: Step, context: RunContext) -> Plan:
         log.begin()
         order = resolve_step(step, dry)
         hosts = dry.hosts_of(order)
-        chosen, reason = None, "nothing is built"
+        chosen = _engine_of(order, dry, hosts)
         commands: tuple[str, ...] = ()
-        if order.request:
-            chosen = choose(order.engine, order.for_engines, order.request, engines_for(order, dry, hosts), log)
+        if order.request and chosen:
             note_traps(chosen, order.request, log)
             commands = tuple(map(str, chosen.commands(order.request)))
+        if chosen:
             order = keep_in_daemon(order, chosen, dry.kept_images, log)
-            reason = next(decision.reason for decision in reversed(log.decisions) if decision.what == "engine")
+        if order.elsewhere:
+            log(Note(f"only a run fetches or unpacks the context {order.elsewhere}, and reads the Dockerfile in it"))
+        engine, reason = _choice_of(order, log)
         login = hosts.keychain.find(order.references[0].repository.host)
         images = chosen.images(order.request) if chosen and order.request else ()
         addresses = tuple(_hosts(order, hosts, chosen, images))
     credential = f"{login.username or 'a token'}, from {login.source}" if login else "none found"
-    engine = chosen.name if chosen else "none"
     return Plan(step, order, engine, reason, credential, addresses, tuple(log.notes), commands, images)
+
+
+def _engine_of(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engine | None:
+    """Return the engine that builds, if it is known; only the Dockerfile says which one ``auto`` means."""
+    if not order.builds or (order.elsewhere and order.engine == AUTO):
+        return None
+    engines = engines_for(order, context, hosts)
+    if order.request:
+        return choose(order.engine, order.for_engines, order.request, engines, context.log)
+    return require(order.engine, order.for_engines, engines, context.log)
+
+
+def _choice_of(order: ResolvedStep, log: RunLog) -> tuple[str, str]:
+    """Return the name of the engine that was chosen, and why."""
+    found = next((decision for decision in reversed(log.decisions) if decision.what == "engine"), None)
+    if found:
+        return found.choice, found.reason
+    return (AUTO, "only the Dockerfile decides it") if order.elsewhere else ("none", "nothing is built")
 
 
 def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None, images: Iterable[Reference]) -> Iterator[Host]:
     """Yield every host that a run would talk to, in the order of first use."""
     http, registry = hosts.http, hosts.registry
     addresses = {}
-    if order.push or order.request is None:
+    if order.push or not order.builds:
         addresses[registry.base(order.references[0].repository.host)] = "the registry"
     if order.build.publish and order.artifactory:
         server = open_artifactory(order.artifactory, http, hosts.keychain, registry.sink)

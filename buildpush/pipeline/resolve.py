@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from buildpush.engines.bases import authorities, pulled_images
-from buildpush.foundation.errors import SettingsError, UnsupportedError
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note
+from buildpush.foundation.locks import temporary
 from buildpush.foundation.text import quotation
 from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.references import Repository
@@ -32,10 +33,6 @@ from buildpush.settings.tree import Step
 _CONNECTORS: Final = "base_image_connector_refs"
 
 
-class UnfetchedError(UnsupportedError):
-    """The context is not a directory, and is not fetched without a run."""
-
-
 def resolve_step(
     step: Step,
     context: RunContext,
@@ -50,35 +47,46 @@ def resolve_step(
         step: as written.
         context: of the run; its log gets a note for everything that has no effect.
         push: whether the image may go to a registry; if not, no destination is needed.
-        stack: removes what is created for the step, such as a fetched context; without it, nothing is fetched.
+        stack: removes what is created for the step, such as a fetched context; without it, nothing is fetched, and the
+            order for such a context has no request.
         deadline: of the stages and groups around the step.
     """
     facts = context.facts.within(step.scope, step.facts, step.around)
     settings = evaluate(step, facts, sink=context.log, push=push)
-    with _readable_paths():
-        settings, history = _local(settings, step, context, stack, deadline)
-        order = resolve(
-            settings, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
+    with ExitStack() as here, _readable_paths():
+        local, history = (
+            _local(settings, step, context, stack, deadline) if stack else _placeholder(settings, context, here)
         )
+        order = resolve(
+            local, cwd=context.cwd, facts=facts, vault=context.vault, connectors=context.connectors, step=step
+        )
+    if stack is None and isinstance(settings, BuildAndPush) and local is not settings:
+        order = replace(order, settings=settings, request=None, elsewhere=printable_context(settings.context))
     order = context.kept_images.with_builder(order)
-    for note in (*order.notes, *_unused(order, step, push=push), *_unpublished(order, context)):
+    unused = () if order.elsewhere else _unused(order, step, push=push)
+    for note in (*order.notes, *unused, *_unpublished(order, context)):
         context.log(Note(note))
     order = context.logins.share(order)
     return replace(order, git_directory=history) if history else order
 
 
+def _placeholder(settings: StepSettings, context: RunContext, stack: ExitStack) -> tuple[StepSettings, None]:
+    """Return *settings* with an empty directory, which *stack* removes, as a context that is not fetched."""
+    if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
+        return settings, None
+    check_address(settings.context)
+    empty = stack.enter_context(temporary(context.state.scratch))
+    (empty / "Dockerfile").touch()
+    return settings.replace(context=str(empty), dockerfile=str(empty / "Dockerfile")), None
+
+
 def _local(
-    settings: StepSettings, step: Step, context: RunContext, stack: ExitStack | None, deadline: Deadline | None
+    settings: StepSettings, step: Step, context: RunContext, stack: ExitStack, deadline: Deadline | None
 ) -> tuple[StepSettings, Path | None]:
     """Return *settings* with a context that is a directory, and the directory of its Git history, if it has one."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
         return settings, None
     about = printable_context(settings.context)
-    if stack is None:
-        check_address(settings.context)
-        message = f"only a run fetches or unpacks the context {about}: Dockerfile, engine and logins are not checked"
-        hint = "use run; or fetch it yourself, and name the directory"
-        raise UnfetchedError(message, hint=hint, setting="context")
     limit = limited(step, settings.timeout, deadline, context)
     local = stack.enter_context(fetch_context(settings.context, context, settings.fetch_limit, limit))
     if not (local.directory / settings.dockerfile).is_file():

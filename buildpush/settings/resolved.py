@@ -30,7 +30,8 @@ class ResolvedStep:
     """An order for one step, with nothing left to decide.
 
     Attributes:
-        request: to the engine; ``None`` for a step that builds nothing.
+        request: to the engine; ``None`` for a step that builds nothing, or whose context only a run fetches.
+        elsewhere: in a plan, the context that only a run fetches, for people; empty for a directory.
         source: the image that is pushed in place of a built one.
         tar: file, or directory of a layout, that the built image is written to.
         tar_kind: the transport of *tar*, such as ``oci``.
@@ -58,6 +59,7 @@ class ResolvedStep:
     settings: StepSettings
     references: tuple[Reference, ...]
     request: BuildRequest | None = None
+    elsewhere: str = ""
     source: ExistingImage | None = None
     tar: Path | None = None
     tar_kind: str = "docker-archive"
@@ -84,6 +86,11 @@ class ResolvedStep:
     own_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def builds(self) -> bool:
+        """Whether an image is built."""
+        return self.request is not None or bool(self.elsewhere)
 
     @property
     def output_location(self) -> str | None:
