@@ -247,6 +247,7 @@ def test_the_condition_of_a_loop_comes_before_that_of_each_iteration():
         ("{repeat: {items: [p, q, r], start: 1}}", "repeat.item", ["q"]),
         ("{repeat: {items: [p, q], unit: Percentage, end: 50}}", "repeat.item", ["p"]),
         ("{parallelism: 2}", "strategy.iteration", [0, 1]),
+        ("{repeat: {items: [x, y]}}", "strategy.item", ["x", "y"]),
         ("{parallelism: 2, maxConcurrency: 1}", "strategy.iterations", [2, 2]),
         ("{matrix: {os: [x], cpu: [p, q]}}", "strategy.identifierPostFix", ["_0_0", "_0_1"]),
     ],

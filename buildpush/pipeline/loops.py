@@ -149,7 +149,7 @@ def _scope(element: Loopable, iteration: Iteration, strategy: Mapping[str, Value
     values: dict[str, Value] = dict(iteration.values)
     own: Mapping[str, Value] = {**values, **suffix} if isinstance(element, Stage) else suffix
     around: dict[str, Value] = {
-        "strategy": {**strategy, **suffix},
+        "strategy": {**strategy, **suffix, **_mapping(values.get("repeat"))},  # the newer form has strategy.item
         _TYPE_NAMES[type(element)]: own,
     }
     words = ("NODE", *_COUNTED.get(type(element), ()))
