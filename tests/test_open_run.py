@@ -262,7 +262,7 @@ def test_events_come_in_the_thread_of_the_caller_and_while_its_call_lasts(opened
 
 
 INTERRUPTED = """
-import signal, threading, buildpush
+import signal, threading, time, buildpush
 from buildpush.foundation.events import Finished, FromBranch
 def interrupt(event):
     if isinstance(event, FromBranch) and isinstance(event.event, Finished) and event.event.phase == "push":
@@ -273,7 +273,10 @@ for name in ("services", "build.group.one"):
         run.step(name)
     except BaseException as error:
         print(type(error).__name__, error)
-print([thread.name for thread in threading.enumerate() if "buildpush" in thread.name])
+end = time.monotonic() + 20  # threads that compress end by themselves where waiting for them was interrupted
+while (names := [one.name for one in threading.enumerate() if "buildpush" in one.name]) and time.monotonic() < end:
+    time.sleep(0.05)
+print(names)
 """
 
 

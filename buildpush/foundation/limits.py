@@ -59,7 +59,7 @@ def time_limit(
         with nullcontext(watch) if watch else Watch() as clock, closing(end):
             clock.add(end)
             yield
-    except (KeyboardInterrupt, BuildPushError) as error:
+    except (KeyboardInterrupt, BuildPushError, RuntimeError) as error:  # the last of a Condition that was interrupted
         if not end.reached:
             raise
         message = f"{what} took longer than {words or f'its timeout of {duration_text(limit)}'}"

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 # What a run opens or finds out only once, even if several threads need it.
-_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses", "watch")
+_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses")
 
 
 class Starts:
@@ -123,6 +123,7 @@ class RunContext:
         starts: gives each build a different start.
         known: values of built-in names that an earlier run had, if it is resumed.
         wait: waits some seconds.
+        watch: enforces the time limits of all steps; without it, each has a thread of its own.
         ask: asks a person what follows a failure; ``None`` where there is no one to ask.
         ask_input: asks a person for the value of an input; ``None`` where there is no one to ask.
     """
@@ -146,6 +147,7 @@ class RunContext:
     starts: Starts = field(default_factory=Starts)
     known: Mapping[str, Value] = field(default_factory=dict)
     wait: Callable[[float], object] = pause
+    watch: Watch | None = None
     ask: AskPerson | None = None
     ask_input: AskInput | None = None
 
@@ -263,7 +265,7 @@ class RunContext:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-        for name in ("_https", "_hosts", "memory", "watch"):
+        for name in ("_https", "_hosts", "memory"):
             vars(self).pop(name, None)
 
     def keep(self, order: ResolvedStep, step: Step) -> Path:
@@ -278,13 +280,6 @@ class RunContext:
     def _lasting(self) -> ExitStack:
         """The exit stack of the whole run."""
         return self._stack.enter_context(ExitStack())
-
-    @cached_property
-    def watch(self) -> Watch:
-        """The thread that enforces the time limits of all steps."""
-        from buildpush.foundation.limits import Watch
-
-        return self._stack.enter_context(Watch())
 
     @cached_property
     def _pauses(self) -> Pauses:

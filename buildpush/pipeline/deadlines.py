@@ -77,10 +77,9 @@ def limited(
     if own is None and step.node:
         own, words = DEFAULT_OF_STEP, _default("step", DEFAULT_OF_STEP)
     limit = shorter(own, deadline, time.monotonic())
-    watch = context.watch if limit else None
     if deadline is None or limit == own:
-        return time_limit(limit, words=words, watch=watch)
-    return time_limit(limit, what=deadline.about, words=deadline.words, watch=watch)
+        return time_limit(limit, words=words, watch=context.watch)
+    return time_limit(limit, what=deadline.about, words=deadline.words, watch=context.watch)
 
 
 def _default(kind: str, limit: timedelta) -> str:

@@ -22,6 +22,7 @@ from buildpush.engines.bases import insecure_hosts
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import BuildInfoError, BuildPushError, SettingsError, StrictError
 from buildpush.foundation.events import Decision, Note
+from buildpush.foundation.limits import Watch
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import PushedImage, PushedIndex
@@ -111,8 +112,9 @@ def run_steps(
     if not push:
         refuse_push(loaded)
     earlier = find_earlier(resume, loaded, context)
-    context = _shared(context, loaded, earlier)
-    with context:
+    watch = Watch()
+    context = replace(_shared(context, loaded, earlier), watch=watch)
+    with watch, context:
         context.state.sweep(context.log)
         context.vault.remember()  # before anything is printed that may hold a secret
         _announce(loaded, context, strict=strict)
