@@ -15,7 +15,6 @@ from buildpush.settings import encoders
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import decode
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.publish_step import PublishBuildInfo
 from buildpush.settings.sources import read
 from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.stepkinds import STEP_KINDS
@@ -43,7 +42,7 @@ def read_back(card: Card, surface: str, directory: Path):
         spec = "" if "spec:" in text else "\n  spec: {}"
         indented = text.replace("\n", "\n  ")
         file.write_text(f"step:\n  type: {kind}\n  {indented}{spec}\n", encoding="utf-8")
-    elif card.step == "publish":
+    elif card.step != "build":
         model, _ = setting_of(card)
         musts = {setting.name: setting.example for setting in settings_of(model) if setting.required}
         file = directory / "step.yml"
@@ -77,8 +76,11 @@ def test_the_example_of_env_variables_says_the_setting_it_names(tmp_path):
 
 
 def test_every_setting_has_exactly_one_card():
-    own = [f"publish.{name}" for name in PublishBuildInfo.fields() if name not in StepSettings.fields()]
-    assert [card.name for card in cards.cards()] == [*BuildAndPush.fields(), *own]
+    steps = {kind.model: name for name, kind in reversed(STEP_KINDS.items())}
+    shared = {*StepSettings.fields()}
+    own = [f"{step}.{name}" for model, step in steps.items() for name in model.fields() if name not in shared]
+    names = [*StepSettings.fields(), *(name.removeprefix("build.") for name in own)]
+    assert sorted(card.name for card in cards.cards()) == sorted(names)
     assert len(ALL) == len(cards.cards())
 
 

@@ -661,7 +661,7 @@ def test_a_file_without_a_step_of_ours_is_an_error(project, capsys, file, code, 
         (["--dockerfile", "Nope"], "Nope"),
         (["--dockerfile", "../Dockerfile"], "Dockerfile"),
         (["--tags", "<+pipeline.sequenceIdd>"], "sequenceId"),
-        (["--engine", "podman"], "podman"),
+        (["--engine", "make"], "make"),
     ],
 )
 def test_bad_settings_are_exit_2_with_a_hint_and_touch_no_host(project, capsys, flags, said):
@@ -940,7 +940,7 @@ def test_no_planted_secret_is_in_anything_that_a_run_leaves(project, capsys, mon
         (0, ["run", *file]),
         (2, ["run", *file, *secretly]),
         (2, ["run", *file, *secretly, "--json"]),
-        (2, ["run", *file, "--engine", "podman", "--build-arg", f"TOKEN={box.token.reveal()}"]),
+        (2, ["run", *file, "--engine", "make", "--build-arg", f"TOKEN={box.token.reveal()}"]),
         (2, ["run", *file, "--artifactory-token", box.token.reveal()]),
         (0, ["check", *file]),
         (0, ["check", *file, "--json"]),

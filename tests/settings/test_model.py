@@ -181,7 +181,7 @@ def test_equal_tags_count_once():
         ("platforms", ("linux",)),
         ("artifactory_url", "acme.example/artifactory"),
         ("artifactory_url", "https://user:pw@acme.example/artifactory"),
-        ("engine", "podman"),
+        ("engine", "make"),
         ("timeout", "5s"),
         ("timeout", "1.5"),
         ("push", "perhaps"),
