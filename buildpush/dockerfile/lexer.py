@@ -14,7 +14,7 @@ from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
-# Between arguments; SPACE is what is stripped at the ends of a line.
+# Blanks between arguments; at the ends of a line, all of SPACE is stripped.
 _BLANKS = regex(r"[\t\v\f\r ]+")
 _ASCII_SPACE = " \t\n\v\f\r"  # in flags, BuildKit compares bytes, not characters
 _HEREDOC = regex(r"\d*<<(-?)[\t\n\f\r ]*+([^<]+)\Z")
@@ -93,7 +93,7 @@ def read_array(text: str) -> tuple[str, ...] | None:
     try:
         words = json.loads(text.lstrip(SPACE), parse_constant=_no_json)  # not strict: as BuildKit reads a Dockerfile
     except (ValueError, RecursionError):
-        return None  # as BuildKit: then it is the shell form
+        return None  # as in BuildKit, it is the shell form
     if not all(isinstance(word, str) for word in words):
         raise NotStringsError
     return tuple(word.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for word in words)

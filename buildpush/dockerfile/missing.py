@@ -74,14 +74,14 @@ def _entries(context: Path) -> Iterator[str]:
 
     Directories that cannot be read are skipped.
     """
-    left = deque([""])
-    while left:
-        directory = left.popleft()
+    queue = deque([""])
+    while queue:
+        directory = queue.popleft()
         for name, is_directory in _names(context / directory):
             path = f"{directory}/{name}".lstrip("/")
             yield path
             if is_directory and name not in _NOT_SEARCHED:
-                left.append(path)
+                queue.append(path)
 
 
 def _names(directory: Path) -> list[tuple[str, bool]]:

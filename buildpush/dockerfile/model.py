@@ -103,7 +103,7 @@ class Dockerfile:
     escape: str = "\\"
     syntax: str | None = None
     check: str | None = None
-    _numbers: Mapping[str, list[int]] = field(init=False, repr=False, compare=False)  # of stages, by their name
+    _numbers: Mapping[str, list[int]] = field(init=False, repr=False, compare=False)  # numbers of stages, by name
 
     def __post_init__(self) -> None:
         numbers: dict[str, list[int]] = {}

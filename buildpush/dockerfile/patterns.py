@@ -25,7 +25,7 @@ from buildpush.foundation.text import quotation
 
 _HINT: Final = "escape a bracket that is meant literally: \\["
 _STAR, _DIRECTORIES, _ANYTHING = "[^/]*", "(?:.*/)?", ".*"
-# A class of these contains no slash, and nothing that Go reads differently.
+# A character class of these does not match a slash, and is the same for Go and Python.
 _CLASS: Final = regex(r"\[(?:[a-z](?:-[a-z])?|[A-Z](?:-[A-Z])?|[0-9](?:-[0-9])?|[._~])+\]")
 _UNUSUAL: Final = regex("[][^|{}\\\\\ufeff\ufffd\udc80-\udcff]")
 _ODD_NAME: Final = r"[^\n\x80-\U0010ffff]*+[\n\x80-\U0010ffff]"
@@ -348,7 +348,7 @@ def within_directory(pieces: Sequence[str]) -> str:
 
 
 def _split(pieces: Sequence[str], at: str) -> list[list[str]]:
-    """Return the pieces between those *at*; several in a row mean one."""
+    """Split *pieces* at each piece *at*; several of these in a row count as one."""
     parts: list[list[str]] = [[]]
     before = ""
     for piece in pieces:

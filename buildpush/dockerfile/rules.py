@@ -69,7 +69,7 @@ class Rule:
     Attributes:
         name: BuildKit's name for it, if BuildKit has the rule.
         sentence: what it finds, for the documentation.
-        find: yields each instruction with the trap, and a note that says what to do.
+        find: yields each instruction with the trap, and a text that says what to do.
         buildkit: whether BuildKit has the rule.
         needs: the feature that the instruction needs; it is a trap only for builders without it. If empty, for all.
         whole: whether it is about the whole file, so that a comment above an instruction does not silence it.
@@ -256,7 +256,7 @@ def _constant_platform(build: BuildWalk) -> Findings:
             continue
         word, used = build.word(stage.platform, stage.line)
         if not used and not word.unset and not _names_platform(stage.name or "", word.text):
-            words = "builds for another platform get it too; use $BUILDPLATFORM or $TARGETPLATFORM, or leave it out"
+            words = "builds for other platforms use it as well; use $BUILDPLATFORM or $TARGETPLATFORM, or leave it out"
             yield stage.from_instruction, f"--platform={stage.platform} is fixed: {words}"
 
 

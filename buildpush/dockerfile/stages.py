@@ -173,12 +173,12 @@ def _earlier(dockerfile: Dockerfile, stage: BuildStage, other: BuildStage, name:
 
 
 def check_order(dockerfile: Dockerfile, request: BuildRequest, builder: Platform | None = None) -> None:
-    """Check that stages copy only from stages before them; an engine may look for an image of that name otherwise.
+    """Check that stages copy only from stages before them; otherwise, an engine might pull an image of that name.
 
     As in BuildKit, cycles and numbers are checked in the whole file, the order only in stages that the target needs.
 
     Raises:
-        StageOrderError: it has the line; for a cycle, it names all its stages.
+        StageOrderError: it names the line and, for a cycle, all its stages.
         DockerfileError: as for :func:`needed`.
     """
     _check_cycles(dockerfile, request.build_contexts)
@@ -253,7 +253,7 @@ def needed(
         stage = queue.pop()
         if stage.number not in stages:
             stages[stage.number] = stage
-            queue += [found.stage for found, _ in _origins(dockerfile, stage, values, contexts) if found.stage]
+            queue += [source.stage for source, _ in _origins(dockerfile, stage, values, contexts) if source.stage]
     return tuple(stages[number] for number in sorted(stages))
 
 
@@ -302,7 +302,7 @@ def _origins(
 
 
 def _names(stage: BuildStage) -> Iterator[tuple[str, int, bool]]:
-    """Yield the names that *stage* copies from, with the line, and whether by COPY or else by a mount."""
+    """Yield the names that *stage* copies from, with the line, and whether in a COPY, or else in a mount."""
     for instruction in stage.instructions:
         copied = instruction.name == "COPY"
         names = [instruction.flags["from"]] if copied and "from" in instruction.flags else []

@@ -41,7 +41,7 @@ class Tools:
     """What a run gives to its engines; every engine gets the same.
 
     Attributes:
-        env: environment variables; those of other programs mean what they mean there.
+        env: environment variables; those of other programs have the meaning that they have there.
         place: where programs run.
         find: returns the credential of a host.
         sink: called with each event, including each line of a build's log.
@@ -119,7 +119,7 @@ _ROWS: Final = (
         settings={
             **dict.fromkeys(_KANIKO_SETTINGS, "the engine {engine} works without it, and the image is the same"),
             "ignore_var_run": "for the engine {engine}, /var/run is a directory like any other",
-            "verbosity": "the engine {engine} prints what it always prints",
+            "verbosity": "the engine {engine} does not change what it prints",
             "kaniko_image": "the engine {engine} needs no image of kaniko",
         },
     ),

@@ -56,7 +56,7 @@ def _aliases(paths: Iterable[str]) -> str:
 def _with_tables(
     loopback: Collection[str], insecure_hosts: Collection[str], mirrors: Sequence[str], env: Mapping[str, str]
 ) -> str | None:
-    """Return the user's own settings and the tables that they do not have; ``None`` where no table is needed.
+    """Return the user's own settings, with the tables that are missing in them; ``None`` where none is.
 
     Raises:
         UnsupportedError: they set something other than the mirrors for Docker Hub, or require TLS of one of

@@ -64,7 +64,7 @@ class Engine(Protocol):
         ...
 
     def unsupported_features(self) -> frozenset[str]:
-        """Return what it does not support that a Dockerfile may need, as in :mod:`buildpush.dockerfile.rules`."""
+        """Return the features that it does not support, of those that :mod:`buildpush.dockerfile.rules` names."""
         ...
 
     def build(self, request: BuildRequest) -> AbstractContextManager[Image | Index]:

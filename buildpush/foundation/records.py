@@ -64,32 +64,42 @@ def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = F
         record.__init__ = _init(cls, fields, frozen=frozen, kw_only=kw_only)
 
     def make_fields() -> None:
-        body = defaults | {"__annotations__": annotations, "__module__": cls.__module__, "__doc__": cls.__doc__}
-        standard: Any = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)(
-            type(cls.__name__, (), body)
-        )
+        standard = _standard(cls, annotations, defaults, kw_only=kw_only)
         for name, value in {"init": True, "repr": True, "eq": eq, "order": order, "frozen": frozen}.items():
             setattr(standard.__dataclass_params__, name, value)  # a subclass of a record reads this
         for name in _STANDARD:
             setattr(record, name, getattr(standard, name))
 
     namespace: dict[str, Any] = {"__init__": _Lazy("__init__", make_init), "__repr__": _repr}
-    namespace |= {name: _Lazy(name, make_fields) for name in _STANDARD}
-    namespace |= (_EQUAL if eq else {}) | (_ORDERED if order else {}) | (_FROZEN if frozen else {})
-    if eq:
-        namespace["__hash__"] = _hash if frozen else None
-    namespace |= {
-        name: one for name, one in cls.__dict__.items() if name not in {*annotations, "__dict__", "__weakref__"}
-    }
-    namespace["__slots__"] = tuple(annotations)
-    namespace["__repr_fields__"] = tuple(name for name, field in fields.items() if field.repr)
-    namespace["__replace__"] = dataclasses.replace  # copy.replace asks for it, from Python 3.13 on
-    namespace["__values__"] = operator.attrgetter(
-        *[name for name, field in fields.items() if field.compare] or ["__class__"]
-    )
+    namespace |= {name: _Lazy(name, make_fields) for name in _STANDARD} | _methods(eq=eq, order=order, frozen=frozen)
+    left_out = {*annotations, "__dict__", "__weakref__"}
+    namespace |= {name: value for name, value in cls.__dict__.items() if name not in left_out} | _attributes(fields)
     record: Any = type(cls.__name__, (), namespace)
     record.__qualname__ = cls.__qualname__
     return record  # type: ignore[no-any-return]
+
+
+def _standard(cls: type, annotations: Mapping[str, str], defaults: Mapping[str, Any], *, kw_only: bool) -> Any:
+    """Return the standard library's dataclass for *cls*, without methods."""
+    body = {**defaults, "__annotations__": annotations, "__module__": cls.__module__, "__doc__": cls.__doc__}
+    make = dataclasses.dataclass(init=False, repr=False, eq=False, kw_only=kw_only)
+    return make(type(cls.__name__, (), body))
+
+
+def _methods(*, eq: bool, order: bool, frozen: bool) -> dict[str, Any]:
+    """Return the methods that these options ask for, by name."""
+    methods = (_EQUAL if eq else {}) | (_ORDERED if order else {}) | (_FROZEN if frozen else {})
+    return methods | ({"__hash__": _hash if frozen else None} if eq else {})
+
+
+def _attributes(fields: Mapping[str, Field[Any]]) -> dict[str, Any]:
+    """Return the attributes of the class that the shared methods read."""
+    return {
+        "__slots__": tuple(fields),
+        "__repr_fields__": tuple(name for name, field in fields.items() if field.repr),
+        "__replace__": dataclasses.replace,  # copy.replace asks for it, from Python 3.13 on
+        "__values__": operator.attrgetter(*[name for name, field in fields.items() if field.compare] or ["__class__"]),
+    }
 
 
 def _field(given: Any) -> Field[Any]:

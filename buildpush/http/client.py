@@ -410,7 +410,7 @@ class Http:
             )
         except NoAnswer:
             return None
-        # 400 is what servers answer, in plain, to what should have been TLS.
+        # A server that requires TLS answers 400 to a request without.
         return True if answer.status not in {400, 502, 503, 504} else None
 
     def _manager(self, address: Address) -> urllib3.PoolManager:

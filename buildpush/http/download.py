@@ -46,11 +46,11 @@ def download(http: Http, url: str, path: Path, *, most: int) -> int:
 
 
 def _write(answer: Stream, path: Path, url: str, most: int) -> int:
-    left = most
+    remaining = most
     with path.open("wb") as file:
-        while block := answer.read(min(_BLOCK, left + 1)):
-            left -= len(block)
-            if left < 0:
+        while block := answer.read(min(_BLOCK, remaining + 1)):
+            remaining -= len(block)
+            if remaining < 0:
                 message = f"{url_without_secrets(url)} is larger than {most:,} bytes"
                 raise BuildError(message, hint="if this is what you want, raise 'fetch_limit'", setting="fetch_limit")
             file.write(block)

@@ -75,9 +75,9 @@ def _with_scheme(text: str) -> str:
 
 
 def _exempts(word: str, host: str, port: str) -> bool:
-    name, colon, wanted = word.rpartition(":")
-    if colon and wanted.isdecimal() and not name.endswith(":"):
-        return wanted == port and _exempts(name, host, port)
+    name, colon, number = word.rpartition(":")
+    if colon and number.isdecimal() and not name.endswith(":"):
+        return number == port and _exempts(name, host, port)
     with contextlib.suppress(ValueError):
         return ipaddress.ip_address(host) in ipaddress.ip_network(word.strip("[]"), strict=False)
     suffix = word.removeprefix("*")

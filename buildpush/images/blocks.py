@@ -54,11 +54,13 @@ class BlockReader(ForwardReader):
         return whole if isinstance(whole, bytes) and len(whole) == len(parts[0]) else bytes(parts[0])
 
     def _parts(self, size: int | None) -> Iterator[memoryview]:
-        left = None if size is None or size < 0 else size
-        while left != 0 and (self._rest or self._fill()):
-            part, self._rest = (self._rest, _EMPTY) if left is None else (self._rest[:left], self._rest[left:])
+        remaining = None if size is None or size < 0 else size
+        while remaining != 0 and (self._rest or self._fill()):
+            part, self._rest = (
+                (self._rest, _EMPTY) if remaining is None else (self._rest[:remaining], self._rest[remaining:])
+            )
             self._position += len(part)
-            left = None if left is None else left - len(part)
+            remaining = None if remaining is None else remaining - len(part)
             yield part
 
     def _fill(self) -> bool:

@@ -235,14 +235,14 @@ def platforms_in(images: Sequence[Descriptor]) -> str:
     )
 
 
-def choose(candidates: Sequence[Platform | None], wanted: Platform) -> int | None:
-    """Return which of *candidates* fits *wanted*: its variant, or no variant, or any of the architecture."""
+def choose(candidates: Sequence[Platform | None], platform: Platform) -> int | None:
+    """Return which of *candidates* fits *platform*: its variant, or no variant, or any of the architecture."""
     fitting = {
-        at: one.variant
-        for at, one in enumerate(candidates)
-        if one and (one.os, one.architecture) == (wanted.os, wanted.architecture)
+        at: candidate.variant
+        for at, candidate in enumerate(candidates)
+        if candidate and (candidate.os, candidate.architecture) == (platform.os, platform.architecture)
     }
-    for variant in (wanted.variant, _COMMON_VARIANTS.get(wanted.architecture, ""), ""):
+    for variant in (platform.variant, _COMMON_VARIANTS.get(platform.architecture, ""), ""):
         for at, candidate_variant in fitting.items():
             if candidate_variant == variant:
                 return at
@@ -337,8 +337,8 @@ def _descriptor(value: Any) -> Descriptor:
     try:
         platform = value.get("platform")
         words = [_text(platform, key) for key in ("os", "architecture", "variant")] if platform else None
-        found = Platform(*words) if words else None
-        return Descriptor(_text(value, "mediaType"), Digest(str(value["digest"])), _size(value), found, _urls(value))
+        parsed = Platform(*words) if words else None
+        return Descriptor(_text(value, "mediaType"), Digest(str(value["digest"])), _size(value), parsed, _urls(value))
     except (AttributeError, KeyError, TypeError, ValueError, BadNameError) as error:
         message = f"the image's manifest contains an invalid descriptor: {error}"
         raise PushError(message) from error

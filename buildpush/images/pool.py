@@ -87,28 +87,28 @@ class _Room:
         self._held: dict[object, int] = {}
         self._changed = threading.Condition()
 
-    def enter(self, who: object) -> None:
+    def enter(self, stream: object) -> None:
         with self._changed:
-            self._held[who] = 0
+            self._held[stream] = 0
 
-    def leave(self, who: object) -> None:
+    def leave(self, stream: object) -> None:
         with self._changed:
-            self._held.pop(who, None)
+            self._held.pop(stream, None)
             self._changed.notify_all()
 
-    def take(self, who: object) -> bool:
-        """Wait until *who* may have one more block; return false if it has left."""
+    def take(self, stream: object) -> bool:
+        """Wait until *stream* may have one more block; return false if it has left."""
         with self._changed:
-            self._changed.wait_for(lambda: who not in self._held or self._has_room(self._held[who]))
-            if who not in self._held:
+            self._changed.wait_for(lambda: stream not in self._held or self._has_room(self._held[stream]))
+            if stream not in self._held:
                 return False
-            self._held[who] += 1
+            self._held[stream] += 1
             return True
 
-    def give(self, who: object) -> None:
+    def give(self, stream: object) -> None:
         with self._changed:
-            if who in self._held:
-                self._held[who] -= 1
+            if stream in self._held:
+                self._held[stream] -= 1
                 self._changed.notify_all()
 
     def _has_room(self, held: int) -> bool:

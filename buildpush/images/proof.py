@@ -146,7 +146,7 @@ class DiffIdCheckingReader(ForwardReader):
         if self._new_stream is not _Uncompressed and not self._stream.eof:
             self._refuse("ends too early")
         if actual != str(self._diff_id):
-            self._refuse(f"holds {actual}, but {self._diff_id} was expected")
+            self._refuse(f"has the diff ID {actual}, but {self._diff_id} was expected")
 
     def _refuse(self, words: str, cause: Exception | None = None) -> NoReturn:
         message = f"{self._what} {words}"

@@ -101,15 +101,19 @@ def gather(target: Image | Index, find: Callable[[Digest], Iterable[Referrer]]) 
     """
     parts: tuple[Image | Index, ...] = (target, *target.images) if isinstance(target, Index) else (target,)
     visited: set[Digest] = set()
-    wanted = {digest_of(part.manifest): None for part in parts if part.manifest}
-    found: dict[tuple[Digest, str | None], Referrer] = {}
+    subjects = {digest_of(part.manifest): None for part in parts if part.manifest}
+    referrers: dict[tuple[Digest, str | None], Referrer] = {}
     for _ in range(_DEEPEST):
-        new = {(one.digest, one.tag): one for subject in wanted for one in map(_check_subject, find(subject))}
-        visited |= wanted.keys()
-        wanted = {digest: None for digest, _ in new if digest not in visited}
-        found = new | found
-        if not wanted:
-            return tuple(found.values())
+        new = {
+            (referrer.digest, referrer.tag): referrer
+            for subject in subjects
+            for referrer in map(_check_subject, find(subject))
+        }
+        visited |= subjects.keys()
+        subjects = {digest: None for digest, _ in new if digest not in visited}
+        referrers = new | referrers
+        if not subjects:
+            return tuple(referrers.values())
     message = f"referrers of referrers go deeper than {_DEEPEST}"
     raise PushError(message, hint="leave out --referrers, and copy those that matter by their digests")
 

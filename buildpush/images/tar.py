@@ -369,15 +369,15 @@ def _changed_error(path: str) -> ContextError:
 def _copy_members(archive: Archive, wanted: dict[int, list[Entry]], block: _BlockBuffer) -> Iterator[bytes]:
     """Copy members of another tar into the stream; a member that is needed twice is read in a second pass."""
     while wanted:
-        left = set(wanted)
+        remaining = set(wanted)
         with read_members(archive) as members:
             for ordinal, member, reader in members:
-                if ordinal in left:
+                if ordinal in remaining:
                     yield from _copy_member(archive, wanted[ordinal].pop(), member, reader, block)
-                    left.discard(ordinal)
-                if not left:
+                    remaining.discard(ordinal)
+                if not remaining:
                     break
-        if left:
+        if remaining:
             raise _broken_archive(archive)
         wanted = {ordinal: entries for ordinal, entries in wanted.items() if entries}
 

@@ -105,13 +105,13 @@ class _StreamMember(ForwardReader):
         self._what = what
 
     def read(self, size: int = -1, /) -> bytes:
-        left = self._end - self._stream.tell()
-        if left < 0:
+        remaining = self._end - self._stream.tell()
+        if remaining < 0:
             message = "a member of a stream was read after the stream had passed it"
             raise ValueError(message)
-        wanted = left if size < 0 else min(size, left)
-        block = self._stream.read(wanted)
-        if len(block) < wanted:
+        count = remaining if size < 0 else min(size, remaining)
+        block = self._stream.read(count)
+        if len(block) < count:
             message = f"{self._what} ends too early"
             raise PushError(message, hint="run again")
         return block

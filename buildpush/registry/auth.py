@@ -57,7 +57,7 @@ _WORD = regex(r'(?<![a-z_])([a-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))', 
 
 
 def read_challenge(header: str) -> Challenge | None:
-    """Parse ``WWW-Authenticate``; a token is preferred to a password, ``None`` stands for neither.
+    """Parse ``WWW-Authenticate``; a token is preferred to a password. ``None`` means that we support neither.
 
     Source: RFC 9110, 11.6.1; distribution-spec, "Token Authentication Specification".
     """
@@ -302,7 +302,7 @@ class Authorizer:
         text = document.get("token") or document.get("access_token") if isinstance(document, dict) else None
         if not isinstance(text, str) or not text.isprintable():
             message = f"{url_without_secrets(answer.url)} answered without a token"
-            hint = "the registry names this address for its tokens: check the host, and the proxy before it"
+            hint = "the registry says that its tokens come from there: check the host, and any proxy in front of it"
             raise RegistryError(message, status=answer.status, hint=hint)
         remember(text)
         seconds = document.get("expires_in")

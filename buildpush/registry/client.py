@@ -52,7 +52,7 @@ class Registry:
     """A client for any registry, with one keychain; shared by threads.
 
     Args:
-        http: connections; its creator closes it.
+        http: connections; closed by their creator.
         keychain: finds credentials by host.
         sink: gets the events.
         memory: of earlier pushes.
@@ -167,17 +167,17 @@ class Registry:
         url = self.address(repository, path, method)
         authorizer = self.authorizer(repository.host)
         scope = " ".join(filter(None, (f"repository:{repository.path}:{actions}", also)))
-        ours = origin(url) == origin(self.base(repository.host))
-        if not ours and body is not None:
+        is_own = origin(url) == origin(self.base(repository.host))
+        if not is_own and body is not None:
             self._note_elsewhere(repository.host, url)
-        for again in (True, False):
-            used = authorizer.header(scope) if ours else None
+        for may_repeat in (True, False):
+            header = authorizer.header(scope) if is_own else None
             answer = self.http.request(
-                method, url, headers=headers, body=body, authorization=used, repeatable=repeatable, most=most
+                method, url, headers=headers, body=body, authorization=header, repeatable=repeatable, most=most
             )
-            if answer.status != _UNAUTHORIZED or (ours and self.is_from_another_host(repository, answer)):
+            if answer.status != _UNAUTHORIZED or (is_own and self.is_from_another_host(repository, answer)):
                 return answer
-            if not ours or not again or not authorizer.renew(answer, scope, used):
+            if not is_own or not may_repeat or not authorizer.renew(answer, scope, header):
                 break
             if body is not None and not isinstance(body, bytes):
                 return answer  # the caller starts over, with the new token
@@ -328,7 +328,7 @@ def refusal(answer: Answer, what: str, *, reading: bool = False) -> RegistryErro
 
     Args:
         answer: of the registry.
-        what: the request in words, such as ``r.io/a:1 cannot be read``.
+        what: what failed, such as ``r.io/a:1 cannot be fetched``.
         reading: whether the request was one to read.
     """
     code, reason = read_refusal(answer)

@@ -140,8 +140,8 @@ class Layers:
         done: dict[int, PushedBlob] = {}
         for at, reader in work.image.blobs(missing) if missing else ():
             done |= self._all({at: self._senders.submit(self._send_layer, work, at, reader, uploads.get(at))})
-        if left := sorted(set(missing) - done.keys()):
-            message = f"the image's source gave no layer {left[0] + 1}"
+        if lost := sorted(set(missing) - done.keys()):
+            message = f"the image's source gave no layer {lost[0] + 1}"
             raise DigestError(message)
         return done
 
@@ -303,13 +303,13 @@ class Layers:
 def _wait_for_all(futures: Collection[Future[FutureValue]]) -> set[Future[FutureValue]]:
     """Wait until one has failed or all have ended, and return those that have ended; an interrupt ends the wait."""
     while True:
-        done, left = wait(futures, timeout=SLICE_SECONDS, return_when=FIRST_EXCEPTION)
-        if not left or any(future.cancelled() or future.exception() for future in done):
+        done, waiting = wait(futures, timeout=SLICE_SECONDS, return_when=FIRST_EXCEPTION)
+        if not waiting or any(future.cancelled() or future.exception() for future in done):
             return done
 
 
-def _pushed_blob(found: BlobInfo, media_type: str, fate: Fate, diff_id: Digest | None = None) -> PushedBlob:
-    return PushedBlob(found.digest, found.size, media_type, found.sha1, found.md5, diff_id, fate)
+def _pushed_blob(blob: BlobInfo, media_type: str, fate: Fate, diff_id: Digest | None = None) -> PushedBlob:
+    return PushedBlob(blob.digest, blob.size, media_type, blob.sha1, blob.md5, diff_id, fate)
 
 
 def _identity(layer: Layer, at: int) -> object:

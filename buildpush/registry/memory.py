@@ -150,8 +150,8 @@ class Memory:
 
     def leave_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Let others, or a later push of this process, continue our upload."""
-        ours, released = _session(location, process_identity()), _session(location, "")
-        self._write(_REPLACE, released, f"{repository} {fingerprint}", ours)
+        current, released = _session(location, process_identity()), _session(location, "")
+        self._write(_REPLACE, released, f"{repository} {fingerprint}", current)
 
     def forget_session(self, repository: Repository, fingerprint: str, location: str) -> None:
         """Forget our upload that has ended."""

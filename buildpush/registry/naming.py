@@ -26,7 +26,7 @@ from buildpush.images.references import Digest, Reference, is_digest
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry, refusal
 
 _CREATED, _FORBIDDEN, _NOT_FOUND, _NOT_ALLOWED = 201, 403, 404, 405
-_BROKEN: Final = 500  # and above: the server has failed, or a proxy before it
+_BROKEN: Final = 500  # and above: the server has failed, or a proxy in front of it
 # What registries answer to an attempt to overwrite an immutable tag: Amazon's 400, Artifactory's 403 and 409,
 # Harbor's 412.
 _IMMUTABLE = frozenset({400, 403, 409, 412})

@@ -46,10 +46,10 @@ def _with_all_layers(image: Image, registry: Registry, home: Repository | None) 
     if not nondistributable:
         return image
 
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        if others := [at for at in wanted if at not in nondistributable]:
+    def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        if others := [at for at in positions if at not in nondistributable]:
             yield from image.blobs(others)
-        for at in sorted(nondistributable.intersection(wanted)):
+        for at in sorted(nondistributable.intersection(positions)):
             with _open_layer(image, at, registry, home) as reader:
                 yield at, reader
 

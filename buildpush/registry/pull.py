@@ -133,8 +133,8 @@ def _image(
     config = _small_blob(repository, registry, manifest.config)
     layers = describe_layers(config, manifest, repository)
 
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        for at in sorted(wanted):
+    def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at in sorted(positions):
             with Blob.of(repository, registry, manifest.layers[at]) as reader:
                 yield at, cast("BinaryIO", reader)
 

@@ -109,8 +109,8 @@ def push(
     try:
         with Layers(registry, options, sink, meter) as layers:
             delivery = _Delivery(registry, options, layers, sink, referrers, before=_call_once(before, references))
-            if left := note_of_missing_layers(target):
-                sink(Note(left))
+            if note := note_of_missing_layers(target):
+                sink(Note(note))
             if isinstance(target, Index):
                 return delivery.index(target, references)
             return delivery.image(target, references)
@@ -332,11 +332,11 @@ class _Delivery:
                 _note_pushed_tags(interrupt, named)
                 raise
         if failed:
-            left = [name for name in names if name not in named and name not in failed]
+            untried = [name for name in names if name not in named and name not in failed]
             first, *others = failed.values()
-            if not (named or left or others):
+            if not (named or untried or others):
                 raise first
-            raise _with_names(first, [f"{name} failed: {error}" for name, error in failed.items()], named, left)
+            raise _with_names(first, [f"{name} failed: {error}" for name, error in failed.items()], named, untried)
         return key
 
 
@@ -389,9 +389,9 @@ def _deliver_to_each(
         try:
             receipts.append(deliver(repository, names))
         except (PushError, AuthenticationError) as error:
-            left = [name for name in references if name not in done and name not in names]
-            if done or left:
-                raise _with_names(error, [str(error)], done, left) from error
+            untried = [name for name in references if name not in done and name not in names]
+            if done or untried:
+                raise _with_names(error, [str(error)], done, untried) from error
             raise
         except (KeyboardInterrupt, CancelledError) as interrupt:
             _note_pushed_tags(interrupt, done)
@@ -409,10 +409,10 @@ def _note_pushed_tags(interrupt: BaseException, done: Sequence[Reference]) -> No
 
 
 def _with_names(
-    error: PushFailure, words: Sequence[str], pushed: Sequence[Reference] = (), left: Sequence[Reference] = ()
+    error: PushFailure, words: Sequence[str], pushed: Sequence[Reference] = (), untried: Sequence[Reference] = ()
 ) -> PushFailure:
     """Return the same error with a text about what happened to all names, and with the names that are pushed."""
-    names = [*(f"{name} is pushed" for name in pushed), *(f"{name} was not tried" for name in left)]
+    names = [*(f"{name} is pushed" for name in pushed), *(f"{name} was not tried" for name in untried)]
     message = "; ".join([*words, *names])
     if isinstance(error, RegistryError):
         renamed: PushFailure = RegistryError(message, status=error.status, code=error.code, hint=error.hint)

@@ -44,8 +44,8 @@ def find_referrers(target: Image | Index, repository: Repository, registry: Regi
         for digest in _find_digests(subject, repository, registry):
             yield Referrer(pull(repository.at(digest), registry, artifact=True), subject)
         for tag in cosign_tags(subject):
-            if found := _pull_tag(repository.tagged(Tag(tag)), registry):
-                yield Referrer(found, subject, tag)
+            if artifact := _pull_tag(repository.tagged(Tag(tag)), registry):
+                yield Referrer(artifact, subject, tag)
 
     return gather(target, find)
 

@@ -220,7 +220,7 @@ class _Upload:
         if not sent.answer.ok:
             raise self._judge_refusal(sent, size)
         self._channel.follow(sent.answer)
-        if not sent.complete:  # it cannot have all that it accepts
+        if not sent.complete:  # it accepts more than it can have
             raise self._too_early(sent.answer)
         end, doubt = self._end_of(sent.answer, first, size)
         if end <= first:

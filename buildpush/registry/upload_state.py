@@ -47,7 +47,7 @@ class UploadState:
         return cls(location, way, known=False, resumed=True)
 
     def at_location(self, location: str) -> UploadState:
-        """Return this session at the next address, which the registry gave."""
+        """Return this session with the next address that the registry gave."""
         return replace(self, location=location)
 
     def after_failure(self, *, certain: bool) -> UploadState:

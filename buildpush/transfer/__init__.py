@@ -51,7 +51,7 @@ class Location:
 
     @property
     def holds_several(self) -> bool:
-        """Whether it can hold images with different names."""
+        """Whether it can contain images with different names."""
         return self.transport.holds_several and not self.name
 
 
@@ -63,10 +63,10 @@ class Transport:
         name: the text before the colon.
         form: of the text after the colon.
         about: what it is, for help.
-        code: a module of this room, and the name of its driver in there.
+        code: its module in this package, and the name of the driver in that module.
         honours: fields of :class:`~buildpush.transfer.driver.Packing` that it supports.
-        keeps_referrers: whether it can hold signatures, SBOMs and attestations.
-        holds_several: whether one location can hold images with several names.
+        keeps_referrers: whether it can store signatures, SBOMs and attestations.
+        holds_several: whether one location can contain images with several names.
         member: file by which an archive of this kind is recognised; empty where it is not an archive.
     """
 

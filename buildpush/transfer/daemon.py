@@ -153,7 +153,7 @@ class Daemon:
     def _pieces(self, name: str, identity: Digest) -> Iterator[bytes]:
         """Yield the bytes of an export; where they break off, it is requested once more.
 
-        Its files have the same sizes each time; the reader checks that they are the same.
+        All exports have files of the same sizes; the reader checks that their bytes are the same as well.
         """
         done = 0
         for last in (False, True):
@@ -184,7 +184,7 @@ class Daemon:
         return cast("Mapping[str, Any]", self._call("to describe itself", self.client.info))
 
     def _read_in_place(self, export: Export, facts: Mapping[str, Any], info: Mapping[str, Any]) -> Image | None:
-        """Return an image whose layers are read from the daemon's store; ``None`` if we may not, or it is elsewhere."""
+        """Return an image whose layers are read from the daemon's store; ``None`` if that cannot be read."""
         root = overlay.store_of(info) if self.client.api.base_url == _LOCAL_SOCKET else None
         if root is None:
             return None

@@ -26,7 +26,7 @@ def write(
     An image that came with a manifest keeps it where the destination keeps manifests.
 
     Raises:
-        SettingsError: this destination cannot hold it.
+        SettingsError: this destination cannot contain it.
         BuildError: a file cannot be written.
         PushError: the source cannot be read, or the destination does not accept it.
     """
@@ -83,8 +83,8 @@ def single_image(target: Image | Index, destination: Location, sink: Sink) -> Im
         if len(image.images) > 1:
             sink(Note(f"the attestations of {runnable[0].platform} are left out: they cannot be written to {kind}:"))
         image = runnable[0]
-    if left := note_of_missing_layers(image):
-        message = f"only complete images can be written to {kind}:, but {left}"
+    if note := note_of_missing_layers(image):
+        message = f"only complete images can be written to {kind}:, but {note}"
         raise UnsupportedError(message, hint="use --allow-nondistributable-artifacts, or write an oci-archive:FILE")
     return _with_progress(image, f"{image.platform.label} " if isinstance(target, Index) else "", sink)
 
@@ -107,8 +107,8 @@ def referrers_with_progress(referrers: Sequence[Referrer], sink: Sink) -> list[R
 
 
 def _with_progress(image: Image, prefix: str, sink: Sink) -> Image:
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        for at, reader in image.blobs(wanted):
+    def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at, reader in image.blobs(positions):
             item = f"{prefix}layer {at + 1}/{len(image.layers)}"
             counted = _ProgressReader(reader, item, image.layers[at].size, sink)
             yield at, cast("BinaryIO", counted)

@@ -85,8 +85,8 @@ def _image(tar: Tar, config: bytes, names: Sequence[str]) -> Image:
         for name, diff_id in zip(names, expected, strict=True)
     )
 
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        for at in sorted(wanted):
+    def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at in sorted(positions):
             with tar.open(names[at]) as reader:
                 yield at, cast("BinaryIO", reader)
 

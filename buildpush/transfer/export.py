@@ -1,7 +1,7 @@
 """Reads images from the export of a Docker daemon, which has layers and documents in an order of its own.
 
 With the overlay2 store an image's ID is the digest of its configuration, with containerd's that of its manifest or
-index. A layer of the overlay2 store may be read in that store, as far as its files can be read.
+index. A layer of the overlay2 store is read from that store, as long as its files can be read.
 """
 
 from __future__ import annotations
@@ -60,15 +60,15 @@ class Export:
 
     def layers(self, wanted: Mapping[Digest, int]) -> Generator[tuple[int, BinaryIO], None, None]:
         """Yield the wanted layers in the order of the export; then read on until every needed document is found."""
-        left = dict(wanted)
+        remaining = dict(wanted)
         with closing(self.files()) as files:
-            while left or self.needed:
+            while remaining or self.needed:
                 file = next(files, None)
                 if file is None:
-                    raise self._incomplete(left)
+                    raise self._incomplete(remaining)
                 digest, size, reader = file
-                if digest in left:
-                    yield left.pop(digest), reader
+                if digest in remaining:
+                    yield remaining.pop(digest), reader
                 elif digest in self.needed and size <= LARGEST_DOCUMENT:
                     self.add_document(digest, reader.read())
 
@@ -92,8 +92,8 @@ class Export:
         if self.memory:
             self.memory.keep_document(self.documents[digest])
 
-    def _incomplete(self, left: Mapping[Digest, int]) -> PushError:
-        lost = [*left, *self.needed]
+    def _incomplete(self, remaining: Mapping[Digest, int]) -> PushError:
+        lost = [*remaining, *self.needed]
         message = f"the export of {self.name} has no {lost[0]}"
         hint = "this Docker exports images in another form: run docker save, and push docker-archive:FILE"
         return PushError(message, hint=hint)
@@ -106,8 +106,8 @@ def exported_image(export: Export, info: Mapping[str, Any]) -> Image:
     if config is None:
         export.needed.add(export.identity)
 
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        yield from _layers_in_turn(export, {at: known[at] for at in wanted})
+    def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        yield from _layers_in_turn(export, {at: known[at] for at in positions})
 
     def late_config() -> bytes:
         if export.needed:  # no layer was read, or the export not up to its end
@@ -127,8 +127,8 @@ def overlay_image(export: Export, stored: overlay.StoredImage, info: Mapping[str
     """Return an image of the overlay2 store whose layers are read from its files."""
     layers = tuple(Layer(diff_id=digest) for digest in layer_ids(info))
 
-    def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-        for at in sorted(wanted):
+    def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+        for at in sorted(positions):
             with closing(BlockReader(_layer_blocks(export, stored.layers[at], layer_ids(info)[at]))) as reader:
                 yield at, cast("BinaryIO", reader)
 
@@ -159,11 +159,11 @@ def _rest_of_layer(done: int, export: Export, digest: Digest) -> Iterator[bytes]
 
 def _layers_in_turn(export: Export, wanted: Mapping[int, Digest]) -> Iterator[tuple[int, BinaryIO]]:
     """Yield the wanted layers; equal ones need an export each, since a stream is read only once."""
-    left = dict(wanted)
-    while left:
-        first = {digest: at for at, digest in reversed(left.items())}
+    remaining = dict(wanted)
+    while remaining:
+        first = {digest: at for at, digest in reversed(remaining.items())}
         yield from export.layers(first)
-        left = {at: digest for at, digest in left.items() if first[digest] != at}
+        remaining = {at: digest for at, digest in remaining.items() if first[digest] != at}
 
 
 class ContainerdImage:
@@ -247,8 +247,8 @@ class ContainerdImage:
             raise PushError(message, hint=_DAMAGED)
         config = self._export.documents[manifest.config.digest]
 
-        def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-            digests = {at: manifest.layers[at].digest for at in wanted}
+        def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+            digests = {at: manifest.layers[at].digest for at in positions}
             small = {at: digest for at, digest in digests.items() if digest in self._export.documents}
             for at, digest in small.items():  # attestations are documents
                 yield at, io.BytesIO(self._export.documents[digest])

@@ -24,21 +24,21 @@ def first_positions(image: Image) -> list[int]:
 
 def distinct_layers(image: Image, positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
     """Yield each distinct layer once, in the order of the source."""
-    wanted = set(positions)
-    if not wanted:  # there is nothing to read
+    missing = set(positions)
+    if not missing:  # there is nothing to read
         return
-    with _closing(image.blobs(sorted(wanted))) as blobs:
+    with _closing(image.blobs(sorted(missing))) as blobs:
         for at, reader in blobs:
             yield at, reader
-            wanted.discard(at)
-    if wanted:
-        message = f"the image's source gave no layer {min(wanted) + 1}"
+            missing.discard(at)
+    if missing:
+        message = f"the image's source gave no layer {min(missing) + 1}"
         raise DigestError(message)
 
 
 @contextmanager
 def _closing(blobs: Iterator[tuple[int, BinaryIO]]) -> Iterator[Iterator[tuple[int, BinaryIO]]]:
-    """Yield *blobs*, and close what they hold: the connection to a registry, or a file."""
+    """Yield *blobs*, and close the connection or the file that they use."""
     try:
         yield blobs
     finally:

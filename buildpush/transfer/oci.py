@@ -328,8 +328,8 @@ class _OciDriver:
         """Accept every destination."""
 
     def write(self, target: Image | Index, destination: Location, clients: Clients, options: WriteOptions) -> Digest:
-        if left := note_of_missing_layers(target):
-            options.sink(Note(left))
+        if note := note_of_missing_layers(target):
+            options.sink(Note(note))
         return self.writer(
             with_progress(target, options.sink),
             clients.cwd / destination.path,

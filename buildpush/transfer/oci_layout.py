@@ -137,8 +137,8 @@ class LayoutReader:
         config = self._document(manifest.config)
         names = [blob_name(one.digest) for one in manifest.layers]
 
-        def blobs(wanted: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
-            for at in sorted(wanted):
+        def blobs(positions: Collection[int]) -> Iterator[tuple[int, BinaryIO]]:
+            for at in sorted(positions):
                 with self._files.open(names[at]) as reader:
                     yield at, cast("BinaryIO", reader)
 

@@ -91,7 +91,7 @@ def find(root: Path, identity: Digest, layers: Sequence[Digest]) -> StoredImage:
         layers: diff IDs, as the daemon says.
 
     Raises:
-        StoreError: it does not exist, is not the image that is meant, or may not be read.
+        StoreError: it does not exist, is a different image, or may not be read.
     """
     with _store_errors(root):
         config = _document(root / "image" / DRIVER / "imagedb/content/sha256" / identity.hex)

@@ -212,7 +212,7 @@ def test_an_engine_without_words_for_a_setting_says_so(directory, setting):
 
 
 def test_a_user_other_than_root_is_refused_by_kaniko_before_anything_starts(directory):
-    with pytest.raises(UnsupportedError, match="kaniko must run as root, and runAsUser is 1000"):
+    with pytest.raises(UnsupportedError, match="kaniko must run as root, but runAsUser is 1000"):
         words_of("kaniko", order_of(directory, {"runAsUser": 1000}))
 
 

@@ -123,8 +123,8 @@ def _caches(request: BuildRequest) -> Iterator[tuple[str, CacheSpec]]:
     yield from (("--cache-from", cache) for cache in (*request.cache_from, *repository))
     # Max is all layers of all stages, which costs little in a repository that is only for caches. An older BuildKit
     # writes an index of layers otherwise: a registry that looks for manifests in it refuses it.
-    ours = (cache.with_field("mode", "max").with_field("image-manifest", "true") for cache in repository)
-    yield from (("--cache-to", cache) for cache in (*request.cache_to, *ours))
+    written = (cache.with_field("mode", "max").with_field("image-manifest", "true") for cache in repository)
+    yield from (("--cache-to", cache) for cache in (*request.cache_to, *written))
 
 
 def secret_files(request: BuildRequest) -> dict[str, FileContent]:

@@ -30,7 +30,7 @@ class LayerCaches:
     """The caches of this machine.
 
     Attributes:
-        directory: holds one directory for each repository.
+        directory: contains one directory for each repository.
         largest: maximum bytes of all of them together.
     """
 
@@ -63,7 +63,7 @@ class LayerCaches:
 
     def _make(self) -> None:
         try:
-            private_subdirectory(self.directory)  # layers hold what is in the image, and in its earlier stages
+            private_subdirectory(self.directory)  # layers contain the files of the image, and of its earlier stages
         except OSError as error:
             message = f"the directory for layers, {self.directory}, cannot be made: {error.strerror}"
             hint = "set XDG_STATE_HOME to a directory that you may write to, or leave caching out"

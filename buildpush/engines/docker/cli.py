@@ -80,7 +80,7 @@ class BuildxProgram:
     def into_layout(
         self, request: BuildRequest, credentials: Mapping[str, Credential], directory: Path, words: tuple[str, ...] = ()
     ) -> Image | Index:
-        """Build into an OCI layout in *directory*: it needs no copy in a daemon, and no layer is compressed twice.
+        """Build into an OCI layout in *directory*, without a copy in a daemon, or layers that are compressed twice.
 
         Args:
             request: what to build.

@@ -127,7 +127,7 @@ def _differs(instruction: Instruction, flag: str) -> bool:
 
 
 def _refusal(file: Dockerfile, instruction: Instruction, flag: str, builder: Release) -> str:
-    """Return what *builder* does not have, with its line and what else has it."""
+    """Return the refusal of *flag*, which *builder* does not have, with its line."""
     words = f"{instruction.name} --{flag}, which {builder} does not have"
     fetched = "" if builder.program == "classic" else "; with # syntax=docker/dockerfile:1 as the first line it may"
     return f"{file.where(instruction.line)}: {words}{fetched}"

@@ -80,7 +80,7 @@ _IGNORED_FLAGS: Final = MappingProxyType(
 class Kaniko:
     """Builds with kaniko, which returns the image in an archive; we push it.
 
-    The setting ``kaniko_image`` names the image that holds the executor, with a digest.
+    The setting ``kaniko_image`` names the image that contains the executor, with a digest.
     Variables: those of docker and of proxies, ``SSL_CERT_FILE`` or ``HARNESS_CA_PATH``, and ``FF_KANIKO_*``.
     """
 
@@ -130,7 +130,7 @@ class Kaniko:
             UnsupportedError: the setting ``run_as_user`` names another user than root.
         """
         if request.container.user:
-            message = f"kaniko must run as root, and runAsUser is {request.container.user}"
+            message = f"kaniko must run as root, but runAsUser is {request.container.user}"
             raise UnsupportedError(message, hint=_ROOT, setting="run_as_user")
         return next(_ignored_flags(request), None)
 
@@ -343,7 +343,7 @@ def _with_labels(image: Image, labels: Mapping[str, str]) -> Image:
 
 
 def _ignored_flags(request: BuildRequest) -> Iterator[str]:
-    """Yield the flags that kaniko ignores, with their lines, and whose effect the image would not have.
+    """Yield the flags that kaniko would ignore, with their lines, and that change the image.
 
     Source: tried with kaniko 1.28.3, which does not mention them in its log.  ``--link`` is left out: it changes no
         file.

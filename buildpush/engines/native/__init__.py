@@ -89,7 +89,7 @@ class Native:
         """Build the Dockerfile; its files are read only when the image's blobs are.
 
         Raises:
-            DockerfileError: it cannot be read, or holds an instruction that this engine does not support.
+            DockerfileError: it cannot be read, or has an instruction that this engine does not support.
             ContextError: a file is missing, hidden, or not allowed.
             BuildError: an instruction fails.
         """

@@ -75,7 +75,7 @@ def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platf
 
 
 def stage_platform(dockerfile: Dockerfile, stage: BuildStage, text: str | None) -> Platform | None:
-    """Return *text*, the platform in the FROM of *stage*, as a platform; ``None`` where there is none.
+    """Parse *text*, the platform in the FROM of *stage*; ``None`` where there is none.
 
     Raises:
         DockerfileError: it is blank, or not a platform.
@@ -154,7 +154,7 @@ class NativeBuild:
         return self._draft(self.dockerfile.target(self.request.target)).finish(self.request.labels, self.diff_ids)
 
     def _draft(self, stage: BuildStage) -> Draft:
-        """Return the result of *stage*; where only an ONBUILD trigger copies from it, it is built when that runs."""
+        """Return the result of *stage*; one that only an ONBUILD trigger copies from is built when the trigger runs."""
         if stage.number not in self.drafts:
             self.drafts[stage.number] = self._stage(stage)
         return self.drafts[stage.number]

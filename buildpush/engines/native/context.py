@@ -43,7 +43,7 @@ class Context:
         """Return what *source* of a COPY names, in order: the name of each, and its path with links resolved.
 
         Args:
-            source: as written, variables replaced; may hold wildcards, and then may match nothing.
+            source: as written, variables replaced; may contain wildcards, and then may match nothing.
 
         Raises:
             ContextError: nothing has that name, or it is left out of the context.

@@ -81,7 +81,7 @@ def copy(state: StageState, instruction: Instruction, sources: Sources) -> None:
     """
     attributes, flags = _attributes(state, instruction, sources.context.created)
     words = _words(state, instruction)
-    linked = _is_set(instruction, "link") and attributes.mode is None  # as BuildKit does
+    linked = _is_set(instruction, "link") and attributes.mode is None  # as in BuildKit, not with --chmod
     addition = Addition(Files() if linked else state.draft.files, attributes)
     operation = _Copy(state, instruction, sources, addition, words)
     with _error_location(state, instruction.line):

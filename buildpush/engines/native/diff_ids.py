@@ -43,7 +43,7 @@ class DiffIdCache:
     reuse: bool = True
 
     def describe(self, layer: Layer, entries: Sequence[Entry]) -> Layer:
-        """Return *layer*, which holds *entries*, with its size and, if the files were read before, its diff ID."""
+        """Return *layer*, made of *entries*, with its size and, if the files were read before, its diff ID."""
         layer = replace(layer, size=size_of(entries))
         key = fingerprint(entries, int(self.start * 1_000_000_000) - _TIME_RESOLUTION) if self.memory else None
         if self.memory is None or key is None:

@@ -155,7 +155,7 @@ class Files:
         """Return what *source* names: the name of each, and its path with links resolved.
 
         Raises:
-            ContextError: it names nothing, and holds no wildcard.
+            ContextError: it names nothing, and has no wildcard.
         """
         parts = [part for part in rooted(source).split("/") if part]
         plain, patterns = split_at_wildcard(parts)
@@ -279,5 +279,5 @@ def unpack_entries(archive: Archive, files: Files, dropped: set[str]) -> Iterato
 
 
 def _refuse(archive: Archive, path: str, what: str) -> NoReturn:
-    message = f"{archive.about} holds {path}, {what}"
+    message = f"{archive.about} contains {path}, {what}"
     raise BuildError(message, hint="use engine: docker, or leave it out of the archive")

@@ -78,7 +78,7 @@ class StageState:
         return [(self.expand(name, line), self.expand(value or "", line)) for name, value in instruction.pairs]
 
     def add_keys(self, table: str, keys: list[str]) -> None:
-        """Add *keys* to a table of the configuration that holds only keys."""
+        """Add *keys* to a table of the configuration that has only keys."""
         self.draft.config[table] = dict(self.draft.config.get(table) or {}) | {key: {} for key in keys}
 
     def path(self, text: str) -> str:

@@ -62,12 +62,12 @@ def read_mode(text: str) -> Mode | None:
     )
 
 
-def _mask(who: str, letters: str) -> int:
+def _mask(classes: str, letters: str) -> int:
     """Return the bits that a clause may change; with ``t`` and without a user class, the sticky bit alone."""
-    if not who and "t" in letters:
+    if not classes and "t" in letters:
         return _STICKY
-    sticky = _STICKY if "t" in letters and who.strip("o") else 0
-    return reduce(or_, (_WHO[letter] for letter in who or "a"), sticky)
+    sticky = _STICKY if "t" in letters and classes.strip("o") else 0
+    return reduce(or_, (_WHO[letter] for letter in classes or "a"), sticky)
 
 
 def apply_mode(mode: int, change: Mode, *, is_directory: bool) -> int:
