@@ -108,7 +108,7 @@ def test_settings_of_another_type_are_refused_with_what_to_write(values, says, h
     [
         ({"tags": ["1"]}, "set it by spec.repo in a step file, repo= or PLUGIN_REPO"),
         ({"file": "step.yml", "tags": "<+input>"}, 'variables={"tags": "VALUE"}'),
-        ({"file": "step.yml", "tags": "<+pipeline.variables.x>"}, 'variables={"x": "VALUE"} gives it'),
+        ({"file": "step.yml", "tags": "<+pipeline.variables.x>"}, 'give it with variables={"x": "VALUE"}'),
         ({"file": "step.yml", "connector_ref": "hub"}, "name a file with connectors="),
     ],
 )

@@ -225,12 +225,12 @@ def test_a_layer_that_is_another_one_is_refused(store, name, content, message):
 
 def test_a_configuration_that_is_another_one_is_refused(store):
     (store.root / "image/overlay2/imagedb/content/sha256" / store.identity.hex).write_bytes(b"{}")
-    with pytest.raises(StoreError, match="another image"):
+    with pytest.raises(StoreError, match="has a different image"):
         store.found()
 
 
 def test_layers_that_are_not_those_of_the_configuration_are_refused(store):
-    with pytest.raises(StoreError, match="another image"):
+    with pytest.raises(StoreError, match="has a different image"):
         overlay.find(store.root, store.identity, store.ids[:1])
 
 

@@ -139,7 +139,7 @@ NOT_OF_IMAGES = {
     *("url", "access_token", "username", "password", "api_key", "git_path"),
     *("pem_file_contents", "pem_file_path", "log_level", "publish_build_info", "artifactory_url", "artifactory_token"),
     *("build_name", "build_number", "build_url", "build_project", "build_module", "env_include", "verbosity"),
-    *("engine", "place", "fetch_limit", "kaniko_image", "run_as_user", "resources", "privileged", "reports"),
+    *("engine", "place", "fetch_limit", "kaniko_image", "run_as_user", "resources", "privileged", "reports", "quiet"),
 }
 
 
