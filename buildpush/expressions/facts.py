@@ -147,7 +147,7 @@ class Facts:
         return next((self.inputs[name] for name in names if name in self.inputs), None)
 
     def secret(self, identifier: str) -> Secret:
-        """Return the secret *identifier*; see :mod:`buildpush.credentials.connectors`."""
+        """Return the secret *identifier*; see :mod:`buildpush.credentials.vault`."""
         return self.secrets(identifier)
 
     def lookup(self, path: tuple[str, ...]) -> Value:

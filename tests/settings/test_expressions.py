@@ -278,6 +278,7 @@ REFUSED = {
     "<+secrets.getValue('token') == 's3cret-value'>": "a secret cannot be compared",
     "<+'s'.concat(secrets.getValue('token'))>": "a secret cannot be changed",
     "<+empty secrets.getValue('token')>": "a secret cannot be compared",
+    "<+json.format([secrets.getValue('token')])>": "cannot be written as text: it contains a secret",
     "<+'x' in 'xyz'>": "needs a list or a map",
     "<+size 3>": "has no size",
     "<+input>": "needs a value",
