@@ -214,7 +214,7 @@ def index_of(path: Path) -> dict:
             "source_tar_path",
         ),
         ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_TAR_PATH": "x.tar"}, "builds nothing", "tar_path"),
-        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_TAGS": "1,2"}, "several tags and no source", "push_only"),
+        ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_TAGS": "1,2"}, "several tags, but without a source", "push_only"),
         ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_TAR_PATH": "nope.tar"}, "does not exist", "source_tar_path"),
         ({"PLUGIN_PUSH_ONLY": "true", "PLUGIN_SOURCE_TAR_PATH": "."}, "is not a file", "source_tar_path"),
         (

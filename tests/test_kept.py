@@ -112,7 +112,7 @@ def test_a_source_is_named_as_the_step_that_builds_it_writes_its_repo(place, box
     assert box.digest("docker-local/other", "three") == str(other.digest) == str(same.digest)
 
 
-NOWHERE = "the image is kept nowhere: nothing is pushed"
+NOWHERE = "the image is stored nowhere: nothing is pushed"
 
 
 @pytest.fixture

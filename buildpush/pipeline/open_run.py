@@ -177,7 +177,7 @@ class OpenRun:
         if error is not None:
             if self._gate.results:
                 show(PipelineResult(tuple(self._gate.results)))
-            # The frames of the thread mean nothing to the reader of a cell, unless the mistake is ours.
+            # The frames of the thread do not help the reader of a cell, unless the bug is ours.
             raise error.with_traceback(None) if isinstance(error, BuildPushError) else error
 
     def _work(self, run: Callable[[RunContext, BeforeElement], object], context: RunContext) -> None:

@@ -140,7 +140,7 @@ class Publication:
                 raise
             except BuildPushError as error:
                 way = shlex.join([*finish_command(self._server, self._trust), str(path)])
-                self._sink(Note(f"{name} is not published yet: {error}; run {way}"))
+                self._sink(Note(f"{name} is not published yet: {error}; to publish it, run {way}"))
                 continue
             else:
                 self._sink(Note(f"{name} is published: {published.url}"))

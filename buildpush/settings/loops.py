@@ -331,7 +331,7 @@ class _LoopReader:
         entries = self.map(raw, "while")
         text, where = entries.get("condition"), self.where("while", "condition")
         if not text:
-            self.fail("while does not have a condition", "write condition: EXPRESSION below it, or for", "while")
+            self.fail("while does not have a condition", "write condition: EXPRESSION below it, or use for", "while")
         written = WrittenValue({"condition": text}, Origin("file", where, ""))
         return replace(read_condition(written, "stageStatus"), status="All")
 

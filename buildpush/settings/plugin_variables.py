@@ -224,7 +224,7 @@ _BAKE: Final = "one step builds one image, and a bake file names several"
 _CACHE_CREDENTIALS: Final = (
     "set what buildx itself reads, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; name the cache in cacheTo"
 )
-_OTHER_NAMES: Final = "the names are those of Harness' own builder, and others are read here"
+_OTHER_NAMES: Final = "only Harness' own builder reads these names"
 _REGISTRY_CACHE: Final = "set remoteCacheRepo to a repository of the registry, which buildx and kaniko use"
 _HARNESS_BUILDKIT: Final = "it is about the BuildKit in Harness' image; here, buildx's current builder is used"
 
