@@ -84,6 +84,10 @@ class NewerSyntaxError(DockerfileError):
     """We cannot read it, but a builder may be able to."""
 
 
+class UnreadableError(NewerSyntaxError):
+    """We do not read such a file at all: it is too large, or holds a NUL."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
     """A parsed Dockerfile.

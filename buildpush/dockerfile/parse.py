@@ -31,6 +31,7 @@ from buildpush.dockerfile.model import (
     Instruction,
     NewerSyntaxError,
     UnbuildableError,
+    UnreadableError,
     nearest_hint,
 )
 from buildpush.dockerfile.variables import SPACE
@@ -120,10 +121,10 @@ def parse(content: bytes, path: str = "Dockerfile") -> Dockerfile:
 def _parse(content: bytes, path: str) -> Dockerfile:
     if len(content) > LARGEST:
         message = f"the Dockerfile is larger than {LARGEST} bytes"
-        raise NewerSyntaxError(message, where=path)
+        raise UnreadableError(message, where=path)
     if (nul := content.find(b"\0")) >= 0:
         message = "the Dockerfile contains a NUL character"
-        raise NewerSyntaxError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
+        raise UnreadableError(message, where=f"{path}:{content.count(bytes([10]), 0, nul) + 1}")
     lines = content.decode("utf-8-sig", errors="replace").split("\n")
     directives = read_directives(lines, path)
     escape = directives.get("escape", "\\")
@@ -135,17 +136,22 @@ def _parse(content: bytes, path: str) -> Dockerfile:
     return Dockerfile(path, arguments, stages, escape, syntax, directives.get("check"))
 
 
-def parse_trigger(text: str, path: str) -> Instruction:
-    """Parse *text*, an entry of an image's ONBUILD list.
+def parse_trigger(text: str, path: str, line: int) -> Instruction:
+    """Parse *text*, an entry of an image's ONBUILD list, as an instruction on *line* of *path*, which is FROM's.
 
     Raises:
         DockerfileError: it cannot be read.
     """
-    instructions = list(InstructionReader(text.split("\n"), "\\", path).instructions())
+    where = f"{path}:{line}"
+    try:
+        instructions = list(InstructionReader(text.split("\n"), "\\", "").instructions())
+    except DockerfileError as error:
+        message = f"the ONBUILD trigger {quotation(text, 60)!r} cannot be read: {error.args[0]}"
+        raise type(error)(message, hint=error.hint, where=where) from error
     if len(instructions) == 1:
-        return instructions[0]
-    message = f"the ONBUILD trigger {text!r} is not one instruction"
-    raise DockerfileError(message, where=path)
+        return replace(instructions[0], line=line)
+    message = f"the ONBUILD trigger {quotation(text, 60)!r} is not one instruction"
+    raise DockerfileError(message, where=where)
 
 
 def read_directives(lines: list[str], path: str) -> dict[str, str]:

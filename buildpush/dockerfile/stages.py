@@ -17,6 +17,7 @@ from buildpush.dockerfile.variables import expand
 from buildpush.foundation.errors import BadNameError, DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
+from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference
 
@@ -24,6 +25,15 @@ _PLATFORM = (
     *("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT"),
     *("BUILDPLATFORM", "BUILDOS", "BUILDARCH", "BUILDVARIANT"),
 )
+# A word alone is one of these.  Source: containerd/platforms, ``Parse``, ``isKnownOS``, ``isKnownArch``.
+_SYSTEMS: Final = (
+    "aix|android|darwin|dragonfly|freebsd|hurd|illumos|ios|js|linux|macos|nacl|netbsd|openbsd|plan9|solaris|windows|zos"
+)
+_MACHINES: Final = (
+    "386|i386|amd64|amd64p32|x86[_-]64|arm|armbe|armel|armhf|arm64|arm64be|aarch64|loong64|mips|mips64|mips64le"
+    "|mips64p32|mips64p32le|mipsle|ppc|ppc64|ppc64le|riscv|riscv64|s390|s390x|sparc|sparc64|wasm"
+)
+_PLATFORM_NAME: Final = regex(rf"(?:{_SYSTEMS}|{_MACHINES}|[^/]+(?:/[\w.-]+){{1,2}})\Z", re.IGNORECASE)
 _IMAGE = "docker-image://"
 _NONE: Final[Mapping[str, str]] = MappingProxyType({})
 # A number, as Go's strconv.Atoi reads it.
@@ -65,7 +75,12 @@ def expand_at(dockerfile: Dockerfile, line: int, text: str, values: Mapping[str,
     try:
         return expand(text, values.get, dockerfile.escape)
     except DockerfileError as error:
-        raise DockerfileError(str(error), where=dockerfile.where(line)) from error
+        raise located(error, dockerfile, line) from error
+
+
+def located(error: DockerfileError, dockerfile: Dockerfile, line: int) -> DockerfileError:
+    """Return *error* about a word of that *line*."""
+    return type(error)(str(error), hint=error.hint, where=dockerfile.where(line))
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,8 +303,24 @@ def check_bases(dockerfile: Dockerfile, request: BuildRequest) -> None:
             dockerfile, request.build_args, platform_arguments(dockerfile, request, platform, None)
         )
         for stage in dockerfile.stages:
-            find_base(dockerfile, stage, values, request.build_contexts)
+            check_platform(dockerfile, stage, find_base(dockerfile, stage, values, request.build_contexts).platform)
     base_images(dockerfile, request)
+
+
+def check_platform(dockerfile: Dockerfile, stage: BuildStage, text: str | None) -> None:
+    """Check *text*, the platform that the FROM of *stage* names, if it does.
+
+    Raises:
+        DockerfileError: it is blank, or no platform.
+    """
+    where = dockerfile.where(stage.line)
+    if text == "":
+        message = f"the platform {stage.platform} is blank"
+        hint = "give the argument a default before FROM, or set it in buildArgs"
+        raise DockerfileError(message, hint=hint, where=where, setting="build_args")
+    if text is not None and not _PLATFORM_NAME.match(text):
+        message = f"{quotation(text, 60)!r} is not a platform"
+        raise DockerfileError(message, hint="write OS/ARCHITECTURE, such as linux/amd64", where=where)
 
 
 def _origins(

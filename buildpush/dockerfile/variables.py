@@ -44,6 +44,20 @@ def expand_words(text: str, lookup: VariableLookup, escape: str = "\\") -> list[
     return scanner.words.finish()
 
 
+class UnsetVariableError(DockerfileError):
+    """``${NAME:?message}`` finds no value; every other error about a word does not depend on values."""
+
+
+def expand_heredoc(text: str, lookup: VariableLookup) -> str:
+    """Return the *text* of a heredoc with variables replaced: quotes are text in it, the escape is a backslash.
+
+    Raises:
+        DockerfileError: as for :func:`expand`.
+    """
+    protected = re.sub(r"""(\\.)|(['"])""", lambda match: match[1] or "\\" + match[2], text, flags=re.DOTALL)
+    return expand(protected, lookup)
+
+
 class _Words:
     """Collects the words of a text.
 
@@ -247,7 +261,7 @@ class _Scanner:
         if operator == "-":
             return word
         message = f"{name}: {word or ('not allowed to be empty' if value is not None else 'not allowed to be unset')}"
-        raise DockerfileError(message)
+        raise UnsetVariableError(message)
 
     def trim(self, name: str, operator: str) -> str:
         pattern = self.read_nested("}", _WordMode(raw=True, pattern=True))

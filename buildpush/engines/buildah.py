@@ -22,7 +22,8 @@ from typing import ClassVar, Final
 
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile import parse as dockerfile
-from buildpush.dockerfile.model import NewerSyntaxError
+from buildpush.dockerfile.instructions import ModeError, MountTypeError, errors_in
+from buildpush.dockerfile.model import NewerSyntaxError, UnreadableError
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import HEREDOCS, RUN_INTO_VOLUMES
 from buildpush.dockerfile.stages import needed_for
@@ -107,15 +108,21 @@ class Buildah:
         """Return the first flag that an old buildah does not have; buildah itself reports all else.
 
         Raises:
-            DockerfileError: buildah is old, and the Dockerfile has a flag that we do not know.
+            DockerfileError: the Dockerfile has a flag that nothing we know has, or an instruction is wrong.
         """
         try:
-            flag = next(_unusual_flags(request), None)
+            found = next(_unusual(request), None)
+        except UnreadableError:
+            return None
         except NewerSyntaxError:
             if self._is_old:
                 raise
             return None
-        return flag if flag and self._is_old else None
+        if found is None or not self._is_old:
+            return None
+        if isinstance(found, DockerfileError):
+            raise found
+        return found
 
     @property
     def _is_old(self) -> bool:
@@ -250,8 +257,8 @@ class _BuildahBuild:
         return {"TMPDIR": str(self.directory), **missing, **self.request.proxies}
 
 
-def _unusual_flags(request: BuildRequest) -> Iterator[str]:
-    """Yield the flags that an old buildah does not have, with their lines.
+def _unusual(request: BuildRequest) -> Iterator[str | DockerfileError]:
+    """Yield the flags that an old buildah does not have, with their lines, then the errors that it reports as well.
 
     Raises:
         NewerSyntaxError: we cannot read the Dockerfile.
@@ -266,6 +273,8 @@ def _unusual_flags(request: BuildRequest) -> Iterator[str]:
     for instruction in (instruction for stage in stages for instruction in stage.instructions):
         for flag in instruction.flags.keys() - _OLD_FLAGS.get(instruction.name, instruction.flags.keys()):
             yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
+    if stages:
+        yield from (error for error in errors_in(file, request) if isinstance(error, ModeError | MountTypeError))
 
 
 def _without_container(config: bytes) -> bytes:

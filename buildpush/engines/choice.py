@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.instructions import errors_in
 from buildpush.dockerfile.model import NewerSyntaxError, UnbuildableError
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import advise
@@ -125,6 +126,10 @@ def _require_stages(request: BuildRequest) -> None:
         raise
     except DockerfileError:
         return  # each engine reports it itself, or can read it
+    if "BUILDKIT_SYNTAX" in request.build_args:  # which names another frontend
+        return
+    if error := next((one for one in errors_in(file, request) if isinstance(one, UnbuildableError)), None):
+        raise error
 
 
 def _remedies(candidates: Iterable[Engine]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from buildpush.dockerfile.instructions import InstructionError
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.seam import Engine
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, UnsupportedError
@@ -31,15 +32,22 @@ def refuse_unsupported(engine: Engine, request: BuildRequest, candidates: Iterab
     if not refusal:
         return
     where, _, words = refusal.partition(": ")
-    able = [other.name for other in candidates if other is not engine and not refusal_of(other, request)]
+    able = [other.name for other in candidates if other is not engine and _supports(other, request)]
     message = f"the engine {engine.name} does not support this: {words}"
     hint = f"use engine: {' or '.join(able)}" if able else None
     raise DockerfileError(message, hint=hint, where=where, setting="engine")
+
+
+def _supports(engine: Engine, request: BuildRequest) -> bool:
+    try:
+        return not refusal_of(engine, request)
+    except DockerfileError:
+        return False
 
 
 def refusal_of(engine: Engine, request: BuildRequest) -> str | None:
     """Return the part of *request* that the engine does not support: an instruction, or the value of a setting."""
     try:
         return engine.refuses(request)
-    except UnsupportedError as error:
+    except (UnsupportedError, InstructionError) as error:
         return str(error)

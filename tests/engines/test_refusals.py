@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import subprocess
-from types import SimpleNamespace
 
 import pytest
 
 from buildpush.cli import run_command
+from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.docker.frontend import Release, find_refusal
 from buildpush.foundation.errors import DockerfileError
 
@@ -34,8 +36,84 @@ FOR_BUILDKIT = {
     "ENV without a value": ("FROM scratch\nENV a\n", "ENV must have two arguments"),
     "an open heredoc": ("FROM scratch\nCOPY <<A /a\nhi\n", "unterminated heredoc"),
     "a stage with a number in front": ("FROM scratch AS 1a\nCOPY a /a\n", "invalid name for a build stage"),
+    "a platform that is none": ("FROM --platform=linx scratch\n", "'linx' is not a platform"),
+    "a blank platform": ("FROM --platform=$X scratch\n", "the platform $X is blank"),
     "SHELL without an array": ("FROM scratch\nSHELL a\n", "SHELL requires a JSON array"),
 }
+TRUE = '["/bin/busybox", "true"]'
+# Behind FROM scratch and COPY of a program: what no builder accepts, what BuildKit and our own engine refuse, and what
+# only those refuse that run commands.
+INSTRUCTIONS = {
+    "ENV A=${B": "syntax error: missing '}'",
+    "ENV A=${B^}": "unsupported modifier '^' in substitution",
+    "LABEL A='x": "looking for a matching single quote",
+    "COPY ${A a /a": "missing '}'",
+    "WORKDIR ${": "missing '}'",
+    "ENV A=${B:?}": "B: not allowed to be unset",
+    "ARG A=${": "missing '}'",
+    "COPY <<E /a\n${B}${\nE": "in substitution",
+    "STOPSIGNAL nope": "STOPSIGNAL: 'nope' is not a signal",
+    "VOLUME $X": "VOLUME names an empty path",
+    "COPY http://127.0.0.1:1/x /a": "COPY of the address http://127.0.0.1:1/x",
+    "ONBUILD NOPE a\nFROM one": "unknown instruction NOPE",
+}
+NOT_FOR_BUILDAH = {
+    "EXPOSE 70000": "EXPOSE: '70000' is not a port",
+    "EXPOSE 80 90-80": "EXPOSE: '90-80' is not a port",
+    "ONBUILD EXPOSE x\nFROM one": "EXPOSE: 'x' is not a port",
+    "COPY <<a/b /a\nhi\na/b": "the name of the heredoc a/b must not contain a slash",
+    "COPY --from=$X a /a": "--from=$X contains a variable",
+    "COPY --from=${X:-one} /bin/busybox /a": "--from=${X:-one} contains a variable",
+    "ADD --checksum=sha256:zz a /a": "--checksum needs a single source, which is a web address",
+    "ADD --checksum=sha256:zz http://127.0.0.1:1/x /a": "--checksum=sha256:zz is not a digest",
+    "COPY [ab /a": "malformed pattern '[ab'",
+}
+FOR_RUN = {
+    "--mount=type=nope": "type=nope does not exist",
+    "--mount=foo=1,target=/x": "its field foo does not exist",
+    "--mount=foo": "its field foo needs a value",
+    "--mount=type=cache,sharing=nope,target=/x": "sharing=nope cannot be used",
+    "--mount=from=$X,target=/x": "--mount=from=$X contains a variable",
+    "--mount=type=secret": "needs an id",
+    "--mount=type=bind,target=/": "target=/ cannot be used",
+    "--mount=type=cache": "target=/ cannot be used",
+    "--mount=": "RUN --mount= is empty",
+    "--mount=type=bind,mode=1,target=/x": "takes no mode",
+    "--mount=required,type=secret,id=x": "a mount of the type bind takes no required",
+    "--network=nope": "--network=nope does not exist",
+}
+OF_INSTRUCTIONS = [
+    *((engine, *one) for one in INSTRUCTIONS.items() for engine in ("native", "docker", "buildah")),
+    *((engine, *one) for one in NOT_FOR_BUILDAH.items() for engine in ("native", "buildx")),
+    *((engine, "COPY --chmod=nope a /a", "--chmod=nope is not a mode") for engine in ("native", "buildah")),
+    ("native", "COPY --chown=4294967296 a /a", "is higher than any user or group ID"),
+    ("native", "COPY --from=scratch a /a", "COPY --from=scratch, which has no files"),
+    ("native", "ONBUILD RUN true\nFROM one", "the trigger ONBUILD RUN"),
+    ("native", "ARG R=git@h.example:x.git\nADD $R /a", "ADD of a git repository"),
+    ("buildah", f"RUN --mount=type=nope {TRUE}", "type=nope does not exist"),
+    *(("docker", f"RUN {flag} {TRUE}", words) for flag, words in FOR_RUN.items()),
+]
+# What looks odd and is fine with every builder.
+ODD = [
+    "ENV A=${B:-${C}}",
+    "ENV A='${'",
+    "CMD ${B",
+    "COPY <<'E' /a\n${B\nE",
+    "ARG A=80-81/UDP\nEXPOSE $A $B",
+    "STOPSIGNAL sigrtmin+3",
+    "STOPSIGNAL 99",
+    "ARG TARGETARCH\nENV A=${TARGETARCH:?x} B=${PATH:?x}",
+    "FROM scratch AS two\nENV A=${B\nFROM one",
+    "ADD --checksum=$X a /a",
+    "COPY arr[[]0] /x/",
+]
+ODD_RUN = [
+    "--mount=type=CACHE,target=/x,uid=1,gid=2,mode=0700,sharing=locked,id=y",
+    "--mount=type=secret,id=x",
+    "--mount=type=tmpfs,target=/x",
+    "--mount=target=/x,rw",
+    "--network=none",
+]
 # What is newer than Docker 26.1, or not.
 NEWER = {
     "COPY --parents a /a": "COPY --parents, which Docker",
@@ -79,9 +157,9 @@ def both(capsys):
     return answers
 
 
-def builds(directory):
-    """Return whether the daemon's own builder accepts the Dockerfile."""
-    argv = ["docker", "buildx", "build", "--builder", "default", "--output", "type=cacheonly", str(directory)]
+def builds(directory, builder="default"):
+    """Return whether a builder accepts the Dockerfile; by default the daemon's own."""
+    argv = ["docker", "buildx", "build", "--builder", builder, "--output", "type=cacheonly", str(directory)]
     return subprocess.run(argv, check=False, capture_output=True).returncode == 0
 
 
@@ -96,6 +174,78 @@ def test_check_and_run_refuse_with_the_same_words(need, place, both, engine, nam
     assert check == run
     assert check[0] == 3
     assert words in check[1]
+
+
+@pytest.fixture
+def program(place, busybox):
+    """Return a function that writes a Dockerfile that has a program, and more behind it."""
+
+    def write(line):
+        directory = place(f"FROM scratch AS one\nCOPY busybox /bin/busybox\n{line}\n")
+        shutil.copy(busybox, directory / "busybox")
+        (directory / "arr[0]").write_text("")
+        return directory
+
+    return write
+
+
+@pytest.fixture
+def engine_at(need, request, monkeypatch):
+    """Return a function that prepares an engine: buildx uses a BuildKit that is newer than that of Docker."""
+
+    def prepare(engine):
+        if engine == "buildx":
+            for name, value in request.getfixturevalue("far").items():
+                monkeypatch.setenv(name, value)
+        elif engine != "native":
+            need(engine)
+        return engine
+
+    return prepare
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize(("engine", "line", "words"), OF_INSTRUCTIONS)
+def test_check_and_run_refuse_an_instruction_with_the_same_words(engine_at, program, both, engine, line, words):
+    program(line)
+    (check, run) = both(engine_at(engine))
+    assert check == run
+    assert check[0] == 3
+    assert words in check[1]
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("line", [*INSTRUCTIONS, *NOT_FOR_BUILDAH, *(f"RUN {flag} {TRUE}" for flag in FOR_RUN)])
+@pytest.mark.parametrize("engine", ["docker", "buildx"])
+def test_buildkit_refuses_the_instructions_that_we_refuse(engine_at, program, engine, line):
+    engine_at(engine)
+    assert not builds(program(line), "default" if engine == "docker" else "far")
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("engine", ["native", "docker", "buildx", "buildah"])
+@pytest.mark.parametrize("line", [*ODD, *(f"RUN {flag} {TRUE}" for flag in ODD_RUN)])
+def test_neither_check_nor_run_refuses_what_is_only_odd(engine_at, program, both, engine, line):
+    if (line.startswith("RUN") and engine == "native") or (
+        engine == "buildah" and re.search(r"RUN|<<|:[?]|checksum|\[", line)
+    ):
+        pytest.skip(f"{engine} does not have it, or has rules of its own")
+    program(line)
+    assert both(engine_at(engine)) == [(0, ""), (0, "")]
+
+
+@pytest.mark.engines
+@pytest.mark.parametrize("line", ["EXPOSE 70000", "ENV A=\0"])
+def test_what_only_buildah_takes_is_left_to_it(engine_at, program, both, line):
+    program(line)
+    assert both(engine_at("buildah")) == [(0, ""), (0, "")]
+
+
+@pytest.mark.engines
+def test_auto_leaves_to_buildah_what_only_buildah_takes(need, program, both):
+    need("buildah")
+    program("EXPOSE 70000")
+    assert both("auto") == [(0, ""), (0, "")]
 
 
 @pytest.mark.engines
@@ -134,9 +284,7 @@ def test_auto_takes_an_engine_that_has_the_flag(need, place, both):
 
 
 def request(directory, **more):
-    return SimpleNamespace(
-        dockerfile=directory / "Dockerfile", build_args={}, build_contexts={}, platforms=(), target=None, **more
-    )
+    return BuildRequest(directory, directory / "Dockerfile", (), **more)
 
 
 @pytest.mark.parametrize(

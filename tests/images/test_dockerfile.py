@@ -234,7 +234,7 @@ def test_an_image_keeps_a_trigger_as_written(text, kept):
 
 
 def test_a_kept_trigger_reads_as_what_was_written():
-    found = reading.parse_trigger("COPY <<-E /x\n\ta\nE", "Dockerfile")
+    found = reading.parse_trigger("COPY <<-E /x\n\ta\nE", "Dockerfile", 3)
     assert found.heredocs == (Heredoc("E", "a\n", True),)
 
 

@@ -13,10 +13,12 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from buildpush.dockerfile import parse as dockerfile
+from buildpush.dockerfile.instructions import ModeError, errors_in, errors_of_flags
 from buildpush.dockerfile.model import Dockerfile, Instruction, NewerSyntaxError
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import check_bases
+from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
@@ -33,6 +35,8 @@ _FIRST: Final[Mapping[tuple[str, str], Mapping[str, Version]]] = MappingProxyTyp
         ("RUN", "device"): {"BuildKit": (0, 20), "Docker": (28, 0)},
     }
 )
+# Before these, a --chmod that is no mode is ignored.
+_FIRST_WITH_MODES: Final[Mapping[str, Version]] = MappingProxyType({"BuildKit": (0, 20), "Docker": (28, 0)})
 # We know every flag of the versions up to these.
 _TRIED: Final[Mapping[str, Version]] = MappingProxyType({"BuildKit": (0, 34), "Docker": (29, 0), "classic": (0, 0)})
 # The flags of the daemon's classic builder; those of HEALTHCHECK do not differ.
@@ -71,6 +75,12 @@ class Release:
             return "Docker's classic builder"
         return f"{self.program} {self.version[0]}.{self.version[1]}"
 
+    def refuses(self, error: DockerfileError) -> bool:
+        """Return whether it refuses what is an *error* only for new builders, or only for those that we know."""
+        if isinstance(error, ModeError):
+            return self.version >= _FIRST_WITH_MODES.get(self.program, self.version)
+        return self.version <= _TRIED[self.program]
+
     def lacks(self, instruction: Instruction, flag: str) -> bool:
         """Return whether its own frontend does not have *flag* of *instruction*."""
         if self.program == "classic":
@@ -87,7 +97,7 @@ def find_refusal(request: BuildRequest, release: Callable[[], Release | None]) -
         release: returns what reads the Dockerfile, or ``None`` where that is not known; called only where it matters.
 
     Raises:
-        DockerfileError: BuildKit cannot read the Dockerfile.
+        DockerfileError: BuildKit cannot read the Dockerfile, or refuses an instruction.
     """
     if "BUILDKIT_SYNTAX" in request.build_args:  # it names another frontend
         return None
@@ -100,6 +110,14 @@ def find_refusal(request: BuildRequest, release: Callable[[], Release | None]) -
     if not file.stages:  # another language
         return None
     check_bases(file, request)
+    if lacking := _lacking(file, release):
+        return lacking
+    _refuse_wrong(file, request, release)
+    return None
+
+
+def _lacking(file: Dockerfile, release: Callable[[], Release | None]) -> str | None:
+    """Return the first flag that the builder does not have."""
     if file.syntax:  # the frontend is fetched, and may be newer than the builder
         return None
     flags = [
@@ -118,6 +136,15 @@ def find_refusal(request: BuildRequest, release: Callable[[], Release | None]) -
         ),
         None,
     )
+
+
+def _refuse_wrong(file: Dockerfile, request: BuildRequest, release: Callable[[], Release | None]) -> None:
+    """Refuse the first instruction that this version of BuildKit refuses."""
+    for error in (*errors_of_flags(file), *errors_in(file, request)):
+        depends = isinstance(error, NewerSyntaxError | ModeError)
+        builder = release() if depends and not file.syntax else None
+        if not depends or (builder and builder.refuses(error)):
+            raise error
 
 
 def _differs(instruction: Instruction, flag: str) -> bool:

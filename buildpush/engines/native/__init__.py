@@ -65,8 +65,7 @@ class Native:
     def refuses(self, request: BuildRequest) -> str | None:
         """Return the first thing that it does not support, with its line, or ``None``."""
         file = dockerfile.read(request.dockerfile)
-        refusal = first_unsupported(file, request, self._tools.platform)
-        return f"{file.where(refusal[0])}: {refusal[1]}" if refusal else None
+        return first_unsupported(file, request, self._tools.platform)
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return only base images: it reads Dockerfiles itself, without a frontend."""
@@ -119,6 +118,6 @@ def _refuse(file: model.Dockerfile, request: BuildRequest, here: Platform | None
     refusal = first_unsupported(file, request, here)
     if not refusal:
         return
-    line, words = refusal
+    where, _, words = refusal.partition(": ")
     message = f"the engine native does not support this: {words}"
-    raise DockerfileError(message, hint="use engine: docker", where=file.where(line), setting="engine")
+    raise DockerfileError(message, hint="use engine: docker", where=where, setting="engine")

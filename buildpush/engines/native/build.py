@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import field, replace
+from dataclasses import field
 from functools import cached_property, partial
 from pathlib import Path
 
 from buildpush.dockerfile import dockerignore
+from buildpush.dockerfile.instructions import check_owner, error_of_from, errors_in
 from buildpush.dockerfile.model import BuildStage, Dockerfile, Instruction
 from buildpush.dockerfile.parse import parse_trigger
 from buildpush.dockerfile.platforms import platform_arguments
@@ -17,13 +18,16 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import (
     StageSource,
     base_images,
+    check_platform,
     find_base,
     find_source,
     global_arguments,
+    located,
     needed,
     needed_for,
 )
 from buildpush.dockerfile.urls import is_git
+from buildpush.dockerfile.walk import ExpandedInstruction, walk
 from buildpush.engines import Tools
 from buildpush.engines.native import copying
 from buildpush.engines.native.addition import Tree
@@ -46,6 +50,7 @@ from buildpush.foundation.text import quotation
 from buildpush.images.model import Image, Platform
 from buildpush.images.references import Reference, references_in_mirrors
 
+_CLONE = "ADD of a git repository"
 # Build arguments that no ARG needs to declare.
 PREDEFINED_ARGUMENTS = frozenset(
     name
@@ -54,23 +59,58 @@ PREDEFINED_ARGUMENTS = frozenset(
 )
 
 
-def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> tuple[int, str] | None:
-    """Return the first thing in the needed stages that this engine does not support, with its line, or ``None``."""
+def first_unsupported(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> str | None:
+    """Return place and words of the first thing in the needed stages that this engine does not support, or ``None``.
+
+    Raises:
+        DockerfileError: something in an instruction is wrong.
+    """
     if dockerfile.syntax and not dockerfile.stages:
-        return 1, f"# syntax={quotation(dockerfile.syntax, 60)} names a frontend for another language"
+        return (
+            f"{dockerfile.where(1)}: # syntax={quotation(dockerfile.syntax, 60)} names a frontend for another language"
+        )
     unreadable = [name for name, location in request.build_contexts.items() if not _is_readable(location)]
     if unreadable:
-        return 1, f"the build context {unreadable[0]}, which is neither a directory nor an image"
+        return f"{dockerfile.where(1)}: the build context {unreadable[0]}, which is neither a directory nor an image"
     base_images(dockerfile, request)
     for stage, values in needed_for(dockerfile, request, here):
         if find_base(dockerfile, stage, values, request.build_contexts).context:
-            return stage.line, f"FROM a directory, {stage.base}"
+            return f"{dockerfile.where(stage.line)}: FROM a directory, {stage.base}"
         for instruction in stage.instructions:
             words = _unsupported(instruction)
             if words:
-                return instruction.line, words
+                return f"{dockerfile.where(instruction.line)}: {words}"
     for stage, values in needed_for(dockerfile, request, here):
         stage_platform(dockerfile, stage, find_base(dockerfile, stage, values, request.build_contexts).platform)
+    if error := next(errors_in(dockerfile, request, here), None):
+        raise error
+    return _first_unsupported_word(dockerfile, request, here)
+
+
+def _first_unsupported_word(dockerfile: Dockerfile, request: BuildRequest, here: Platform | None) -> str | None:
+    """Return what only variables, or triggers of another stage, ask for."""
+    for platform in request.platforms or (None,):
+        for step in walk(dockerfile, request, platform, here).steps:
+            words = _unsupported(step.instruction)
+            if words and step.instruction.line == step.stage.line:
+                words = f"the trigger ONBUILD {words}"
+            if words := words or _unsupported_word(step):
+                return f"{dockerfile.where(step.instruction.line)}: {words}"
+    return None
+
+
+def _unsupported_word(step: ExpandedInstruction) -> str | None:
+    """Return what this engine does not support in the words of an instruction."""
+    name, flags = step.instruction.name, step.instruction.flags
+    if name == "ADD" and any(word.certain and is_git(word.text) for word in step.sources):
+        return _CLONE
+    if name == "COPY" and flags.get("from") == "scratch":
+        return "COPY --from=scratch, which has no files"
+    owner = step.values.get("chown") if name in {"ADD", "COPY"} else None
+    try:
+        check_owner(owner.text if owner and owner.certain else "")
+    except DockerfileError as error:
+        return str(error)
     return None
 
 
@@ -82,15 +122,11 @@ def stage_platform(dockerfile: Dockerfile, stage: BuildStage, text: str | None) 
     """
     if text is None:
         return None
-    where = dockerfile.where(stage.line)
-    if not text:
-        message = f"the platform {stage.platform} is blank"
-        hint = "give the argument a default before FROM, or set it in buildArgs"
-        raise DockerfileError(message, hint=hint, where=where, setting="build_args")
+    check_platform(dockerfile, stage, text)
     try:
         return Platform.parse(text)
     except BadNameError as error:
-        raise DockerfileError(str(error), hint=error.hint, where=where) from error
+        raise DockerfileError(str(error), hint=error.hint, where=dockerfile.where(stage.line)) from error
 
 
 def _is_readable(location: str) -> bool:
@@ -105,7 +141,7 @@ def _unsupported(instruction: Instruction) -> str | None:
     if "keep-git-dir" in instruction.flags:
         return "ADD --keep-git-dir"
     has_repository = instruction.name == "ADD" and any(map(is_git, instruction.words[:-1]))
-    return "ADD of a git repository" if has_repository else None
+    return _CLONE if has_repository else None
 
 
 @dataclass(frozen=True)
@@ -215,12 +251,12 @@ class NativeBuild:
         Raises:
             DockerfileError: it cannot be read, or this engine does not support it.
         """
-        where = self.dockerfile.where(stage.line)
-        instruction = parse_trigger(text, self.dockerfile.path)
+        instruction = parse_trigger(text, self.dockerfile.path, stage.line)
         words = _unsupported(instruction)
         if not words:
-            return replace(instruction, line=stage.line)
+            return instruction
         message = f"the base image has a trigger, ONBUILD {words}, which the engine native does not support"
+        where = self.dockerfile.where(stage.line)
         raise DockerfileError(message, hint="use engine: docker", where=where, setting="engine")
 
     def _do(self, state: StageState, instruction: Instruction, stage: BuildStage) -> None:
@@ -238,12 +274,8 @@ class NativeBuild:
 
     def _find_tree(self, stage: BuildStage, state: StageState, name: str, line: int) -> Tree:
         """Return the files of what ``--from=NAME`` names."""
-        if "$" in name:
-            raise state.error(
-                line,
-                f"--from={name} must not contain a variable",
-                "write FROM NAME AS stage before it, where NAME may be one",
-            )
+        if error := error_of_from(name):
+            raise located(error, self.dockerfile, line)
         origin_of_files = find_source(self.dockerfile, stage, name, line, self.request.build_contexts)
         if origin_of_files.context:
             return self._directory(origin_of_files.context)

@@ -1,10 +1,9 @@
 """COPY, ADD and WORKDIR: the instructions that make layers."""
 
-# Flags of other programs in this module's texts: --checksum --chmod --chown --parents
+# Flags of other programs in this module's texts: --chmod --chown --parents
 
 from __future__ import annotations
 
-import re
 import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,10 +11,10 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from buildpush.dockerfile.instructions import check_checksum, check_mode, check_owner
 from buildpush.dockerfile.lexer import read_heredoc_start
 from buildpush.dockerfile.model import Heredoc, Instruction
 from buildpush.dockerfile.urls import is_git, is_web
-from buildpush.dockerfile.variables import expand
 from buildpush.engines.native import modes
 from buildpush.engines.native.addition import Addition, FileAttributes, Tree
 from buildpush.engines.native.context import Context
@@ -23,7 +22,7 @@ from buildpush.engines.native.downloads import Downloads
 from buildpush.engines.native.files import Files, rooted
 from buildpush.engines.native.instructions import StageState
 from buildpush.engines.native.selection import excluding
-from buildpush.foundation.errors import BuildPushError, ContextError, DockerfileError
+from buildpush.foundation.errors import BuildPushError, ContextError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.text import quotation
@@ -31,8 +30,7 @@ from buildpush.images.decompression import HEAD, decompressed, unreadable
 from buildpush.images.tar import Entry, OnDisk
 from buildpush.images.tar_members import Archive
 
-_NUMBER = regex(r"\d{1,10}\Z")
-_HIGHEST_ID = 2**32 - 2
+_NUMBER = regex(r"[0-9]+\Z")
 _HEADER = 512
 
 FindTree = Callable[[str, int], Tree]
@@ -117,9 +115,10 @@ def _checksum(state: StageState, instruction: Instruction, names: list[str]) -> 
     text = instruction.flags.get("checksum")
     if text is None:
         return None
-    if len(names) > 1 or not is_web(names[0]):
-        raise state.error(instruction.line, "--checksum needs a single source, which is a web address")
-    return state.expand(text, instruction.line)
+    checksum = state.expand(text, instruction.line)
+    with state.on_line(instruction.line):
+        check_checksum(checksum, names)
+    return checksum
 
 
 def _attributes(state: StageState, instruction: Instruction, created: int | None) -> tuple[FileAttributes, str]:
@@ -133,10 +132,9 @@ def _attributes(state: StageState, instruction: Instruction, created: int | None
         flags += f" --chown={name}"
     if "chmod" in instruction.flags:
         text = state.expand(instruction.flags["chmod"], instruction.line)
+        with state.on_line(instruction.line):
+            check_mode(text)
         mode = modes.read_mode(text) if text else None
-        if text and mode is None:
-            hint = "write octal digits, such as 755, or letters, such as u=rwX,go=rX"
-            raise state.error(instruction.line, f"--chmod={quotation(text, 40)} is not a mode", hint)
         flags += f" --chmod={text}" if text else ""
     return FileAttributes(owner, mode, created), flags
 
@@ -153,12 +151,10 @@ def _owner(state: StageState, name: str, line: int) -> tuple[int, int] | None:
 
 
 def _identity(state: StageState, name: str, file: str, line: int) -> tuple[int, int]:
-    if _NUMBER.match(name) and int(name) <= _HIGHEST_ID:
+    with state.on_line(line):
+        check_owner(name)
+    if _NUMBER.match(name):
         return int(name), int(name)
-    if re.fullmatch(r"[0-9]+", name):
-        raise state.error(
-            line, f"{quotation(name, 60)} is higher than any user or group ID", f"use up to {_HIGHEST_ID}"
-        )
     identity = state.draft.files.identity(name, file)
     if identity:
         return identity
@@ -208,7 +204,7 @@ class _Copy:
 
     def _write(self, heredoc: Heredoc) -> None:
         line, when = self.instruction.line, self.sources.context.created or 0
-        text = _expand_heredoc(self.state, heredoc.text, line) if heredoc.expand else heredoc.text
+        text = self.state.expand_heredoc(heredoc.text, line) if heredoc.expand else heredoc.text
         name = rooted(heredoc.name)
         if "/" in name:
             raise self.state.error(line, f"the name of the heredoc {heredoc.name} must not contain a slash")
@@ -255,15 +251,6 @@ def _heredoc(instruction: Instruction, word: str) -> Heredoc | None:
     start = read_heredoc_start(word)
     heredocs = [heredoc for heredoc in instruction.heredocs if start and heredoc.name == start.name]
     return heredocs[-1] if heredocs else None  # if several have the same name, the last one counts
-
-
-def _expand_heredoc(state: StageState, text: str, line: int) -> str:
-    """Return a heredoc's text with variables replaced: quotes are ordinary text, and a backslash escapes."""
-    protected = re.sub(r"""(\\.)|(['"])""", lambda match: match[1] or "\\" + match[2], text, flags=re.DOTALL)
-    try:
-        return expand(protected, state.draft.variables.get)
-    except DockerfileError as error:
-        raise state.error(line, str(error), error.hint) from error
 
 
 def _archive(entry: Entry) -> Archive | None:

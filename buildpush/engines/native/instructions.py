@@ -5,20 +5,19 @@ Source: Dockerfile reference; what BuildKit writes into configuration and histor
 
 from __future__ import annotations
 
-import ipaddress
 import posixpath
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from buildpush.dockerfile.durations import format_duration, read_duration, read_integer
+from buildpush.dockerfile.instructions import check_signal, check_volume, read_ports
 from buildpush.dockerfile.model import Dockerfile, Instruction
-from buildpush.dockerfile.variables import SPACE, expand, expand_words
+from buildpush.dockerfile.stages import expand_at, located
+from buildpush.dockerfile.variables import SPACE, expand_heredoc, expand_words
 from buildpush.engines.native.draft import Draft
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.records import dataclass
-from buildpush.foundation.regex import regex
-from buildpush.foundation.text import quotation
 
 DEFAULT_SHELL = ["/bin/sh", "-c"]
 _TIMES = {
@@ -27,16 +26,6 @@ _TIMES = {
     "start-period": "StartPeriod",
     "start-interval": "StartInterval",
 }
-# The signals that Linux has on every machine.
-_SIGNALS = (
-    "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP"
-    " TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ"
-)
-_SIGNAL = regex(
-    rf"(?:SIG)?(?:{_SIGNALS.replace(' ', '|')}|RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?)\Z",
-    re.IGNORECASE,
-)
-_HIGHEST_PORT = 65535
 _ESCAPES = dict(zip('\a\b\f\n\r\t\v\\"', (rf"\{char}" for char in 'abfnrtv\\"'), strict=True))
 
 
@@ -65,12 +54,22 @@ class StageState:
         """Return an error at *line* of the Dockerfile."""
         return DockerfileError(message, hint=hint, where=self.dockerfile.where(line))
 
+    @contextmanager
+    def on_line(self, line: int) -> Iterator[None]:
+        """Add the *line* to errors about the Dockerfile that do not have one."""
+        try:
+            yield
+        except DockerfileError as error:
+            raise located(error, self.dockerfile, line) from error
+
     def expand(self, text: str, line: int) -> str:
         """Return *text* with variables replaced."""
-        try:
-            return expand(text, self.draft.variables.get, self.dockerfile.escape)
-        except DockerfileError as error:
-            raise self.error(line, str(error), error.hint) from error
+        return expand_at(self.dockerfile, line, text, self.draft.variables)
+
+    def expand_heredoc(self, text: str, line: int) -> str:
+        """Return the *text* of a heredoc with variables replaced."""
+        with self.on_line(line):
+            return expand_heredoc(text, self.draft.variables.get)
 
     def pairs(self, instruction: Instruction) -> list[tuple[str, str]]:
         """Return the names and values of an instruction; variables have the values that they had before it."""
@@ -181,58 +180,25 @@ def expose(state: StageState, instruction: Instruction) -> None:
     """Run EXPOSE: ``8080:80`` means 80, a range means each port of it, and tcp is the default."""
     ports: list[str] = []
     for word in _words(state, instruction):
-        word_ports = _ports(word)
-        if not word_ports:
-            hint = "write PORT, PORT-PORT or PORT/udp"
-            raise state.error(instruction.line, f"EXPOSE: {quotation(word, 40)!r} is not a port", hint)
-        ports += word_ports
+        with state.on_line(instruction.line):
+            ports += read_ports(word)
     state.add_keys("ExposedPorts", ports)
     state.draft.note(f"EXPOSE [{' '.join(ports)}]")
-
-
-def _ports(word: str) -> list[str]:
-    """Return the ports of ``[[IP:]HOST:]PORT[-PORT][/KIND]``; none where it is malformed."""
-    *before, container = word.rsplit(":", 2)
-    address, host = ["", *before][-2:] if before else ("", "")
-    ports, _, kind = container.partition("/")
-    kind = kind.lower() or "tcp"
-    inside, outside = _range(ports), _range(host) if host else range(0)
-    lengths_match = not outside or len(inside) in {1, len(outside)}
-    is_valid = kind in {"tcp", "udp", "sctp"} and (not host or outside) and _is_address(address)
-    return [f"{port}/{kind}" for port in inside] if lengths_match and is_valid else []
-
-
-def _range(text: str) -> range:
-    """Return the ports of ``80`` or ``80-90``; none where it is malformed."""
-    first, dash, last = text.partition("-")
-    start, end = read_integer(first), read_integer(last if dash else first)
-    if start is None or end is None or not 0 <= start <= end <= _HIGHEST_PORT:
-        return range(0)
-    return range(start, end + 1)
-
-
-def _is_address(text: str) -> bool:
-    """Return whether *text* is empty, or an IP address as Go parses it."""
-    try:
-        return not text or bool(ipaddress.ip_address(re.sub(r"\A\[(.*)\]\Z", r"\1", text)))
-    except ValueError:
-        return False
 
 
 def _words(state: StageState, instruction: Instruction) -> list[str]:
     """Return the words with variables replaced, sorted as they were before that: BuildKit does so."""
     values, escape = state.draft.variables, state.dockerfile.escape
-    try:
+    with state.on_line(instruction.line):
         return [expanded for word in sorted(instruction.words) for expanded in expand_words(word, values.get, escape)]
-    except DockerfileError as error:
-        raise state.error(instruction.line, str(error), error.hint) from error
 
 
 def volume(state: StageState, instruction: Instruction) -> None:
     """Run VOLUME: add mount points."""
     paths = [state.expand(word.strip(SPACE), instruction.line) for word in instruction.words]
-    if not all(paths):
-        raise state.error(instruction.line, "VOLUME names an empty path")
+    for path in paths:
+        with state.on_line(instruction.line):
+            check_volume(path)
     state.add_keys("Volumes", paths)
     state.draft.note(f"VOLUME [{' '.join(paths)}]")
 
@@ -240,9 +206,8 @@ def volume(state: StageState, instruction: Instruction) -> None:
 def stop_signal(state: StageState, instruction: Instruction) -> None:
     """Run STOPSIGNAL; the signal stays as written."""
     name = state.expand(instruction.rest, instruction.line)
-    if not read_integer(name) and not _SIGNAL.match(name):
-        hint = "write its name, such as SIGTERM, or its number"
-        raise state.error(instruction.line, f"STOPSIGNAL: {quotation(name, 40)!r} is not a signal", hint)
+    with state.on_line(instruction.line):
+        check_signal(name)
     state.draft.config["StopSignal"] = name
     state.draft.note(f"STOPSIGNAL {name}")
 

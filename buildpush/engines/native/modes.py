@@ -9,11 +9,10 @@ from functools import reduce
 from operator import or_
 from typing import Final
 
+from buildpush.dockerfile.instructions import MODE_CLAUSE, OCTAL_MODE
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
-_OCTAL: Final = regex(r"0*[0-7]{1,4}\Z")
-_CLAUSE: Final = regex(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
 _ACTION: Final = regex(r"([-+=])([rwxXstugo]*)")
 _WHO: Final = {"u": 0o4700, "g": 0o2070, "o": 0o007, "a": 0o6777}
 _STICKY: Final = 0o1000
@@ -49,9 +48,9 @@ Mode = int | tuple[Action, ...]
 
 def read_mode(text: str) -> Mode | None:
     """Parse *text*: a mode, or changes of one; ``None`` where it is neither."""
-    if _OCTAL.match(text):
+    if OCTAL_MODE.match(text):
         return int(text, 8)
-    clauses = [_CLAUSE.match(clause) for clause in text.split(",")]
+    clauses = [MODE_CLAUSE.match(clause) for clause in text.split(",")]
     if not all(clauses):
         return None
     return tuple(
