@@ -126,7 +126,7 @@ class Reading:
         return {key: value for key, value in self._value.items() if key not in self._read_keys}
 
     def wrong(self, key: str, expected: str) -> SourceError:
-        """Return the error that the value at *key* should be *wanted*."""
+        """Return the error that the value at *key* should be *expected*."""
         return _wrong(self._at(key), expected, self._value.get(key))
 
 

@@ -168,12 +168,9 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
         check_secret(setting, raw, origin)
         layer.add(setting, raw, origin)
     expressions = {written_names[name]: written.value for name, (_, written) in around.items()}
-    for setting_name, (
-        value,
-        origin,
-    ) in layer.values.items():  # as an expression with its name, so that --var can give another value
-        if isinstance(value, str):
-            layer.values[setting_name] = (expressions[origin.variable], origin)
+    for key, (value, origin) in layer.values.items():
+        if isinstance(value, str):  # becomes an expression with its name, so that --var can give another value
+            layer.values[key] = (expressions[origin.variable], origin)
     return layer
 
 

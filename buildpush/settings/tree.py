@@ -91,7 +91,6 @@ class Header:
     node: Node = field(repr=False)
     identifier: str = ""
     name: str = ""
-    description: str = ""
     variables: tuple[Node, ...] = ()
     when: Node | None = None
     strategy: Node | None = None
@@ -123,13 +122,10 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """The stages of a pipeline, and where in Harness it belongs."""
+    """The stages of a pipeline."""
 
     header: Header
     children: tuple[Element, ...]
-    organization: str = ""
-    project: str = ""
-    tags: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,8 +252,7 @@ def _branch(kind: str, node: Node) -> Element:
     children = _elements(steps) if steps is not None and steps.value is not None else (_closed(kind, node),)
     if kind == "pipeline":
         _refuse_twice("stage", [(one.header.identifier, one.header.node.where) for one in _stages(children)])
-        organization, project = _text(node, "orgIdentifier"), _text(node, "projectIdentifier")
-        return Pipeline(header, children, organization, project, node.at("tags"))
+        return Pipeline(header, children)
     undo = node.at(*_ROLLBACK[kind])
     rollback = with_steps(_elements(undo) if undo is not None and undo.value else (), _undoing)
     if kind == "stepGroup":
@@ -300,7 +295,6 @@ def _header(kind: str, node: Node) -> Header:
         node,
         identifier=_text(node, "identifier"),
         name=_text(node, "name"),
-        description=_text(node, "description"),
         variables=_variables(node),
         when=condition if kind != "pipeline" or "if" in acted_on else None,
         strategy=node.at("strategy") if kind != "pipeline" else None,

@@ -69,12 +69,6 @@ def test_a_pipeline_keeps_its_shape():
     assert [step.identifier for step in group.rollback] == ["back"]
 
 
-def test_a_pipeline_knows_where_in_harness_it_belongs():
-    (pipeline,) = tree_of()
-    assert (pipeline.header.identifier, pipeline.organization, pipeline.project) == ("shop", "retail", "web")
-    assert pipeline.tags.raw() == {"team": "a"}
-
-
 def test_variables_stay_whole_with_their_places():
     (pipeline,) = tree_of()
     assert [variable.raw() for variable in pipeline.header.variables] == [
