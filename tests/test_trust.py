@@ -257,7 +257,9 @@ def test_certificates_that_a_file_names_by_harness_ca_path_are_trusted_by_all_it
     trust = {"name": "HARNESS_CA_PATH", "type": "String", "value": "ca.pem"}
     stage = {"identifier": "s", "variables": [trust], "spec": {"execution": {"steps": steps}}}
     (tmp_path / "p.yml").write_text(json.dumps({"stage": stage}))
-    for plan in buildpush.check_pipeline("p.yml", cwd=tmp_path, env={"TOKEN": "t0ken"}):
+    plans = buildpush.check_pipeline("p.yml", cwd=tmp_path, env={"TOKEN": "t0ken"})
+    assert [plan.step.identifier for plan in plans] == ["site", "info"]
+    for plan in plans:
         assert plan.order.authorities == {"*": (certificates / "ca.pem").read_text()}
         assert not [note for note in plan.notes if "CA_PATH" in note or "ca_path" in note]
 
@@ -295,6 +297,11 @@ def test_certificates_for_no_host_have_a_note(tmp_path, certificates):
     step = {"cwd": tmp_path, "env": {}, "repo": "a.test/b/c", "ca_path": str(certificates / "ca.pem")}
     plan = buildpush.check(**step, engine="native", push=False, tar_path="image.tar")
     assert "ca_path has no effect: no request is sent" in plan.notes
+    plan = buildpush.check(**step, engine="native", insecure=True)
+    assert "ca_path has no effect: every host may have any certificate, or has no TLS" in plan.notes
+    (tmp_path / "Dockerfile").write_text("FROM bases.test/a@sha256:" + 64 * "a" + "\n")
+    plan = buildpush.check(**step, engine="native", insecure=True)
+    assert not [note for note in plan.notes if "ca_path" in note]
 
 
 @pytest.mark.parametrize("more", ["insecure: true", "pem_file_path: ca.pem"])
