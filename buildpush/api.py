@@ -168,7 +168,7 @@ def run(
         BuildPushError: the first thing that failed.
         KeyboardInterrupt: the cell or program was interrupted; the run has cleaned up after itself.
     """
-    from buildpush.pipeline.step import run_steps
+    from buildpush.pipeline.run import run_steps
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         return run_steps(
@@ -197,7 +197,7 @@ def build(
 
     Arguments and errors are those of :func:`run`.
     """
-    from buildpush.pipeline.step import run_steps
+    from buildpush.pipeline.run import run_steps
 
     with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         return run_steps(
@@ -433,7 +433,7 @@ def _run_steps(
     before: Callable[[Element], object] = lambda _element: None,
 ) -> tuple[RunResult, ...]:
     """Run all steps of a file as *options* say; *before* gets each element before its condition is evaluated."""
-    from buildpush.pipeline.step import run_steps
+    from buildpush.pipeline.run import run_steps
 
     resume = options.get("resume", False)
     strict, record = options.get("strict", False), path_of("record", options.get("record"))

@@ -19,8 +19,8 @@ from buildpush.foundation.interrupts import interrupt, pause, stoppable
 from buildpush.foundation.limits import Watch, time_limit
 from buildpush.foundation.state import State
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.run import run_steps
 from buildpush.pipeline.runlog import RunLog
-from buildpush.pipeline.step import run_steps
 from buildpush.pipeline.summary import write_state
 from buildpush.places import Here
 from buildpush.settings.stepkinds import BUILD

@@ -24,6 +24,7 @@ NOT_FOR_A_PUSH = HEAVY - {"click", "urllib3"} | {
     "buildpush.expressions.evaluate",
     "buildpush.expressions.grammar",
     "buildpush.pipeline.plan",
+    "buildpush.pipeline.run",
     "buildpush.pipeline.step",
     "buildpush.settings",
     "buildpush.transfer.daemon",

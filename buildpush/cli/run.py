@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from buildpush.cli.ask import asker, input_asker
-from buildpush.cli.messages import print_line
+from buildpush.cli.messages import print_line, print_message
 from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load, load_plugin
 from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reporting, with_display
-from buildpush.foundation.text import one_line, with_margin
+from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
@@ -98,7 +98,7 @@ def _build(**options: Any) -> None:
 
 
 def _run_steps(loaded: Loaded, context: RunContext, report: AbstractContextManager[None], **how: Any) -> None:
-    from buildpush.pipeline.step import run_steps
+    from buildpush.pipeline.run import run_steps
 
     with report, with_display(context) as shown:
         run_steps(loaded, replace(shown, ask=asker(), ask_input=input_asker()), **how)
@@ -114,7 +114,7 @@ def _list(options: dict[str, Any]) -> None:
         report.as_json({"contents": [one.as_json() for one in entries]}) if as_json else "\n".join(map(str, entries))
     )
     for note in notes:
-        print_line(f"note: {with_margin(note)}")
+        print_message("note", note)
 
 
 def make_check() -> click.Command:
@@ -139,7 +139,7 @@ def _check(**options: Any) -> None:
     for other in loaded.others:
         print_line(f"not run: {one_line(other)}")
     for note in loaded.notes:
-        print_line(f"note: {with_margin(note)}")
+        print_message("note", note)
 
 
 def make_explain() -> click.Command:
@@ -181,7 +181,7 @@ def _explain(**options: Any) -> None:
     skipped = skipped_steps(loaded.tree, replace(context, dry=True, values=values).facts, values)
     context = replace(context, dry=True, values=StepValues.planned(loaded.tree, skipped))
     for step in (one for one in loaded.steps if one.where in skipped):
-        print_line(f"note: the step {step.name or step.identifier!r} is skipped: {with_margin(skipped[step.where])}")
+        print_message("note", f"the step {step.name or step.identifier!r} is skipped: {skipped[step.where]}")
     if name and "<+" in name:
         _explain_expression(name, loaded, context, as_json=as_json)
         return
@@ -191,7 +191,7 @@ def _explain(**options: Any) -> None:
         describe = explain.as_json if as_json else explain.as_text
         click.echo(describe(name, loaded, context.facts))
     for note in loaded.notes:
-        print_line(f"note: {with_margin(note)}")
+        print_message("note", note)
 
 
 def _explain_advice(anchor: str, *, as_json: bool) -> None:
