@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import random
 import socket
 import threading
 import time
@@ -34,7 +33,7 @@ from buildpush.http.messages import (
     is_redirect,
 )
 from buildpush.http.proxies import Proxies, proxy_headers
-from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, retry_after
+from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, spread
 from buildpush.http.tls import tls_context
 from buildpush.http.urls import EVERY_HOST, Address, Zone, check_redirect, is_loopback, names_of_host, origin, zone_of
 
@@ -211,7 +210,7 @@ class Http:
 
     def wait(self, what: str, reason: str, attempt: int, answer: Answer | None = None) -> None:
         """Wait before *what* is tried again, as long as the table says after that many attempts, and report it."""
-        seconds = self._seconds(attempt, answer)
+        seconds = self._retries.seconds(attempt, answer.headers if answer else {})
         self._sink(Retry(one_line(what), one_line(reason), seconds, attempt))
         rule = RULES.get(answer.status) if answer else None
         if answer and rule and rule.whole_host:
@@ -221,7 +220,7 @@ class Http:
 
     def _wait_for_silent(self, request: HttpRequest, failure: NoAnswer, host: str) -> None:
         """Wait before a host gets the request again; of several threads that wait for it, one reports that."""
-        seconds, own_thread, now = self._seconds(request.attempt, None), threading.get_ident(), self._clock()
+        seconds, own_thread, now = self._retries.seconds(request.attempt), threading.get_ident(), self._clock()
         with self._lock:
             thread, until = self._silences.get(host, (own_thread, now))
             reports = thread == own_thread or until <= now
@@ -277,7 +276,7 @@ class Http:
         self.stop_if_cancelled()
         seconds = self._pauses.seconds(host)
         if seconds > 0:
-            self._sleep(_spread(seconds))
+            self._sleep(spread(seconds))
             self.stop_if_cancelled()
 
     def _may_repeat(self, request: HttpRequest, failure: NoAnswer, host: str) -> bool:
@@ -301,13 +300,6 @@ class Http:
         since = self._down_since.setdefault(host, self._clock())
         restarts = self._clock() - since < LONGEST_RESTART
         return attempts + min(self._retries.restart, attempts - 1) if restarts else attempts
-
-    def _seconds(self, attempt: int, answer: Answer | None) -> float:
-        step: float = min(self._retries.base * 2 ** (attempt - 1), self._retries.cap)
-        wish = retry_after(answer.headers) if answer else None
-        if wish:  # 0 is ignored: repeating a request at once is no help to a host
-            return _spread(min(wish, self._retries.longest))
-        return step * random.uniform(0.9, 1.1)  # noqa: S311 - as in _spread
 
     def _send(self, request: HttpRequest) -> Answer | Stream:
         import urllib3
@@ -478,11 +470,6 @@ def scheme_for(host: str, http: Http) -> str:
     """Return ``http`` for hosts declared insecure, and for this machine if it has no certificates; else ``https``."""
     is_plain = http.is_insecure(host) or (is_loopback(host) and not http.names_authority_of(host))
     return "http" if is_plain else "https"
-
-
-def _spread(seconds: float) -> float:
-    """Return a little more than *seconds*, so that not all threads that wait send their requests at once."""
-    return seconds * random.uniform(1.0, 1.1)  # noqa: S311 - hides nothing
 
 
 def _final_error(request: HttpRequest, failure: NoAnswer) -> BuildPushError:

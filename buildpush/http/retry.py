@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +29,14 @@ class Retries:
     base: float = 0.25
     cap: float = 30.0
     longest: float = 60.0
+
+    def seconds(self, attempt: int, headers: Mapping[str, str] | None = None) -> float:
+        """Return how long to wait after that many attempts, the last of which had an answer with *headers*, if any."""
+        wish = retry_after(headers or {})
+        if wish:  # 0 is ignored: repeating a request at once is no help to a host
+            return spread(min(wish, self.longest))
+        step: float = min(self.base * 2 ** (attempt - 1), self.cap)
+        return step * random.uniform(0.9, 1.1)  # noqa: S311 - as in spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +103,8 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except (ValueError, TypeError):
         return None
     return seconds if seconds > 0 else None
+
+
+def spread(seconds: float) -> float:
+    """Return a little more than *seconds*, so that not all threads that wait send their requests at once."""
+    return seconds * random.uniform(1.0, 1.1)  # noqa: S311 - hides nothing
