@@ -16,6 +16,7 @@ from buildpush.advice.logs import findings
 from buildpush.advice.row import Advice
 from buildpush.advice.table import ROWS, advice_for, advise
 from buildpush.cli import run_command
+from buildpush.dockerfile.missing import hint_for
 from buildpush.foundation.errors import BuildError, BuildPushError, SettingsError
 from buildpush.reference.troubleshooting import as_text, find
 from buildpush.settings.declare import settings_of
@@ -203,6 +204,13 @@ def test_doctor_says_what_is_here_in_place_of_a_file_that_was_not_found(tmp_path
     assert f"here      in {tmp_path}: did you mean src/App.py?" in capsys.readouterr().out
     assert run_command(["doctor", "build.log", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["findings"][0]["here"] == "did you mean src/App.py?"
+
+
+@pytest.mark.parametrize("name", ["main.go\r", "main\x1b[1m.go", "main\udcff.go"])
+def test_a_similar_name_is_shown_with_the_characters_that_make_it_another(tmp_path, name):
+    """Such as the carriage return that a script with Windows' line ends has added: without it, both look the same."""
+    (tmp_path / name).touch()
+    assert hint_for(tmp_path, None, "main.go") == f"did you mean {name!a}?"
 
 
 def test_doctor_ends_with_one_where_nothing_is_known(tmp_path, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shlex
 import ssl
 import threading
@@ -182,6 +183,7 @@ def test_what_has_no_effect_has_a_note(say, more, url, note):
     [
         ("pem_file_path: none.pem", "pem_file_path 'none.pem' cannot be read: No such file"),
         ("pem_file_path: .", "cannot be read: Is a directory"),
+        ("pem_file_path: pipe", "pem_file_path 'pipe' is a pipe, which can be read only once"),
         ("pem_file_path: Dockerfile", "pem_file_path holds no certificate that can be read"),
         ("pem_file_path: both.pem", "pem_file_path holds a private key"),
         ("pem_file_path: large.pem", "pem_file_path 'large.pem' is larger than 1 MiB"),
@@ -197,6 +199,7 @@ def test_what_is_no_authority_is_refused_before_anything_is_asked(
     key = (certificates / "ca.key").read_text()
     authority = (certificates / "ca.pem").read_text()
     (tmp_path / "both.pem").write_text(authority + key)
+    os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large.pem").write_text(authority + "# no certificate\n" * 70_000)
     asked = len(box.requests)
     with pytest.raises(SettingsError) as caught:

@@ -42,12 +42,17 @@ def near(context: Path, path: str, ignore: Ignore) -> str | None:
         path: relative to it, without dots.
         ignore: patterns of what is left out of it.
     """
-    names = list(islice(_similar_paths(context, path, ignore), _MOST_NAMES))
+    names = [_printable(one) for one in islice(_similar_paths(context, path, ignore), _MOST_NAMES)]
     if names:
         return f"did you mean {' or '.join(names)}?"
     if (above := _above(context, path)) is not None:
         return f"{above} has it: choose that directory as the context"
     return None
+
+
+def _printable(path: str) -> str:
+    """Return *path*, with escapes where it has characters that a message leaves out, such as a carriage return."""
+    return path if path.isprintable() else ascii(path)
 
 
 def _similar_paths(context: Path, path: str, ignore: Ignore) -> Iterator[str]:

@@ -46,9 +46,12 @@ def authority_in(path: str, name: str, ctx: ResolveContext) -> str:
     """Return the certificates in the file *path* that the setting *name* gives, as PEM text.
 
     Raises:
-        SettingsError: they cannot be read, or are larger than 1 MiB.
+        SettingsError: they cannot be read, are larger than 1 MiB, or come from a pipe.
     """
     try:
+        if (ctx.cwd / path).is_fifo():  # the next step would find it empty, or wait for its writer
+            message = f"{name} {path!r} is a pipe, which can be read only once"
+            raise ctx.fail(message, name, "write the certificates into a file: each step reads them")
         with (ctx.cwd / path).open("rb") as file:
             data = file.read(LARGEST + 1)
     except OSError as error:
