@@ -401,7 +401,8 @@ class _LoopReader:
         if raw is None or raw == "":
             return None
         if not isinstance(raw, str) or not _NUMBER.match(raw):
-            self.fail(f"{self.named(path[-1])} is {raw!r}, which is not a whole number", "write 0 or more", *path)
+            message = f"{self.named(path[-1])} is {raw!r}, which is not a whole number from 0 to 999999999"
+            self.fail(message, "write it in digits", *path)
         return int(raw)
 
     def limit(self, raw: Raw | None, *path: str | int) -> int:

@@ -123,6 +123,8 @@ def test_a_slice_of_items(size, start, end, percentage, expected):
         ("repeat: {times: 1, items: [a]}", "either times or items", "1:1"),
         ("repeat: {times: -1}", "times is '-1'", "1:10"),
         ("repeat: {times: 0}", "has no iterations", "1:10"),
+        ("repeat: {times: -1}", "times is '-1', which is not a whole number from 0 to 999999999", "1:10"),
+        ("repeat: {times: 1000000000}", "which is not a whole number from 0 to 999999999", "1:10"),
         ("repeat: {times: 2, end: 1}", "end is for items", "1:20"),
         ("repeat: {items: [], end: 1}", "repeat has no iterations", "1:1"),
         ("repeat: {items: [a], start: -1}", "start is '-1'", "1:22"),
