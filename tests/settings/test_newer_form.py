@@ -81,7 +81,7 @@ def test_the_env_of_a_step_is_its_variables_and_its_inputs_come_before_it(write)
     }
     assert step.settings["tar_path"].origin.where.startswith("p.yml:9:")
     write(step=f"env: $VARIABLES\n          {USES}")
-    with pytest.raises(SourceError, match="env of a step is a map of variables"):
+    with pytest.raises(SourceError, match="env and envvars of a step must both be maps of variables"):
         buildpush.load("p.yml")
 
 
