@@ -20,6 +20,7 @@ from buildpush.cli import run_command
 from buildpush.engines.bases import authorities
 from buildpush.foundation.errors import BuildInfoError, BuildPushError, SecretError, SettingsError, UnreachableError
 from buildpush.http import client
+from buildpush.pipeline.publication import trust_flags
 from tests.test_http import Client, serving_tls
 
 pytestmark = pytest.mark.programs  # openssl makes the certificates
@@ -140,6 +141,15 @@ def test_a_certificate_of_a_variable_is_trusted_as_well(say, box, tmp_path, monk
     monkeypatch.setenv("PLUGIN_PEM_FILE_CONTENTS", (tmp_path / "ca.pem").read_text())
     say()
     assert len(box.builds()) == 1
+
+
+def test_a_host_that_is_named_without_its_port_is_insecure_at_every_port(tmp_path, certificates):
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    step = {"cwd": tmp_path, "env": {}, "repo": "a.test:8443/b/c", "insecure_registry": "a.test", "engine": "native"}
+    named = {"a.test:8443": str(certificates / "ca.pem")}
+    plan = buildpush.check(**step, artifactory_url="https://a.test:8443/artifactory", registry_certificate=named)
+    assert list(trust_flags(plan.order, "a.test:8443")) == ["--insecure"]
+    assert "registry_certificate has no effect on a.test:8443: it may have any certificate" in plan.notes
 
 
 @pytest.mark.parametrize("more", ["insecure: true", "pem_file_path: ca.pem"])

@@ -216,7 +216,7 @@ def _may_be_named(error: PushError | AuthenticationError) -> bool:
 def trust_flags(order: ResolvedStep, host: str) -> Iterator[str]:
     """Yield the options by which a command trusts *host* as the step does, as far as they can be written."""
     settings = order.settings
-    if host in order.insecure:
+    if order.insecure.intersection(names_of_host(host)):
         yield "--insecure"
         return
     certificates = {name.lower(): path for name, path in getattr(settings, "registry_certificate", {}).items()}

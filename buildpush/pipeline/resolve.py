@@ -134,13 +134,14 @@ def _unused_certificates(order: ResolvedStep) -> Iterator[str]:
     contacted |= {one.repository.host for one in order.references} if order.push else set()
     contacted |= {order.artifactory.host} if order.artifactory else set()
     names = {name for host in contacted for name in names_of_host(host)}
-    unchecked = {host for host in contacted if {*names_of_host(host)} & (order.insecure | order.plain_http)}
+    unchecked = {host for host in contacted if (order.insecure | order.plain_http).intersection(names_of_host(host))}
     if EVERY_HOST in order.authorities and unchecked == contacted:
         why = "every host may have any certificate, or has no TLS" if contacted else "no request is sent"
         yield f"ca_path has no effect: {why}"
     for host in sorted(order.authorities.keys() - {EVERY_HOST}):
-        if host in order.insecure or host not in names:
-            why = "it may have any certificate" if host in order.insecure else "no request goes there"
+        is_insecure = bool(order.insecure.intersection(names_of_host(host)))
+        if is_insecure or host not in names:
+            why = "it may have any certificate" if is_insecure else "no request goes there"
             yield f"registry_certificate has no effect on {host}: {why}"
 
 
