@@ -212,6 +212,7 @@ def test_an_unknown_output_is_refused_before_anything_is_built(context):
 
 
 def test_a_docker_archive_is_not_written_twice(context):
+    (context.cwd / "Dockerfile").write_text("FROM scratch\n")
     steps = tuple(Step(name, name, BUILD.type, {}, "step.yml") for name in ("api", "web"))
     with pytest.raises(SettingsError, match="2 steps"):
         run_steps(Loaded(steps), context, push=False, output="docker-archive:out.tar")

@@ -26,13 +26,14 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.images.references import Reference
-from buildpush.pipeline.ahead import Pushes
 from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import keep_in_daemon
+from buildpush.pipeline.pushes import Pushes
+from buildpush.pipeline.record import Resumed
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step_values import StepValues
@@ -193,29 +194,48 @@ class SkippedStep:
         return "later" if self.waits else "skipped"
 
 
-def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep, ...]:
-    """Return what a run of *loaded* would do if every step succeeds, step by step."""
+def plan_steps(
+    loaded: Loaded, context: RunContext, *, push: bool = True, earlier: Resumed | None = None
+) -> tuple[Plan | SkippedStep, ...]:
+    """Return what a run of *loaded* would do if every step succeeds, step by step.
+
+    Args:
+        loaded: the steps.
+        context: of the run; nothing of it changes.
+        push: whether images are pushed; if not, steps that do not build do nothing, and are left out.
+        earlier: the run that is resumed, if any: what succeeded in it must be the same now.
+
+    Raises:
+        BuildPushError: of the first step that cannot be run, or whose push another iteration would overwrite.
+    """
     values = StepValues(loaded.tree)
     kept = KeptImages.of(loaded.steps)
     dry = replace(context, dry=True, kept_images=kept, logins=Logins(), values=values)
     plans: list[Plan | SkippedStep] = []
     pushes = Pushes(dry.cwd)
 
+    def skip(step: Step, reason: str, *, waits: bool = False) -> None:
+        plans.append(SkippedStep(step, reason, waits=waits))
+
     def add(step: Step, progress: StatusSoFar) -> Outcome:
+        if earlier and (result := earlier.result(step, (*step.around, step.identifier), dry.facts)):
+            skip(step, "it succeeded in the run that is resumed", waits=True)
+            return Outcome(step, "succeeded", result)
+        if push or (step.kind and step.kind.builds):
+            add_plan(step, progress)
+        return Outcome(step, "planned")
+
+    def add_plan(step: Step, progress: StatusSoFar) -> None:
         notes = tuple(f"it is not known yet whether it is run: {reason}" for reason in progress.open)
         try:
-            one = plan(step, dry)
+            one = plan(step, dry, push=push)
         except LaterError:
-            reasons = dict.fromkeys(map(str, check_known(step, dry.facts).values()))
+            reasons = dict.fromkeys(map(str, check_known(step, dry.facts, push=push).values()))
             plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
-            return Outcome(step, "planned")
+            return
         plans.append(replace(one, notes=(*notes, *one.notes)))
         pushes.add(step, one.order.settings, progress)
         dry.kept_images.add_builder(one.order, step)
-        return Outcome(step, "planned")
-
-    def skip(step: Step, reason: str, *, waits: bool = False) -> None:
-        plans.append(SkippedStep(step, reason, waits=waits))
 
     dry.vault.remember()
     walk = Walk(add, dry.facts, skip, wait=partial(skip, waits=True), values=values)
@@ -223,14 +243,14 @@ def plan_steps(loaded: Loaded, context: RunContext) -> tuple[Plan | SkippedStep,
     return tuple(plans)
 
 
-def plan(step: Step, context: RunContext) -> Plan:
+def plan(step: Step, context: RunContext, *, push: bool = True) -> Plan:
     """Return what a run of *step* would do; no host is asked, no counter is advanced, and no file is left behind."""
     dry = context if context.dry else replace(context, dry=True)
     with dry:
         dry.vault.remember()
         log = dry.log
         log.begin()
-        order = resolve_step(step, dry)
+        order = resolve_step(step, dry, push=push)
         hosts = dry.hosts_of(order)
         chosen = _engine_of(order, dry, hosts)
         commands: tuple[str, ...] = ()
@@ -242,7 +262,7 @@ def plan(step: Step, context: RunContext) -> Plan:
         if order.elsewhere:
             log(Note(f"only a run fetches or unpacks the context {order.elsewhere}, and reads the Dockerfile in it"))
         engine, reason = _choice_of(order, log)
-        login = hosts.keychain.find(order.references[0].repository.host)
+        login = hosts.keychain.find(order.references[0].repository.host) if order.references else None
         images = chosen.images(order.request) if chosen and order.request else ()
         addresses = tuple(_hosts(order, hosts, chosen, images))
     credential = f"{login.username or 'a token'}, from {login.source}" if login else "none found"
