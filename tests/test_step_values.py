@@ -15,7 +15,7 @@ from buildpush.images.model import Platform, PushedBlob, PushedImage
 from buildpush.images.references import Digest, Reference
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.outcomes import Failure, Outcome
-from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.results import OF_PUSHES, RunResult
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk
 from buildpush.settings.tree import leaves, read_tree, with_steps
@@ -255,6 +255,19 @@ def test_a_plan_has_no_value_and_takes_no_other_for_it(path):
         ask(StepValues.planned(TREE), f"{path} ?? 'x'")
 
 
+@pytest.mark.parametrize(
+    "rest", ["output.outputVariables.tag", "artifact_app.stepArtifacts.publishedImageArtifacts[0].tag"]
+)
+def test_a_plan_knows_that_a_step_without_a_push_has_no_tag(rest):
+    values = StepValues(TREE)
+    values.add(("build", "app"), Outcome(STEPS["app"], "planned", lacks=OF_PUSHES))
+    with pytest.raises(AbsentError, match="has no value: .* pushes nothing"):
+        ask(values, f"steps.app.{rest}")
+    assert ask(values, f"steps.app.{rest} ?? 'none'") == "none"
+    with pytest.raises(LaterError):
+        ask(values, "steps.app.output.outputVariables.IMAGE_TAR_PATH")
+
+
 # ---- whole files
 
 CHAIN = """\
@@ -401,6 +414,30 @@ def test_an_output_of_a_step_that_is_not_run_is_asked_before_anything_is_done(pl
     shown = capsys.readouterr().err
     assert "Run 'Unit tests' (p.yml:8:9) is not run here" in " ".join(shown.split())
     assert "give it with --var steps.test.output.outputVariables.ok=VALUE" in shown
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_the_tag_of_a_step_that_pushes_nothing_is_asked_before_anything_is_done(place, capsys, command):
+    build = "{type: BuildAndPushDockerRegistry, identifier: a, spec: {repo: h.test/d/a, tags: [x], envVariables: MORE}}"
+    first = build.replace("MORE", "{PLUGIN_NO_PUSH: 'true', PLUGIN_TAR_PATH: a.tar}")
+    later = build.replace("MORE", "{}").replace("[x]", "[<+steps.a.output.outputVariables.tag>]")
+    later = later.replace("identifier: a", "identifier: b")
+    (place / "p.yml").write_text(f"- step: {first}\n- step: {later}\n", encoding="utf-8")
+    assert run_command([command, "p.yml"]) == 2
+    assert "BuildAndPushDockerRegistry 'a' (p.yml:1:9) pushes nothing" in capsys.readouterr().err
+    assert not (place / "a.tar").exists()
+
+
+def test_a_plan_notes_a_name_without_a_value_in_a_condition(place, capsys):
+    build = "{type: BuildAndPushDockerRegistry, identifier: a, spec: {repo: h.test/d/a, tags: [x]}, when: WHEN}"
+    skipped = build.replace("WHEN", "{condition: '<+codebase.state> == \"open\"'}")
+    run = build.replace("WHEN", "{condition: '<+codebase.prTitle> != \"x\"'}").replace("identifier: a", "identifier: b")
+    (place / "p.yml").write_text(f"- step: {skipped}\n- step: {run}\n", encoding="utf-8")
+    assert run_command(["check", "p.yml"]) == 0
+    one, other = capsys.readouterr().out.split("\n\n")[:2]
+    assert "note        codebase.state has no value" in one
+    assert "note        codebase.prTitle has no value" in other
+    assert "codebase.state" not in other
 
 
 @pytest.mark.sandbox

@@ -56,6 +56,7 @@ class Outcome:
         failures: its failed attempts.
         began: when its first attempt began; ``None`` if nothing was tried.
         again: how long to wait until the group around it is run again; ``None`` if it is not.
+        lacks: of a planned step, the outputs that its settings rule out.
     """
 
     step: Step
@@ -68,6 +69,7 @@ class Outcome:
     failures: tuple[Failure, ...] = ()
     began: datetime | None = None
     again: timedelta | None = None
+    lacks: frozenset[str] = frozenset()
 
     @property
     def outputs(self) -> Mapping[str, str]:

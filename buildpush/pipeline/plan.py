@@ -35,13 +35,16 @@ from buildpush.pipeline.outputs import keep_in_daemon
 from buildpush.pipeline.pushes import Pushes
 from buildpush.pipeline.record import Resumed
 from buildpush.pipeline.resolve import resolve_step
+from buildpush.pipeline.results import OF_PUSHES
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
 from buildpush.settings.evaluate import check_known
+from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolvedStep
+from buildpush.settings.step_settings import StepSettings
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import WrittenValue
 
@@ -215,32 +218,47 @@ def plan_steps(
     pushes = Pushes(dry.cwd)
 
     def skip(step: Step, reason: str, *, waits: bool = False) -> None:
-        plans.append(SkippedStep(step, reason, waits=waits))
+        plans.append(SkippedStep(step, reason, _take_notes(dry.log), waits=waits))
 
     def add(step: Step, progress: StatusSoFar) -> Outcome:
         if earlier and (result := earlier.result(step, (*step.around, step.identifier), dry.facts)):
             skip(step, "it succeeded in the run that is resumed", waits=True)
             return Outcome(step, "succeeded", result)
-        if push or (step.kind and step.kind.builds):
-            add_plan(step, progress)
-        return Outcome(step, "planned")
+        if not push and not (step.kind and step.kind.builds):
+            return Outcome(step, "planned")
+        return add_plan(step, progress)
 
-    def add_plan(step: Step, progress: StatusSoFar) -> None:
-        notes = tuple(f"it is not known yet whether it is run: {reason}" for reason in progress.open)
+    def add_plan(step: Step, progress: StatusSoFar) -> Outcome:
+        unknown = (f"it is not known yet whether it is run: {reason}" for reason in progress.open)
+        notes = (*_take_notes(dry.log), *unknown)
         try:
             one = plan(step, dry, push=push)
         except LaterError:
             reasons = dict.fromkeys(map(str, check_known(step, dry.facts, push=push).values()))
             plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
-            return
+            return Outcome(step, "planned")
         plans.append(replace(one, notes=(*notes, *one.notes)))
         pushes.add(step, one.order.settings, progress)
         dry.kept_images.add_builder(one.order, step)
+        dry.log.begin()
+        return Outcome(step, "planned", lacks=_missing_outputs(one.order.settings))
 
     dry.vault.remember()
     walk = Walk(add, dry.facts, skip, wait=partial(skip, waits=True), values=values)
     raise_failure(walk.over(loaded.tree), ())
     return tuple(plans)
+
+
+def _take_notes(log: RunLog) -> tuple[str, ...]:
+    """Return the notes about the conditions and loops around a step, each once."""
+    notes = tuple(log.notes)
+    log.begin()
+    return notes
+
+
+def _missing_outputs(settings: StepSettings) -> frozenset[str]:
+    """Return the outputs that a step with *settings* cannot have."""
+    return OF_PUSHES if isinstance(settings, BuildAndPush) and not settings.push else frozenset()
 
 
 def plan(step: Step, context: RunContext, *, push: bool = True) -> Plan:

@@ -33,6 +33,8 @@ OUTPUTS: Final[Mapping[str, str]] = {
     "build_number": "number of that build",
     "build_info_url": "address of the build-info",
 }
+# Those that only a push gives.
+OF_PUSHES: Final = frozenset({"image", "images", "tag", "tags"})
 
 _AGAIN: Final = ("again", "group again")
 

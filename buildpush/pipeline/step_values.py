@@ -273,7 +273,7 @@ def _of_step(query: _Query, outcome: Outcome) -> Value:
     if rest[:2] == ("output", "outputVariables") and rest[2:] and rest[2] not in OUTPUTS:
         message = f"{query.name} does not exist: {outcome.step.about} has no output {rest[2]!r}"
         raise ExpressionError(message, hint=did_you_mean(rest[2], OUTPUTS) or f"it has {', '.join(OUTPUTS)}")
-    if outcome.status == "planned":
+    if outcome.status == "planned" and not _is_missing(rest, outcome):
         message = f"{query.name} is known after {outcome.step.about} has run"
         raise LaterError(message)
     if rest[0] == "retryCount":
@@ -289,6 +289,12 @@ def _of_step(query: _Query, outcome: Outcome) -> Value:
     return value
 
 
+def _is_missing(rest: Sequence[str], outcome: Outcome) -> bool:
+    """Return whether *outcome* of a plan says that the step will not have the output that *rest* names."""
+    name = "image" if rest[0].startswith("artifact_") else "".join(rest[2:3])
+    return _is_output(rest) and name in outcome.lacks
+
+
 def _is_output(rest: Sequence[str]) -> bool:
     if rest and rest[0].startswith("artifact_"):
         return tuple(rest[1:3]) == _PUBLISHED
@@ -298,6 +304,8 @@ def _is_output(rest: Sequence[str]) -> bool:
 def _why_none(outcome: Outcome) -> str:
     if outcome.status == "skipped":
         return f"was skipped: {outcome.reason}"
+    if outcome.status == "planned":
+        return "pushes nothing"
     return "does not give it" if outcome.status == "succeeded" else "has failed"
 
 
