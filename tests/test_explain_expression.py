@@ -53,6 +53,11 @@ def test_each_name_says_who_gives_its_value(capsys, text, source):
     assert any(one.endswith(source) for one in line)
 
 
+def test_an_expression_may_be_spelled_as_in_the_newer_form(capsys):
+    lines = explained(capsys, "${{ inputs.a }}-x", "step.yml", "--var", "a=7")
+    assert lines == ["pipeline.variables.a = 7    from --var a", "value     7-x"]
+
+
 def test_parts_come_before_what_is_made_of_them(capsys):
     lines = explained(
         capsys, '<+step.name.replace(" ", "-") + "-" + <+pipeline.variables.a>>', "step.yml", "--var", "a=7"

@@ -169,6 +169,9 @@ def _explain(**options: Any) -> None:
         raise click.UsageError(message)
     options["file"] = options["file"] or path
     from buildpush.reference import explain
+    from buildpush.settings.forms import without_braces
+
+    name = without_braces(name) if name else name
 
     loaded, context = load(options, name or "")
     from buildpush.pipeline.loops import first_iterations

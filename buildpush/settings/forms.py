@@ -106,13 +106,23 @@ def _holds_uses(node: Node) -> bool:
     if "type" in node.entries and "spec" in node.entries and "execution" not in node.entries["spec"].entries:
         return False
     inner = (entry for key, entry in node.entries.items() if key in _HOLD_STEPS)
-    return "uses" in node.entries or any(map(_holds_uses, (*inner, *node.items)))
+    return "uses" in node.entries or _is_other(node) or any(map(_holds_uses, (*inner, *node.items)))
+
+
+def _is_other(node: Node) -> bool:
+    """Return whether *node* is a step of the newer form that names no template: its kind is a key of it."""
+    return "type" not in node.entries and any(key in node.entries for key in _OTHERS)
+
+
+def without_braces(text: str) -> str:
+    """Return *text* with expressions of the newer form, ``${{ x }}``, as those of the older one, ``<+x>``."""
+    return _BRACES.sub(lambda found: f"<+{_with_older_names(found[1])}>", text)
 
 
 def _without_braces(node: Node) -> Node:
     """Return *node* with the newer spelling of expressions as the older one: ``${{ x }}`` as ``<+x>``."""
     if isinstance(node.value, str):
-        return replace(node, value=_BRACES.sub(lambda found: f"<+{_with_older_names(found[1])}>", node.value))
+        return replace(node, value=without_braces(node.value))
     if node.items:
         return replace(node, value=tuple(map(_without_braces, node.items)))
     return replace(node, value={key: _without_braces(entry) for key, entry in node.entries.items()} or node.value)

@@ -52,6 +52,21 @@ def test_a_step_of_another_kind_is_not_run(write, key):
     assert len(plans()) == 1
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pipeline: {stages: [{name: saw, steps: [{name: Planks, run: {script: make}}]}]}",
+        "version: 1\nkind: pipeline\nspec: {stages: [{name: saw, steps: [{name: Planks, run-test: {script: make}}]}]}",
+        "stages: [{name: saw, steps: [{group: {steps: [{name: Planks, background: {script: make}}]}}]}]",
+    ],
+)
+def test_a_file_whose_steps_all_are_of_other_kinds_names_them(tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"does not have a step that buildpush runs, only [a-z-]+ 'Planks'"):
+        buildpush.load("p.yml")
+
+
 def test_a_description_has_its_key(write):
     write(pipeline="desc: one", stage="desc: two", step=f"desc: three\n          {USES}", tag="<+stage.description>")
     (plan,) = plans()
