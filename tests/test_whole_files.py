@@ -217,3 +217,9 @@ def test_the_step_whose_error_ends_a_run_of_several_is_named(published):
     with pytest.raises(BuildPushError, match="none-such"):
         buildpush.run_pipeline("p.yml", connectors="connectors.yml", sink=told.append)
     assert any("the step a (p.yml:2:5) has failed" in one.text for one in told if isinstance(one, Note))
+
+
+def test_a_plan_shows_the_resources_of_a_container_as_they_are_written(plan):
+    limits = "resources: {limits: {memory: 500Mi, cpu: 400m}}"
+    (one,) = plan(stage(steps=step().replace("spec: {", f"spec: {{{limits}, ")))
+    assert ("setting", "resources = {limits: {memory: 524288000, cpu: 0.4}}  [p.yml:15:26]") in list(one.rows())

@@ -42,6 +42,7 @@ from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
 from buildpush.settings.evaluate import check_known
+from buildpush.settings.fields import Model
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.step_settings import StepSettings
@@ -346,6 +347,9 @@ def _format_value(value: object) -> str:
         return ", ".join(f"{key}={_format_value(part)}" for key, part in value.items())
     if isinstance(value, list):  # a value that stays as written, such as a failure strategy
         return format_value(value)
+    if isinstance(value, Model):
+        parts = {name: getattr(value, name) for name in value.fields()}
+        return "{" + ", ".join(f"{name}: {_format_value(part)}" for name, part in parts.items() if part) + "}"
     if isinstance(value, timedelta):
         return duration_text(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
