@@ -85,6 +85,38 @@ CATALOGUE = {
     48: ("invalid-reference", CONFIGURATION, "invalid reference format"),
     49: ("build-info-without-manifest", CONFIGURATION, ""),
 }
+# Further words of a row.
+MORE = {
+    3: ("UNAUTHORIZED: The client does not have permission", "unexpected status code 401"),
+    4: ("unexpected status: 403 Forbidden",),
+    8: ("x509: certificate is valid for a.test, not b.test",),
+    10: ("429 Too Many Requests", "You have reached your pull rate limit"),
+    12: ("exit code: 137", "signal: killed", "The pod was evicted: the node was low on resource: memory"),
+    15: (
+        "failed to start daemon, ensure docker is not running or delete /var/run/docker.pid",
+        "failed to load listeners: listen tcp 127.0.0.1:2375: bind: address already in use",
+        'no builder "one" found',
+    ),
+    16: ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock",),
+    17: ("failed to read dockerfile: open Dockerfile: no such file or directory",),
+    18: ("failed to get fileinfo for /workspace/a: lstat /workspace/a: no such file or directory",),
+    23: ("unknown instruction: <<", "dockerfile parse error on line 3: unknown instruction: <<EOF"),
+    25: ("Not enough permissions to delete/overwrite artifact 'docker/app/1.4'",),
+    27: (
+        *("500 Internal Server Error", "502 Bad Gateway", "504 Gateway Timeout", "connection reset by peer"),
+        *("unexpected EOF", "read tcp 10.0.0.2:41000->10.0.0.3:443: i/o timeout"),
+    ),
+    32: ("skipping automated docker build for refs/heads/x",),
+    35: ("conflict: push-only and dry-run cannot be used together",),
+    36: ("image tarball does not exist at path: image.tar",),
+    37: ("null value error",),
+    38: ("ImagePullBackOff",),
+    40: ("Temporary failure in name resolution", "lookup pypi.org on 10.0.0.1:53: no such host"),
+    42: ("read-only file system",),
+    46: ("repository not found", "unexpected status from PUT request to https://h.test/v2/a/manifests/1: 404 Not Found"),
+    48: ("invalid reference format: repository name must be lowercase",),
+    49: ("no manifest.json found",),
+}
 
 
 def test_the_catalogue_is_whole():
@@ -101,3 +133,8 @@ def test_a_row_of_the_catalogue_has_its_type_and_is_found_by_its_words(number):
     assert row.fix
     if message:
         assert name in [one.advice.name for one in findings(io.BytesIO(f"#1 one\n{message}\n".encode()))]
+
+
+@pytest.mark.parametrize(("number", "message"), [(number, each) for number, many in MORE.items() for each in many])
+def test_a_row_is_found_by_all_its_words(number, message):
+    assert CATALOGUE[number][0] in [one.advice.name for one in findings(io.BytesIO(f"{message}\n".encode()))]

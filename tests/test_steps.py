@@ -161,6 +161,13 @@ def test_a_step_of_a_skipped_stage_says_why():
     assert statuses["b"] == statuses["c"] == f"the stage 'two' is skipped: {whole}"
 
 
+@pytest.mark.parametrize("when", ["{}", "{condition: true}", "{condition: '<+env.B> == \"main\"'}"])
+def test_a_condition_without_a_status_runs_only_if_everything_before_has_succeeded(when):
+    text = f"- step: {{{BUILD}, identifier: a}}\n- step: {{{BUILD}, identifier: b, when: {when}}}\n"
+    assert walked(text, B="main")[1] == ["a", "b"]
+    assert walked(text, failing="a", B="main")[1] == ["a"]
+
+
 def test_a_false_condition_is_shown_with_its_values():
     statuses, _ = walked(f"- step: {{{BUILD}, identifier: a, when: {{condition: '<+env.B> == \"main\"'}}}}", B="dev")
     assert statuses == {"a": 'its condition is false: <+env.B> == "main" (dev == "main")'}

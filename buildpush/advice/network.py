@@ -62,9 +62,13 @@ NETWORK: Final = (
                 "PID 24 is still running"
             ),
             "can't create unix socket /var/run/docker.sock: bind: address already in use",
+            "failed to load listeners: listen tcp 127.0.0.1:2375: bind: address already in use",
             'ERROR: no builder "buildx-1" found',
         ),
-        marks=("docker.pid", "docker.sock: bind: address already in use", "no builder …found"),
+        marks=(
+            *("docker.pid", "docker.sock: bind: address already in use", "failed to load listeners…already in use"),
+            "no builder …found",
+        ),
         cause="steps of one stage share a pod, and each starts its own Docker daemon",
         fix="let them share one daemon, such as a Docker-in-Docker service in the background, or run the steps one "
         "after the other, or in separate stages; buildpush starts no daemon",
