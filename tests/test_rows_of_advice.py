@@ -113,7 +113,7 @@ MORE = {
     38: ("ImagePullBackOff",),
     40: ("Temporary failure in name resolution", "lookup pypi.org on 10.0.0.1:53: no such host"),
     42: ("read-only file system",),
-    46: ("repository not found", "unexpected status from PUT request to https://h.test/v2/a/manifests/1: 404 Not Found"),
+    46: ("repository not found", "unexpected status from PUT request to https://h.t/v2/a/manifests/b: 404 Not Found"),
     48: ("invalid reference format: repository name must be lowercase",),
     49: ("no manifest.json found",),
 }
