@@ -84,6 +84,22 @@ def test_a_bad_tag_of_a_later_step_stops_the_first_one(site, capsys):
     assert (site.tags, "p.yml:10:" in capsys.readouterr().err) == ([], True)
 
 
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        ("dockerfile: Broken, tags:", "Broken:1"),
+        ("connectorRef: nowhere, tags:", "nowhere"),
+        ("target: gone, tags:", "stage 'gone' is not in"),
+    ],
+)
+def test_what_a_later_step_cannot_do_stops_the_first_one(site, capsys, command, later, message):
+    (site.directory / "Broken").write_text("FORM scratch\n")
+    site.write(site.step("a"), site.step("b").replace("tags:", later))
+    assert run_command([command, "p.yml"]) != 0
+    assert (site.tags, message in capsys.readouterr().err) == ([], True)
+
+
 def test_a_bad_tag_of_a_step_that_is_skipped_stops_nothing(site):
     site.write(site.step("a"), site.step("b", SKIPPED, tag="no tag"))
     assert site.run() == 0

@@ -261,7 +261,7 @@ def test_a_plan_has_no_value_and_takes_no_other_for_it(path):
 def test_a_plan_knows_that_a_step_without_a_push_has_no_tag(rest):
     values = StepValues(TREE)
     values.add(("build", "app"), Outcome(STEPS["app"], "planned", lacks=OF_PUSHES))
-    with pytest.raises(AbsentError, match="has no value: .* pushes nothing"):
+    with pytest.raises(AbsentError, match=r"has no value: .* pushes nothing"):
         ask(values, f"steps.app.{rest}")
     assert ask(values, f"steps.app.{rest} ?? 'none'") == "none"
     with pytest.raises(LaterError):

@@ -32,7 +32,7 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Res
     from buildpush.pipeline.plan import Plan, plan_steps  # a single step does without
 
     with replace(context, log=RunLog()) as silent:
-        plans = plan_steps(loaded, silent, push=push, earlier=earlier)
+        plans = plan_steps(loaded, silent, push=push, earlier=earlier, before_run=True)
     steps = [one.step for one in plans if isinstance(one, Plan) or one.waits]
     _check_stdin(steps)
     return len(steps)

@@ -17,7 +17,7 @@ from buildpush.engines import AUTO
 from buildpush.engines.choice import choose, note_traps, require
 from buildpush.engines.seam import Engine
 from buildpush.expressions.evaluate import LaterError
-from buildpush.foundation.errors import DockerfileError
+from buildpush.foundation.errors import BuildPushError, DockerfileError, SettingsError
 from buildpush.foundation.events import Note
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.limits import duration_text
@@ -28,6 +28,7 @@ from buildpush.foundation.text import with_margin
 from buildpush.images.references import Reference
 from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import Hosts, RunContext
+from buildpush.pipeline.failures import error_types, exit_code
 from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.outcomes import Outcome
@@ -41,7 +42,8 @@ from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
-from buildpush.settings.evaluate import check_known
+from buildpush.settings.evaluate import check_known, evaluate
+from buildpush.settings.failures import choose as choose_action
 from buildpush.settings.fields import Model
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolvedStep
@@ -199,7 +201,12 @@ class SkippedStep:
 
 
 def plan_steps(
-    loaded: Loaded, context: RunContext, *, push: bool = True, earlier: Resumed | None = None
+    loaded: Loaded,
+    context: RunContext,
+    *,
+    push: bool = True,
+    earlier: Resumed | None = None,
+    before_run: bool = False,
 ) -> tuple[Plan | SkippedStep, ...]:
     """Return what a run of *loaded* would do if every step succeeds, step by step.
 
@@ -208,6 +215,8 @@ def plan_steps(
         context: of the run; nothing of it changes.
         push: whether images are pushed; if not, steps that do not build do nothing, and are left out.
         earlier: the run that is resumed, if any: what succeeded in it must be the same now.
+        before_run: whether a run follows: what a failure strategy handles is left to it, and so are a Dockerfile and
+            a context that cannot be used yet, which a cell of a notebook may write for example.
 
     Raises:
         BuildPushError: of the first step that cannot be run, or whose push another iteration would overwrite.
@@ -238,6 +247,12 @@ def plan_steps(
             reasons = dict.fromkeys(map(str, check_known(step, dry.facts, push=push).values()))
             plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
             return Outcome(step, "planned")
+        except BuildPushError as error:
+            if not before_run or not _is_left_to_run(error, progress):
+                raise
+            plans.append(SkippedStep(step, str(error), notes, waits=True))
+            pushes.add(step, evaluate(step, dry.facts, push=push), progress)
+            return Outcome(step, "planned")
         plans.append(replace(one, notes=(*notes, *one.notes)))
         pushes.add(step, one.order.settings, progress)
         dry.kept_images.add_builder(one.order, step)
@@ -248,6 +263,12 @@ def plan_steps(
     walk = Walk(add, dry.facts, skip, wait=partial(skip, waits=True), values=values)
     raise_failure(walk.over(loaded.tree), ())
     return tuple(plans)
+
+
+def _is_left_to_run(error: BuildPushError, progress: StatusSoFar) -> bool:
+    if isinstance(error, SettingsError) and error.setting in {"context", "dockerfile", "build_contexts"}:
+        return True
+    return choose_action(progress.strategies, error_types(error), exit_code(error)) is not None
 
 
 def _take_notes(log: RunLog) -> tuple[str, ...]:
