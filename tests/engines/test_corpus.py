@@ -188,7 +188,7 @@ ADD $ADDRESS {web}/t.tar.gz /9/
         ("--checksum=sha256:" + "0" * 64, "/a%20b.txt", "--checksum says"),
         ("--checksum=sha256:zz", "/a%20b.txt", "is not a digest"),
         ("", "/nope", "status 404"),
-        (f"--checksum={HELLO}", "/a%20b.txt /t.tar.gz", "one source"),
+        (f"--checksum={HELLO}", "/a%20b.txt /t.tar.gz", "a single source"),
     ],
 )
 def test_what_the_web_does_not_give_is_refused_by_both(builders, web, tmp_path, flags, source, words):

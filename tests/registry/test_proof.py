@@ -74,7 +74,7 @@ def no_tag(box, repository) -> bool:
 @pytest.mark.parametrize("manifest", [True, False])
 def test_a_layer_that_holds_something_else_is_refused_before_it_is_there(box, registry, repository, kind, manifest):
     lying = image(SMALL, kind=kind, diff_ids=[digest_of(b"else")], manifest=manifest)
-    with pytest.raises(DigestError, match=r"layer 1/1 .* holds"):
+    with pytest.raises(DigestError, match=r"layer 1/1 .* has the diff ID"):
         push(lying, [repository.tagged("1")], registry)
     assert no_tag(box, repository)
     assert registry.request(repository, "HEAD", f"blobs/{lying.layers[0].digest}").status == 404
