@@ -151,7 +151,7 @@ def test_a_base_image_that_lies_about_its_layer_is_refused_and_nothing_is_writte
     lies = (digest_of(b"else"), honest.layers[0].digest)
     for diff_id in lies:
         directory.bases[BASE] = replace(honest, layers=(replace(honest.layers[0], diff_id=diff_id),))
-        with directory.built(f"FROM {BASE}\nENV A=1\n") as image, pytest.raises(DigestError, match="layer 1/1 has the diff ID"):
+        with directory.built(f"FROM {BASE}\nENV A=1\n") as image, pytest.raises(DigestError, match="has the diff ID"):
             FILES[sink](image, tmp_path)
     assert [path for path in tmp_path.rglob("*") if path.is_file() and path.parent != directory.root] == []
 
