@@ -202,7 +202,7 @@ class Walk:
     def _while(
         self,
         element: Step | Stage | StepGroup,
-        found: Iterations,
+        iterations: Iterations,
         condition: Condition,
         step: Step,
         around: StatusSoFar,
@@ -217,10 +217,10 @@ class Walk:
             begun.append(element)
             return self._once(element, step, progress)
 
-        for number, one in enumerate(found.elements, 1):
+        for number, one in enumerate(iterations.elements, 1):
             more = self._safely(act, one, around)
             outcomes += more
-            is_over = len(begun) < number or (number >= found.queued and _failed(more))
+            is_over = len(begun) < number or (number >= iterations.queued and _failed(more))
             if is_over or _begins_again(more) or any(outcome.aborts or outcome.fails_all for outcome in more):
                 break
         reason = f"the condition of its loop is false before the first iteration: {' '.join(condition.text.split())}"

@@ -159,7 +159,7 @@ class Naming:
         """Return the answer that shows the manifest under its name, once there is one.
 
         Raises:
-            RegistryError: it is not shown.
+            RegistryError: the registry does not return it.
             DigestError: something else is shown.
         """
         digest = digest_of(manifest)
@@ -198,7 +198,7 @@ def _key(answer: Answer) -> str | None:
 def _objection(answer: Answer, digest: Digest, name: Reference, manifest: bytes) -> PushError | None:
     """Return what is wrong with an answer that should show the manifest."""
     if not answer.ok:
-        return refusal(answer, f"{name} is not shown")
+        return refusal(answer, f"{name} cannot be read")
     try:
         _compare(answer, digest, name, manifest)
         _compare_body(answer, digest, name)

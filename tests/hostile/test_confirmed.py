@@ -457,7 +457,7 @@ def test_an_answer_that_refuses_is_an_objection_of_its_own():
 
     assert isinstance(found, RegistryError)
     assert found.status == 404
-    assert "r.io/team/app:1 is not shown" in str(found)
+    assert "r.io/team/app:1 cannot be read" in str(found)
 
 
 # Refusals of a tag that stands already

@@ -54,7 +54,7 @@ CONFIG = "docker"
 _SSH_KEY: Final = "ssh/default"
 _FULL = "the disk is full: docker system df shows what Docker keeps, docker system prune frees it"
 _LINES = 12
-# What docker and buildx print when their daemon is gone; BuildKit reports a broken connection to a registry otherwise.
+# What docker and buildx print when their daemon is gone; BuildKit has other words for a registry.
 _DAEMON_GONE: Final = (
     *("error reading from server", "cannot connect to the docker daemon", "transport is closing"),
     *("code = unavailable", "error during connect"),

@@ -93,7 +93,7 @@ def find_refusal(request: BuildRequest, release: Callable[[], Release | None]) -
     """Return what the builder does not support, with its line, or ``None``.
 
     Args:
-        request: what it is to build.
+        request: the build.
         release: returns what reads the Dockerfile, or ``None`` where that is not known; called only where it matters.
 
     Raises:
