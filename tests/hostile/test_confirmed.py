@@ -191,7 +191,7 @@ def test_a_page_that_answers_200_is_no_confirmation(serve, client):
     page = Reply(200, {"Content-Type": "text/html"}, b"<html>log in</html>")
     server = serve(lambda request, _: page if request.method == "PUT" and request.is_manifest else None)
 
-    with pytest.raises(RegistryError, match="not shown: status 404"):
+    with pytest.raises(RegistryError, match="cannot be read: status 404"):
         pushed_to(server, client)
 
 
