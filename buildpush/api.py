@@ -316,7 +316,7 @@ def check(
     from dataclasses import replace
 
     from buildpush.foundation.events import ignore
-    from buildpush.pipeline.plan import plan_steps
+    from buildpush.pipeline.planning import plan_steps
 
     with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         loaded = one_step(file, settings, context, Choice(step, stage, templates, inputs))
@@ -387,7 +387,7 @@ def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tu
     from dataclasses import replace
 
     from buildpush.foundation.events import ignore
-    from buildpush.pipeline.plan import plan_steps
+    from buildpush.pipeline.planning import plan_steps
 
     with _context(ignore, **_around(options)) as context:
         loaded = all_steps(file, {}, context, choice_of(options))

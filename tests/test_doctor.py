@@ -135,3 +135,13 @@ def test_one_repository_that_two_steps_push_to_is_asked_once(step, box, capsys):
     run_command(["doctor", "step.yml"])
     assert capsys.readouterr().out.count("registry") == 1
     assert sum(request.method == "POST" and "uploads" in request.path for request in box.requests) == 1
+
+
+def test_steps_that_only_the_run_can_decide_are_counted(place, step, capsys):
+    text = step.read_text(encoding="utf-8").replace("\n", "\n    ")
+    later = text.replace('["1"]', '["<+steps.a.output.outputVariables.digest>"]')
+    bodies = {"a": text, "b": later}
+    steps = "".join(f"- step:\n    identifier: {name}\n    name: {name}{body}\n" for name, body in bodies.items())
+    (place / "two.yml").write_text(steps, encoding="utf-8")
+    _, checks = checked(capsys, "two.yml")
+    assert checks["settings", "ok"]["text"] == "1 step would be run, and for 1 more only the run can decide"

@@ -130,7 +130,7 @@ def _check(**options: Any) -> None:
     with document_out(as_json) as document:
         loaded, context = load(options)
         document.update(file_json(loaded))
-        from buildpush.pipeline.plan import plan_steps
+        from buildpush.pipeline.planning import plan_steps
 
         plans = plan_steps(loaded, context)
         document["steps"] = [each.as_json() for each in plans]

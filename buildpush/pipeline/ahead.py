@@ -29,7 +29,8 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Res
     """
     if len(loaded.steps) == 1 and not is_in_loop(loaded.tree):
         return 1
-    from buildpush.pipeline.plan import Plan, plan_steps  # a single step does without
+    from buildpush.pipeline.plan import Plan  # a single step does without
+    from buildpush.pipeline.planning import plan_steps
 
     with replace(context, log=RunLog()) as silent:
         plans = plan_steps(loaded, silent, push=push, earlier=earlier, before_run=True)

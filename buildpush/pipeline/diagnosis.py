@@ -107,14 +107,18 @@ def _room(context: RunContext) -> Iterator[Check]:
 
 
 def _steps(loaded: Loaded, context: RunContext) -> Iterator[Check]:
-    from buildpush.pipeline.plan import Plan, plan_steps
+    from buildpush.pipeline.plan import Plan
+    from buildpush.pipeline.planning import plan_steps
 
     try:
-        plans = [one for one in plan_steps(loaded, context) if isinstance(one, Plan)]
+        steps = plan_steps(loaded, context)
     except BuildPushError as error:
         yield Check.failure("settings", error)
         return
-    yield Check("settings", "ok", f"{len(plans)} step{'s' * (len(plans) != 1)} would be run")
+    plans = [one for one in steps if isinstance(one, Plan)]
+    waiting = sum(not isinstance(one, Plan) and one.waits for one in steps)
+    later = f", and for {waiting} more only the run can decide" if waiting else ""
+    yield Check("settings", "ok", f"{len(plans)} step{'s' * (len(plans) != 1)} would be run{later}")
     notes = dict.fromkeys([*loaded.notes, *(note for plan in plans for note in plan.notes)])
     yield from (Check("settings", "note", note) for note in notes)
     seen: set[object] = set()

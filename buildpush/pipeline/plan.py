@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from datetime import timedelta
-from functools import partial
 from typing import Any, Final
 
 from buildpush.dockerfile.outline import outline
@@ -16,8 +15,7 @@ from buildpush.dockerfile.urls import has_valid_host, is_git, is_web
 from buildpush.engines import AUTO
 from buildpush.engines.choice import choose, note_traps, require
 from buildpush.engines.seam import Engine
-from buildpush.expressions.evaluate import LaterError
-from buildpush.foundation.errors import BuildPushError, DockerfileError, SettingsError
+from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.events import Note
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.limits import duration_text
@@ -26,29 +24,15 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.images.references import Reference
-from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.pipeline.context import Hosts, RunContext
-from buildpush.pipeline.failures import error_types, exit_code
-from buildpush.pipeline.kept import KeptImages
-from buildpush.pipeline.logins import Logins
-from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.outputs import keep_in_daemon
-from buildpush.pipeline.pushes import Pushes
-from buildpush.pipeline.record import Resumed
 from buildpush.pipeline.resolve import resolve_step
-from buildpush.pipeline.results import OF_PUSHES
 from buildpush.pipeline.runlog import RunLog
-from buildpush.pipeline.step_values import StepValues
-from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.pipeline.tools import engines_for, open_artifactory
 from buildpush.settings.decode import format_value
-from buildpush.settings.evaluate import check_known, evaluate
-from buildpush.settings.failures import choose as choose_action
 from buildpush.settings.fields import Model
-from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolvedStep
-from buildpush.settings.step_settings import StepSettings
-from buildpush.settings.tree import Loaded, Step
+from buildpush.settings.tree import Step
 from buildpush.settings.written import WrittenValue
 
 _WEB: Final = regex(r"https?://[^/?#]+", re.IGNORECASE)
@@ -198,89 +182,6 @@ class SkippedStep:
     @property
     def _word(self) -> str:
         return "later" if self.waits else "skipped"
-
-
-def plan_steps(
-    loaded: Loaded,
-    context: RunContext,
-    *,
-    push: bool = True,
-    earlier: Resumed | None = None,
-    before_run: bool = False,
-) -> tuple[Plan | SkippedStep, ...]:
-    """Return what a run of *loaded* would do if every step succeeds, step by step.
-
-    Args:
-        loaded: the steps.
-        context: of the run; nothing of it changes.
-        push: whether images are pushed; if not, steps that do not build do nothing, and are left out.
-        earlier: the run that is resumed, if any: what succeeded in it must be the same now.
-        before_run: whether a run follows: what a failure strategy handles is left to it, and so are a Dockerfile and
-            a context that cannot be used yet, which a cell of a notebook may write for example.
-
-    Raises:
-        BuildPushError: of the first step that cannot be run, or whose push another iteration would overwrite.
-    """
-    values = StepValues(loaded.tree)
-    kept = KeptImages.of(loaded.steps)
-    dry = replace(context, dry=True, kept_images=kept, logins=Logins(), values=values)
-    plans: list[Plan | SkippedStep] = []
-    pushes = Pushes(dry.cwd)
-
-    def skip(step: Step, reason: str, *, waits: bool = False) -> None:
-        plans.append(SkippedStep(step, reason, _take_notes(dry.log), waits=waits))
-
-    def add(step: Step, progress: StatusSoFar) -> Outcome:
-        if earlier and (result := earlier.result(step, (*step.around, step.identifier), dry.facts)):
-            skip(step, "it succeeded in the run that is resumed", waits=True)
-            return Outcome(step, "succeeded", result)
-        if not push and not (step.kind and step.kind.builds):
-            return Outcome(step, "planned")
-        return add_plan(step, progress)
-
-    def add_plan(step: Step, progress: StatusSoFar) -> Outcome:
-        unknown = (f"it is not known yet whether it is run: {reason}" for reason in progress.open)
-        notes = (*_take_notes(dry.log), *unknown)
-        try:
-            one = plan(step, dry, push=push)
-        except LaterError:
-            reasons = dict.fromkeys(map(str, check_known(step, dry.facts, push=push).values()))
-            plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))
-            return Outcome(step, "planned")
-        except BuildPushError as error:
-            if not before_run or not _is_left_to_run(error, progress):
-                raise
-            plans.append(SkippedStep(step, str(error), notes, waits=True))
-            pushes.add(step, evaluate(step, dry.facts, push=push), progress)
-            return Outcome(step, "planned")
-        plans.append(replace(one, notes=(*notes, *one.notes)))
-        pushes.add(step, one.order.settings, progress)
-        dry.kept_images.add_builder(one.order, step)
-        dry.log.begin()
-        return Outcome(step, "planned", lacks=_missing_outputs(one.order.settings))
-
-    dry.vault.remember()
-    walk = Walk(add, dry.facts, skip, wait=partial(skip, waits=True), values=values)
-    raise_failure(walk.over(loaded.tree), ())
-    return tuple(plans)
-
-
-def _is_left_to_run(error: BuildPushError, progress: StatusSoFar) -> bool:
-    if isinstance(error, SettingsError) and error.setting in {"context", "dockerfile", "build_contexts"}:
-        return True
-    return choose_action(progress.strategies, error_types(error), exit_code(error)) is not None
-
-
-def _take_notes(log: RunLog) -> tuple[str, ...]:
-    """Return the notes about the conditions and loops around a step, each once."""
-    notes = tuple(log.notes)
-    log.begin()
-    return notes
-
-
-def _missing_outputs(settings: StepSettings) -> frozenset[str]:
-    """Return the outputs that a step with *settings* cannot have."""
-    return OF_PUSHES if isinstance(settings, BuildAndPush) and not settings.push else frozenset()
 
 
 def plan(step: Step, context: RunContext, *, push: bool = True) -> Plan:
