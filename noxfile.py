@@ -67,6 +67,7 @@ def tests(session: nox.Session) -> None:
     """Everything that CI runs, in an order that fails early, on the built wheel."""
     if ON_CI:
         _install_engines(session)
+        _install_clients(session)
     session.install(*LINTERS)
     _run_lint(session)
     _install_wheel(session, *TEST, *TYPERS)
@@ -136,6 +137,22 @@ def _install_engines(session: nox.Session) -> None:
         )
         return
     session.run("bash", ".ci/engines.sh", external=True)
+
+
+@nox.session
+def clients(session: nox.Session) -> None:
+    """The sandbox and what buildpush writes, held to the programs that others wrote; prints what was counted."""
+    _install_engines(session)
+    _install_clients(session)
+    session.install("-e", f".[{EXTRAS}]", *TEST)
+    session.run("pytest", "tests/clients", *session.posargs)
+
+
+def _install_clients(session: nox.Session) -> None:
+    if _on_debian_as_root():
+        session.run("bash", ".ci/clients.sh", external=True)
+    else:
+        session.log("tests skip those of these that are missing: jf, conformance, oras, regctl, helm, cosign, syft")
 
 
 @nox.session

@@ -10,6 +10,7 @@ buildkit=github.com/moby/buildkit # Docker 26's own BuildKit knows less than a c
 buildkit_version=v0.34.2
 oldest_go=1.21
 oldest_go_for_buildkit=1.25
+. "$(dirname "${BASH_SOURCE[0]}")/go.sh"
 started_log=${DOCKERD_LOG:-/var/log/dockerd.log}
 
 ready() { PATH=/usr/bin:$PATH docker info >/dev/null 2>&1; }
@@ -55,36 +56,10 @@ start_daemon() {
   tail -20 "$started_log" >&2; exit 1
 }
 
-usable_go() { # at least version $1
-  local found
-  found=$(go env GOVERSION 2>/dev/null) || return 1
-  [ "$(printf '%s\n' "$1" "${found#go}" | sort -V | head -1)" = "$1" ]
-}
-
-# These are in no Debian package. Without them, their tests say that they do not run.
-built() { # $1 name, $2 oldest Go, then what builds it
-  local name=$1 oldest=$2; shift 2
-  if command -v "$name" >/dev/null; then return 0; fi
-  if ! usable_go "$oldest"; then
-    echo "no $name: building it needs Go $oldest or newer, and there is $(go env GOVERSION 2>/dev/null || echo none)" >&2
-    return 0
-  fi
-  if "$@"; then return 0; fi
-  echo "no $name: building it failed" >&2
-  [ "${CI:-}" != true ]
-}
-
-build_crane() { CGO_ENABLED=0 GOBIN=/usr/local/bin go install "$crane"; }
-
-build_buildkit() ( # $1 command; go install refuses a module that replaces others
-  folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT; cd "$folder"
-  export CGO_ENABLED=0 GOFLAGS=-mod=mod
-  go mod init built >/dev/null 2>&1 && go get "$buildkit@$buildkit_version" >/dev/null 2>&1 \
-    && go build -o "/usr/local/bin/$1" "$buildkit/cmd/$1"
-)
-
 complete || install_all
-built crane "$oldest_go" build_crane
-for name in buildkitd buildctl; do built "$name" "$oldest_go_for_buildkit" build_buildkit "$name"; done
+built crane "$oldest_go" go_install "$crane"
+for name in buildkitd buildctl; do
+  built "$name" "$oldest_go_for_buildkit" built_from "$name" "$buildkit@$buildkit_version" "$buildkit/cmd/$name"
+done
 ready || start_daemon
 PATH=/usr/bin:$PATH docker version --format 'docker {{.Server.Version}}'

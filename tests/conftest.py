@@ -166,10 +166,12 @@ QUESTIONS = {
     "busybox": ("/bin/busybox", "true"),
     "openssl": ("openssl", "version"),
     "buildx": ("docker", "buildx", "version"),
-    "crane": ("crane", "version"),
+    "conformance": ("which", "conformance"),  # it has no question to answer, only tests to run
+    **{name: (name, "version") for name in ("crane", "oras", "regctl", "helm", "cosign2", "cosign3")},
 }
-# What CI may lack: .ci/engines.sh builds it where there is a Go, and fails itself where that fails.
-BUILT_IF_POSSIBLE = {"crane", "buildkitd", "buildctl", "go"}
+# What CI may lack: .ci/engines.sh and clients.sh build it where there is a Go, and fail themselves where that fails.
+CLIENTS = {"jf", "conformance", "oras", "regctl", "helm", "cosign2", "cosign3", "syft"}
+BUILT_IF_POSSIBLE = {"crane", "buildkitd", "buildctl", "go", *CLIENTS}
 
 
 @cache
