@@ -1,4 +1,4 @@
-"""Artifactory's REST interface below ``/artifactory/``: system, repositories, files and properties, builds."""
+"""Artifactory's REST interface below ``/artifactory/``: system, repositories, files and their properties."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from buildpush.sandbox import builds, wire
-from buildpush.sandbox.accounts import YEAR_SECONDS, Accounts
-from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, forbidden
+from buildpush.sandbox import wire
+from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError
 from buildpush.sandbox.registry import checksum_headers
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
+from buildpush.sandbox.wire import BASE
 
 LARGEST_METADATA = 1024 * 1024
-BASE = "/artifactory"
 # Values of a property are separated by commas, properties by semicolons; a backslash escapes the next character.
 _ESCAPED = r"(?:\\.|[^\\{}])"
 _PROPERTIES = re.compile(_ESCAPED.format(";|") + "+")
@@ -26,11 +25,10 @@ _VALUES = re.compile(_ESCAPED.format(",") + "+")
 
 
 class RestRoutes:
-    """Handlers for everything below ``/artifactory/`` but the registry."""
+    """Handlers for everything below ``/artifactory/`` but the registry, builds and tokens."""
 
-    def __init__(self, store: Store, accounts: Accounts) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route; GET includes HEAD. The last ones match all other paths as files."""
@@ -38,8 +36,6 @@ class RestRoutes:
             ("GET", "/api/system/ping", self.ping),
             ("GET", "/api/system/version", self.version),
             ("POST", "/api/system/usage", self.usage),
-            ("GET", "/api/security/encryptedPassword", self.encrypted_password),
-            ("POST", "/api/security/token", self.token),
             ("GET", "/api/repositories", self.repositories),
             ("GET", "/api/repositories/{repo}", self.repository),
             ("GET", "/api/storage/{repo}", self.item),
@@ -47,16 +43,12 @@ class RestRoutes:
             ("PUT", "/api/storage/{repo}/{path:.+}", self.set_properties),
             ("DELETE", "/api/storage/{repo}/{path:.+}", self.delete_properties),
             ("PATCH", "/api/metadata/{repo}/{path:.+}", self.patch_properties),
-            ("PUT", "/api/build", self.put_build),
-            ("GET", "/api/build", self.build_names),
-            ("GET", "/api/build/{name}", self.build_numbers),
-            ("GET", "/api/build/{name}/{number}", self.build),
             ("*", "/api/{rest:.*}", self.unknown),
             ("GET", "/{repo}/{path:.+}", self.download),
         )
         return [web.route(method, BASE + path, act) for method, path, act in handlers]
 
-    # System and security
+    # System
 
     async def ping(self, _request: web.Request) -> web.Response:
         """Answer that the server is running; credentials are not checked."""
@@ -72,22 +64,6 @@ class RestRoutes:
         """Accept a usage report, and ignore it."""
         await wire.read_all(request, LARGEST_METADATA)
         return web.json_response({})
-
-    async def encrypted_password(self, request: web.Request) -> web.Response:
-        """Return the password that the caller sent, since there is no separate encrypted one."""
-        return web.Response(text=self._accounts.sent_password(request.headers.get("Authorization")))
-
-    async def token(self, request: web.Request) -> web.Response:
-        """Make an additional access token."""
-        await wire.read_all(request, LARGEST_METADATA)
-        token = self._accounts.make_token(wire.caller())
-        answer = {
-            "access_token": token,
-            "expires_in": YEAR_SECONDS,
-            "scope": "member-of-groups:*",
-            "token_type": "Bearer",
-        }
-        return web.json_response(answer)
 
     async def unknown(self, request: web.Request) -> web.Response:
         """Refuse a path that the sandbox does not have."""
@@ -247,55 +223,6 @@ class RestRoutes:
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise RequestRefusedError(400, "BAD_REQUEST", 'The body is not {"props": {"key": "value"}}') from error
         return self._apply(self._change(request), changes)
-
-    # Builds
-
-    def _build_repository(self, request: web.Request) -> str:
-        return builds.build_repository(self._store, request.query.get("project"), request.query.get("buildRepo"))
-
-    async def put_build(self, request: web.Request) -> web.Response:
-        """Publish a build."""
-        who = wire.caller()
-        if not who.may("publish"):
-            raise forbidden(who.username, "publish", "build-info")
-        repo = self._build_repository(request)
-        body = await wire.read_all(request, builds.LARGEST)
-        sha256 = builds.keep_build(self._store, repo, body, who.username)
-        return web.Response(status=204, headers={"X-Checksum-Sha256": sha256})
-
-    async def build_names(self, request: web.Request) -> web.Response:
-        """List the names of all builds."""
-        latest: dict[str, int] = {}
-        for build in self._store.builds(repo=self._build_repository(request)):
-            latest.setdefault(build.name, build.started_ms)
-        if not latest:
-            raise RequestRefusedError(404, "NOT_FOUND", "No builds were found")
-        listed = [
-            {"uri": f"/{quote(name, safe='')}", "lastStarted": builds.write_started(milliseconds)}
-            for name, milliseconds in latest.items()
-        ]
-        return web.json_response({"uri": f"{wire.origin(request)}{BASE}/api/build", "builds": listed})
-
-    async def build_numbers(self, request: web.Request) -> web.Response:
-        """List the runs of one build, newest first."""
-        name = request.match_info["name"]
-        runs = self._store.builds(name, repo=self._build_repository(request))
-        if not runs:
-            raise RequestRefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}")
-        listed = [
-            {"uri": f"/{quote(build.number, safe='')}", "started": builds.write_started(build.started_ms)}
-            for build in runs
-        ]
-        uri = f"{wire.origin(request)}{BASE}/api/build/{quote(name, safe='')}"
-        return web.json_response({"uri": uri, "buildsNumbers": listed})
-
-    async def build(self, request: web.Request) -> web.Response:
-        """Show one run as it was stored."""
-        name, number = request.match_info["name"], request.match_info["number"]
-        started = request.query.get("started")
-        run = builds.find_build(self._store, name, number, repo=self._build_repository(request), started=started)
-        uri = f"{wire.origin(request)}{BASE}/api/build/{quote(name, safe='')}/{quote(number, safe='')}"
-        return web.json_response({"uri": uri, "buildInfo": run.document})
 
 
 def read_properties(text: str) -> dict[str, list[str]]:

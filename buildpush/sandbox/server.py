@@ -23,12 +23,14 @@ from yarl import URL
 from buildpush.sandbox import wire
 from buildpush.sandbox.accounts import Accounts
 from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError
+from buildpush.sandbox.build_routes import BuildRoutes
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.registry import RegistryRoutes, RegistryRules, challenge
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.store import Store
+from buildpush.sandbox.token_routes import TokenRoutes
 from buildpush.sandbox.uploads import SIGNATURE
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -65,8 +67,9 @@ class Server:
         self._faults = faults
         self._journal = journal
         self._registry = RegistryRoutes(store, accounts, rules)
-        self._rest = RestRoutes(store, accounts)
-        self._pages = Pages(store)
+        # The last of these match what the others do not.
+        routes = (self._registry, BuildRoutes(store), TokenRoutes(accounts), RestRoutes(store), Pages(store))
+        self._routes = [route for group in routes for route in group.routes()]
         self._store_key = secrets.token_bytes(32)
         self._application = self._make_application()
         self._loop = asyncio.new_event_loop()
@@ -121,9 +124,7 @@ class Server:
     def _make_application(self) -> web.Application:
         application = web.Application(middlewares=[self._record, self._explain, self._misbehave, self._admit])
         application.on_response_prepare.append(_add_headers)
-        for routes in (self._registry, self._rest, self._pages):
-            application.add_routes(routes.routes())
-        application.add_routes([web.get(STORE + "{digest}", self._from_store)])
+        application.add_routes([*self._routes, web.get(STORE + "{digest}", self._from_store)])
         return application
 
     # Middlewares, outermost first

@@ -12,6 +12,9 @@ from buildpush.sandbox.accounts import Caller
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.faults import Fault
 
+# Where Artifactory is on the platform.
+BASE = "/artifactory"
+
 
 @dataclass(slots=True)
 class RequestState:
