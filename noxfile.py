@@ -16,7 +16,7 @@ nox.options.default_venv_backend = "venv"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
-EXTRAS = "sandbox,notebooks,docs"
+EXTRAS = "sandbox,notebooks,docs,sign"
 SLOW = "programs or engines or sandbox"
 # A worker per core; tests of one group, such as those of Docker's classic builder, go to one worker.
 PARALLEL = ("--numprocesses=auto", "--dist=loadgroup")

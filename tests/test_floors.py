@@ -22,7 +22,7 @@ FLOORS = [
     ["expressions", "images"],
     ["credentials", "dockerfile"],
     ["artifactory", "registry"],
-    ["transfer"],
+    ["provenance", "transfer"],
     ["engines"],
     ["settings"],
     ["pipeline"],
@@ -53,6 +53,7 @@ DOORS = {
     "papermill": {"notebooks"},
     "nbformat": {"notebooks"},
     "rich": {"display.terminal"},
+    "cryptography": {"provenance.keys"},
 }
 
 # Who may read the process's environment; everything below takes it as an argument.
