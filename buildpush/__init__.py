@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from buildpush.api import list_pipeline as list_pipeline
     from buildpush.api import load as load
     from buildpush.api import merge as merge
+    from buildpush.api import open_builds as open_builds
     from buildpush.api import open_run as open_run
     from buildpush.api import push as push
     from buildpush.api import run as run
@@ -51,6 +52,7 @@ _HOMES = {
     "load": "buildpush.api",
     "copy": "buildpush.api",
     "merge": "buildpush.api",
+    "open_builds": "buildpush.api",
     "open_run": "buildpush.api",
     "push": "buildpush.api",
     "tag": "buildpush.api",
@@ -75,6 +77,7 @@ __all__ = [
     "list_pipeline",
     "load",
     "merge",
+    "open_builds",
     "open_run",
     "push",
     "run",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from buildpush.foundation.events import Sink
     from buildpush.foundation.secrets import Secret
+    from buildpush.pipeline.builds import Builds
     from buildpush.pipeline.open_run import OpenRun
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
@@ -295,6 +296,35 @@ def tag(reference: str, *tags: str, **options: Unpack[HostOptions]) -> RunResult
 
 
 @with_keywords
+@contextmanager
+def open_builds(
+    artifactory_url: str | None = None,
+    *,
+    project: str = "",
+    artifactory_token: str | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    env: Mapping[str, str] | None = None,
+    sink: Sink | None = None,
+) -> Iterator[Builds]:
+    """Yield the builds of an Artifactory, by default of that which ``JF_URL`` names, to list, compare and promote them.
+
+    *project* is the key of the JFrog project that they belong to; *artifactory_token* and *password* are references, as
+    in ``env:NAME``. *env* and *sink* are as for :func:`run`.
+
+    Raises:
+        SettingsError: no Artifactory is given, or a reference leads nowhere.
+    """
+    from buildpush.pipeline.builds import opened_builds
+    from buildpush.pipeline.saved import ServerFlags
+
+    flags = ServerFlags(
+        artifactory_url=artifactory_url, artifactory_token=artifactory_token, username=username, password=password
+    )
+    with _context(sink, env=env) as context, opened_builds(context, flags, project) as builds:
+        yield builds
+
+
 def check(
     file: OptionalPath = None,
     *,

@@ -611,8 +611,11 @@ def test_a_published_build_can_be_shown(project, capsys, monkeypatch):
     capsys.readouterr()
     monkeypatch.setenv("JF_USER", project.box.username)
     monkeypatch.setenv("JF_PASSWORD", project.box.password.reveal())
-    assert run_command(["build-info", "show", "shop", "7", "--artifactory-url", project.box.artifactory_url]) == 0
+    shown = ["build-info", "show", "shop", "7", "--artifactory-url", project.box.artifactory_url]
+    assert run_command([*shown, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "shop"
+    assert run_command(shown) == 0
+    assert "module      site:7 (docker): 3 files\n" in capsys.readouterr().out
 
 
 def test_build_writes_a_layout_and_pushes_nothing(project, capsys):

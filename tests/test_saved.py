@@ -6,7 +6,7 @@ import pytest
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.saved import ServerFlags, show_build
+from buildpush.pipeline.saved import ServerFlags, open_server
 
 ENV = {"JF_URL": "https://acme.jfrog.io", "JF_ACCESS_TOKEN": "token-of-acme", "MINE": "my-own-secret"}
 
@@ -25,7 +25,7 @@ def login(monkeypatch):
 
         monkeypatch.setattr("buildpush.pipeline.saved.open_artifactory", opened)
         with pytest.raises(SettingsError, match="far enough"):
-            show_build("app", "1", "", RunContext.default(env=env), ServerFlags(**flags))
+            open_server(RunContext.default(env=env), ServerFlags(**flags))
         (credential,) = found
         return credential and (credential.kind, credential.username, credential.password.reveal())
 
@@ -50,7 +50,7 @@ def test_a_password_of_the_flags_beats_a_token_of_the_variables(login):
 def test_a_credential_of_the_flags_goes_to_no_host_that_only_a_variable_names(flag, scheme):
     env = ENV | {"JF_URL": f"{scheme}://acme.jfrog.io"}
     with pytest.raises(SettingsError, match="which only JF_URL names") as caught:
-        show_build("app", "1", "", RunContext.default(env=env), ServerFlags(**flag))
+        open_server(RunContext.default(env=env), ServerFlags(**flag))
     assert f"--artifactory-url {scheme}://acme.jfrog.io" in caught.value.hint
 
 
@@ -61,5 +61,5 @@ def test_a_token_of_the_flags_goes_where_the_flags_say(login):
 
 def test_somebody_must_say_where_artifactory_is():
     with pytest.raises(SettingsError, match="no Artifactory given") as caught:
-        show_build("app", "1", "", RunContext.default(env={}), ServerFlags())
+        open_server(RunContext.default(env={}), ServerFlags())
     assert "JF_URL" in caught.value.hint

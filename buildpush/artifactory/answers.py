@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote
 
 from buildpush.artifactory.document import BuildInfo
 from buildpush.artifactory.reading import Reading
@@ -54,6 +55,32 @@ class PublishedRun:
 
     number: str
     started: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What the server says of a promotion; *level* is in capitals: ``INFO``, ``WARNING`` or ``ERROR``."""
+
+    level: str
+    text: str
+
+
+def promotion_message(reading: Reading) -> Message:
+    """Return one message in the answer to a promotion; old and new servers write the level in other letters."""
+    return Message(reading.text("level").upper(), reading.text("message"))
+
+
+@dataclass(frozen=True, slots=True)
+class NamedBuild:
+    """A build, and when its last run started, as text of the server."""
+
+    name: str
+    started: str
+
+
+def named_build(reading: Reading) -> NamedBuild:
+    """Return one entry of an answer that lists all builds; their names are escaped, as in addresses."""
+    return NamedBuild(unquote(reading.text("uri", needed=True).removeprefix("/")), reading.text("lastStarted"))
 
 
 def wrapped_build(reading: Reading) -> BuildInfo | None:

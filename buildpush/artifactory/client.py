@@ -6,10 +6,10 @@ Source: JFrog documentation, "Artifactory REST APIs"; the accepted status codes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from buildpush.artifactory.addresses import base_url, property_query, query_of, segments
@@ -17,12 +17,16 @@ from buildpush.artifactory.answers import (
     NO_FILE_FACTS,
     FileFacts,
     ListedFile,
+    Message,
+    NamedBuild,
     PublishedRun,
     RepositoryFacts,
     file_facts,
     json_object,
     listed_file,
     message_of,
+    named_build,
+    promotion_message,
     published_run,
     repository_facts,
     version_in,
@@ -45,10 +49,12 @@ T = TypeVar("T")
 _LOGIN_HINT = "check that the token, or user and password, are correct, have not expired, and are for this host"
 _NO_LOGIN_HINT = "set JF_URL and JF_ACCESS_TOKEN, or JF_URL, JF_USER and JF_PASSWORD"
 _BUILD_INFO_TYPE = "application/vnd.org.jfrog.artifactory+json"
+_PROMOTION_TYPE = "application/vnd.org.jfrog.artifactory.build.PromotionRequest+json"
 _IMAGE_PACKAGES = frozenset({"docker", "oci"})
 
 # Statuses of answers that are accepted, as in jfrog-client-go.
 _OK = frozenset({200})
+_OK_OR_EMPTY = frozenset({200, 204})
 _OK_OR_MISSING = frozenset({200, 404})
 _WRITE_STATUSES = frozenset({200, 201, 204})
 _MISSING = 404
@@ -200,6 +206,29 @@ class Artifactory:
             return ()
         return self._parse(answer, lambda document: document.each("buildsNumbers", published_run))
 
+    def builds(self, *, project: str = "") -> tuple[NamedBuild, ...]:
+        """Return the names of all builds that we may see."""
+        answer = self._ask("GET", f"api/build{query_of(project=project)}", accept=_OK_OR_MISSING)
+        if answer.status == _MISSING:
+            return ()
+        return self._parse(answer, lambda document: document.each("builds", named_build))
+
+    def promote(self, name: str, number: str, request: Mapping[str, Any], *, project: str = "") -> tuple[Message, ...]:
+        """Promote the newest run of that number, and return what the server says of it."""
+        path = f"api/build/promote/{segments(name, number)}{query_of(project=project)}"
+        answer = self._post(path, request, _PROMOTION_TYPE, accept=_OK)
+        return self._parse(answer, lambda document: document.each("messages", promotion_message))
+
+    def delete_runs(self, name: str, numbers: Sequence[str], *, artifacts: bool = False, project: str = "") -> None:
+        """Delete one run for each of *numbers*, which may have the same number several times."""
+        request = {"buildName": name, "buildNumbers": list(numbers), "deleteArtifacts": artifacts}
+        self._post("api/build/delete", {**request, **({"project": project} if project else {})}, accept=_OK_OR_EMPTY)
+
+    def apply_retention(self, name: str, rule: Mapping[str, Any], *, later: bool = False, project: str = "") -> None:
+        """Delete the runs of build *name* that *rule* does not retain; *later*: the answer does not wait for it."""
+        query = query_of(**{"async": "true" if later else "false"}, project=project)
+        self._post(f"api/build/retention/{segments(name)}{query}", rule, accept=_OK_OR_EMPTY)
+
     # ---- what follows from them
 
     def build_page(self, info: BuildInfo) -> str:
@@ -254,6 +283,13 @@ class Artifactory:
         return Home(facts.deploys_to, prefix)
 
     # ---- one request
+
+    def _post(
+        self, path: str, document: Mapping[str, Any], media_type: str = "application/json", *, accept: frozenset[int]
+    ) -> Answer:
+        return self._ask(
+            "POST", path, accept=accept, body=json.dumps(document).encode(), headers={"Content-Type": media_type}
+        )
 
     def _storage(self, key: str, path: str) -> str:
         return f"api/storage/{segments(key, *path.split('/'))}"

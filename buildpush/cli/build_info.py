@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from buildpush.cli.options import flags_in, trust_options
+from buildpush.cli.options import JSON, flags_in, pair, trust_options
 from buildpush.cli.report import as_json, with_display
+from buildpush.foundation.text import one_line
+
+if TYPE_CHECKING:
+    from buildpush.pipeline.builds import Builds
+
+_NAME, _NUMBER = click.Argument(["name"]), click.Argument(["number"])
+_PROJECT = click.Option(["--project"], envvar="JF_PROJECT", default="", metavar="KEY", help="JFrog project.")
+_ARTIFACTS = click.Option(["--delete-artifacts", "artifacts"], is_flag=True, help="Delete the files of the runs too.")
 
 
 def make_build_info() -> click.Command:
@@ -25,14 +36,9 @@ def make_build_info() -> click.Command:
         *trust_options(),
     ]
     file = click.Argument(["file"], type=click.Path(path_type=Path))
-    name, number = click.Argument(["name"]), click.Argument(["number"])
-    project = click.Option(["--project"], envvar="JF_PROJECT", default="", metavar="KEY", help="JFrog project.")
-    publish = click.Command("publish", callback=_publish_saved, params=[file, *server], help="Publish FILE.")
-    show = click.Command(
-        "show", callback=_show_build, params=[name, number, project, *server], help="Show the newest run of a build."
-    )
-    group.add_command(publish)
-    group.add_command(show)
+    group.add_command(click.Command("publish", callback=_publish_saved, params=[file, *server], help="Publish FILE."))
+    for name, (sentence, act, parameters) in _COMMANDS.items():
+        group.add_command(click.Command(name, callback=act, params=[*parameters, _PROJECT, *server], help=sentence))
     return group
 
 
@@ -45,10 +51,150 @@ def _publish_saved(file: Path, **server: Any) -> None:
     click.echo(published.url)
 
 
-def _show_build(name: str, number: str, project: str, **server: Any) -> None:
+@contextmanager
+def _builds(project: str, server: dict[str, Any]) -> Iterator[Builds]:
+    from buildpush.pipeline.builds import opened_builds
     from buildpush.pipeline.context import RunContext
-    from buildpush.pipeline.saved import ServerFlags, show_build
+    from buildpush.pipeline.saved import ServerFlags
 
-    with with_display(RunContext.default()) as context:
-        document = show_build(name, number, project, context, ServerFlags(trust=flags_in(server), **server))
-    click.echo(as_json(document))
+    with (
+        with_display(RunContext.default()) as context,
+        opened_builds(context, ServerFlags(trust=flags_in(server), **server), project) as builds,
+    ):
+        yield builds
+
+
+def _print(document: dict[str, Any], text: str, *, as_document: bool) -> None:
+    click.echo(as_json(document) if as_document else text)
+
+
+def _show(name: str, number: str, started: str, project: str, *, as_json: bool, **server: Any) -> None:
+    from buildpush.artifactory.summary import summary
+
+    with _builds(project, server) as builds:
+        info = builds.show(name, number, started)
+    _print(info.document(), summary(info), as_document=as_json)
+
+
+def _list(name: str | None, project: str, *, as_json: bool, **server: Any) -> None:
+    with _builds(project, server) as builds:
+        found = [asdict(one) for one in (builds.list() if name is None else builds.runs(name))]
+    lines = ("  ".join(one_line(text) for text in reversed(one.values())) for one in found)
+    _print({"builds" if name is None else "runs": found}, "\n".join(lines), as_document=as_json)
+
+
+def _diff(
+    name: str, number: str, earlier: str, earlier_name: str, project: str, *, as_json: bool, **server: Any
+) -> None:
+    with _builds(project, server) as builds:
+        found = builds.diff(name, number, earlier, earlier_name=earlier_name)
+    _print(found.as_json(), str(found), as_document=as_json)
+
+
+def _promote(
+    name: str, number: str, target: str, props: tuple[str, ...], project: str, *, as_json: bool, **options: Any
+) -> None:
+    how = {key: options.pop(key) for key in ("status", "comment", "source", "move", "dependencies", "dry_run")}
+    properties: dict[str, tuple[str, ...]] = {}
+    for key, value in (pair(text, "--property") for text in props):
+        properties[key] = (*properties.get(key, ()), value)
+    with _builds(project, options) as builds:
+        promoted = builds.promote(name, number, target, properties=properties, **how)
+    _print(promoted.as_json(), str(promoted), as_document=as_json)
+
+
+def _deleting(act: Callable[..., Any]) -> Callable[..., None]:
+    """Return a command that deletes runs by *act*, and prints those that are gone."""
+
+    def command(name: str, project: str, *, as_json: bool, **options: Any) -> None:
+        server = {key: options.pop(key) for key in list(options) if key in _SERVER or key.startswith("setting_")}
+        with _builds(project, server) as builds:
+            gone = [asdict(run) for run in act(builds, name, **options)]
+        lines = [f"deleted {one_line(name)} {one_line(run['number'])} ({one_line(run['started'])})" for run in gone]
+        _print({"deleted": gone}, "\n".join(lines) or "no run is deleted", as_document=as_json)
+
+    return command
+
+
+_SERVER = frozenset({"artifactory_url", "artifactory_token", "username", "password"})
+
+
+@_deleting
+def _discard(builds: Builds, name: str, **options: Any) -> Any:
+    return builds.discard(name, **options)
+
+
+@_deleting
+def _delete(builds: Builds, name: str, numbers: tuple[str, ...], *, artifacts: bool) -> Any:
+    return builds.delete(name, *numbers, artifacts=artifacts)
+
+
+# name -> (sentence, what it does, its parameters besides those of the server)
+_COMMANDS: dict[str, tuple[str, Callable[..., None], list[click.Parameter]]] = {
+    "show": (
+        "Show the newest run of a build.",
+        _show,
+        [
+            _NAME,
+            _NUMBER,
+            click.Option(["--started"], default="", metavar="TIME", help="Which of several runs of that number."),
+            JSON,
+        ],
+    ),
+    "list": (
+        "List all builds, or the runs of NAME, newest first.",
+        _list,
+        [click.Argument(["name"], required=False), JSON],
+    ),
+    "diff": (
+        "Show what differs between a run and an EARLIER one, by default the one before.",
+        _diff,
+        [
+            _NAME,
+            _NUMBER,
+            click.Argument(["earlier"], default=""),
+            click.Option(["--earlier-name"], default="", metavar="NAME", help="Build of the earlier run, if another."),
+            JSON,
+        ],
+    ),
+    "promote": (
+        "Copy the files of a build to the repository TARGET, and note its status.",
+        _promote,
+        [
+            _NAME,
+            _NUMBER,
+            click.Argument(["target"], default=""),
+            click.Option(["--status"], default="", metavar="TEXT", help="Status to note, such as released."),
+            click.Option(["--comment"], default="", metavar="TEXT", help="Comment beside the status."),
+            click.Option(["--source-repo", "source"], default="", metavar="KEY", help="Only files of this repository."),
+            click.Option(["--move"], is_flag=True, help="Move the files; they are copied by default."),
+            click.Option(["--dependencies"], is_flag=True, help="Take the files that the build used as well."),
+            click.Option(["--dry-run"], is_flag=True, help="Ask the server whether it would work; change nothing."),
+            click.Option(
+                ["--property", "props"],
+                multiple=True,
+                metavar="KEY=VALUE",
+                help="Set on the files in TARGET; may be repeated.",
+            ),
+            JSON,
+        ],
+    ),
+    "discard": (
+        "Delete the old runs of build NAME.",
+        _discard,
+        [
+            _NAME,
+            click.Option(["--max-builds", "count"], type=click.IntRange(1), help="The newest so many stay."),
+            click.Option(["--max-days", "days"], type=click.IntRange(0), help="Older ones are deleted."),
+            click.Option(["--exclude", "keep"], multiple=True, metavar="NUMBER", help="It stays; may be repeated."),
+            _ARTIFACTS,
+            click.Option(["--async", "later"], is_flag=True, help="Do not wait until they are deleted."),
+            JSON,
+        ],
+    ),
+    "delete": (
+        "Delete every run of build NAME with one of NUMBERS.",
+        _delete,
+        [_NAME, click.Argument(["numbers"], nargs=-1, required=True), _ARTIFACTS, JSON],
+    ),
+}

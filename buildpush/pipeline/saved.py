@@ -52,7 +52,7 @@ def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Publis
     """Publish the build-info in *file*, which a run saved when Artifactory did not take it, or before it was killed."""
     pending = load(file)
     with context:
-        server, http = _server(context, flags)
+        server, http = open_server(context, flags)
         who = server.credential  # it is valid for the registry at the same host: both are one server
         given = {server.host: who} if who and (who.user or who.bearer) else {}
         registry = Registry(http, context.keychain(given), sink=context.log)
@@ -62,18 +62,8 @@ def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Publis
     return published
 
 
-def show_build(name: str, number: str, project: str, context: RunContext, flags: ServerFlags) -> dict[str, Any]:
-    """Return the document of the newest run of a build."""
-    with context:
-        server, _ = _server(context, flags)
-        info = server.get_build(name, number, project=project)
-        if info is None:
-            message = f"{server.host} does not have the build {name} {number}"
-            raise SettingsError(message, hint="check name, number and project", setting="build_name")
-        return info.document()
-
-
-def _server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]:
+def open_server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]:
+    """Return the client of the Artifactory that *flags* or ``JF_URL`` name, and its connections."""
     url, env = flags.artifactory_url, context.env
     address = url or env.get("JF_URL")
     if not address:

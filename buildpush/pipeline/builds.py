@@ -1,0 +1,143 @@
+"""The builds of one Artifactory: listed, compared, promoted, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from buildpush.artifactory import Artifactory, BuildInfo
+from buildpush.artifactory.answers import NamedBuild, PublishedRun
+from buildpush.artifactory.difference import BuildDifference, difference
+from buildpush.artifactory.document import started_from
+from buildpush.artifactory.promotion import Promoted, Promotion, promote
+from buildpush.artifactory.retention import Retention, delete, discard
+from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import Sink
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.saved import ServerFlags, open_server
+
+
+class Builds:
+    """The builds of one Artifactory, or of one of its projects; made by :func:`buildpush.open_builds`."""
+
+    def __init__(self, client: Artifactory, now: Callable[[], datetime], sink: Sink, project: str = "") -> None:
+        self._client = client
+        self._now = now
+        self._sink = sink
+        self._project = project
+
+    def list(self) -> tuple[NamedBuild, ...]:
+        """Return all builds that the credential may see; each has a name and the start of its last run."""
+        return self._client.builds(project=self._project)
+
+    def runs(self, name: str) -> tuple[PublishedRun, ...]:
+        """Return the runs of build *name*, newest first; several may have one number."""
+        return self._client.runs(name, project=self._project)
+
+    def show(self, name: str, number: str, started: str = "") -> BuildInfo:
+        """Return the run that began at *started*, an ISO time, or else the newest of that number.
+
+        Raises:
+            SettingsError: there is none.
+        """
+        moment = started_from(started) if started else None
+        if started and moment is None:
+            message = f"{started!r} is not a time such as 2026-10-01T12:00:00.123+0000"
+            raise SettingsError(message, hint="buildpush build-info list NAME shows when each run started")
+        info = self._client.get_build(name, number, moment, project=self._project)
+        if info is None:
+            message = (
+                f"{self._client.host} does not have the build {name} {number}{f' of {started}' if started else ''}"
+            )
+            raise SettingsError(message, hint="check name, number and project", setting="build_name")
+        return info
+
+    def diff(self, name: str, number: str, earlier: str = "", *, earlier_name: str = "") -> BuildDifference:
+        """Return what run *number* has that the run *earlier* has not, and the reverse.
+
+        Args:
+            name: of the build.
+            number: of the later run.
+            earlier: number of the earlier run; by default the one that was published before.
+            earlier_name: of the earlier run's build, if it is another.
+
+        Raises:
+            SettingsError: one of the runs does not exist.
+        """
+        new = self.show(name, number)
+        if earlier:
+            return difference(self.show(earlier_name or name, earlier), new)
+        if earlier_name:
+            message = f"nothing says which run of {earlier_name} is the earlier one"
+            raise SettingsError(message, hint="give its number")
+        return difference(self._before(new), new)
+
+    def _before(self, new: BuildInfo) -> BuildInfo:
+        """Return the run that was started before *new*."""
+        starts = ((started_from(run.started), run) for run in self.runs(new.name))
+        before = [(started, run) for started, run in starts if started and started < new.started]
+        if not before:
+            message = f"{new.name} {new.number} is the first run of its build"
+            raise SettingsError(message, hint="give the number of the run to compare it with")
+        _, run = max(before, key=lambda pair: pair[0])
+        return self.show(new.name, run.number, run.started)
+
+    def promote(self, name: str, number: str, target: str = "", **how: Any) -> Promoted:
+        """Copy or move the files of the newest run of *number* to the repository *target*, and check that they arrived.
+
+        *how* are attributes of :class:`~buildpush.artifactory.promotion.Promotion`: ``status``, ``comment``,
+        ``source``, ``move``, ``dependencies``, ``dry_run``, ``properties``.
+
+        Raises:
+            SettingsError: there is nothing to do, or no such run.
+            BuildInfoError: the server refuses, or some of the files did not arrive.
+        """
+        promotion = Promotion(target=target, **how)
+        return promote(self._client, name, number, promotion, project=self._project, sink=self._sink)
+
+    def discard(
+        self,
+        name: str,
+        *,
+        count: int | None = None,
+        days: int | None = None,
+        keep: Collection[str] = (),
+        artifacts: bool = False,
+        later: bool = False,
+    ) -> tuple[PublishedRun, ...]:
+        """Delete old runs of build *name*, and return those that are gone.
+
+        Args:
+            name: of the build.
+            count: the newest so many stay.
+            days: those that are older are deleted.
+            keep: numbers of runs that stay.
+            artifacts: whether their files are deleted as well.
+            later: whether the server may delete them after its answer.
+
+        Raises:
+            SettingsError: neither *count* nor *days* is given, or there is no such build.
+            BuildInfoError: the server refuses, or keeps runs that were not promoted.
+        """
+        rule = Retention(count=count, days=days, keep=tuple(keep), artifacts=artifacts)
+        now, project, sink = self._now(), self._project, self._sink
+        return discard(self._client, name, rule, now=now, later=later, project=project, sink=sink)
+
+    def delete(self, name: str, *numbers: str, artifacts: bool = False) -> tuple[PublishedRun, ...]:
+        """Delete every run of build *name* that has one of *numbers*, and return those that are gone.
+
+        Raises:
+            SettingsError: one of the numbers does not exist; then nothing is deleted.
+            BuildInfoError: the server refuses, or some of the runs are still there.
+        """
+        return delete(self._client, name, numbers, artifacts=artifacts, project=self._project)
+
+
+@contextmanager
+def opened_builds(context: RunContext, flags: ServerFlags, project: str = "") -> Iterator[Builds]:
+    """Yield the builds of the Artifactory that *flags* name; an interrupt ends the request that is running."""
+    with context:
+        client, _ = open_server(context, flags)
+        yield Builds(client, context.now, context.log, project)
