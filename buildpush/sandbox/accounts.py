@@ -8,17 +8,16 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.sandbox.answers import RequestRefusedError
-from buildpush.sandbox.store import Store
+from buildpush.sandbox.permissions import ACTION_RIGHTS, RIGHTS, Caller
+from buildpush.sandbox.store import RepositoryEntry, Store
 
-RIGHTS = ("read", "deploy", "annotate", "delete", "publish")
-# The right that each action in the scope of a registry token needs.
-ACTION_RIGHTS = {"pull": "read", "push": "deploy", "delete": "delete"}
 TOKEN_SECONDS = 3600
 YEAR_SECONDS = 365 * 24 * 3600
 
@@ -32,28 +31,6 @@ class NewAccount:
     token: Secret
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who sends a request.
-
-    Attributes:
-        rights: of the account.
-        scopes: the actions that a registry token is limited to, by repository name; ``None`` for no limit.
-    """
-
-    username: str
-    rights: frozenset[str]
-    scopes: Mapping[str, frozenset[str]] | None = None
-
-    def may(self, right: str) -> bool:
-        """Return whether the account has this right."""
-        return right in self.rights
-
-    def covers(self, action: str, name: str) -> bool:
-        """Return whether the token's scope allows *action* (pull, push, delete) on the repository *name*."""
-        return self.scopes is None or action in self.scopes.get(name, frozenset())
-
-
 class Accounts:
     """The accounts of one sandbox."""
 
@@ -63,12 +40,20 @@ class Accounts:
         self._key = secrets.token_bytes(32)
         self._revoked: set[str] = set()
 
-    def make(self, username: str, rights: Sequence[str] = RIGHTS) -> NewAccount:
-        """Make an account, or a new password and token for it; earlier ones stay valid."""
+    def make(
+        self, username: str, rights: Sequence[str] = RIGHTS, repositories: Collection[str] | None = None
+    ) -> NewAccount:
+        """Make an account, or a new password and token for it; earlier ones stay valid.
+
+        Args:
+            username: of the account.
+            rights: any of :data:`buildpush.sandbox.permissions.RIGHTS`.
+            repositories: keys of those that it is limited to; ``None`` for no limit.
+        """
         password = secrets.token_urlsafe(24)
         token = self._sign(self._claims(username, YEAR_SECONDS, scp="applied-permissions/user"))
         with self._store.change():
-            self._store.put_account(username, " ".join(rights))
+            self._store.put_account(username, " ".join(rights), repositories)
             self._store.put_credential(_hash(password), username, "password")
             self._store.put_credential(_hash(token), username, "token")
         return NewAccount(username, Secret(password, "sandbox"), Secret(token, "sandbox"))
@@ -95,11 +80,11 @@ class Accounts:
 
         Args:
             caller: who requests it, with a password or access token.
-            scopes: such as ``repository:docker-local/app:pull,push``; without any, no limit, as in Artifactory.
+            scopes: such as ``repository:docker-local/app:pull,push``; without any, no limit, as in Artifactory. Those
+                of one image are merged.
         """
-        granted = [_granted_access(caller, scope) for scope in scopes]
-        access = [grant for grant in granted if grant]
-        return self._sign(self._claims(caller.username, TOKEN_SECONDS, access=access if scopes else None))
+        access = None if not scopes else _granted_access(caller, scopes)
+        return self._sign(self._claims(caller.username, TOKEN_SECONDS, aud="registry", access=access))
 
     def identify(self, authorization: str | None, api_key: str | None = None) -> Caller | None:
         """Return who sends these headers, or ``None`` for an anonymous client.
@@ -139,14 +124,34 @@ class Accounts:
         claims = None if _hash(text) in self._revoked else self._verified_claims(text)
         if claims is None or claims["exp"] < self._store.clock():
             return None
-        return self._caller(claims["sub"].rpartition("/")[2], claims.get("access"))
+        caller = self._caller(claims["sub"].rpartition("/")[2])
+        access = claims.get("access")
+        scopes = None if access is None else {grant["name"]: frozenset(grant["actions"]) for grant in access}
+        return caller and replace(caller, scopes=scopes and self._with_members(scopes), registry_only=True)
 
-    def _caller(self, username: str, access: Sequence[Mapping[str, Any]] | None = None) -> Caller | None:
+    def _with_members(self, scopes: Mapping[str, frozenset[str]]) -> Mapping[str, frozenset[str]]:
+        """Return the scopes with those of the members of virtual repositories."""
+        widened = dict(scopes)
+        for name, actions in scopes.items():
+            key, _, image = name.partition("/")
+            repository = self._store.repository(key) or RepositoryEntry(key)
+            for member in repository.members:
+                own = f"{member}/{image}"
+                allowed = actions if member == repository.deploy_to else actions - {"push"}
+                widened[own] = widened.get(own, frozenset()) | allowed
+        return widened
+
+    def _caller(self, username: str) -> Caller | None:
         rights = self._store.rights(username)
         if rights is None:
             return None
-        scopes = None if access is None else {grant["name"]: frozenset(grant["actions"]) for grant in access}
-        return Caller(username, frozenset(rights.split()), scopes)
+        return Caller(username, frozenset(rights.split()), self._limits(username))
+
+    def _limits(self, username: str) -> Collection[str] | None:
+        """Return the repositories that an account is limited to, and the virtual ones that show them."""
+        limits = self._store.limits(username)
+        virtual = [one.key for one in self._store.repositories() if limits.intersection(one.members)] if limits else []
+        return limits.union(virtual) or None
 
     def _claims(self, username: str, seconds: int, **more: Any) -> dict[str, Any]:
         now = int(self._store.clock())
@@ -174,15 +179,24 @@ class Accounts:
         return None if "scp" in claims else claims
 
 
-def _granted_access(caller: Caller, scope: str) -> dict[str, Any] | None:
-    """Return the granted part of a requested scope, or ``None`` if the scope is not for a repository."""
-    kind, _, rest = scope.partition(":")
-    name, _, actions = rest.rpartition(":")
-    if kind != "repository" or not name:
-        return None
-    requested = set(ACTION_RIGHTS) if actions == "*" else set(actions.split(","))
-    allowed = sorted(action for action in requested & ACTION_RIGHTS.keys() if caller.may(ACTION_RIGHTS[action]))
-    return {"type": "repository", "name": name, "actions": allowed}
+def _granted_access(caller: Caller, scopes: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the granted part of the requested scopes, one for each image; those that are for none are left out."""
+    granted: dict[str, set[str]] = {}
+    for scope in scopes:
+        kind, _, rest = scope.partition(":")
+        name, _, actions = rest.rpartition(":")
+        if kind == "repository" and name:
+            requested = set(ACTION_RIGHTS) if actions == "*" else set(actions.split(","))
+            granted.setdefault(name, set()).update(requested & ACTION_RIGHTS.keys())
+    return [
+        {"type": "repository", "name": name, "actions": sorted(_allowed(caller, name, actions))}
+        for name, actions in granted.items()
+    ]
+
+
+def _allowed(caller: Caller, name: str, actions: Iterable[str]) -> list[str]:
+    key = name.partition("/")[0]
+    return [action for action in actions if caller.may(ACTION_RIGHTS[action], key)]
 
 
 def _hash(secret: str) -> str:

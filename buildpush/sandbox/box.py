@@ -14,10 +14,11 @@ from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Digest
 from buildpush.sandbox import layout
-from buildpush.sandbox.accounts import RIGHTS, Accounts, NewAccount
+from buildpush.sandbox.accounts import Accounts, NewAccount
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal, Request
 from buildpush.sandbox.line import Line
+from buildpush.sandbox.permissions import RIGHTS
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.written import make_fault, named_faults
 
@@ -109,6 +110,7 @@ class Sandbox:
         running = server.Server(listening, self._store, self._accounts, self._faults, self._journal, rules=rules)
         self._stops.append(running.stop)
         running.start()
+        self._server = running
 
     def _check_immutable(self) -> None:
         keys = [repository.key for repository in self._store.repositories()]
@@ -166,9 +168,18 @@ class Sandbox:
         """Access token of the same account."""
         return self._account.token
 
-    def add_account(self, username: str, rights: Sequence[str] = RIGHTS) -> NewAccount:
-        """Make another account; *rights* are any of read, deploy, annotate, delete and publish."""
-        return self._accounts.make(username, rights)
+    def add_account(
+        self, username: str, rights: Sequence[str] = RIGHTS, repositories: Collection[str] | None = None
+    ) -> NewAccount:
+        """Make another account.
+
+        Args:
+            username: of the account.
+            rights: any of read, deploy, annotate, delete and publish.
+            repositories: keys of those that it is limited to, such as ``docker-local`` and, for builds,
+                ``artifactory-build-info``; without them, it has its rights in all.
+        """
+        return self._accounts.make(username, rights, repositories)
 
     # What happened
 

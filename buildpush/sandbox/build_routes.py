@@ -7,7 +7,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from buildpush.sandbox import builds, wire
-from buildpush.sandbox.answers import RequestRefusedError, forbidden
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
@@ -28,17 +28,18 @@ class BuildRoutes:
         )
         return [web.route(method, f"{BASE}/api/build{path}", act) for method, path, act in handlers]
 
-    def _build_repository(self, request: web.Request) -> str:
-        return builds.build_repository(self._store, request.query.get("project"), request.query.get("buildRepo"))
+    def _build_repository(self, request: web.Request, right: str = "read") -> str:
+        """Return the key of the repository of the builds, in which the caller must have this right."""
+        query = request.query
+        repo = builds.build_repository(self._store, query.get("project"), query.get("buildRepo"))
+        wire.require(right, repo)
+        return repo
 
     async def put_build(self, request: web.Request) -> web.Response:
         """Publish a build."""
-        who = wire.caller()
-        if not who.may("publish"):
-            raise forbidden(who.username, "publish", "build-info")
-        repo = self._build_repository(request)
+        repo = self._build_repository(request, "publish")
         body = await wire.read_all(request, builds.LARGEST)
-        sha256 = builds.keep_build(self._store, repo, body, who.username)
+        sha256 = builds.keep_build(self._store, repo, body, wire.caller().username)
         return web.Response(status=204, headers={"X-Checksum-Sha256": sha256})
 
     async def build_names(self, request: web.Request) -> web.Response:

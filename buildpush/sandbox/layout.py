@@ -20,6 +20,7 @@ from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums
 from buildpush.sandbox.manifests import INDEX, LARGEST, SINGLE, ContentDescriptor, StoredManifest, read_manifest
+from buildpush.sandbox.permissions import Caller, image_of
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
 
 UPLOADS = "_uploads"
@@ -48,12 +49,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class ManifestPush:
-    """A manifest that is pushed: its tag or digest, its content, and its own checksums."""
+    """A manifest that is pushed: its tag or digest, its content, its own checksums, and who pushes it."""
 
     reference: str
     manifest: StoredManifest
     checksums: Checksums
-    username: str
+    who: Caller
 
 
 def blob_name(digest: Digest | str) -> str:
@@ -61,11 +62,19 @@ def blob_name(digest: Digest | str) -> str:
     return f"sha256__{digest.hex if isinstance(digest, Digest) else digest}"
 
 
-def find_blob(store: Store, digest: Digest) -> FileEntry | None:
-    """Return a file with this content in any repository, since every account may read all of them."""
+def find_blob(
+    store: Store, digest: Digest, who: Caller | None = None, target: Target | None = None
+) -> FileEntry | None:
+    """Return a file with this content in any repository, or in any that *who* may read, or in the image *target*."""
     if digest.algorithm != "sha256":
         return None
-    return next(iter(store.copies(digest.hex)), None)
+    copies = store.copies(digest.hex)
+    readable = (one for one in copies if who is None or _is_in(one, target) or who.may_read_file(one.repo, one.path))
+    return next(readable, None)
+
+
+def _is_in(entry: FileEntry, target: Target | None) -> bool:
+    return target is not None and entry.repo == target.deploy_to and image_of(entry.path) == target.image
 
 
 def keep_blob(store: Store, target: Target, checksums: Checksums, username: str) -> None:
@@ -131,14 +140,14 @@ def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
     """
     directory = f"{target.image}/{push.reference}"
     with store.change():
-        blobs = [_existing(store, part) for part in push.manifest.blobs]
+        blobs = [_existing(store, target, part, push.who) for part in push.manifest.blobs]
         for child in push.manifest.children:
-            _keep_child(store, target, directory, child, push.username)
+            _keep_child(store, target, directory, child, push.who)
         _set_aside(store, target, directory, push.checksums.sha256)
         for blob in blobs:
-            _place_blob(store, target, directory, blob, push.username)
+            _place_blob(store, target, directory, blob, push.who.username)
         path = f"{directory}/{push.manifest.filename}"
-        store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.username)
+        store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.who.username)
         store.set_properties(target.deploy_to, path, _properties(store, target, push))
 
 
@@ -169,8 +178,8 @@ def forget_uploads(store: Store, before: float) -> None:
         store.remove([entry for entry in uploaded if entry.modified < before])
 
 
-def _existing(store: Store, part: ContentDescriptor) -> Checksums:
-    entry = find_blob(store, part.digest)
+def _existing(store: Store, target: Target, part: ContentDescriptor, who: Caller) -> Checksums:
+    entry = find_blob(store, part.digest, who, target)
     if entry is None:
         detail = {"digest": str(part.digest)}
         raise RequestRefusedError(400, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", detail)
@@ -180,7 +189,7 @@ def _existing(store: Store, part: ContentDescriptor) -> Checksums:
     return entry.checksums
 
 
-def _keep_child(store: Store, target: Target, directory: str, child: ContentDescriptor, username: str) -> None:
+def _keep_child(store: Store, target: Target, directory: str, child: ContentDescriptor, who: Caller) -> None:
     """Make sure that one image of an index stays when the index is put into *directory*."""
     everywhere = find_manifests(store, target, str(child.digest))
     copies = [entry for entry in everywhere if entry.repo == target.deploy_to]
@@ -192,7 +201,7 @@ def _keep_child(store: Store, target: Target, directory: str, child: ContentDesc
         detail = {"digest": str(child.digest)}
         raise RequestRefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
     manifest = read_manifest(store.content.path(child.digest.hex).read_bytes(), entry.media_type)
-    keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, username))
+    keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, who))
     store.remove([aside] if aside else [])
     store.remove(_directly_in(store, target.deploy_to, directory) if copies else [])
 

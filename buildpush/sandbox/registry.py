@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from email.utils import formatdate
 from urllib.parse import quote, urlencode
 
@@ -19,11 +20,12 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.model import OCI_INDEX
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
-from buildpush.sandbox.accounts import ACTION_RIGHTS, TOKEN_SECONDS, Accounts
+from buildpush.sandbox.accounts import TOKEN_SECONDS, Accounts
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.content import Incoming
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import LARGEST, read_manifest
+from buildpush.sandbox.permissions import ACTION_RIGHTS, Caller
 from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
 from buildpush.sandbox.uploads import BEHAVIOURS, STATE, Uploads, UploadSession
 
@@ -99,13 +101,15 @@ class RegistryRoutes:
         name = request.match_info["name"]
         target = find_target(self._store, name, request.match_info.get("key"))
         who = wire.caller()
-        if not who.covers(action, name):
+        right = ACTION_RIGHTS[action]
+        where = target.deploy_to if action == "push" else target.repository.key
+        if not who.covers(action, target.repository.key, target.image):
             scope = f"repository:{name}:{'pull,push' if action == 'push' else action}"
             headers = {"WWW-Authenticate": challenge(request, scope=scope, error="insufficient_scope")}
             raise RequestRefusedError(401, "UNAUTHORIZED", "the token's scope does not cover this", headers=headers)
-        if not who.may(ACTION_RIGHTS[action]):
-            raise forbidden(who.username, ACTION_RIGHTS[action], f"{target.repository.key}:{target.image}")
-        return target
+        if not who.may(right, where):
+            raise forbidden(who.username, right, f"{where}:{target.image}")
+        return replace(target, repository=_visible(who, target.repository))
 
     # Ping, token, catalog
 
@@ -117,18 +121,20 @@ class RegistryRoutes:
         """Issue a registry token for a password or an access token."""
         who = wire.caller()
         scopes = [scope for value in request.query.getall("scope", []) for scope in value.split()]
-        token = self._accounts.registry_token(who, scopes)
+        key = request.match_info.get("key")
+        token = self._accounts.registry_token(who, [_with_key(scope, key) for scope in scopes] if key else scopes)
         return web.json_response({"token": token, "access_token": token, "expires_in": TOKEN_SECONDS})
 
     async def catalog(self, request: web.Request) -> web.Response:
         """List the names of all images."""
-        key = request.match_info.get("key")
+        key, who = request.match_info.get("key"), wire.caller()
         names = {
             f"{'' if key else f'{repository.key}/'}{image}"
             for repository in self._store.repositories()
             if key in {None, repository.key}
-            for physical in repository.physical
+            for physical in who.readable(repository)
             for image, _tag in layout.images(self._store, physical)
+            if who.covers("pull", repository.key, image)
         }
         return _page(request, "repositories", sorted(names), {})
 
@@ -148,7 +154,7 @@ class RegistryRoutes:
         """Send a blob, or a range of it."""
         self._target(request, "pull")
         digest = _digest(request.match_info["digest"])
-        entry = layout.find_blob(self._store, digest)
+        entry = layout.find_blob(self._store, digest, wire.caller())
         if entry is None:
             raise RequestRefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"blobSum": str(digest)})
         headers = {**checksum_headers(entry), "Content-Type": layout.BLOB_TYPE, "Docker-Content-Digest": str(digest)}
@@ -158,7 +164,7 @@ class RegistryRoutes:
         """Begin an upload, mount a blob, or store one that is sent with this request."""
         target = self._target(request, "push")
         mounted = wire.query(request, "mount")
-        if mounted and (entry := layout.find_blob(self._store, _digest(mounted))):
+        if mounted and (entry := layout.find_blob(self._store, _digest(mounted), wire.caller())):
             layout.keep_blob(self._store, target, entry.checksums, wire.caller().username)
             return _created(request, "blobs", mounted)
         promised = wire.query(request, "digest")
@@ -302,7 +308,7 @@ class RegistryRoutes:
             detail = {"promised": reference, "arrived": checksums.digest}
             raise RequestRefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
         self._check_immutable(target, reference, checksums.digest)
-        push = layout.ManifestPush(reference, manifest, checksums, wire.caller().username)
+        push = layout.ManifestPush(reference, manifest, checksums, wire.caller())
         if wire.is_stored():
             layout.keep_manifest(self._store, target, push)
         answer = _created(request, "manifests", checksums.digest)
@@ -334,7 +340,7 @@ class RegistryRoutes:
         if target.deploy_to in self._rules.immutable:
             detail = {"tag": reference, "digest": manifests[0].checksums.digest}
             raise RequestRefusedError(409, "TAG_INVALID", f"{name} exists and may not be replaced", detail)
-        if not who.may("delete"):
+        if not who.may("delete", target.deploy_to):
             message = f"Not enough permissions to overwrite artifact '{name}' (user '{who.username}' needs DELETE)."
             raise RequestRefusedError(403, "DENIED", message)
 
@@ -348,6 +354,11 @@ class RegistryRoutes:
             beside = self._store.files(manifest.repo, manifest.directory)
             self._store.remove([entry for entry in beside if entry.directory == manifest.directory])
         return web.Response(status=202)
+
+
+def _visible(who: Caller, repository: RepositoryEntry) -> RepositoryEntry:
+    """Return the repository as *who* sees it: a virtual one has only the members that the account may read."""
+    return replace(repository, members=who.readable(repository)) if repository.members else repository
 
 
 def find_target(store: Store, name: str, key: str | None = None) -> Target:
@@ -379,6 +390,11 @@ def challenge(request: web.Request, **more: str) -> str:
     base = request.path.partition("/v2")[0] if request.path.startswith("/artifactory/") else ""
     words = {"realm": f"{wire.origin(request)}{base}/v2/token", "service": request.host, **more}
     return "Bearer " + ",".join(f'{key}="{value}"' for key, value in words.items())
+
+
+def _with_key(scope: str, key: str) -> str:
+    """Return a scope with the repository key, which is not part of a name below ``/artifactory/api/docker/KEY/``."""
+    return scope.replace("repository:", f"repository:{key}/", 1)
 
 
 def _digest(text: str) -> Digest:

@@ -72,14 +72,16 @@ class RestRoutes:
     # Repositories
 
     async def repositories(self, request: web.Request) -> web.Response:
-        """List all repositories."""
-        listed = [_show_repository(request, repository, "type") for repository in self._store.repositories()]
+        """List the repositories that the caller may use."""
+        who = wire.caller()
+        seen = [one for one in self._store.repositories() if who.sees(one.key)]
+        listed = [_show_repository(request, repository, "type") for repository in seen]
         return web.json_response([{**one, "type": one["type"].upper()} for one in listed])
 
     async def repository(self, request: web.Request) -> web.Response:
         """Describe one repository; an unknown key is a "Bad Request", as in Artifactory."""
         repository = self._store.repository(request.match_info["repo"])
-        if repository is None:
+        if repository is None or not wire.caller().sees(repository.key):
             raise RequestRefusedError(400, "BAD_REQUEST", "Bad Request")
         return web.json_response(_show_repository(request, repository, "rclass"))
 
@@ -89,12 +91,12 @@ class RestRoutes:
         """Return the file at the requested path, which may be in a virtual repository."""
         repository = self._store.repository(request.match_info["repo"])
         path = request.match_info["path"]
-        entries = (self._store.file(key, path) for key in (repository.physical if repository else ()))
+        entries = (self._store.file(key, path) for key in wire.caller().readable(repository))
         return next((entry for entry in entries if entry), None)
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """Send a file."""
-        wire.require("read", request.path)
+        wire.require("read", request.match_info["repo"])
         entry = self._find(request)
         if entry is None:
             raise RequestRefusedError(404, "NOT_FOUND", "File not found.")
@@ -107,7 +109,7 @@ class RestRoutes:
 
     async def item(self, request: web.Request) -> web.Response:
         """Describe a file or directory, or show its properties."""
-        wire.require("read", request.path)
+        wire.require("read", request.match_info["repo"])
         path = request.match_info.get("path", "").strip("/")
         entry = self._find(request) if path else None
         if "properties" in request.query:
@@ -135,7 +137,7 @@ class RestRoutes:
             RequestRefusedError: 404, there is no such directory.
         """
         repository = self._store.repository(request.match_info["repo"])
-        keys = repository.physical if repository else ()
+        keys = wire.caller().readable(repository)
         below = [file for physical in keys for file in self._store.files(physical, directory)]
         if repository is None or (directory and not below):
             raise RequestRefusedError(404, "NOT_FOUND", "Unable to find item")

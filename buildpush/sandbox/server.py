@@ -22,11 +22,12 @@ from yarl import URL
 
 from buildpush.sandbox import wire
 from buildpush.sandbox.accounts import Accounts
-from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError
+from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, forbidden
 from buildpush.sandbox.build_routes import BuildRoutes
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.pages import Pages, error_page
+from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.registry import RegistryRoutes, RegistryRules, challenge
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.store import Store
@@ -261,6 +262,8 @@ class Server:
         if who is None and SIGNATURE in request.query:
             who = self._registry.uploads.find_creator(_last_part(request.path), request.query[SIGNATURE])
         wire.current.get().caller = who
+        if who and not _opens(who, request):
+            raise forbidden(who.username, "read", request.path)
         if who is None and not _is_open(request):
             message = "authentication required" if _is_registry(request) else "Authentication is required"
             raise RequestRefusedError(401, "UNAUTHORIZED", message)
@@ -311,6 +314,16 @@ async def _body(answer: web.StreamResponse) -> bytes:
 
 def _is_registry(request: web.Request) -> bool:
     return request.path.startswith(("/v2", "/artifactory/api/docker/"))
+
+
+def _opens(who: Caller, request: web.Request) -> bool:
+    """Return whether the caller's credentials are for this kind of address.
+
+    A registry token is for the registry, and the pages, which show everything, are for accounts that may read it.
+    """
+    if request.path.startswith(PAGES):
+        return who.repositories is None and "read" in who.rights and not who.registry_only
+    return _is_registry(request) or not who.registry_only
 
 
 def _is_open(request: web.Request) -> bool:

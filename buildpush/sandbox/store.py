@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -41,6 +41,9 @@ CREATE TABLE IF NOT EXISTS builds (
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uploads (identifier TEXT PRIMARY KEY, name TEXT NOT NULL, begun REAL NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (username TEXT PRIMARY KEY, rights TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS limits (
+  username TEXT NOT NULL, repo TEXT NOT NULL, PRIMARY KEY (username, repo)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS credentials (
   hash TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
@@ -281,9 +284,17 @@ class Store:
 
     # Accounts: see accounts.py
 
-    def put_account(self, username: str, rights: str) -> None:
-        """Make an account or change its rights."""
-        self._rows("INSERT OR REPLACE INTO accounts VALUES (?, ?)", username, rights)
+    def put_account(self, username: str, rights: str, repositories: Collection[str] | None = None) -> None:
+        """Make an account, or change its rights and the repositories that it is limited to."""
+        with self.change():
+            self._rows("INSERT OR REPLACE INTO accounts VALUES (?, ?)", username, rights)
+            self._rows("DELETE FROM limits WHERE username = ?", username)
+            for repo in repositories or ():
+                self._rows("INSERT OR IGNORE INTO limits VALUES (?, ?)", username, repo)
+
+    def limits(self, username: str) -> frozenset[str]:
+        """Return the keys of the repositories that an account is limited to; none for no limit."""
+        return frozenset(row[0] for row in self._rows("SELECT repo FROM limits WHERE username = ?", username))
 
     def rights(self, username: str) -> str | None:
         """Return the rights of an account, as passed to :meth:`put_account`, or ``None``."""

@@ -12,10 +12,10 @@ from typing import Literal
 from aiohttp import web
 
 from buildpush.foundation.records import dataclass
-from buildpush.sandbox.accounts import Caller
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Incoming
 from buildpush.sandbox.layout import Target
+from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.store import Store
 
 STATE = "_state"

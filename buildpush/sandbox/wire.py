@@ -8,9 +8,9 @@ from contextvars import ContextVar
 from aiohttp import web
 
 from buildpush.foundation.records import dataclass
-from buildpush.sandbox.accounts import Caller
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.faults import Fault
+from buildpush.sandbox.permissions import Caller
 
 # Where Artifactory is on the platform.
 BASE = "/artifactory"
@@ -59,11 +59,15 @@ def caller() -> Caller:
 def require(right: str, where: str) -> Caller:
     """Return the caller, whose account must have the right.
 
+    Args:
+        right: one of :data:`buildpush.sandbox.permissions.RIGHTS`.
+        where: repository key, and the path in it, if there is one.
+
     Raises:
-        RequestRefusedError: 403.
+        RequestRefusedError: 401, 403.
     """
     user = caller()
-    if not user.may(right):
+    if not user.may(right, where.partition("/")[0]):
         raise forbidden(user.username, right, where)
     return user
 
