@@ -21,12 +21,21 @@ class RepositoryFacts:
     Attributes:
         kind: ``local``, ``remote``, ``virtual`` or ``federated``.
         deploys_to: for a virtual one, the key of the repository that stores what is pushed; else ``""``.
+        members: for a virtual one, the keys of the repositories in it, as far as the account may see them.
     """
 
     key: str
     kind: str
     package_type: str
     deploys_to: str = ""
+    members: tuple[str, ...] = ()
+
+    @property
+    def physical(self) -> tuple[str, ...]:
+        """Keys of the repositories that hold its files, the most likely first."""
+        if self.kind == "virtual":
+            return tuple(dict.fromkeys(filter(None, (self.deploys_to, *self.members))))
+        return (f"{self.key}-cache",) if self.kind == "remote" else (self.key,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +51,21 @@ NO_FILE_FACTS: Final = FileFacts("", "", "")
 
 
 @dataclass(frozen=True, slots=True)
-class ListedFile:
-    """One file of a list: its path in the repository, and its checksums; old servers give only sha1."""
+class StoredFile:
+    """One file that a search or a list has found, with its checksums; old servers list only sha1.
 
+    Attributes:
+        repository: key of the physical repository in the answer to a search; the one that was asked in a list.
+    """
+
+    repository: str
     path: str
     facts: FileFacts
+
+    @property
+    def directory(self) -> str:
+        """Path of its directory inside the repository."""
+        return self.path.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +115,8 @@ def published_run(reading: Reading) -> PublishedRun:
 def repository_facts(key: str, reading: Reading) -> RepositoryFacts:
     """Return the facts about repository *key* in an answer."""
     kind = reading.text("rclass") or reading.text("type").lower()
-    return RepositoryFacts(key, kind, reading.text("packageType").lower(), reading.text("defaultDeploymentRepo"))
+    package_type, deploys_to = reading.text("packageType").lower(), reading.text("defaultDeploymentRepo")
+    return RepositoryFacts(key, kind, package_type, deploys_to, reading.list_of_texts("repositories"))
 
 
 def file_facts(reading: Reading) -> FileFacts:
@@ -104,10 +124,18 @@ def file_facts(reading: Reading) -> FileFacts:
     return FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha256"))
 
 
-def listed_file(directory: str, reading: Reading) -> ListedFile:
+def listed_file(repository: str, directory: str, reading: Reading) -> StoredFile:
     """Return one entry of an answer that lists the files below *directory*."""
     facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
-    return ListedFile(f"{directory}/{reading.text('uri').lstrip('/')}", facts)
+    return StoredFile(repository, f"{directory}/{reading.text('uri').lstrip('/')}", facts)
+
+
+def found_file(reading: Reading) -> StoredFile:
+    """Return one row of the answer to a search; a file at the top of a repository has the path ``.``."""
+    facts = FileFacts(reading.text("actual_sha1"), reading.text("actual_md5"), reading.text("sha256"))
+    directory, name = reading.text("path", needed=True), reading.text("name", needed=True)
+    path = name if directory == "." else f"{directory}/{name}"
+    return StoredFile(reading.text("repo", needed=True), path, facts)
 
 
 def json_object(answer: Answer) -> Reading:

@@ -6,7 +6,7 @@ Source: JFrog documentation, "Artifactory REST APIs"; the accepted status codes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -16,12 +16,13 @@ from buildpush.artifactory.addresses import base_url, property_query, query_of, 
 from buildpush.artifactory.answers import (
     NO_FILE_FACTS,
     FileFacts,
-    ListedFile,
     Message,
     NamedBuild,
     PublishedRun,
     RepositoryFacts,
+    StoredFile,
     file_facts,
+    found_file,
     json_object,
     listed_file,
     message_of,
@@ -32,6 +33,7 @@ from buildpush.artifactory.answers import (
     version_in,
     wrapped_build,
 )
+from buildpush.artifactory.aql import Criteria, file_queries
 from buildpush.artifactory.authorization import api_key, authorization, who
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
@@ -62,6 +64,10 @@ _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 # A list of files is not available in every edition, nor to every user.
 _LIST_ANSWERS = frozenset({200, 400, 403, 404, 405, 501})
+# A search can also take too long, or be one too many at the same time.
+_SEARCH_ANSWERS = _LIST_ANSWERS | {408, 429}
+# The newer endpoint for properties is missing before Artifactory 6.1.
+_NO_ENDPOINT = frozenset({404, 405})
 # An unknown repository key is "Bad Request".
 _REPOSITORY_ANSWERS = frozenset({200, 400, 403, 404})
 
@@ -110,6 +116,8 @@ class Artifactory:
         self._server_version = ""
         self._repositories: dict[str, RepositoryFacts | None] = {}
         self._noted: set[str] = set()
+        self._searches = True
+        self._patches = True
 
     @property
     def host(self) -> str:
@@ -148,14 +156,32 @@ class Artifactory:
             return None
         return self._parse(answer, lambda document: document.one("checksums", file_facts, NO_FILE_FACTS))
 
-    def files_below(self, key: str, directory: str) -> tuple[ListedFile, ...] | None:
+    def search(self, alternatives: Iterable[Criteria]) -> tuple[StoredFile, ...] | None:
+        """Return every file that has one of *alternatives*, as far as the account may read; several requests if long.
+
+        ``None`` if the server does not search for this account; it is then not asked again.
+        """
+        found: list[StoredFile] = []
+        for query in file_queries(alternatives):
+            if not self._searches:
+                return None
+            headers = {"Content-Type": "text/plain"}
+            answer = self._ask(
+                "POST", "api/search/aql", accept=_SEARCH_ANSWERS, body=query.encode(), headers=headers, repeatable=True
+            )
+            self._searches = answer.status in _OK
+            if self._searches:
+                found += self._parse(answer, lambda document: document.each("results", found_file))
+        return tuple(found) if self._searches else None
+
+    def files_below(self, key: str, directory: str) -> tuple[StoredFile, ...] | None:
         """Return every file below *directory* of repository *key*; ``None`` if the server does not list files."""
         answer = self._ask("GET", f"{self._storage(key, directory)}?list&deep=1&listFolders=0", accept=_LIST_ANSWERS)
         if answer.status == _MISSING:
             return ()
         if answer.status not in _OK:
             return None
-        return self._parse(answer, lambda document: document.each("files", partial(listed_file, directory)))
+        return self._parse(answer, lambda document: document.each("files", partial(listed_file, key, directory)))
 
     def properties(self, key: str, path: str) -> Mapping[str, tuple[str, ...]]:
         """Return the properties of one file; empty if it has none, or does not exist."""
@@ -171,11 +197,24 @@ class Artifactory:
             "DELETE", f"{self._storage(key, path)}?properties={query}&recursive=0", accept=_WRITE_STATUSES | {_MISSING}
         )
 
-    def set_properties(self, key: str, path: str, properties: Mapping[str, str]) -> bool:
-        """Set *properties* on one file; return ``False`` if it does not exist, or *key* is a virtual repository."""
-        query = f"?properties={property_query(properties)}&recursive=0"
+    def set_properties(self, key: str, path: str, properties: Mapping[str, str], *, recursive: bool = False) -> bool:
+        """Set *properties* on one file, or on a directory and all that is below it.
+
+        Returns:
+            ``False`` if it does not exist, or *key* is a virtual repository.
+        """
+        depth = int(recursive)
+        if self._patches:
+            place = f"api/metadata/{segments(key, *path.split('/'))}?recursiveProperties={depth}&atomicProperties=0"
+            body, headers = json.dumps({"props": dict(properties)}).encode(), {"Content-Type": "application/json"}
+            answer = self._ask("PATCH", place, accept=_WRITE_STATUSES | _NO_ENDPOINT, body=body, headers=headers)
+            if answer.status not in _NO_ENDPOINT:
+                return True
+        query = f"?properties={property_query(properties)}&recursive={depth}"
         answer = self._ask("PUT", f"{self._storage(key, path)}{query}", accept=_WRITE_STATUSES | {_MISSING})
-        return answer.status != _MISSING
+        is_set = answer.status != _MISSING
+        self._patches = self._patches and not is_set  # only the newer endpoint was missing, and not the file
+        return is_set
 
     def put_build(self, info: BuildInfo) -> None:
         """Store *info*; a run with the same name, number and start is replaced."""
@@ -302,6 +341,7 @@ class Artifactory:
         accept: frozenset[int],
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
     ) -> Answer:
         key = api_key(self.credential)
         answer = self._http.request(
@@ -311,6 +351,7 @@ class Artifactory:
             body=body,
             authorization=partial(authorization, self.credential),
             redirect=key is None,  # a redirect would send our header to another host
+            repeatable=repeatable,
         )
         self._server_version = self._server_version or version_in(answer)
         if answer.status not in accept:
@@ -334,7 +375,7 @@ class Artifactory:
         return f"{self.host} refuses {what} for Artifactory (from {self.credential.source})"
 
     def _remedy(self, status: int, path: str) -> str | None:
-        if status == _FORBIDDEN and path.startswith("api/storage"):
+        if status == _FORBIDDEN and path.startswith(("api/storage", "api/metadata")):
             return f"the permissions Read and Annotate on the repository are needed for {who(self.credential)}"
         if status == _FORBIDDEN:
             return f"the permissions Read and Deploy on builds are needed for {who(self.credential)}"

@@ -1,4 +1,4 @@
-"""Finds where in Artifactory the files of a build-info are now, by their contents, since tags move.
+"""The files of a build-info as Artifactory keeps them, by directory, and where they turn out to be.
 
 A manifest and its blobs are in one directory, that of a tag or of a digest. The directory is ours as long as its
 manifest is; whoever pushes the same tag replaces the manifest, and blobs that both images share stay there.
@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from enum import Enum
-from typing import Final
+from typing import Final, TypeVar
 
 from buildpush.artifactory.answers import FileFacts
-from buildpush.artifactory.client import Artifactory, RefusedError
-from buildpush.artifactory.document import Artifact, BuildInfo, Module
+from buildpush.artifactory.document import Artifact, BuildInfo, Dependency, Module
 from buildpush.foundation.records import dataclass
 
 _MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
-_FORBIDDEN: Final = 403
 # The forms in which versions of Artifactory write the directory of a digest.
-_DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
+DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 
 
 class Presence(Enum):
@@ -51,7 +49,7 @@ class ImageFiles:
     @property
     def path(self) -> str:
         """Path of the directory inside the repository."""
-        return _parent(self.head.path)
+        return parent_of(self.head.path)
 
     @property
     def place(self) -> str:
@@ -59,13 +57,24 @@ class ImageFiles:
         return f"{self.repository}/{self.head.path}"
 
     @property
+    def is_image(self) -> bool:
+        """Whether the head is a manifest."""
+        return name_of(self.head.path) in _MANIFESTS
+
+    @property
+    def is_named_by_digest(self) -> bool:
+        """Whether the directory is that of our manifest's digest, where nothing else can ever be."""
+        names = {f"{start}{self.head.sha256}" for start in DIGEST_DIRECTORIES}
+        return bool(self.head.sha256) and name_of(self.path) in names
+
+    @property
     def files(self) -> tuple[Artifact, ...]:
         """All files, the head first."""
         return (self.head, *self.others)
 
-    def at(self, path: str) -> ImageFiles:
-        """Return the same files in another directory of the repository."""
-        moved = tuple(replace(file, path=f"{path}/{_name(file.path)}") for file in self.files)
+    def at(self, repository: str, path: str) -> ImageFiles:
+        """Return the same files in another directory."""
+        moved = tuple(replace(f, repository=repository, path=f"{path}/{name_of(f.path)}") for f in self.files)
         return ImageFiles(moved[0], moved[1:])
 
 
@@ -76,12 +85,21 @@ class Finding:
     Attributes:
         expected: the files as the build-info has them.
         presence: what is at their path now.
-        actual: the files where they are: *expected* itself, in another directory, or ``None`` if they were not found.
+        actual: the files where they are, with all checksums that the server gives; ``None`` if they were not found.
+        absent: those of *actual* that the server does not have beside their manifest.
+        whole: whether *actual* was seen to be all that is in its directory and below.
     """
 
     expected: ImageFiles
     presence: Presence
     actual: ImageFiles | None = None
+    absent: tuple[Artifact, ...] = ()
+    whole: bool = False
+
+    @property
+    def stays(self) -> bool:
+        """Whether the files are where the build-info has them."""
+        return self.actual is not None and self.actual.place == self.expected.place
 
 
 def groups_of(artifacts: Iterable[Artifact]) -> tuple[ImageFiles, ...]:
@@ -89,47 +107,26 @@ def groups_of(artifacts: Iterable[Artifact]) -> tuple[ImageFiles, ...]:
     groups: dict[tuple[str, str], dict[str, Artifact]] = {}
     for file in artifacts:
         if file.repository and file.path:
-            groups.setdefault((file.repository, _parent(file.path)), {}).setdefault(file.path, file)
+            groups.setdefault((file.repository, parent_of(file.path)), {}).setdefault(file.path, file)
     return tuple(directory for group in groups.values() for directory in _directories(tuple(group.values())))
 
 
 def _directories(files: tuple[Artifact, ...]) -> Iterator[ImageFiles]:
-    heads = [file for file in files if _name(file.path) in _MANIFESTS]
+    heads = [file for file in files if name_of(file.path) in _MANIFESTS]
     if len(heads) == 1:
         yield ImageFiles(heads[0], tuple(file for file in files if file is not heads[0]))
     else:  # not an image: each file is looked up by itself
         yield from map(ImageFiles, files)
 
 
-def _parent(path: str) -> str:
+def parent_of(path: str) -> str:
+    """Return the directory of *path*; empty at the top of a repository."""
     return path.rpartition("/")[0]
 
 
-def _name(path: str) -> str:
+def name_of(path: str) -> str:
+    """Return the last part of *path*."""
     return path.rpartition("/")[2]
-
-
-def find_files(directory: ImageFiles, client: Artifactory) -> Finding:
-    """Return what is at *directory* now; if it is not ours, look for our files in other directories of the image."""
-    presence = presence_of(directory.head, client)
-    if presence is Presence.OURS or (presence is Presence.UNKNOWN and is_named_by_digest(directory)):
-        return Finding(directory, presence, directory)
-    return Finding(directory, presence, None if presence is Presence.UNKNOWN else _elsewhere(directory, client))
-
-
-def presence_of(file: Artifact, client: Artifactory) -> Presence:
-    """Return what is at the path of *file*; that is unknown if *file* has no checksum."""
-    if not (file.sha256 or file.sha1 or file.md5):
-        return Presence.UNKNOWN
-    try:
-        facts = client.file(file.repository, file.path)
-    except RefusedError as error:
-        if error.status != _FORBIDDEN:
-            raise
-        return Presence.UNKNOWN
-    if facts is None:
-        return Presence.NOTHING
-    return Presence.OURS if is_same(file, facts) else Presence.THEIRS
 
 
 def is_same(file: Artifact, facts: FileFacts) -> bool:
@@ -139,56 +136,26 @@ def is_same(file: Artifact, facts: FileFacts) -> bool:
     return pair[0].lower() == pair[1].lower()
 
 
-def is_named_by_digest(directory: ImageFiles) -> bool:
-    """Return whether the directory is that of our manifest's digest, where nothing else can ever be."""
-    name = _name(directory.path)
-    return bool(directory.head.sha256) and name in {f"{start}{directory.head.sha256}" for start in _DIGEST_DIRECTORIES}
-
-
-def _elsewhere(directory: ImageFiles, client: Artifactory) -> ImageFiles | None:
-    """Return our files in another directory of the same image, preferably that of the digest."""
-    image = _parent(directory.path)
-    if not image or _name(directory.head.path) not in _MANIFESTS:
-        return None
-    listed = client.files_below(directory.repository, image)
-    if listed is None:
-        return _by_digest(directory, image, client)
-    name = _name(directory.head.path)
-    paths = [one.path for one in listed if _name(one.path) == name and is_same(directory.head, one.facts)]
-    near = [path for path in paths if _parent(_parent(path)) == image]  # deeper ones belong to another image
-    candidates = sorted(map(directory.at, map(_parent, near)), key=lambda one: (not is_named_by_digest(one), one.path))
-    return candidates[0] if candidates else None
-
-
-def _by_digest(directory: ImageFiles, image: str, client: Artifactory) -> ImageFiles | None:
-    places = (directory.at(f"{image}/{start}{directory.head.sha256}") for start in _DIGEST_DIRECTORIES)
-    return next((one for one in places if presence_of(one.head, client) is Presence.OURS), None)
-
-
 def with_actual_paths(info: BuildInfo, findings: Iterable[Finding]) -> BuildInfo:
-    """Return *info* with the paths where its files are now.
+    """Return *info* with the paths where its files are now, and with all checksums that were found with them.
 
     A file that was not found keeps its name and checksums, but not its path: a promotion would take whatever is there.
     """
     all_findings = tuple(findings)
     # Artifactory does not promote a file that is listed twice: each directory is used for one of our files.
-    occupied = {
-        (finding.expected.repository, finding.expected.path)
-        for finding in all_findings
-        if finding.actual is finding.expected
-    }
+    occupied = {finding.expected.place for finding in all_findings if finding.stays}
     moves: dict[tuple[str, str], Artifact] = {}
     for finding in all_findings:
-        if finding.presence is Presence.UNKNOWN or finding.actual is finding.expected:
+        if finding.presence is Presence.UNKNOWN and not finding.actual:
             continue
-        actual = (
-            finding.actual
-            if finding.actual and (finding.actual.repository, finding.actual.path) not in occupied
-            else None
-        )
-        occupied |= {(actual.repository, actual.path)} if actual else set()
+        actual = finding.actual if finding.stays else None
+        if finding.actual and finding.actual.place not in occupied:
+            actual = finding.actual
+            occupied.add(actual.place)
         moves |= _moves(finding.expected, actual)
-    return replace(info, modules=tuple(_with_moves(module, moves) for module in info.modules))
+    modules = tuple(_with_moves(module, moves) for module in info.modules)
+    checksums = {file.sha256: file for file in moves.values() if file.sha256 and file.sha1 and file.md5}
+    return replace(info, modules=tuple(with_checksums(module, checksums) for module in modules))
 
 
 def _moves(expected: ImageFiles, actual: ImageFiles | None) -> Mapping[tuple[str, str], Artifact]:
@@ -200,3 +167,17 @@ def _with_moves(module: Module, moves: Mapping[tuple[str, str], Artifact]) -> Mo
     pairs = ((file, moves.get((file.repository, file.path), file)) for file in module.artifacts)
     artifacts = tuple(replace(file, path=new.path, repository=new.repository) for file, new in pairs)
     return replace(module, artifacts=artifacts)
+
+
+_File = TypeVar("_File", Artifact, Dependency)
+
+
+def with_checksums(module: Module, known: Mapping[str, Artifact | FileFacts]) -> Module:
+    """Return *module* with the sha1 and md5 of each file whose sha256 is a key of *known*."""
+
+    def whole(file: _File) -> _File:
+        facts = known.get(file.sha256)
+        return replace(file, sha1=file.sha1 or facts.sha1, md5=file.md5 or facts.md5) if facts else file
+
+    artifacts, dependencies = tuple(map(whole, module.artifacts)), tuple(map(whole, module.dependencies))
+    return replace(module, artifacts=artifacts, dependencies=dependencies)

@@ -49,20 +49,20 @@ def send_until_stored(send: Callable[[], R], is_there: Callable[[], bool], sleep
 
 
 def ask_until(
-    ask: Callable[[T], R],
+    ask: Callable[[Sequence[T]], Sequence[R]],
     things: Sequence[T],
     sleep: Sleep,
     enough: Callable[[R], bool] = bool,
     waits: Sequence[float] = PATIENCE,
 ) -> list[R]:
-    """Return the result of *ask* for each of *things*, in order; one that is not *enough* is asked for again."""
-    answers = in_parallel(ask, things)
+    """Return the results of *ask* for *things*, in order; it is asked again for those that are not *enough*."""
+    answers = list(ask(things))
     for seconds in waits:
         late = [place for place, answer in enumerate(answers) if not enough(answer)]
         if not late:
             break
         sleep(seconds)
-        for place, answer in zip(late, in_parallel(ask, [things[place] for place in late]), strict=True):
+        for place, answer in zip(late, ask([things[place] for place in late]), strict=True):
             answers[place] = answer
     return answers
 

@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from buildpush.artifactory.answers import FileFacts
 from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, Home, RefusedError, likely_home
-from buildpush.artifactory.directories import Finding, Presence, is_same, with_actual_paths
-from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Dependency, Module, check_identity
+from buildpush.artifactory.directories import Finding, Presence, is_same, with_actual_paths, with_checksums
+from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Module, check_identity
 from buildpush.artifactory.marking import AnnotationResult, annotate
 from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_stored
 from buildpush.artifactory.pending import Pending, save
@@ -132,29 +132,16 @@ def publish(
 
 
 def _publish(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
-    physical = info if fresh else with_physical(info, client)
-    annotated = annotate(physical, client, sleep=sleep, waits=PATIENCE if fresh else ())
+    annotated = annotate(info, client, sleep=sleep, waits=PATIENCE if fresh else ())
     if fresh and _is_elsewhere(annotated):
         raise _missing_error(annotated.findings[0].expected.head, client)
     for text in _notes(annotated, client):
         sink(Note(text))
-    whole = complete(with_actual_paths(physical, annotated.findings), client, sink=sink)
+    whole = complete(with_actual_paths(info, annotated.findings), client, sink=sink)
     page = client.build_page(whole)  # this may need a request, so it comes before the document is sent
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)
     return Published(page, whole.name, whole.number, whole.started)
-
-
-def with_physical(info: BuildInfo, client: Artifactory) -> BuildInfo:
-    """Return *info* with the physical repository behind each virtual one, which does not accept properties itself."""
-    keys = {artifact.repository for artifact in info.artifacts if artifact.repository}
-    physical = {key: facts.deploys_to for key in sorted(keys) if (facts := client.repository(key))}
-
-    def behind(artifact: Artifact) -> Artifact:
-        return replace(artifact, repository=physical.get(artifact.repository) or artifact.repository)
-
-    modules = (replace(one, artifacts=tuple(map(behind, one.artifacts))) for one in info.modules)
-    return replace(info, modules=tuple(modules))
 
 
 def _is_elsewhere(annotated: AnnotationResult) -> bool:
@@ -273,7 +260,7 @@ def complete(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore) -> Bu
         sink(
             Note(f"the build-info has no sha1 and md5 of {len(missing)} of the files: {client.host} does not give them")
         )
-    return replace(info, modules=tuple(_complete_module(module, facts) for module in info.modules))
+    return replace(info, modules=tuple(with_checksums(module, facts) for module in info.modules))
 
 
 def _facts(artifact: Artifact, *, client: Artifactory) -> FileFacts | None:
@@ -285,20 +272,6 @@ def _facts(artifact: Artifact, *, client: Artifactory) -> FileFacts | None:
             raise
         return None
     return facts if facts and is_same(artifact, facts) else None
-
-
-def _complete_module(module: Module, facts: dict[str, FileFacts]) -> Module:
-    artifacts = tuple(_with_checksums(artifact, facts) for artifact in module.artifacts)
-    dependencies = tuple(_with_checksums(dependency, facts) for dependency in module.dependencies)
-    return replace(module, artifacts=artifacts, dependencies=dependencies)
-
-
-_File = TypeVar("_File", Artifact, Dependency)
-
-
-def _with_checksums(file: _File, facts: dict[str, FileFacts]) -> _File:
-    checksums = facts.get(file.sha256)
-    return replace(file, sha1=checksums.sha1, md5=checksums.md5) if checksums else file
 
 
 def store(info: BuildInfo, client: Artifactory, *, sleep: Sleep = time.sleep) -> None:
@@ -322,7 +295,7 @@ def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep:
         BuildInfoError: the server does not have the run, or has something else.
     """
     try:
-        [stored] = ask_until(lambda sent: _read_back(sent, client), [info], sleep)
+        [stored] = ask_until(lambda sent: [_read_back(one, client) for one in sent], [info], sleep)
     except RefusedError as error:
         if not _is_forbidden(error):
             raise

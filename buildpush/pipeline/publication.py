@@ -339,10 +339,10 @@ def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
 
 def _is_visible(root: _Root, server: Artifactory) -> bool:
     """Return whether Artifactory shows the image."""
-    from buildpush.artifactory.directories import Presence, find_files, groups_of
+    from buildpush.artifactory.directories import Presence, groups_of
+    from buildpush.artifactory.lookup import find_files
 
-    [directory] = [one for one in groups_of(root.module.artifacts) if one.head == root.head]
-    finding = find_files(directory, server)
+    [finding] = find_files([one for one in groups_of(root.module.artifacts) if one.head == root.head], server)
     if finding.presence is Presence.UNKNOWN:
         message = f"it is not known whether the push of {root.reference} was completed: "
         message += f"{server.host} does not let us read it"

@@ -194,6 +194,15 @@ class Desk:
             **more,
         )
 
+    def refuse_searches(self, status: int = 403) -> None:
+        """Let the sandbox refuse AQL from now on, as some editions do, and some servers for ordinary accounts."""
+        self.box.add_fault("POST", "api/search/aql", status=status, times=None)
+
+    def refuse_properties(self, part: str = "", **fault) -> None:
+        """Let the sandbox answer *fault* to both requests that set properties at a path with *part*."""
+        self.box.add_fault("PATCH", f"api/metadata.*{part}", **fault)
+        self.box.add_fault("PUT", f"api/storage.*{part}", **fault)
+
     @property
     def notes(self) -> list[str]:
         return [event.text for event in self.events if isinstance(event, Note)]

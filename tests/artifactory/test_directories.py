@@ -11,12 +11,12 @@ from buildpush.artifactory.directories import (
     Finding,
     ImageFiles,
     Presence,
-    find_files,
     groups_of,
     is_same,
     with_actual_paths,
 )
 from buildpush.artifactory.document import Artifact, BuildInfo, Module
+from buildpush.artifactory.lookup import find_files
 
 MARK = "a" * 64
 STARTED = datetime(2026, 10, 1, tzinfo=UTC)
@@ -55,7 +55,7 @@ def seen(info: BuildInfo, *found: str | None) -> list[Finding]:
         elif directory.path == f"app/{tag}":
             told.append(Finding(directory, Presence.OURS, directory))
         else:
-            told.append(Finding(directory, Presence.THEIRS, directory.at(f"app/{tag}")))
+            told.append(Finding(directory, Presence.THEIRS, directory.at("local", f"app/{tag}")))
     return told
 
 
@@ -91,7 +91,7 @@ def test_the_files_of_a_directory_go_together_and_those_without_a_manifest_alone
 
 
 class Shown:
-    """A client that shows one file."""
+    """A client that shows one file, and does not search."""
 
     def __init__(self, facts: FileFacts | None) -> None:
         self.facts = facts
@@ -101,6 +101,12 @@ class Shown:
 
     def files_below(self, key, directory):
         return ()
+
+    def search(self, alternatives):
+        return None
+
+    def repository(self, key):
+        return None
 
 
 @pytest.mark.parametrize(
@@ -114,7 +120,7 @@ class Shown:
 def test_whose_a_directory_is_says_the_checksum_of_its_manifest(facts, presence):
     [directory] = groups_of(files("1"))
     found = directory if presence is Presence.OURS else None
-    assert find_files(directory, Shown(facts)) == Finding(directory, presence, found)
+    assert find_files([directory], Shown(facts)) == [Finding(directory, presence, found)]
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def test_the_directory_of_the_digest_is_tried_where_no_list_of_files_is_given(wo
     info = world.described(pushed)
     world.retag(pushed, str(pushed.digest))
     world.delete("1")
+    world.refuse_searches(status)
     world.box.add_fault("GET", r"api/storage/docker-local/team/app\?list", status=status, times=None)
     world.publish(info)
     assert f"ours is at docker-local/team/app/{pushed.digest}/" in world.notes[0]
@@ -177,12 +178,13 @@ def test_a_repository_that_is_gone_is_a_note_when_the_build_info_is_finished(wor
 def test_a_name_that_moves_between_the_look_and_the_property_gets_none_of_ours(world, monkeypatch):
     """No request can be made to depend on a checksum: what was set is taken back."""
     info = world.described(world.image("1"))
-    plain, moved = Artifactory.set_properties, []
+    plain, begun, moved = Artifactory.set_properties, [], []
 
-    def set_later(self, key, path, properties):
-        if not moved:
+    def set_later(self, key, path, properties, **more):
+        if not begun:
+            begun.append(True)
             moved.append(world.image("1", who="theirs"))
-        return plain(self, key, path, properties)
+        return plain(self, key, path, properties, **more)
 
     monkeypatch.setattr(Artifactory, "set_properties", set_later)
     world.publish(info)
@@ -195,13 +197,13 @@ def test_properties_of_another_build_are_not_taken_back_with_ours(world, monkeyp
     info = world.described(world.image("1"))
     plain, moved = Artifactory.set_properties, []
 
-    def set_later(self, key, path, properties):
+    def set_later(self, key, path, properties, **more):
         if not moved:
             moved.append(True)
             theirs = world.described(world.image("1", who="theirs"))
             world.publish(theirs)
             return True
-        return plain(self, key, path, properties)
+        return plain(self, key, path, properties, **more)
 
     monkeypatch.setattr(Artifactory, "set_properties", set_later)
     world.publish(info)
@@ -209,9 +211,11 @@ def test_properties_of_another_build_are_not_taken_back_with_ours(world, monkeyp
     assert properties["build.number"] == [world.pushes[1].number]
 
 
-def test_an_account_that_may_not_read_publishes_what_it_pushed(world):
-    """Robots that only deploy are usual; nothing is set where nobody says whose it is."""
+@pytest.mark.parametrize("search", [{"status": 403}, {"status": 200, "body": b'{"results": []}'}])
+def test_an_account_that_may_not_read_publishes_what_it_pushed(world, search):
+    """Robots that only deploy are usual; that a search shows nothing does not mean that there is nothing."""
     info = world.described(world.image("1"))
+    world.box.add_fault("POST", "api/search/aql", **search, times=None)
     world.box.add_fault("GET", "api/storage", status=403, times=None)
     world.publish(info)
     [note] = world.notes
@@ -226,6 +230,7 @@ def test_directories_of_digests_are_ours_without_a_look(world):
     """Nothing else can ever be there."""
     pushed = world.index("1")
     info = world.described(pushed)
+    world.refuse_searches()
     world.box.add_fault("GET", "api/storage", status=403, times=None)
     world.publish(info)
     path = f"team/app/{pushed.images[0].digest}/manifest.json"
