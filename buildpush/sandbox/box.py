@@ -203,9 +203,10 @@ class Sandbox:
         Raises:
             KeyError: it does not exist.
         """
-        if not self.has_blob(digest):
+        entry = layout.find_blob(self._store, Digest(str(digest)))
+        if entry is None:
             raise KeyError(str(digest))
-        return self._store.content.path(Digest(str(digest)).hex).read_bytes()
+        return self._store.content.path(entry.checksums.sha256).read_bytes()
 
     def digest(self, repository: str, reference: str) -> str | None:
         """Return the digest that a tag names now, or ``None``: ``digest("docker-local/app", "1")``."""

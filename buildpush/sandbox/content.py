@@ -16,6 +16,12 @@ from buildpush.foundation.records import dataclass
 BLOCK = 1024 * 1024
 
 
+def hash_file(path: Path, algorithm: str) -> str:
+    """Return the hash of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
 @dataclass(frozen=True, slots=True)
 class Checksums:
     """The checksums of some bytes, in lower-case hex, and their number."""

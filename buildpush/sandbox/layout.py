@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -66,15 +66,18 @@ def find_blob(
     store: Store, digest: Digest, who: Caller | None = None, target: Target | None = None
 ) -> FileEntry | None:
     """Return a file with this content in any repository, or in any that *who* may read, or in the image *target*."""
-    if digest.algorithm != "sha256":
-        return None
-    copies = store.copies(digest.hex)
+    copies = store.copies_anywhere(sha256_of(store, digest))
     readable = (one for one in copies if who is None or _is_in(one, target) or who.may_read_file(one.repo, one.path))
     return next(readable, None)
 
 
 def _is_in(entry: FileEntry, target: Target | None) -> bool:
     return target is not None and entry.repo == target.deploy_to and image_of(entry.path) == target.image
+
+
+def sha256_of(store: Store, digest: Digest) -> str:
+    """Return the hex SHA-256 of the content with this digest; empty if no content is known by it."""
+    return digest.hex if digest.algorithm == "sha256" else store.sha256(str(digest))
 
 
 def keep_blob(store: Store, target: Target, checksums: Checksums, username: str) -> None:
@@ -90,8 +93,9 @@ def find_manifests(store: Store, target: Target, reference: str) -> list[FileEnt
     if ":" not in reference:
         paths = [f"{target.image}/{reference}/{name}" for name in (INDEX, SINGLE)]
         return [entry for key in keys for path in paths if (entry := store.file(key, path))]
-    copies = store.copies(reference.partition(":")[2])
-    return [entry for entry in copies if entry.repo in keys and _is_manifest_of(entry, target.image)]
+    sha256 = sha256_of(store, Digest(reference))
+    copies = (entry for key in keys for entry in store.copies(sha256, key, target.image))
+    return [entry for entry in copies if _is_manifest_of(entry, target.image)]
 
 
 def _is_manifest_of(entry: FileEntry, image: str) -> bool:
@@ -100,18 +104,12 @@ def _is_manifest_of(entry: FileEntry, image: str) -> bool:
 
 def referrers(store: Store, target: Target, subject: Digest) -> list[dict[str, Any]]:
     """Return the descriptors of all manifests with that *subject*, sorted by digest."""
-    descriptors = {}
-    for key in target.repository.physical:
-        for entry in store.files(key, target.image):
-            if not _is_manifest_of(entry, target.image):
-                continue
-            document = json.loads(store.content.path(entry.checksums.sha256).read_bytes())
-            if (document.get("subject") or {}).get("digest") == str(subject):
-                descriptors[entry.checksums.digest] = _descriptor(entry, document)
-    return [descriptors[digest] for digest in sorted(descriptors)]
+    everywhere = (find_manifests(store, target, f"sha256:{sha256}") for sha256 in store.subject_of(str(subject)))
+    return [_descriptor(store, copies[0]) for copies in everywhere if copies]
 
 
-def _descriptor(entry: FileEntry, document: Mapping[str, Any]) -> dict[str, Any]:
+def _descriptor(store: Store, entry: FileEntry) -> dict[str, Any]:
+    document = json.loads(store.content.path(entry.checksums.sha256).read_bytes())
     kind = document.get("artifactType") or document.get("config", {}).get("mediaType")
     more = {"artifactType": kind, "annotations": document.get("annotations")}
     descriptor = {"mediaType": entry.media_type, "digest": entry.checksums.digest, "size": entry.checksums.size}
@@ -120,16 +118,34 @@ def _descriptor(entry: FileEntry, document: Mapping[str, Any]) -> dict[str, Any]
 
 def tags(store: Store, target: Target) -> list[str]:
     """Return the image's tags, sorted."""
-    names = {tag for key in target.repository.physical for image, tag in images(store, key) if image == target.image}
-    return sorted(names)
+    keys = target.repository.physical
+    return sorted({tag for key in keys for image, tag in images(store, key, target.image) if image == target.image})
 
 
-def images(store: Store, key: str) -> Iterator[tuple[str, str]]:
-    """Yield the image's path and the tag, for every tag in a repository."""
-    for entry in store.files(key):
+def images(store: Store, key: str, below: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the image's path and the tag, for every tag in a repository, or below a directory of it."""
+    for entry in store.files(key, below, ending=SINGLE):
         image, _, tag = entry.directory.rpartition("/")
         if entry.name in {SINGLE, INDEX} and image and ":" not in tag and not tag.startswith("sha256__"):
             yield image, tag
+
+
+def remove_blob(store: Store, target: Target, digest: Digest) -> None:
+    """Remove a blob that no manifest of the image needs.
+
+    Raises:
+        RequestRefusedError: 404, the image does not have it; 403, a manifest has it.
+    """
+    sha256 = sha256_of(store, digest)
+    below = (entry for key in target.repository.physical for entry in store.copies(sha256, key, target.image))
+    entries = [entry for entry in below if image_of(entry.path) == target.image]
+    used = [entry.directory for entry in entries if entry.path != _uploaded(target, sha256)]
+    if not entries:
+        raise RequestRefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"digest": str(digest)})
+    if used:
+        message = f"{digest} is part of {used[0]}: delete that manifest first"
+        raise RequestRefusedError(403, "DENIED", message, {"digest": str(digest)})
+    store.remove(entries)
 
 
 def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
@@ -149,6 +165,8 @@ def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
         path = f"{directory}/{push.manifest.filename}"
         store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.who.username)
         store.set_properties(target.deploy_to, path, _properties(store, target, push))
+        if push.manifest.subject:
+            store.put_subject(str(push.manifest.subject.digest), push.checksums.sha256)
 
 
 def _directly_in(store: Store, key: str, directory: str) -> list[FileEntry]:
@@ -195,12 +213,13 @@ def _keep_child(store: Store, target: Target, directory: str, child: ContentDesc
     copies = [entry for entry in everywhere if entry.repo == target.deploy_to]
     if any(entry.directory != directory for entry in copies):
         return
-    aside = store.file(target.deploy_to, _uploaded(target, child.digest.hex))
+    sha256 = sha256_of(store, child.digest)
+    aside = store.file(target.deploy_to, _uploaded(target, sha256))
     entry = next(iter(copies), aside)
     if entry is None or entry.media_type == BLOB_TYPE:
         detail = {"digest": str(child.digest)}
         raise RequestRefusedError(400, "MANIFEST_BLOB_UNKNOWN", "manifest of the index unknown to registry", detail)
-    manifest = read_manifest(store.content.path(child.digest.hex).read_bytes(), entry.media_type)
+    manifest = read_manifest(store.content.path(sha256).read_bytes(), entry.media_type)
     keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, who))
     store.remove([aside] if aside else [])
     store.remove(_directly_in(store, target.deploy_to, directory) if copies else [])
@@ -232,7 +251,7 @@ def _labels(store: Store, config: ContentDescriptor | None) -> dict[str, str]:
     if config is None or config.size > LARGEST:
         return {}
     with suppress(OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        document = json.loads(store.content.path(config.digest.hex).read_bytes())
+        document = json.loads(store.content.path(sha256_of(store, config.digest)).read_bytes())
         return {_storable(key): _storable(value) for key, value in document["config"]["Labels"].items()}
     return {}
 

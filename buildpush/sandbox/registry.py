@@ -6,6 +6,8 @@ The same handlers serve ``/artifactory/api/docker/KEY/v2/``, where the key is no
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -22,7 +24,7 @@ from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
 from buildpush.sandbox.accounts import TOKEN_SECONDS, Accounts
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
-from buildpush.sandbox.content import Incoming
+from buildpush.sandbox.content import Checksums, Incoming, hash_file
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import LARGEST, read_manifest
 from buildpush.sandbox.permissions import ACTION_RIGHTS, Caller
@@ -86,6 +88,7 @@ class RegistryRoutes:
             ("PUT", "/{name:.+}/blobs/uploads/{upload}", self.commit),
             ("DELETE", "/{name:.+}/blobs/uploads/{upload}", self.cancel),
             ("GET", "/{name:.+}/blobs/{digest}", self.blob),
+            ("DELETE", "/{name:.+}/blobs/{digest}", self.delete_blob),
             ("GET", "/{name:.+}/manifests/{reference}", self.manifest),
             ("PUT", "/{name:.+}/manifests/{reference}", self.put_manifest),
             ("DELETE", "/{name:.+}/manifests/{reference}", self.delete_manifest),
@@ -158,7 +161,13 @@ class RegistryRoutes:
         if entry is None:
             raise RequestRefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"blobSum": str(digest)})
         headers = {**checksum_headers(entry), "Content-Type": layout.BLOB_TYPE, "Docker-Content-Digest": str(digest)}
-        return web.FileResponse(self._store.content.path(digest.hex), headers=headers)
+        return web.FileResponse(self._store.content.path(entry.checksums.sha256), headers=headers)
+
+    async def delete_blob(self, request: web.Request) -> web.Response:
+        """Delete a blob that no manifest needs."""
+        target = self._target(request, "delete")
+        layout.remove_blob(self._store, target, _digest(request.match_info["digest"]))
+        return web.Response(status=202)
 
     async def begin(self, request: web.Request) -> web.Response:
         """Begin an upload, mount a blob, or store one that is sent with this request."""
@@ -248,17 +257,22 @@ class RegistryRoutes:
     async def _finish(self, request: web.Request, upload: UploadSession, expected: Digest) -> web.Response:
         try:
             arrived = upload.incoming.close()
-            if arrived.digest != str(expected):
-                detail = {"promised": str(expected), "arrived": arrived.digest, "size": arrived.size}
-                raise RequestRefusedError(
-                    400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail
-                )
+            other = None
+            if expected.algorithm != "sha256":
+                other = await asyncio.to_thread(hash_file, upload.incoming.path, expected.algorithm)
+            _check_digest(expected, other or arrived.sha256, size=arrived.size)
             if wire.is_stored():
                 checksums = self._store.content.keep(upload.incoming)
                 layout.keep_blob(self._store, upload.target, checksums, wire.caller().username)
+                self._remember(expected, checksums)
         finally:
             self.uploads.end(upload)
         return _created(request, "blobs", str(expected))
+
+    def _remember(self, digest: Digest, checksums: Checksums) -> None:
+        """Make a content known by the digest that its client uses."""
+        if digest.algorithm != "sha256":
+            self._store.put_digest(str(digest), checksums.sha256)
 
     def _upload_headers(
         self, request: web.Request, upload: UploadSession, piece: int | None = None
@@ -289,7 +303,7 @@ class RegistryRoutes:
         headers = {
             **checksum_headers(entry),
             "Content-Type": entry.media_type,
-            "Docker-Content-Digest": entry.checksums.digest,
+            "Docker-Content-Digest": reference if ":" in reference else entry.checksums.digest,
             "ETag": entry.checksums.sha1,
             "Last-Modified": formatdate(entry.modified, usegmt=True),
             "Content-Disposition": f'attachment; filename="{entry.name}"',
@@ -304,14 +318,14 @@ class RegistryRoutes:
         body = await wire.read_all(request, LARGEST)
         manifest = read_manifest(body, request.headers.get("Content-Type", ""))
         checksums = self._store.content.add(body)
-        if ":" in reference and reference != checksums.digest:
-            detail = {"promised": reference, "arrived": checksums.digest}
-            raise RequestRefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
+        digest = Digest(reference if ":" in reference else checksums.digest)
+        _check_digest(digest, hashlib.new(digest.algorithm, body).hexdigest(), size=len(body))
         self._check_immutable(target, reference, checksums.digest)
         push = layout.ManifestPush(reference, manifest, checksums, wire.caller())
         if wire.is_stored():
             layout.keep_manifest(self._store, target, push)
-        answer = _created(request, "manifests", checksums.digest)
+            self._remember(digest, checksums)
+        answer = _created(request, "manifests", str(digest))
         if manifest.subject and self._rules.referrers:
             answer.headers["OCI-Subject"] = str(manifest.subject.digest)
         return answer
@@ -329,7 +343,8 @@ class RegistryRoutes:
             query = {**request.query, "last": page[-1]["digest"]}
             headers["Link"] = f'<{quote(request.path)}?{urlencode(query)}>; rel="next"'
         document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": page}
-        return web.json_response(document, headers=headers, content_type=OCI_INDEX)
+        # Bytes, not text: aiohttp would add a charset, with which oras and cosign do not know the type.
+        return web.Response(body=json.dumps(document).encode(), headers=headers, content_type=OCI_INDEX)
 
     def _check_immutable(self, target: Target, reference: str, digest: str) -> None:
         """Refuse to move an immutable tag, or any tag if the account may not delete images."""
@@ -399,12 +414,16 @@ def _with_key(scope: str, key: str) -> str:
 
 def _digest(text: str) -> Digest:
     try:
-        digest = Digest(text)
+        return Digest(text)
     except BadNameError as error:
         raise RequestRefusedError(400, "DIGEST_INVALID", str(error)) from error
-    if digest.algorithm != "sha256":
-        raise RequestRefusedError(400, "UNSUPPORTED", f"digests by {digest.algorithm} are not supported")
-    return digest
+
+
+def _check_digest(expected: Digest, arrived: str, *, size: int) -> None:
+    """Refuse content whose hash, in hex, is not that of the digest."""
+    if arrived != expected.hex:
+        detail = {"promised": str(expected), "arrived": f"{expected.algorithm}:{arrived}", "size": size}
+        raise RequestRefusedError(400, "DIGEST_INVALID", "provided digest did not match uploaded content", detail)
 
 
 def _reference(request: web.Request) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import hmac
 import ipaddress
 import logging
@@ -14,7 +13,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
-from pathlib import Path
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -24,6 +22,7 @@ from buildpush.sandbox import wire
 from buildpush.sandbox.accounts import Accounts
 from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, forbidden
 from buildpush.sandbox.build_routes import BuildRoutes
+from buildpush.sandbox.content import hash_file
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.pages import Pages, error_page
@@ -239,7 +238,7 @@ class Server:
         digest = headers.get("Docker-Content-Digest", "")
         if fault.sha512 and digest.startswith("sha256:"):
             content = self._store.content.path(digest.partition(":")[2])
-            headers["Docker-Content-Digest"] = f"sha512:{await asyncio.to_thread(_sha512, content)}"
+            headers["Docker-Content-Digest"] = f"sha512:{await asyncio.to_thread(hash_file, content, 'sha512')}"
         if fault.offset and "Range" in headers:
             headers["Range"] = f"0-{max(int(headers['Range'].partition('-')[2]) + fault.offset, 0)}"
         if fault.elsewhere and "Location" in headers:
@@ -283,11 +282,6 @@ def _other_name(host: str) -> str:
 
 def _last_part(path: str) -> str:
     return path.rpartition("/")[2]
-
-
-def _sha512(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha512").hexdigest()
 
 
 async def _spoil(request: web.Request, answer: web.StreamResponse, fault: Fault) -> web.StreamResponse:

@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS files (
   created_by TEXT NOT NULL, PRIMARY KEY (repo, path)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS files_by_content ON files (sha256);
+CREATE TABLE IF NOT EXISTS digests (digest TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS subjects (
+  subject TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (subject, sha256)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS properties (
   repo TEXT NOT NULL, path TEXT NOT NULL, key TEXT NOT NULL, listed TEXT NOT NULL, PRIMARY KEY (repo, path, key)
 ) WITHOUT ROWID;
@@ -145,6 +149,8 @@ class Store:
 
     def sweep(self) -> None:
         """Delete every content that no file has any more, and the bytes of uploads that have ended."""
+        for table in ("digests", "subjects"):
+            self._rows(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM files)")  # noqa: S608 - constants
         contents = {row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")}
         self.content.sweep(contents, {row[0] for row in self._rows("SELECT identifier FROM uploads")})
 
@@ -209,20 +215,42 @@ class Store:
         """Return the file at a path."""
         return _first(self._files("repo = ? AND path = ?", repo, path))
 
-    def files(self, repo: str, directory: str = "") -> list[FileEntry]:
-        """Return every file below a directory, at any depth, sorted by path."""
-        if not directory:
-            return self._files("repo = ?", repo)
-        # "0" follows "/" in ASCII, so these are exactly the paths that begin with directory and a slash.
-        return self._files("repo = ? AND path > ? AND path < ?", repo, f"{directory}/", f"{directory}0")
+    def files(self, repo: str, directory: str = "", *, ending: str = "") -> list[FileEntry]:
+        """Return every file below a directory, at any depth, whose path has this ending, sorted by path."""
+        return self._files("repo = ? AND path > ? AND path < ? AND path GLOB ?", repo, *_below(directory), f"*{ending}")
 
-    def copies(self, sha256: str) -> list[FileEntry]:
-        """Return every file with this content, in all repositories."""
-        return self._files("sha256 = ?", sha256)
+    def copies(self, sha256: str, repo: str, directory: str) -> list[FileEntry]:
+        """Return every file with this content below a directory."""
+        return self._files("sha256 = ? AND repo = ? AND path > ? AND path < ?", sha256, repo, *_below(directory))
+
+    def copies_anywhere(self, sha256: str) -> Iterator[FileEntry]:
+        """Yield every file with this content; there may be thousands, of which the first is mostly enough."""
+        with self._lock:
+            query = f"SELECT {FILE_COLUMNS} FROM files WHERE sha256 = ? ORDER BY repo, path"  # noqa: S608 - constants
+            yield from map(_file, self._index.execute(query, (sha256,)))
 
     def _files(self, where: str, *values: object) -> list[FileEntry]:
-        rows = self._rows(f"SELECT {FILE_COLUMNS} FROM files WHERE {where} ORDER BY repo, path", *values)  # noqa: S608 - constants
-        return [FileEntry(row[0], row[1], Checksums(*row[2:6]), *row[6:]) for row in rows]
+        query = f"SELECT {FILE_COLUMNS} FROM files WHERE {where} ORDER BY repo, path"  # noqa: S608 - constants
+        return [_file(row) for row in self._rows(query, *values)]
+
+    # What is known about contents, whatever files have them
+
+    def put_digest(self, digest: str, sha256: str) -> None:
+        """Remember another digest of a content, by another algorithm."""
+        self._rows("INSERT OR IGNORE INTO digests VALUES (?, ?)", digest, sha256)
+
+    def sha256(self, digest: str) -> str:
+        """Return the SHA-256 of the content with this other digest, or an empty string."""
+        row = _first(self._rows("SELECT sha256 FROM digests WHERE digest = ?", digest))
+        return str(row[0]) if row else ""
+
+    def put_subject(self, subject: str, sha256: str) -> None:
+        """Remember that a manifest refers to the digest *subject*."""
+        self._rows("INSERT OR IGNORE INTO subjects VALUES (?, ?)", subject, sha256)
+
+    def subject_of(self, subject: str) -> list[str]:
+        """Return the SHA-256 of every manifest that refers to the digest *subject*, sorted."""
+        return [row[0] for row in self._rows("SELECT sha256 FROM subjects WHERE subject = ? ORDER BY sha256", subject)]
 
     def remove(self, entries: Sequence[FileEntry]) -> None:
         """Remove files, with their properties; see :meth:`sweep` for their contents."""
@@ -309,6 +337,15 @@ class Store:
         """Return the user name and the kind of the password or token with this hash, or ``None``."""
         row = _first(self._rows("SELECT username, kind FROM credentials WHERE hash = ?", hashed))
         return (row[0], row[1]) if row else None
+
+
+def _file(row: Sequence[Any]) -> FileEntry:
+    return FileEntry(row[0], row[1], Checksums(*row[2:6]), *row[6:])
+
+
+def _below(directory: str) -> tuple[str, str]:
+    """Return the bounds of the paths below a directory: "0" follows "/" in ASCII."""
+    return (f"{directory}/", f"{directory}0") if directory else ("", "\U0010ffff")
 
 
 def _first(rows: list[Row]) -> Row | None:

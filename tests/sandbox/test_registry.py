@@ -1,5 +1,6 @@
 """The registry does what the OCI distribution-spec asks for; one behaviour each."""
 
+import hashlib
 import json
 
 import pytest
@@ -8,6 +9,7 @@ pytestmark = pytest.mark.sandbox
 
 APP = "docker-local/app"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 
 
 def error_code(answer):
@@ -112,6 +114,58 @@ def test_a_blob_of_another_repository_exists_here_as_well(client):
     """Artifactory reports what the caller may read anywhere."""
     blob = client.push_blob("docker-release/other", b"shared")
     assert client.send("HEAD", f"/v2/{APP}/blobs/{blob['digest']}").status == 200
+
+
+def test_a_blob_without_a_manifest_can_be_deleted(client):
+    path = f"/v2/{APP}/blobs/{client.push_blob(APP, b'alone')['digest']}"
+    assert client.send("DELETE", path).status == 202
+    assert [client.send(method, path).status for method in ("HEAD", "DELETE")] == [404, 404]
+
+
+def test_a_blob_that_an_image_needs_is_not_deleted(client):
+    client.push(APP, "1", b"layer")
+    path = f"/v2/{APP}/blobs/{client.digest_of(b'layer')}"
+    answer = client.send("DELETE", path)
+    assert (answer.status, error_code(answer)) == (403, "DENIED")
+    assert client.send("GET", path).data == b"layer"
+
+
+def test_a_blob_is_deleted_only_by_an_account_that_may(box, client, client_of):
+    path = f"/v2/{APP}/blobs/{client.push_blob(APP, b'alone')['digest']}"
+    assert client_of(box.add_account("ci", ["read", "deploy"])).send("DELETE", path).status == 403
+    assert client.send("HEAD", path).status == 200
+
+
+def sha512(data):
+    return f"sha512:{hashlib.sha512(data).hexdigest()}"
+
+
+def test_a_blob_has_the_digest_that_it_was_pushed_with(client, box):
+    path = f"/v2/{APP}/blobs/{sha512(b'long')}"
+    assert client.send("GET", path).status == 404
+    answer = client.send("POST", f"/v2/{APP}/blobs/uploads/?digest={sha512(b'long')}", body=b"long")
+    assert (answer.status, answer.headers["Docker-Content-Digest"]) == (201, sha512(b"long"))
+    answer = client.send("GET", path)
+    assert (answer.data, answer.headers["Docker-Content-Digest"]) == (b"long", sha512(b"long"))
+    assert box.blob(sha512(b"long")) == box.blob(client.digest_of(b"long")) == b"long"
+
+
+def test_bytes_with_another_sha512_are_refused(client):
+    answer = client.send("POST", f"/v2/{APP}/blobs/uploads/?digest={sha512(b'meant')}", body=b"sent")
+    assert (answer.status, error_code(answer)) == (400, "DIGEST_INVALID")
+    assert answer.json()["errors"][0]["detail"]["arrived"] == sha512(b"sent")
+
+
+def test_an_image_may_be_made_of_sha512(client):
+    client.send("POST", f"/v2/{APP}/blobs/uploads/?digest={sha512(b'layer')}", body=b"layer")
+    manifest = json.loads(client.make_manifest(APP, b"layer"))
+    manifest["layers"][0]["digest"] = sha512(b"layer")
+    body = json.dumps(manifest).encode()
+    assert client.put_manifest(APP, sha512(body), body).headers["Docker-Content-Digest"] == sha512(body)
+    child = {"mediaType": OCI_MANIFEST, "digest": sha512(body), "size": len(body)}
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [child]}).encode()
+    assert client.put_manifest(APP, "1", index, OCI_INDEX).status == 201
+    assert client.send("GET", f"/v2/{APP}/manifests/{sha512(body)}").data == body
 
 
 def test_a_blob_can_be_mounted(client, box):
@@ -282,6 +336,39 @@ def test_a_deleted_tag_is_gone(client, box):
     assert client.send("DELETE", f"/v2/{APP}/manifests/1").status == 202
     assert client.send("DELETE", f"/v2/{APP}/manifests/1").status == 404
     assert box.digest(APP, "1") is None
+
+
+# Referrers
+
+
+def put_referrer(client, subject, **more):
+    manifest = {**json.loads(client.make_manifest(APP, b"signature")), "subject": subject, **more}
+    body = json.dumps(manifest).encode()
+    answer = client.put_manifest(APP, client.digest_of(body), body)
+    assert (answer.status, answer.headers["OCI-Subject"]) == (201, subject["digest"])
+    return client.digest_of(body)
+
+
+def test_referrers_are_listed_wherever_they_are_while_they_are_there(client, box):
+    digest = client.push(APP, "1")
+    subject = {"mediaType": OCI_MANIFEST, "digest": digest, "size": len(box.blob(digest))}
+    kinds = ("application/vnd.x", "application/vnd.y")
+    pushed = [put_referrer(client, subject, artifactType=kind, annotations={"a": kind}) for kind in kinds]
+    listed = client.send("GET", f"/v2/docker/app/referrers/{digest}").json()["manifests"]
+    assert {(one["digest"], one["artifactType"], one["annotations"]["a"]) for one in listed} == {
+        (one, kind, kind) for one, kind in zip(pushed, kinds, strict=True)
+    }
+    assert client.send("DELETE", f"/v2/{APP}/manifests/{pushed[0]}").status == 202
+    listed = client.send("GET", f"/v2/{APP}/referrers/{digest}").json()["manifests"]
+    assert [one["digest"] for one in listed] == pushed[1:]
+
+
+@pytest.mark.parametrize("path", ["manifests/1", "referrers/{digest}"])
+def test_manifests_and_lists_of_referrers_have_a_type_without_charset(client, path):
+    """With a charset, oras and cosign see no signature, and say nothing."""
+    digest = client.push(APP, "1")
+    answer = client.send("GET", f"/v2/{APP}/{path.format(digest=digest)}")
+    assert answer.headers["Content-Type"] == (OCI_INDEX if "referrers" in path else OCI_MANIFEST)
 
 
 # Names, tags, catalog
