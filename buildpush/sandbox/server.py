@@ -29,6 +29,7 @@ from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.registry import RegistryRoutes, RegistryRules, challenge
 from buildpush.sandbox.rest import RestRoutes
+from buildpush.sandbox.search_routes import SearchRoutes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.token_routes import TokenRoutes
 from buildpush.sandbox.uploads import SIGNATURE
@@ -68,8 +69,9 @@ class Server:
         self._journal = journal
         self._registry = RegistryRoutes(store, accounts, rules)
         # The last of these match what the others do not.
-        routes = (self._registry, BuildRoutes(store), TokenRoutes(accounts), RestRoutes(store), Pages(store))
-        self._routes = [route for group in routes for route in group.routes()]
+        routes = (self._registry, BuildRoutes(store), TokenRoutes(accounts), SearchRoutes(store))
+        others = (RestRoutes(store), Pages(store))
+        self._routes = [route for group in (*routes, *others) for route in group.routes()]
         self._store_key = secrets.token_bytes(32)
         self._application = self._make_application()
         self._loop = asyncio.new_event_loop()

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
+from buildpush.sandbox import derived
 from buildpush.sandbox.content import Checksums, ContentStore
 
 Row = TypeVar("Row")
@@ -139,13 +140,25 @@ class Store:
     def _prepare(self) -> None:
         """Make the tables; the first write also locks the directory."""
         try:
-            self._index.executescript(SCHEMA)
+            self._index.executescript(SCHEMA + derived.SCHEMA)
+            self._fill()
             with self.change():
                 for repository in STANDARD_REPOSITORIES:
                     self.add_repository(repository)
         except BaseException:
             self._index.close()
             raise
+
+    def _fill(self) -> None:
+        """Fill the derived tables of a directory that is older than they are."""
+        ((version,),) = self._rows("PRAGMA user_version")
+        if version >= derived.VERSION:
+            return
+        with self.change():
+            self._rows(derived.FILL_PROPERTIES)
+            for build in self.builds():
+                self.put_build(build)
+            self._rows(f"PRAGMA user_version = {derived.VERSION}")
 
     def sweep(self) -> None:
         """Delete every content that no file has any more, and the bytes of uploads that have ended."""
@@ -178,6 +191,10 @@ class Store:
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._lock:
             return self._index.execute(query, values).fetchall()
+
+    def select(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+        """Return the rows that a SELECT finds; see aql.py, which writes them."""
+        return self._rows(query, *values)
 
     # Repositories
 
@@ -299,7 +316,10 @@ class Store:
     def put_build(self, build: BuildEntry) -> None:
         """Store a run; one with the same name, number, start and repository is replaced."""
         row = (build.repo, build.name, build.number, build.started_ms, json.dumps(build.document))
-        self._rows("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?, ?)", *row)
+        files = [(*row[:4], *file) for file in derived.build_files(build.document)]
+        with self.change():
+            self._rows("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?, ?)", *row)
+            self._index.executemany(derived.INSERT_FILE, files)
 
     def builds(self, name: str | None = None, number: str | None = None, repo: str | None = None) -> list[BuildEntry]:
         """Return the runs that match what is given, newest first."""
@@ -362,6 +382,7 @@ def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
         # Exclusive: a second sandbox on the same directory is refused instead of mixing the data.
         index.execute("PRAGMA locking_mode = EXCLUSIVE")
         index.execute("PRAGMA journal_mode = WAL")
+        index.execute("PRAGMA foreign_keys = ON")
         index.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")
     except sqlite3.Error:
         index.close()

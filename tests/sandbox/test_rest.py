@@ -45,8 +45,8 @@ def test_a_stranger_is_asked_for_a_password(client):
 
 @pytest.mark.sandbox
 def test_what_the_sandbox_does_not_have_is_said_in_the_usual_form(client):
-    answer = client.send("POST", f"{API}/search/aql", body=b"items.find()")
-    assert (answer.status, "/api/search/aql" in message(answer)) == (404, True)
+    answer = client.send("POST", f"{API}/search/nothing", body=b"items.find()")
+    assert (answer.status, "/api/search/nothing" in message(answer)) == (404, True)
 
 
 @pytest.mark.sandbox
