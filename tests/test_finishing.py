@@ -30,6 +30,7 @@ from buildpush.http.retry import Retries
 from buildpush.images.references import Reference
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.publication import Publication, as_pushed, finish, finish_command
+from buildpush.pipeline.run_builds import RunBuild
 from buildpush.pipeline.runlog import RunLog
 from buildpush.registry.client import Registry
 from tests.artifactory.conftest import Desk, Recipes
@@ -228,7 +229,7 @@ class Step(Cut):
     def publication(self) -> Publication:
         self.number += 1
         record = self.recipes.record(name="app", number=str(self.number))
-        return Publication(self.server, self.registry, self.context, lambda: record)
+        return Publication(self.server, self.registry, self.context, lambda: record, build=RunBuild(record.started))
 
     def receipt(self, *tags: str, layers=LAYERS):
         pushed = self.recipes.image(layers, [], *(self.name(f"{HOME}:{tag}") for tag in tags or ("1",)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -192,6 +192,7 @@ def publish_push(
     *,
     directory: Path,
     base: Collection[Digest] = (),
+    whole: Callable[[BuildInfo], BuildInfo] = lambda info: info,
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
@@ -200,7 +201,8 @@ def publish_push(
 
     If not even the repository can be requested from the server, the document is saved with the repository key that the
     registry named, or else with the first part of the path.
-    *base* is as for :func:`describe`; the other arguments are as for :func:`publish`.
+    *base* is as for :func:`describe`; *whole* returns what is published, such as with the modules of earlier pushes;
+    the other arguments are as for :func:`publish`.
 
     Raises:
         BuildInfoError, CancelledError, TimeOutError: as :func:`publish` does.
@@ -209,12 +211,12 @@ def publish_push(
     try:
         home = client.locate(repository, named_key)
     except (BuildPushError, KeyboardInterrupt) as error:
-        info = _describe_at(pushed, record, likely_home(repository, named_key), base)
+        info = whole(_describe_at(pushed, record, likely_home(repository, named_key), base))
         if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
             sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
             raise
         raise _unpublished_error(error, info, client, directory, finish) from error
-    info = _describe_at(pushed, record, home, base)
+    info = whole(_describe_at(pushed, record, home, base))
     return publish(info, client, directory=directory, sink=sink, finish=finish, sleep=sleep)
 
 

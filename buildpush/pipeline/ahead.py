@@ -34,6 +34,9 @@ def check_ahead(loaded: Loaded, context: RunContext, *, push: bool, earlier: Res
 
     with replace(context, log=RunLog()) as silent:
         plans = plan_steps(loaded, silent, push=push, earlier=earlier, before_run=True)
+    context.builds.expect(
+        one.order if isinstance(one, Plan) else None for one in plans if isinstance(one, Plan) or one.waits
+    )
     steps = [one.step for one in plans if isinstance(one, Plan) or one.waits]
     _check_stdin(steps)
     return len(steps)

@@ -23,6 +23,7 @@ from buildpush.foundation.state import NoStateError, State
 from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.receipts import Receipts
+from buildpush.pipeline.run_builds import RunBuilds
 from buildpush.pipeline.runlog import RunLog
 
 # What only some runs need is imported where it is needed: a push reads no connectors and evaluates no expression.
@@ -126,6 +127,7 @@ class RunContext:
         values: the values of steps, for expressions.
         receipts: the receipt files of the run.
         starts: gives each build a different start.
+        builds: that the steps of the run publish.
         known: values of built-in names that an earlier run had, if it is resumed.
         wait: waits some seconds.
         watch: enforces the time limits of all steps; without it, each has a thread of its own.
@@ -150,6 +152,7 @@ class RunContext:
     values: StepValues | None = None
     receipts: Receipts = field(default_factory=Receipts)
     starts: Starts = field(default_factory=Starts)
+    builds: RunBuilds = field(default_factory=RunBuilds)
     known: Mapping[str, Value] = field(default_factory=dict)
     wait: Callable[[float], object] = pause
     watch: Watch | None = None

@@ -36,6 +36,7 @@ from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.run_builds import RunBuild
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published
     from buildpush.artifactory.document import Artifact, Module
-    from buildpush.artifactory.pending import Claim, Pending
+    from buildpush.artifactory.pending import Pending
     from buildpush.settings.resolved import ResolvedStep
 
 Pushed = PushedImage | PushedIndex
@@ -57,13 +58,15 @@ _NOT_FOUND: Final = 404
 
 
 class Publication:
-    """The build-info of one step, from before its push until it is published.
+    """The build-info of one step, from before its push until it is published, or waits for the end of the run.
 
     Args:
         server: the Artifactory that gets it.
         registry: the registry that is pushed to.
         context: of the run; files are kept in its state directory.
         record: returns what is not in the receipt, as it is at the time of the call.
+        build: of the run, with what other steps have pushed.
+        step: identifies the step in the run.
         trust: options by which the command that finishes a build-info trusts the server as the step does.
     """
 
@@ -73,6 +76,9 @@ class Publication:
         registry: Registry,
         context: RunContext,
         record: Callable[[], BuildRecord],
+        *,
+        build: RunBuild,
+        step: object = None,
         trust: Sequence[str] = (),
     ) -> None:
         self._server = server
@@ -81,19 +87,19 @@ class Publication:
         self._context = context
         self._sink = context.log
         self._record = record
-        self._claim: Claim | None = None
+        self._build = build
+        self._step = step
+        self._is_confirmed = False
 
     def announce(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
         """Write down what is about to be pushed; if that is not possible, the push continues, with a note.
 
         What earlier runs of the same build left is finished first: this push may replace their tags.
         """
-        from buildpush.artifactory.pending import Claim
-
         self._finish_earlier()
         try:
-            self._claim = self._claim or Claim(self._context.state.pending)
-            self._write(self._claim, receipt, base, pushed=False)
+            self._put(receipt, base, pushed=False)
+            self._build.keep(self._context.state.pending)
         except NoStateError:
             return  # a note has reported it
         except (OSError, BuildPushError) as error:
@@ -101,31 +107,47 @@ class Publication:
                 raise
             self._sink(Note(f"the build-info is not kept on this machine during the push: {error}"))
 
-    def _write(self, claim: Claim, receipt: Pushed, base: Collection[Digest], *, pushed: bool) -> None:
+    def _put(self, receipt: Pushed, base: Collection[Digest], *, pushed: bool) -> BuildInfo:
         from buildpush.artifactory import expected_build_info
-        from buildpush.artifactory.pending import Pending
 
         info = expected_build_info(receipt, self._record(), self._server, base)
-        claim.write(Pending(info, self._server.url, pushed=pushed))
+        return self._whole(info, pushed=pushed)
+
+    def _whole(self, info: BuildInfo, *, pushed: bool = True) -> BuildInfo:
+        """Return the document of the run with *info* in it."""
+        from buildpush.artifactory.pending import Pending
+
+        return self._build.put(self._step, Pending(info, self._server.url, pushed=pushed))
 
     def publish(self, pushed: Pushed, base: Collection[Digest] = ()) -> Published:
-        """Publish the build-info of what was pushed; errors are those of :func:`buildpush.artifactory.publish_push`."""
-        from buildpush.artifactory import publish_push
+        """Publish the build-info of what was pushed; errors are those of :func:`buildpush.artifactory.publish_push`.
 
-        record = self._record()
-        if self._claim and self._claim.path:
-            with suppress(OSError):  # what was written there before is enough to continue from
-                self._write(self._claim, pushed, base, pushed=True)
-        directory, finish = self._context.pending, finish_command(self._server, self._trust)
+        If other steps publish the same build, it waits for the end of the run, at the address that is returned.
+        """
+        from buildpush.artifactory import Published, publish_push
+
+        info = self._put(pushed, base, pushed=True)
+        self._is_confirmed = True
+        with suppress(OSError, SettingsError):  # what was written there before is enough to continue from
+            self._build.keep(self._context.state.pending)
+        if self._build.is_deferred:
+            return Published(self._server.build_page(info), info.name, info.number, info.started)
+        record, directory = self._record(), self._context.pending
+        finish = finish_command(self._server, self._trust)
         try:
             published = publish_push(
-                pushed, record, self._server, directory=directory, base=base, sink=self._sink, finish=finish
+                pushed,
+                record,
+                self._server,
+                directory=directory,
+                base=base,
+                whole=self._whole,
+                sink=self._sink,
+                finish=finish,
             )
         finally:
-            if self._claim:
-                self._claim.close()  # it is removed on success, and otherwise left for the next run
-        if self._claim:
-            self._claim.remove()
+            self._build.close()  # it is removed on success, and otherwise left for the next run
+        self._build.close(remove=True)
         return published
 
     def _finish_earlier(self) -> None:
@@ -167,14 +189,16 @@ class Publication:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        claim, self._claim = self._claim, None
-        if claim is None or claim.path is None:
-            return
-        claim.close()
-        if isinstance(error, PushError | AuthenticationError) and not _may_be_named(error):
-            claim.remove()
-        elif error is not None and not isinstance(error, BuildInfoError):  # its own message names the command
-            way = shlex.join([*finish_command(self._server, self._trust), str(claim.path)])
+        if not self._build.is_deferred:
+            self._build.close()
+        if isinstance(error, PushError | AuthenticationError) and not (self._is_confirmed or _may_be_named(error)):
+            self._build.drop(self._step)
+        elif error is not None and not self._build.is_deferred and not isinstance(error, BuildInfoError):
+            self._note_way_on()  # the message of a BuildInfoError names it
+
+    def _note_way_on(self) -> None:
+        if path := self._build.path:
+            way = shlex.join([*finish_command(self._server, self._trust), str(path)])
             self._sink(Note(f"if the registry has the image, this command publishes its build-info: {way}"))
 
 
@@ -303,16 +327,21 @@ def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Si
     missing = [root for root in roots if root not in current]
     for root in missing:
         sink(Note(f"{root.reference} does not name {root.digest}, and is left out of the build-info"))
-    ids = {root.module.id for root in missing}
+    ids = {root.module.id for root in missing} - {root.module.id for root in current}
     return replace(info, modules=tuple(module for module in info.modules if module.id not in ids))
 
 
 def _roots(info: BuildInfo) -> Iterator[_Root]:
+    from buildpush.artifactory.merging import SEPARATOR
+
     for module in info.modules:
-        name = module.properties.get("docker.image.tag")
+        names = filter(None, module.properties.get("docker.image.tag", "").split(SEPARATOR))
         heads = [a for a in module.artifacts if a.name in {"manifest.json", "list.manifest.json"} and a.sha256]
-        if name and heads and not module.parent:
-            yield _Root(module, Reference.parse(name), heads[0])
+        for reference in map(Reference.parse, names if heads and not module.parent else ()):
+            directory = f"/{reference.tag or reference.digest}/"
+            yield from (
+                _Root(module, reference, head) for head in heads if directory in f"/{head.path}" or len(heads) == 1
+            )
 
 
 def _is_current(root: _Root, registry: Registry) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from buildpush.foundation.errors import StrictError
+from buildpush.foundation.errors import BuildPushError, StrictError
 from buildpush.foundation.events import Decision, Note
 from buildpush.foundation.limits import Watch
 from buildpush.pipeline.ahead import check_ahead, refuse_push
@@ -25,6 +25,8 @@ from buildpush.pipeline.outputs import check_room, parse_output
 from buildpush.pipeline.recall import recall
 from buildpush.pipeline.record import Resumed, RunRecord
 from buildpush.pipeline.results import RunResult
+from buildpush.pipeline.run_builds import RunBuilds
+from buildpush.pipeline.sending import leave_builds, send_builds
 from buildpush.pipeline.step import RunRequest, run_step
 from buildpush.pipeline.step_values import StepValues
 from buildpush.pipeline.steps import Walk, attempt, raise_failure
@@ -73,11 +75,34 @@ def run_steps(
         options = RunRequest(push, location, strict, earlier)
         run_record = begin_record(loaded, context, record) if push else None
         walk = replace(_walk(context, options, run_record, several=count > 1), before=before)
-        outcomes = walk.over(loaded.tree)
+        outcomes, unsent = _walk_and_send(walk, loaded, context)
         if run_record:
-            run_record.end("FAILED" if any(one.status == "failed" for one in outcomes) else "SUCCEEDED", context.now())
-        raise_failure(outcomes, context.results, context.log)
+            failed = unsent or any(one.status == "failed" for one in outcomes)
+            run_record.end("FAILED" if failed else "SUCCEEDED", context.now())
+        _raise_failure(outcomes, unsent, context)
     return tuple(context.results)
+
+
+def _walk_and_send(
+    walk: Walk, loaded: Loaded, context: RunContext
+) -> tuple[tuple[Outcome, ...], BuildPushError | None]:
+    """Return the outcomes, and the error if a build that several steps publish cannot be sent."""
+    try:
+        outcomes = tuple(walk.over(loaded.tree))
+    except BaseException:
+        leave_builds(context)
+        raise
+    return outcomes, send_builds(context)
+
+
+def _raise_failure(outcomes: tuple[Outcome, ...], unsent: BuildPushError | None, context: RunContext) -> None:
+    """Raise the first failure; the run is told of the others."""
+    if unsent and any(one.status == "failed" for one in outcomes):
+        context.log(Note(f"{unsent}; {unsent.hint}"))
+    raise_failure(outcomes, context.results, context.log)
+    if unsent:
+        unsent.results = tuple(context.results)
+        raise unsent
 
 
 def _shared(context: RunContext, loaded: Loaded, earlier: Resumed | None) -> RunContext:
@@ -88,6 +113,7 @@ def _shared(context: RunContext, loaded: Loaded, earlier: Resumed | None) -> Run
         notes=loaded.notes,
         kept_images=KeptImages.of(loaded.steps),
         logins=Logins(),
+        builds=RunBuilds(),
         values=StepValues(loaded.tree),
         known=earlier.facts if earlier else {},
         ask=turns.person(context.ask),

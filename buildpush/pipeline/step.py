@@ -91,7 +91,7 @@ class _StepRun:
         self.log = context.log
         self.options = options
         self.deadline = deadline
-        # Artifactory identifies a run of a build by its start: two steps with the same one would overwrite each other.
+        # Artifactory identifies a run of a build by its start: two builds with the same one would overwrite each other.
         self.started = context.start()
         self.pushed: Pushed | None = None
         self.base: frozenset[Digest] = frozenset()
@@ -289,8 +289,10 @@ class _StepRun:
         """Yield the publication of the step's build-info, if there is to be one."""
         if server is None or not order.build.publish:
             return nullcontext()
-        record, trust = recorder(order, self.context, self.started), tuple(trust_flags(order, server.host))
-        return Publication(server, hosts.registry, self.context, record, trust)
+        build = self.context.builds.of(order, self.started)
+        record, trust = recorder(order, self.context, build.started), tuple(trust_flags(order, server.host))
+        place = (*self.step.around, self.step.identifier, self.step.where)
+        return Publication(server, hosts.registry, self.context, record, build=build, step=place, trust=trust)
 
     def _publish_and_write_receipts(self, order: ResolvedStep, publication: Publication | None) -> None:
         """Publish, then write the files about the push; a failure of one does not prevent the other."""

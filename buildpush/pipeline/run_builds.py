@@ -1,0 +1,150 @@
+"""The builds of a run: one document with one start each, however many of its steps take part.
+
+A build that several steps publish is sent once, at the end of the run, also if one of them has failed. To send it after
+each step would replace it each time, which needs the permission to delete; accounts of CI systems often lack it. Until
+then it is in a file of the state directory, which is written before each push.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from buildpush.artifactory import BuildInfo
+    from buildpush.artifactory.pending import Claim, Pending
+    from buildpush.settings.resolved import ResolvedStep
+
+
+class ServerBuild(NamedTuple):
+    """What identifies a build: the address of its Artifactory, the key of its project, its name and number."""
+
+    server: str
+    project: str
+    name: str
+    number: str
+
+
+def build_of(order: ResolvedStep) -> ServerBuild | None:
+    """Return the build that a step publishes, ``None`` for none."""
+    build, server = order.build, order.artifactory
+    return ServerBuild(server.url, build.project, build.name, build.number) if build.publish and server else None
+
+
+class RunBuild:
+    """One build of a run, and what its steps have pushed so far; several threads may use it.
+
+    Attributes:
+        started: the start that all its steps have.
+        is_deferred: whether it is sent at the end of the run, since several steps publish it.
+        order: of its first step.
+    """
+
+    def __init__(self, started: datetime, *, is_deferred: bool = False, order: ResolvedStep | None = None) -> None:
+        self.started, self.is_deferred, self.order = started, is_deferred, order
+        self._parts: dict[object, Pending] = {}
+        self._claim: Claim | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def pending(self) -> Pending | None:
+        """What was pushed so far, as one document; ``None`` for nothing."""
+        from buildpush.artifactory.merging import merge
+        from buildpush.artifactory.pending import Pending
+
+        with self._lock:
+            parts = tuple(self._parts.values())
+        if not parts:
+            return None
+        return Pending(merge([one.info for one in parts]), parts[0].server, all(one.pushed for one in parts))
+
+    @property
+    def renamed(self) -> list[tuple[str, str]]:
+        """The ids of modules that differ in the document, since several images have them, each with the new one."""
+        from buildpush.artifactory.merging import renamed
+
+        whole = self.pending
+        return renamed([one.info for one in self._parts.values()], whole.info) if whole else []
+
+    @property
+    def path(self) -> Path | None:
+        """The file that has it, ``None`` for none."""
+        return self._claim.path if self._claim else None
+
+    def put(self, step: object, part: Pending) -> BuildInfo:
+        """Put what *step* pushes in place of what an earlier attempt of it did, and return the whole document."""
+        with self._lock:
+            self._parts[step] = part
+            whole = self.pending
+        return whole.info if whole else part.info
+
+    def keep(self, directory: Path) -> None:
+        """Write the document into *directory*; no other run touches the file until :meth:`close`.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        from buildpush.artifactory.pending import Claim
+
+        with self._lock:
+            self._claim = self._claim or Claim(directory)
+            if whole := self.pending:
+                self._claim.write(whole)
+
+    def drop(self, step: object) -> None:
+        """Remove what *step* was to push."""
+        with self._lock:
+            self._parts.pop(step, None)
+            if self._claim and self._claim.path and self._parts:
+                with suppress(OSError):
+                    self.keep(self._claim.path.parent)
+        if not self._parts:
+            self.close(remove=True)
+
+    def close(self, *, remove: bool = False) -> None:
+        """Leave the file to other runs, or *remove* it because nothing is pending any more."""
+        with self._lock:
+            if self._claim:
+                self._claim.close()
+            if self._claim and remove:
+                self._claim.remove()
+
+
+class RunBuilds:
+    """The builds of one run."""
+
+    def __init__(self) -> None:
+        self._builds: dict[ServerBuild, RunBuild] = {}
+        self._common: frozenset[ServerBuild] | None = frozenset()  # that several steps publish; None: perhaps all
+        self._lock = threading.Lock()
+
+    def expect(self, orders: Iterable[ResolvedStep | None]) -> None:
+        """Find out which builds several steps will publish; a step whose order is not known yet may publish any."""
+        orders = tuple(orders)
+        count = Counter(build_of(order) for order in orders if order)
+        common = frozenset(build for build, steps in count.items() if build and steps > 1)
+        self._common = None if None in orders else common
+
+    def of(self, order: ResolvedStep, started: datetime) -> RunBuild:
+        """Return the build that the step of *order* publishes; *started* is its start if no earlier step has one."""
+        key = build_of(order)
+        with self._lock:
+            if key is None or key not in self._builds:
+                is_deferred = self._common is None or key in self._common
+                build = RunBuild(started, is_deferred=is_deferred, order=order)
+                if key:
+                    self._builds[key] = build
+                return build
+            return self._builds[key]
+
+    def take_deferred(self) -> tuple[RunBuild, ...]:
+        """Return the builds that wait for the end of the run; they do so no longer."""
+        with self._lock:
+            waiting = tuple(build for build in self._builds.values() if build.is_deferred and build.pending)
+            self._builds.clear()
+        return waiting
