@@ -1,4 +1,4 @@
-"""``python -m benchmarks [start] [small] [docs] [steps] [push] [engines]``: print figures; nothing is asserted."""
+"""``python -m benchmarks [PART …]``: print figures; nothing is asserted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import sys
 from compileall import compile_dir
 from pathlib import Path
 
-from benchmarks import docs, small, startup, steps
+from benchmarks import docs, serving, small, startup, steps
 from benchmarks.pushing import before, registries, table
 
 # A few minutes; the tables of the push and of the engines take half an hour each.
 USUAL = ("start", "small", "docs", "steps")
 HERE = Path(__file__).parents[1]
-PARTS = (*USUAL, "push", "engines")
+PARTS = (*USUAL, "sandbox", "push", "engines")
 
 
 def main() -> None:
@@ -38,6 +38,8 @@ def main() -> None:
         docs.measure()
     if "steps" in parts:
         steps.measure(wanted.rounds or 5)
+    if "sandbox" in parts:
+        serving.measure(wanted.rounds or 5, wanted.size or 100)
     for part, rows in (("push", table.ROWS), ("engines", table.ENGINES)):
         if part in parts:
             usual = before.ROWS if wanted.before else rows

@@ -20,7 +20,7 @@ from buildpush.sandbox.journal import Journal, Request
 from buildpush.sandbox.line import Line
 from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.permissions import RIGHTS
-from buildpush.sandbox.store import Store
+from buildpush.sandbox.store import Store, unusable
 from buildpush.sandbox.written import make_fault, named_faults
 
 if TYPE_CHECKING:
@@ -109,13 +109,16 @@ class Sandbox:
         listening = _listen(server.listen, *self._address)
         self._stops.append(listening.close)
         self._host = f"{_bracketed(self._address[0])}:{listening.getsockname()[1]}"
-        self._store = Store(self._directory(), self._clock, lasting=self._data is not None)
+        directory = self._directory()
+        self._store = Store(directory, self._clock, lasting=self._data is not None)
         self._stops.append(self._store.close)
         self._check_immutable()
-        layout.forget_uploads(self._store, before=self._clock() - DAY_SECONDS)
-        self._store.sweep()
         self._accounts = Accounts(self._store)
-        self._account = self._accounts.make(USERNAME)
+        try:
+            layout.sweep(self._store, before=self._clock() - DAY_SECONDS)
+            self._account = self._accounts.make(USERNAME)
+        except OSError as error:
+            raise unusable(directory, error) from error
         rules = server.RegistryRules(**self._rules)
         parts = (self._store, self._accounts, self._faults, self._journal)
         running = server.Server(listening, *parts, rules=rules, providers=self._providers)

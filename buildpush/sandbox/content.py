@@ -5,8 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import threading
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 from buildpush.foundation.errors import SettingsError
@@ -43,47 +44,48 @@ def _private(path: Path) -> int:
 
 
 class Incoming:
-    """Bytes that are still arriving: a growing file, and its checksums so far; an existing file is continued."""
+    """Bytes that are still arriving: a growing file, and its checksums so far; an existing file is continued.
+
+    Attributes:
+        acts: what is to be done with every list of pieces, in their order; each act may be done in a thread of its own.
+            MD5 takes as long as the other hashes together.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = os.fdopen(_private(path), "a+b", buffering=0)
-        self.size = self._file.seek(0, os.SEEK_END)
+        self._lock = threading.Lock()
+        self._file: int | None = _private(path)
+        self._ended = False
+        self.size = os.fstat(self._file).st_size
+        self.let_go()
         self._unread = self.size
         # Artifactory uses sha1 and md5 only as names, not for security.
-        self._sums = (
-            hashlib.sha256(),
-            hashlib.sha1(usedforsecurity=False),
-            hashlib.md5(usedforsecurity=False),
+        sums = (hashlib.sha256(), hashlib.sha1(usedforsecurity=False), hashlib.md5(usedforsecurity=False))
+        self._sums = sums
+        self.acts: tuple[Callable[[Sequence[bytes]], None], ...] = (
+            self._write,
+            lambda pieces: _update(sums[:2], pieces),
+            lambda pieces: _update(sums[2:], pieces),
         )
 
-    def write(self, chunk: bytes) -> None:
-        """Append *chunk*; :meth:`add_up` and :meth:`add_up_md5` must be called next, from any thread."""
-        if self._file.write(chunk) != len(chunk):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self.size += len(chunk)
-
-    def add_up(self, chunk: bytes) -> None:
-        """Update all checksums but MD5 with *chunk*; about a millisecond per 800 kB."""
-        for checksum in self._sums[:2]:
-            checksum.update(chunk)
-
-    def add_up_md5(self, chunk: bytes) -> None:
-        """Update MD5 with *chunk*; that takes as long as the others together."""
-        self._sums[2].update(chunk)
+    def _write(self, pieces: Sequence[bytes]) -> None:
+        # Locked: a closed descriptor may be another file's by the time it is written to.
+        with self._lock:
+            if self._ended:
+                raise ConnectionResetError
+            if self._file is None:
+                self._file = _private(self.path)
+            for piece in pieces:
+                if os.write(self._file, piece) != len(piece):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                self.size += len(piece)
 
     def catch_up(self) -> None:
         """Update the checksums with what was in the file before; a second call does nothing."""
         with self.path.open("rb") as file:
             while self._unread and (block := file.read(min(BLOCK, self._unread))):
-                self.add_up(block)
-                self.add_up_md5(block)
+                _update(self._sums, [block])
                 self._unread -= len(block)
-
-    @property
-    def is_open(self) -> bool:
-        """Whether more may be written."""
-        return not self._file.closed
 
     @property
     def is_behind(self) -> bool:
@@ -91,21 +93,41 @@ class Incoming:
         return bool(self._unread)
 
     def let_go(self) -> None:
-        """Close the file; it stays where it is."""
-        self._file.close()
+        """Close the file until more arrives."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+            self._file = None
 
     def close(self) -> Checksums:
         """Return the checksums of everything written; the file stays where it is."""
         if self.is_behind:
             self.catch_up()
-        self._file.close()
+        self._ended = True
+        self.let_go()
         sha256, sha1, md5 = (checksum.hexdigest() for checksum in self._sums)
         return Checksums(sha256, sha1, md5, self.size)
 
     def discard(self) -> None:
         """Delete the bytes, unless they were kept."""
-        self._file.close()
+        self._ended = True
+        self.let_go()
         self.path.unlink(missing_ok=True)
+
+
+def _update(checksums: Iterable[hashlib._Hash], pieces: Sequence[bytes]) -> None:
+    for checksum in checksums:
+        for piece in pieces:
+            checksum.update(piece)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class ContentStore:
@@ -121,6 +143,7 @@ class ContentStore:
     """
 
     def __init__(self, directory: Path, *, lasting: bool = True) -> None:
+        self.lasting = lasting
         self._kept = directory / "content"
         self._incoming = directory / "incoming"
         problem = sharing_problem(directory) if lasting and directory.is_dir() else None
@@ -142,23 +165,33 @@ class ContentStore:
         return Incoming(self._incoming / name)
 
     def keep(self, incoming: Incoming) -> Checksums:
-        """Store arrived bytes under their SHA-256; the same bytes twice are one file."""
+        """Store arrived bytes under their SHA-256, where no power cut removes them; the same bytes are one file."""
         checksums = incoming.close()
         target = self.path(checksums.sha256)
+        is_new = not target.parent.exists()
         target.parent.mkdir(mode=0o700, exist_ok=True)
+        if self.lasting:
+            _sync(incoming.path)
         incoming.path.replace(target)
+        if self.lasting:
+            _sync(target.parent)
+        if self.lasting and is_new:
+            _sync(self._kept)
         return checksums
 
     def add(self, data: bytes) -> Checksums:
         """Store bytes that are complete."""
         incoming = self.receive(uuid.uuid4().hex)
         try:
-            incoming.write(data)
-            incoming.add_up(data)
-            incoming.add_up_md5(data)
+            for act in incoming.acts:
+                act([data])
             return self.keep(incoming)
         finally:
             incoming.discard()
+
+    def remove(self, sha256: str) -> None:
+        """Delete a content that no file has."""
+        self.path(sha256).unlink(missing_ok=True)
 
     def sweep(self, stored: Collection[str], arriving: Collection[str]) -> None:
         """Delete every content that is not *stored*, and the bytes of uploads that are not *arriving*."""

@@ -188,12 +188,11 @@ def _set_aside(store: Store, target: Target, directory: str, coming: str) -> Non
     store.remove(replaced)
 
 
-def forget_uploads(store: Store, before: float) -> None:
-    """Delete unfinished uploads, and blobs without a manifest, from before that moment, in seconds since 1970."""
-    store.forget_uploads(before)
-    for repository in store.repositories():
-        uploaded = [entry for entry in store.files(repository.key) if entry.directory.endswith(f"/{UPLOADS}")]
-        store.remove([entry for entry in uploaded if entry.modified < before])
+def sweep(store: Store, before: float) -> None:
+    """Delete what nothing needs, and unfinished uploads and blobs without a manifest from before that moment."""
+    files = (entry for repository in store.repositories() for entry in store.files(repository.key))
+    uploaded = (entry for entry in files if entry.directory.endswith(f"/{UPLOADS}"))
+    store.sweep(before, [entry for entry in uploaded if entry.modified < before])
 
 
 def _existing(store: Store, target: Target, part: ContentDescriptor, who: Caller) -> Checksums:

@@ -23,7 +23,8 @@ from buildpush.images.model import OCI_INDEX
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
-from buildpush.sandbox.content import Checksums, Incoming, hash_file
+from buildpush.sandbox.content import Checksums, hash_file
+from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import LARGEST, read_manifest
 from buildpush.sandbox.permissions import ACTION_RIGHTS, Caller
@@ -34,8 +35,6 @@ REGISTRY_HEADER = "X-Artifactory-Docker-Registry"
 PREFIXES = ("/v2", "/artifactory/api/docker/{key}/v2")
 _PAGE = 1000
 _REFERRERS_PAGE = 100
-# A thread costs about 0.1 ms; for fewer bytes than this, hashing without one is cheaper.
-WORTH_A_THREAD = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,15 +246,14 @@ class RegistryRoutes:
         if incoming.is_behind:
             await asyncio.to_thread(incoming.catch_up)
         try:
-            async for piece in wire.pieces(request):
-                if not incoming.is_open:
-                    wire.break_connection(request)  # the upload has ended meanwhile
-                await _take_in(incoming, piece)
+            await take_in(incoming, wire.pieces(request))
         except ConnectionError:
-            raise
+            wire.break_connection(request)
         except OSError:
             self.uploads.end(upload)  # the content of the file is unknown
             raise
+        finally:
+            incoming.let_go()
 
     async def _finish(self, request: web.Request, upload: UploadSession, expected: Digest) -> web.Response:
         try:
@@ -265,12 +263,24 @@ class RegistryRoutes:
                 other = await asyncio.to_thread(hash_file, upload.incoming.path, expected.algorithm)
             _check_digest(expected, other or arrived.sha256, size=arrived.size)
             if wire.is_stored():
-                checksums = self._store.content.keep(upload.incoming)
-                layout.keep_blob(self._store, upload.target, checksums, wire.caller().username)
-                self._remember(expected, checksums)
+                await self._keep(upload, expected)
         finally:
             self.uploads.end(upload)
         return _created(request, "blobs", str(expected))
+
+    async def _keep(self, upload: UploadSession, digest: Digest) -> None:
+        """Keep what arrived, or free its bytes if that cannot be written down."""
+        content = self._store.content
+        checksums = await keep(content, upload.incoming)
+        try:
+            with self._store.change():
+                layout.keep_blob(self._store, upload.target, checksums, wire.caller().username)
+                self._remember(digest, checksums)
+                self._store.remove_upload(upload.identifier)
+        except OSError:
+            if not any(self._store.copies_anywhere(checksums.sha256)):
+                content.remove(checksums.sha256)
+            raise
 
     def _remember(self, digest: Digest, checksums: Checksums) -> None:
         """Make a content known by the digest that its client uses."""
@@ -444,16 +454,6 @@ def _location(request: web.Request, kind: str, last: str) -> str:
         request.path.rpartition("/blobs/") if "/blobs/" in request.path else request.path.rpartition("/manifests/")
     )
     return f"{wire.origin(request)}{quote(base)}/{kind}/{last}"
-
-
-async def _take_in(incoming: Incoming, piece: bytes) -> None:
-    """Write a piece and hash it, in two threads if it is large: MD5 takes as long as the other hashes together."""
-    incoming.write(piece)
-    if len(piece) < WORTH_A_THREAD:
-        incoming.add_up(piece)
-        incoming.add_up_md5(piece)
-    else:
-        await asyncio.gather(*(asyncio.to_thread(act, piece) for act in (incoming.add_up, incoming.add_up_md5)))
 
 
 def _created(request: web.Request, kind: str, digest: str) -> web.Response:

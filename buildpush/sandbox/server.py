@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -42,7 +43,8 @@ PAGES = "/ui/"
 STORE = "/store/"
 # Clients may be slow to read or send their last bytes; the server waits no longer than this for them when it stops.
 SECONDS_TO_STOP = 0.3
-READ_AHEAD = 1024 * 1024
+SECONDS_BETWEEN_SWEEPS = 600
+READ_AHEAD = 256 * 1024
 
 
 class Server:
@@ -110,11 +112,19 @@ class Server:
         )
         try:
             await self._open(runner)
-            await self._stopping.wait()
+            await self._wait()
         finally:
             await runner.cleanup()
             await self._loop.shutdown_default_executor()
             self._registry.uploads.close()
+
+    async def _wait(self) -> None:
+        """Wait for :meth:`stop`, and look for abandoned uploads now and then."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), SECONDS_BETWEEN_SWEEPS)
+                return
+            self._registry.uploads.forget()
 
     async def _open(self, runner: web.AppRunner) -> None:
         try:

@@ -5,6 +5,7 @@ A file has a repository key, a path and properties, as in Artifactory; several f
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sqlite3
@@ -153,7 +154,7 @@ class Store:
             self._index = _open_index(directory / "index.sqlite", lasting=lasting)
             self._prepare()
         except (OSError, sqlite3.Error) as error:
-            raise _unusable(directory, error) from error
+            raise unusable(directory, error) from error
 
     def _prepare(self) -> None:
         """Make the tables; the first write also locks the directory."""
@@ -178,12 +179,21 @@ class Store:
                 self.put_build(build)
             self._rows(f"PRAGMA user_version = {derived.VERSION}")
 
-    def sweep(self) -> None:
-        """Delete every content that no file has any more, and the bytes of uploads that have ended."""
-        for table in ("digests", "subjects"):
-            self._rows(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM files)")  # noqa: S608 - constants
-        contents = {row[0] for row in self._rows("SELECT DISTINCT sha256 FROM files")}
-        self.content.sweep(contents, {row[0] for row in self._rows("SELECT identifier FROM uploads")})
+    def sweep(self, before: float, stale: Sequence[FileEntry] = ()) -> None:
+        """Delete *stale* files, contents that no file has any more, and uploads that ended or began before *before*.
+
+        Bytes go first: there may be no room to write that they are gone.
+        """
+        paths = {(entry.repo, entry.path) for entry in stale}
+        rows = self._rows("SELECT repo, path, sha256 FROM files")
+        contents = {sha256 for repo, path, sha256 in rows if (repo, path) not in paths}
+        arriving = {row[0] for row in self._rows("SELECT identifier FROM uploads WHERE begun >= ?", before)}
+        self.content.sweep(contents, arriving)
+        with self.change():
+            self.remove(stale)
+            self._rows("DELETE FROM uploads WHERE begun < ?", before)
+            for table in ("digests", "subjects"):
+                self._rows(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM files)")  # noqa: S608 - constants
 
     def close(self) -> None:
         """Close the database and unlock the directory."""
@@ -200,15 +210,25 @@ class Store:
             self._index.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._rows("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._index.execute("ROLLBACK")
                 raise
-            self._index.execute("COMMIT")
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._index.execute(query, values).fetchall()
+        """Run a query.
+
+        Raises:
+            OSError: the disk is full; as with other files, so that there is one answer.
+        """
+        try:
+            with self._lock:
+                return self._index.execute(query, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise
 
     def select(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         """Return the rows that a SELECT finds; see aql.py, which writes them."""
@@ -325,10 +345,6 @@ class Store:
         """Forget an upload."""
         self._rows("DELETE FROM uploads WHERE identifier = ?", identifier)
 
-    def forget_uploads(self, before: float) -> None:
-        """Forget the uploads that were begun before that moment, in seconds since 1970."""
-        self._rows("DELETE FROM uploads WHERE begun < ?", before)
-
     # Builds
 
     def put_build(self, build: BuildEntry) -> None:
@@ -425,14 +441,15 @@ def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
         index.execute("PRAGMA locking_mode = EXCLUSIVE")
         index.execute("PRAGMA journal_mode = WAL")
         index.execute("PRAGMA foreign_keys = ON")
-        index.execute(f"PRAGMA synchronous = {'NORMAL' if lasting else 'OFF'}")
+        index.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'OFF'}")
     except sqlite3.Error:
         index.close()
         raise
     return index
 
 
-def _unusable(directory: Path, error: Exception) -> SettingsError:
+def unusable(directory: Path, error: Exception) -> SettingsError:
+    """Return the error of a data directory that cannot be read or written."""
     if "locked" in str(error):
         message = f"another sandbox uses the data directory {directory}"
         return SettingsError(message, hint="stop it, or name another directory with --data")

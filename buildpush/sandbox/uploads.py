@@ -6,7 +6,9 @@ import asyncio
 import re
 import secrets
 import uuid
+from contextlib import suppress
 from dataclasses import field
+from itertools import takewhile
 from typing import Literal
 
 from aiohttp import web
@@ -20,6 +22,10 @@ from buildpush.sandbox.store import Store
 
 STATE = "_state"
 SIGNATURE = "signature"
+MOST_UPLOADS = 1000
+# An upload that nobody continues ends after a day, or after a minute when there are very many.
+IDLE_SECONDS = 24 * 3600
+IDLE_SECONDS_OF_MANY = 60
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(?P<first>\d{1,18})-(?P<last>\d{1,18})(?:/(?:\*|\d+))?\Z")
 
 
@@ -79,6 +85,7 @@ class UploadSession:
         writing: the connection that is sending a piece now.
         short: whether the latest piece was shorter than the server requires; only the last piece may be.
         first: bytes of its first piece.
+        used: when a request was last about it, in seconds since 1970.
     """
 
     identifier: str
@@ -90,6 +97,7 @@ class UploadSession:
     writing: asyncio.BaseTransport | None = None
     short: bool = False
     first: int = 0
+    used: float = 0.0
 
     def record_piece(self, before: int, least: int) -> None:
         """Record that a piece arrived after *before* bytes; *least* is the smallest size of a piece."""
@@ -136,15 +144,36 @@ class Uploads:
     def __init__(self, store: Store, behaviour: UploadBehaviour) -> None:
         self._store = store
         self.behaviour = behaviour
+        # The one that waits longest comes first.
         self._open: dict[str, UploadSession] = {}
 
     def begin(self, target: Target, caller: Caller) -> UploadSession:
-        """Return a new upload."""
+        """Return a new upload, after ending those that were abandoned.
+
+        Raises:
+            RequestRefusedError: 429, there are too many.
+        """
+        self.forget(IDLE_SECONDS if len(self._open) < MOST_UPLOADS else IDLE_SECONDS_OF_MANY)
+        if len(self._open) >= MOST_UPLOADS:
+            headers = {"Retry-After": str(IDLE_SECONDS_OF_MANY)}
+            raise RequestRefusedError(429, "TOOMANYREQUESTS", "there are too many unfinished uploads", headers=headers)
         identifier = uuid.uuid4().hex
-        upload = UploadSession(identifier, target, self._store.content.receive(identifier), caller)
         self._store.put_upload(identifier, target.name)
-        self._open[identifier] = upload
+        return self._add(UploadSession(identifier, target, self._store.content.receive(identifier), caller))
+
+    def _add(self, upload: UploadSession) -> UploadSession:
+        """Make an upload the last of those that wait."""
+        self._open.pop(upload.identifier, None)
+        self._open[upload.identifier] = upload
+        upload.used = self._store.clock()
         return upload
+
+    def forget(self, seconds: float = IDLE_SECONDS) -> None:
+        """End every upload that has waited for so many seconds."""
+        before = self._store.clock() - seconds
+        for upload in list(takewhile(lambda one: one.used < before, self._open.values())):
+            if not upload.lock.locked():
+                self.end(upload)
 
     def find(self, identifier: str, target: Target, state: str | None = None) -> UploadSession:
         """Return an upload that was begun for the same image.
@@ -163,14 +192,13 @@ class Uploads:
         if self.behaviour.state and state != upload.state:
             self.end(upload)
             raise RequestRefusedError(404, "BLOB_UPLOAD_INVALID", "blob upload invalid")
-        return upload
+        return self._add(upload)
 
     def _revive(self, identifier: str, target: Target) -> UploadSession | None:
         """Return an upload from before the last restart."""
         if self._store.upload(identifier) != target.name:
             return None
-        upload = self._open[identifier] = UploadSession(identifier, target, self._store.content.receive(identifier))
-        return upload
+        return UploadSession(identifier, target, self._store.content.receive(identifier))
 
     def find_creator(self, identifier: str, signature: str) -> Caller | None:
         """Return who began the upload, if the signature is right."""
@@ -192,8 +220,9 @@ class Uploads:
     def end(self, upload: UploadSession) -> None:
         """Remove an upload, and its bytes unless they were kept."""
         self._open.pop(upload.identifier, None)
-        self._store.remove_upload(upload.identifier)
         upload.incoming.discard()
+        with suppress(OSError):  # a full disk; what has no file is forgotten at the next start
+            self._store.remove_upload(upload.identifier)
 
     def close(self) -> None:
         """Close all uploads; they can be continued after a restart."""

@@ -201,8 +201,8 @@ def test_a_full_disk_is_told_as_such(box, client, monkeypatch):
     def full(*_args):
         raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr("buildpush.sandbox.content.Incoming._write", full)
     location = client.send("POST", "/v2/docker-local/app/blobs/uploads/").headers["Location"]
-    monkeypatch.setattr("buildpush.sandbox.content.Incoming.write", full)
     answer = client.send("PATCH", location, body=b"data")
     assert (answer.status, "No space left" in answer.data.decode()) == (507, True)
 

@@ -245,3 +245,31 @@ def test_an_immutable_repository_that_is_not_there_is_an_error():
     with pytest.raises(SettingsError, match="'nowhere'") as caught, Sandbox(immutable=["nowhere"]):
         pass
     assert "docker-release" in caught.value.hint
+
+
+def test_an_upload_that_nobody_continues_ends_after_a_day(tmp_path, connect):
+    now = [1_000_000_000.0]
+    with Sandbox(tmp_path, clock=lambda: now[0]) as box:
+        client = connect(box)
+        abandoned, continued = begin(client), begin(client)
+        for _ in range(2):
+            now[0] += 20 * 3600
+            client.send("PATCH", continued, body=b"more")
+        begin(client)
+        assert [client.send("GET", location).status for location in (abandoned, continued)] == [404, 204]
+        assert len(list((tmp_path / "incoming").iterdir())) == 2
+
+
+def test_there_are_only_so_many_unfinished_uploads(monkeypatch, connect):
+    monkeypatch.setattr("buildpush.sandbox.uploads.MOST_UPLOADS", 3)
+    now = [1_000_000_000.0]
+    with Sandbox(clock=lambda: now[0]) as box:
+        client = connect(box)
+        first, *_ = [begin(client) for _ in range(3)]
+        answer = client.send("POST", f"/v2/{APP}/blobs/uploads/")
+        assert (answer.status, error_code(answer), answer.headers["Retry-After"]) == (429, "TOOMANYREQUESTS", "60")
+        now[0] += 30
+        client.send("PATCH", first, body=b"more")
+        now[0] += 31
+        begin(client)
+        assert client.send("GET", first).status == 204
