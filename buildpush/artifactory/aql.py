@@ -28,7 +28,8 @@ def file_queries(alternatives: Iterable[Criteria]) -> Iterator[str]:
     texts: list[str] = []
     space = LONGEST - len(_BEGIN) - len(_END)
     for alternative in alternatives:
-        text = json.dumps(alternative, separators=(",", ":"), ensure_ascii=False)
+        # Without $and, the keys of an object inside $or are alternatives themselves.
+        text = json.dumps({"$and": [alternative]}, separators=(",", ":"), ensure_ascii=False)
         if texts and sum(map(len, texts)) + len(texts) + len(text) > space:
             yield _query(texts)
             texts = []

@@ -1,18 +1,17 @@
 """Makes the build-info of a push from its receipt, without any request.
 
 Modules and files are those that ``jf`` writes (``jf docker push`` for one image, ``jf rt build-docker-create`` for an
-index), in a fixed order, with two differences: a module's id includes the variant of its platform and, for an
-attestation, the platform that it is about.
+index), in a fixed order, with what it leaves out: the variant in the id of a platform, the platform that an attestation
+is about, ``docker.image.id`` of each platform, and the digest of the index (``docker.manifest.digest``).
+:mod:`buildpush.artifactory.jf_form` writes exactly what ``jf`` does.
 Source: jfrog/build-info-go, entities/buildinfo.go; jfrog/jfrog-cli-artifactory, artifactory/commands/container.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from buildpush.artifactory.client import Home
 from buildpush.artifactory.document import (
@@ -25,11 +24,11 @@ from buildpush.artifactory.document import (
     Module,
     VcsEntry,
 )
-from buildpush.foundation import strict_json
+from buildpush.artifactory.jf_form import as_jf
+from buildpush.artifactory.layout import Layout, annotations_of, is_attestation, tag_or_digest
 from buildpush.foundation.forms import clean_address
-from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redact
-from buildpush.images.model import PushedBlob, PushedImage, PushedIndex, is_nondistributable
+from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 
 __all__ = ["Agent", "Artifact", "BuildInfo", "BuildRecord", "Dependency", "Module", "VcsEntry", "describe"]
@@ -50,6 +49,7 @@ def describe(
     An index gives a module per tag for its own manifest, and one per platform, named after the first tag: the files of
     a platform exist only once, and Artifactory does not promote a file that is listed twice.
     ``record.module`` replaces ``name:tag``; with several tags, each then gets ``module:tag``.
+    With ``record.compat`` set to ``jf``, the document is the one that ``jf`` writes.
 
     Args:
         pushed: what the registry confirmed; all references are in one Artifactory.
@@ -66,14 +66,12 @@ def describe(
         A build-info; where the receipt has no sha1 and md5, they are empty, and
         :func:`~buildpush.artifactory.publish` requests them from the server.
     """
-    home = _Layout(repository_key, prefix, frozenset(base))
-    names = _names(pushed.references, record.module, home)
-    modules = _of_index(pushed, names, home) if isinstance(pushed, PushedIndex) else _of_image(pushed, names, home)
-    return BuildInfo(
+    home = Layout(repository_key, prefix, frozenset(base))
+    info = BuildInfo(
         name=record.name,
         number=record.number,
         started=record.started,
-        modules=tuple(modules),
+        modules=tuple(_modules(pushed, record.module, home)),
         agent=record.agent,
         build_agent=record.build_agent,
         duration_ms=record.duration_ms,
@@ -84,6 +82,12 @@ def describe(
         vcs=tuple(_clean(vcs) for vcs in record.vcs),
         project=record.project,
     )
+    return as_jf(info, pushed, record.module, home) if record.compat == "jf" else info
+
+
+def _modules(pushed: PushedImage | PushedIndex, module: str, home: Layout) -> Iterator[Module]:
+    names = _names(pushed.references, module, home)
+    return _of_index(pushed, names, home) if isinstance(pushed, PushedIndex) else _of_image(pushed, names, home)
 
 
 def moved_home(info: BuildInfo, reference: Reference, head: Artifact, home: Home) -> BuildInfo:
@@ -102,104 +106,52 @@ def moved_home(info: BuildInfo, reference: Reference, head: Artifact, home: Home
     return replace(info, modules=tuple(map(module, info.modules)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where the files of an image are in Artifactory."""
-
-    key: str
-    prefix: str | None
-    base: frozenset[Digest]
-
-    def path(self, reference: Reference) -> str:
-        """Return the image's path inside the repository."""
-        prefix = f"{self.key}/" if self.prefix is None else self.prefix
-        return reference.repository.path.removeprefix(prefix)
-
-    def artifact(self, directory: str, blob: PushedBlob) -> Artifact:
-        name = f"sha256__{blob.digest.hex}"
-        path = f"{directory}/{name}"
-        return Artifact(name, path, self.key, blob.digest.hex, blob.sha1 or "", blob.md5 or "")
-
-    def manifest(self, directory: str, name: str, content: bytes) -> Artifact:
-        sha1 = hashlib.sha1(content, usedforsecurity=False).hexdigest()
-        md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
-        sha256 = hashlib.sha256(content).hexdigest()
-        return Artifact(name, f"{directory}/{name}", self.key, sha256, sha1, md5, type="json")
-
-    def files(self, directory: str, image: PushedImage) -> tuple[Artifact, ...]:
-        """Return the manifest, the config and each layer once, as Artifactory keeps them in *directory*."""
-        manifest = self.manifest(directory, "manifest.json", image.manifest)
-        return (manifest, *(self.artifact(directory, blob) for blob in _distributable((image.config, *image.layers))))
-
-    def dependencies(self, image: PushedImage) -> tuple[Dependency, ...]:
-        layers = (layer for layer in _distributable(image.layers) if layer.digest in self.base)
-        return tuple(_dependency(layer) for layer in layers)
-
-
-def _dependency(layer: PushedBlob) -> Dependency:
-    return Dependency(f"sha256__{layer.digest.hex}", layer.digest.hex, layer.sha1 or "", layer.md5 or "")
-
-
-def _distributable(blobs: Iterable[PushedBlob]) -> list[PushedBlob]:
-    """Return each blob once, without layers that may not be distributed, since those were not pushed."""
-    each: dict[Digest, PushedBlob] = {}
-    for blob in blobs:
-        each.setdefault(blob.digest, blob)
-    return [blob for blob in each.values() if not is_nondistributable(blob.media_type)]
-
-
-def _names(references: tuple[Reference, ...], module: str, home: _Layout) -> dict[Reference, str]:
+def _names(references: tuple[Reference, ...], module: str, home: Layout) -> dict[Reference, str]:
     """Return a different module id for each reference."""
     each = tuple(dict.fromkeys(references))
     if module:
-        return {r: module if len(each) == 1 else f"{module}{_tag_or_digest(r)}" for r in each}
-    short = {r: f"{r.repository.name}{_tag_or_digest(r)}" for r in each}
+        return {r: module if len(each) == 1 else f"{module}{tag_or_digest(r)}" for r in each}
+    short = {r: f"{r.repository.name}{tag_or_digest(r)}" for r in each}
     count = Counter(short.values())
-    return {r: name if count[name] == 1 else f"{home.path(r)}{_tag_or_digest(r)}" for r, name in short.items()}
+    return {r: name if count[name] == 1 else f"{home.path(r)}{tag_or_digest(r)}" for r, name in short.items()}
 
 
-def _tag_or_digest(reference: Reference) -> str:
-    return f":{reference.tag}" if reference.tag else f"@{reference.digest}"
-
-
-def _directory(reference: Reference, digest: Digest, home: _Layout) -> str:
-    """Return the directory in which Artifactory keeps a manifest: that of its tag, or else of its digest."""
-    return f"{home.path(reference)}/{reference.tag or digest}"
-
-
-def _of_image(image: PushedImage, names: Mapping[Reference, str], home: _Layout) -> Iterator[Module]:
+def _of_image(image: PushedImage, names: Mapping[Reference, str], home: Layout) -> Iterator[Module]:
     for reference, name in names.items():
         yield Module(
             id=name,
             properties={"docker.image.id": str(image.config.digest), "docker.image.tag": str(reference)},
-            artifacts=home.files(_directory(reference, image.digest, home), image),
+            artifacts=home.files(home.directory(reference, image.digest), image),
             dependencies=home.dependencies(image),
         )
 
 
-def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: _Layout) -> Iterator[Module]:
+def _of_index(index: PushedIndex, names: Mapping[Reference, str], home: Layout) -> Iterator[Module]:
     for reference, name in names.items():
-        directory = _directory(reference, index.digest, home)
+        directory = home.directory(reference, index.digest)
         yield Module(
             id=name,
-            properties={"docker.image.tag": str(reference)},
+            properties={"docker.image.tag": str(reference), "docker.manifest.digest": str(index.digest)},
             artifacts=(home.manifest(directory, "list.manifest.json", index.manifest),),
         )
     if names:
         yield from _platforms(index, *next(iter(names.items())), home)
 
 
-def _platforms(index: PushedIndex, reference: Reference, name: str, home: _Layout) -> Iterator[Module]:
-    annotations = _annotations(index.manifest)
-    platforms = [_platform_name(image, index, annotations) for image in index.images]
-    for image, platform in zip(index.images, platforms, strict=True):
+def _platforms(index: PushedIndex, reference: Reference, name: str, home: Layout) -> Iterator[Module]:
+    annotations = annotations_of(index)
+    images = {image.digest: image for image in index.images}.values()  # one that is listed twice is there once
+    platforms = [_platform_name(image, index, annotations) for image in images]
+    for image, platform in zip(images, platforms, strict=True):
         # Two manifests for one platform are allowed; ids must differ, or Artifactory merges the modules.
         label = platform if platforms.count(platform) == 1 else f"{platform}/{image.digest.hex[:12]}"
+        is_image = not is_attestation(annotations.get(str(image.digest), {}))
         yield Module(
             id=f"{label}/{name}",
+            properties={"docker.image.id": str(image.config.digest)} if is_image else {},
             artifacts=home.files(f"{home.path(reference)}/{image.digest}", image),
             dependencies=home.dependencies(image),
-            parent=f"{home.path(reference)}{_tag_or_digest(reference)}",
+            parent=home.parent(reference),
         )
 
 
@@ -208,16 +160,10 @@ _SUBJECT = "vnd.docker.reference.digest"
 
 def _platform_name(image: PushedImage, index: PushedIndex, annotations: Mapping[str, Mapping[str, str]]) -> str:
     notes = annotations.get(str(image.digest), {})
-    if notes.get("vnd.docker.reference.type") != "attestation-manifest":
+    if not is_attestation(notes):
         return image.platform.label
     platforms = {str(other.digest): str(other.platform) for other in index.images}
     return f"attestations/{platforms.get(notes.get(_SUBJECT, ''), 'unknown')}"
-
-
-def _annotations(manifest: bytes) -> dict[str, dict[str, str]]:
-    """Return the annotations of each manifest in an index, by its digest."""
-    entries: list[dict[str, Any]] = strict_json.parse(manifest).get("manifests", [])
-    return {entry["digest"]: entry.get("annotations") or {} for entry in entries}
 
 
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:

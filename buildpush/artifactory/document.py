@@ -128,6 +128,7 @@ class BuildRecord:
         url: page of the run at the CI system.
         project: key of the JFrog project, or ``""``.
         module: id of the module instead of ``name:tag``, or ``""``.
+        compat: ``jf`` for the document that ``jf`` writes, or ``""``.
         environment: names and values to record, as :func:`~buildpush.artifactory.allowed_environment` returns them.
         principal: who triggered the run at the CI system.
         artifactory_principal: user at Artifactory; the server replaces it by the authenticated user.
@@ -144,6 +145,7 @@ class BuildRecord:
     url: str = ""
     project: str = ""
     module: str = ""
+    compat: str = ""
     vcs: tuple[VcsEntry, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     principal: str = ""

@@ -70,6 +70,7 @@ class BuildIdentity:
         url: page of the run; may be empty.
         project: key of the JFrog project; empty for none.
         module: empty for image name and tag.
+        compat: see :class:`buildpush.artifactory.BuildRecord`.
         publish: whether build-info is published.
         sources: where ``name`` and ``number`` come from.
     """
@@ -79,6 +80,7 @@ class BuildIdentity:
     url: str = ""
     project: str = ""
     module: str = ""
+    compat: str = ""
     publish: bool = False
     sources: Mapping[str, str] = field(default_factory=dict)
 

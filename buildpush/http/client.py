@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     import urllib3
 
 MANY_REDIRECTS = 5
-_SECRET_HEADERS = frozenset({"x-jfrog-art-api"})  # credentials besides ``Authorization``
 
 
 _INTERRUPTED = "interrupted"
@@ -352,9 +351,7 @@ class Http:
         return HttpRequest(
             method,
             target,
-            request.headers
-            if target.origin == request.address.origin
-            else {name: value for name, value in request.headers.items() if name.lower() not in _SECRET_HEADERS},
+            request.headers,
             None if read else request.body,
             request.authorization if target.origin == request.address.origin else None,
             request.repeatable,

@@ -204,9 +204,13 @@ class Publication:
 
 def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:
     """Return a function that returns the record of a build that began at *started*, with its duration so far."""
+    from buildpush.artifactory.jf_form import in_ci_for_jf
+
     facts = cache(partial(build_record, order, context, started))  # which asks git
 
     def record() -> BuildRecord:
+        if order.build.compat == "jf" and not in_ci_for_jf(context.env):
+            return facts()
         duration = context.now() - started
         return replace(facts(), duration_ms=max(1, round(duration.total_seconds() * 1000)))
 
@@ -226,6 +230,7 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
         url=build.url,
         project=build.project,
         module=build.module,
+        compat=build.compat,
         vcs=(VcsEntry(source.url, source.revision, source.branch, source.message),) if source else (),
         environment=allowed_environment(env, getattr(order.settings, "env_include", ())),
         principal=context.ci.actor,

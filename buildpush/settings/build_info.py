@@ -115,6 +115,7 @@ def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContex
         url=settings.build_url or ci(ctx.env).url,
         project=settings.build_project or "",
         module=settings.build_module or "",
+        compat=settings.compat or "",
         publish=True,
         sources={"name": name_source, "number": number_source},
     )

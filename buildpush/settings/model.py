@@ -29,6 +29,7 @@ from buildpush.settings.kinds import (
     WholeNumber,
 )
 from buildpush.settings.plugin_settings import PluginSettings
+from buildpush.settings.step_settings import compat_setting
 
 # The contents of a table are known when the code runs, not when its types are checked.
 if TYPE_CHECKING:
@@ -370,6 +371,7 @@ class BuildAndPush(PluginSettings):
         honoured_by="publish",
         place="env",
     )
+    compat: Literal["jf"] | None = compat_setting("env")
     env_include: Texts = setting(
         "Variables to record in the build-info, as names or patterns with `*`.",
         "Without it, none are. Names that look like secrets, and those that `jf` leaves out, are left out even if a "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from buildpush.credentials import jfrog as targets
@@ -30,7 +30,7 @@ from buildpush.settings.kinds import (
     Text,
 )
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
-from buildpush.settings.step_settings import StepSettings, ca_path_setting
+from buildpush.settings.step_settings import StepSettings, ca_path_setting, compat_setting
 
 _CONTENTS: Final = "pem_file_contents"
 _FILE: Final = "pem_file_path"
@@ -147,6 +147,7 @@ class PublishBuildInfo(StepSettings):
         honoured_by="publish",
         place="settings",
     )
+    compat: Literal["jf"] | None = compat_setting("settings")
     ca_path: FileText | None = ca_path_setting("Build-info")
     log_level: Text | None = setting(
         "How much the `jf` program inside Harness' plugin logs; nothing here runs it.",
@@ -178,6 +179,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         number=settings.build_number,
         url=settings.build_url or ci(ctx.env).url,
         project=ctx.env.get("JFROG_CLI_BUILD_PROJECT") or ctx.env.get("JF_PROJECT", ""),
+        compat=settings.compat or "",
         publish=True,
         sources={"name": ctx.source_of("build_name"), "number": ctx.source_of("build_number")},
     )

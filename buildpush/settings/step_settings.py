@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from buildpush.settings.declare import Settings, setting
+from buildpush.settings.declare import Settings, StepSection, setting
 from buildpush.settings.kinds import (
     AnyText,
     Duration,
@@ -29,6 +29,20 @@ def ca_path_setting(group: str) -> Any:
         honoured_by="run",
         place="env",
         ambient=("HARNESS_CA_PATH",),
+    )
+
+
+def compat_setting(place: StepSection) -> Any:
+    """Return the declaration of ``compat``, which a step that builds has, and one that publishes build-info."""
+    return setting(
+        "The client whose documents the build-info is to equal: `jf`.",
+        "Without it, the build-info has what `jf` leaves out: variants in the ids of platforms, a module for each "
+        "attestation, the image's id for each platform, and only the layers of the known base image as dependencies. "
+        "`jf` guesses those from the history.",
+        group="Build-info",
+        example="jf",
+        honoured_by="publish",
+        place=place,
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from buildpush.artifactory import Home, describe, moved_home
 from buildpush.artifactory.document import VcsEntry
+from buildpush.artifactory.jf_form import dependency_count, in_ci_for_jf
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform
@@ -49,9 +50,10 @@ def test_without_a_known_base_there_are_no_dependencies(recipes):
     assert described(recipes.hello(), recipes.record()).document() == document
 
 
-def test_an_index_gives_the_document_that_jf_writes_byte_for_byte(recipes):
+def multi_record(recipes, **more):
+    """Return the record of golden/multi.json."""
     document = json.loads(golden("multi"))
-    record = recipes.record(
+    return recipes.record(
         name="multi",
         number="7",
         started=datetime(2026, 10, 1, 12, 5, tzinfo=UTC),
@@ -59,8 +61,84 @@ def test_an_index_gives_the_document_that_jf_writes_byte_for_byte(recipes):
         environment={},
         url="https://ci.example.com/multi/7",
         vcs=(VcsEntry(**document["vcs"][0]),),
+        **more,
     )
-    assert as_text(described(recipes.multi(), record)) == golden("multi")
+
+
+def test_an_index_gives_the_document_that_jf_writes_and_the_digests_that_it_leaves_out(recipes):
+    pushed = recipes.multi()
+    document = described(pushed, multi_record(recipes)).document()
+    root, *platforms = document["modules"]
+    assert root["properties"].pop("docker.manifest.digest") == str(pushed.digest)
+    ids = [one.pop("properties")["docker.image.id"] for one in platforms]
+    assert ids == [str(image.config.digest) for image in pushed.images]
+    assert document == json.loads(golden("multi"))
+
+
+# ---- compat: jf
+
+
+def test_compat_jf_gives_the_document_of_an_image_byte_for_byte_with_dependencies_by_its_history(recipes):
+    assert as_text(described(recipes.hello(), recipes.record(compat="jf", principal="ann"))) == golden("hello")
+
+
+def test_compat_jf_gives_the_document_of_an_index_byte_for_byte(recipes):
+    assert as_text(described(recipes.multi(), multi_record(recipes, compat="jf"))) == golden("multi")
+
+
+def config(*history) -> bytes:
+    return json.dumps({"history": [{"created_by": text, "empty_layer": empty} for text, empty in history]}).encode()
+
+
+@pytest.mark.parametrize(
+    ("document", "count"),
+    [
+        (b"{}", 0),
+        (b'{"history": null}', 0),
+        (config(("ADD a", False), ("COPY b", False)), 0),  # neither word anywhere
+        (config(("ADD a", False), ("COPY b", False), ("ENTRYPOINT x", True)), 2),  # the image's own layers as well
+        (config(("ADD a", False), ("MAINTAINER x", True), ("COPY b", False)), 1),
+        (config(("ADD a", False), ("RUN echo ENTRYPOINT", False), ("COPY b", False)), 1),
+        (config(("ADD a", False), ("ENV x", True), ("ENTRYPOINT x", True), ("CMD y", True)), 1),
+    ],
+)
+def test_dependencies_of_compat_jf_follow_its_rule_of_the_history(document, count):
+    """Source: jfrog/jfrog-cli-core, artifactory/utils/container/buildinfo.go."""
+    assert dependency_count(document) == count
+
+
+def test_compat_jf_joins_platforms_and_attestations_that_have_one_id(recipes):
+    images = [recipes.image([b"shared", text], [], architecture="arm") for text in (b"v6", b"v7")]
+    images = [replace(one, platform=Platform("linux", "arm", v)) for one, v in zip(images, ("v6", "v7"), strict=True)]
+    about = [recipes.image([text], []) for text in (b"1", b"2")]
+    notes = {str(one.digest): {ATTESTATION: "attestation-manifest"} for one in about}
+    index = recipes.index([*images, *about], "h.example/docker-local/app:1", annotations=notes)
+    info = described(index, recipes.record(compat="jf"))
+    assert ids(info) == ["app:1", "linux/arm/app:1", "attestations/app:1"]
+    assert [len(module.artifacts) for module in info.modules] == [1, 7, 6]
+
+
+def test_compat_jf_lists_platforms_for_every_tag_and_joins_images_of_one_name(recipes):
+    index = recipes.multi("h.example/docker-local/app:1", "h.example/docker-local/app:2")
+    assert ids(described(index, recipes.record(compat="jf"))) == [
+        *("app:1", "linux/amd64/app:1", "linux/arm64/app:1"),
+        *("app:2", "linux/amd64/app:2", "linux/arm64/app:2"),
+    ]
+    pushed = recipes.hello("h.example/docker-local/a/app:1", "h.example/docker-local/b/app:1")
+    [module] = described(pushed, recipes.record(compat="jf")).modules
+    assert (module.id, module.properties["docker.image.tag"]) == ("app:1", "h.example/docker-local/a/app:1")
+    assert len(module.artifacts) == 5
+    assert ids(described(pushed, recipes.record(compat="jf", module="web"))) == ["web"]
+
+
+@pytest.mark.parametrize(
+    ("env", "is_ci"), [({}, False), ({"CI": "1"}, False), ({"CI": "true"}, True), ({"GITLAB_CI": "1"}, True)]
+)
+def test_compat_jf_says_how_long_a_build_took_only_where_jf_finds_a_ci_system(env, is_ci):
+    assert in_ci_for_jf(env) is is_ci
+
+
+# ---- what jf leaves out
 
 
 def test_the_run_of_the_golden_document_has_the_timestamp_that_jf_sets(recipes):
@@ -157,6 +235,12 @@ def test_an_attestation_of_an_image_that_is_not_in_the_index_is_one_of_an_unknow
     notes = {str(statement.digest): {ATTESTATION: "attestation-manifest", **about}}
     index = recipes.index([statement], "h.example/docker-local/app:1", annotations=notes)
     assert ids(described(index, recipes.record())) == ["app:1", "attestations/unknown/app:1"]
+
+
+def test_a_manifest_that_an_index_lists_twice_is_one_module(recipes):
+    image = recipes.one_platform("amd64")
+    info = described(recipes.index([image, image], "h.example/docker-local/app:1"), recipes.record())
+    assert ids(info) == ["app:1", "linux/amd64/app:1"]
 
 
 def test_two_manifests_for_one_platform_have_two_ids(recipes):

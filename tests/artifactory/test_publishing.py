@@ -53,6 +53,20 @@ def test_every_file_names_its_build(desk):
         assert properties["build.timestamp"] == ["1790856000123"]
 
 
+def test_an_image_that_is_where_it_was_pushed_to_takes_five_requests(desk):
+    """One search before the properties are set, by one request, and one after: whose the manifest is may change."""
+    desk.publish(desk.hello(config=replace(desk.recipes.hello().config, sha1=None, md5=None)))
+    below = f"{desk.box.artifactory_url.removeprefix(desk.box.url)}api/"
+    requests = [(one.method, one.path.removeprefix(below)) for one in desk.box.requests if below in one.path]
+    assert requests == [
+        ("POST", "search/aql"),
+        ("PATCH", "metadata/docker-local/team/hello/1.0"),
+        ("POST", "search/aql"),
+        ("PUT", "build"),
+        ("GET", "build/hello/42"),
+    ]
+
+
 def test_without_a_search_only_manifests_are_looked_at_where_the_receipt_says_all(desk):
     desk.refuse_searches()
     desk.publish(desk.hello())
