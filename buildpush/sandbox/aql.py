@@ -131,7 +131,7 @@ def _problem(query: Query, shown: _Shown, caller: Caller) -> str | None:
 def _statement(store: Store, query: Query, domain: Domain, shown: _Shown, text: str) -> Clause:
     """Return the whole SELECT: the fields, then repository and path, then the properties."""
     members = {one.key: one.physical for one in store.repositories() if one.physical != (one.key,)}
-    where = Translator(text, int(store.clock() * 1000), members).where(domain, query.where)
+    where = Translator(text, store.clock(), members).where(domain, query.where)
     columns = [domain.fields[name].column for name in shown.fields]
     # Rows are unique by themselves, unless what makes them so is not among the fields.
     unique = query.distinct and shown.properties is None and not set(_PLACE[query.domain]) <= set(shown.fields)
@@ -195,7 +195,7 @@ def _properties(listed: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, values in listed.items() for value in values]
 
 
-def write_time(milliseconds: int) -> str:
-    """Return the time as Artifactory answers it, in UTC."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
+def write_time(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as Artifactory answers it, in UTC."""
+    moment = datetime.fromtimestamp(seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -9,21 +9,16 @@ from collections.abc import Mapping
 from enum import Enum, auto
 
 from buildpush.foundation.records import dataclass
+from buildpush.sandbox.derived import NAME, PARENT
 
-_PARENT = "rtrim(path, replace(path, '/', ''))"
-_PATH = f"CASE instr(path, '/') WHEN 0 THEN '.' ELSE substr({_PARENT}, 1, length({_PARENT}) - 1) END"
-_NAME = f"substr(path, length({_PARENT}) + 1)"
+_PATH = f"CASE instr(path, '/') WHEN 0 THEN '.' ELSE substr({PARENT}, 1, length({PARENT}) - 1) END"
 _DEPTH = "length(path) - length(replace(path, '/', '')) + 1"
-# Truncated as datetime.isoformat does, which shows them: a time is equal to what was answered.
-_MS = "CAST(round({0} * 1000000) AS INTEGER) / 1000"
 
 
 def _items(kind: str, table: str, size: str, sums: str) -> str:
-    times = f"{_MS.format('created')} AS created_ms, {_MS.format('modified')} AS modified_ms"
-    place = f"repo, path AS whole, {_PARENT} AS parent, {_PATH} AS path, {_NAME} AS name, {_DEPTH} AS depth"
-    return (
-        f"SELECT {place}, '{kind}' AS type, {size}, {sums}, {times}, created_by, created_by AS modified_by FROM {table}"  # noqa: S608 - constants
-    )
+    place = f"repo, path AS whole, {PARENT} AS parent, {_PATH} AS path, {NAME} AS name, {_DEPTH} AS depth"
+    who = "created, modified, created_by, created_by AS modified_by"
+    return f"SELECT {place}, '{kind}' AS type, {size}, {sums}, {who} FROM {table}"  # noqa: S608 - constants
 
 
 FILES = _items("file", "files", "size", "sha256, sha1, md5")
@@ -44,7 +39,7 @@ class FieldKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class QueryField:
-    """A field: the kind of its values, and the expression that has them; a time is milliseconds since 1970."""
+    """A field: the kind of its values, and the expression that has them; a time is seconds since 1970."""
 
     kind: FieldKind
     column: str
@@ -87,6 +82,7 @@ def _fields(kind: FieldKind, *names: str, **renamed: str) -> dict[str, QueryFiel
 
 _RUN_OF_FILE = "(repo, build, number, started_ms) IN (SELECT repo, name, number, started_ms FROM builds WHERE {})"
 _FILE_OF_RUN = "(repo, name, number, started_ms) IN (SELECT repo, build, number, started_ms FROM build_files WHERE {})"
+_STARTED = "started_ms / 1000.0"
 _FILES_OF_BUILD = "sha1 IN (SELECT sha1 FROM build_files WHERE kind = '{kind}' AND ({{}}))"
 _FILE_FIELDS = _fields(FieldKind.TEXT, "name", "type", "sha1", "md5")
 _FILE_LINKS = {"module": Link("({})", "module"), "item": Link("sha1 IN (SELECT sha1 FROM item WHERE {})", "items")}
@@ -99,7 +95,7 @@ DOMAINS: Mapping[str, Domain] = {
             **_fields(FieldKind.TEXT, "name"),
             **_fields(FieldKind.TYPE, "type"),
             **_fields(FieldKind.NUMBER, "size", "depth"),
-            **_fields(FieldKind.TIME, created="created_ms", modified="modified_ms", updated="modified_ms"),
+            **_fields(FieldKind.TIME, "created", "modified", updated="modified"),
             **_fields(FieldKind.TEXT, "created_by", "modified_by", original_md5="md5", actual_md5="md5"),
             **_fields(FieldKind.TEXT, "sha256", original_sha1="sha1", actual_sha1="sha1"),
         },
@@ -116,7 +112,7 @@ DOMAINS: Mapping[str, Domain] = {
         {
             **_fields(FieldKind.TEXT, "name", "number", "repo", url="json_extract(document, '$.url')"),
             # A run is published when it has ended, seconds after what it calls its start.
-            **_fields(FieldKind.TIME, started="started_ms", created="started_ms", modified="started_ms"),
+            **_fields(FieldKind.TIME, started=_STARTED, created=_STARTED, modified=_STARTED),
             **_fields(FieldKind.TEXT, created_by="json_extract(document, '$.artifactoryPrincipal')"),
         },
         {"module": Link(_FILE_OF_RUN, "module")},

@@ -16,6 +16,9 @@ _COMPARISONS = {"$eq": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<=", 
 _OPPOSITES = {"$ne": "$eq", "$nmatch": "$match"}
 _RELATIVE = {"$before": "<", "$last": ">"}
 _MEMBERS = "repo IN (SELECT member.repo FROM member WHERE {})"
+_TEXTS = {FieldKind.TEXT, FieldKind.REPOSITORY, FieldKind.DIRECTORY}
+# Truncated as datetime.isoformat does, which shows them: a time is equal to what was answered.
+_MILLISECONDS = "CAST(round({} * 1000000) AS INTEGER) / 1000"
 _PERIOD = re.compile(r"([0-9]{1,9})([a-z]+)\Z")
 _DAY = 24 * 3600 * 1000
 # A month and a year are the usual round numbers of days.
@@ -58,12 +61,12 @@ class Translator:
 
     Attributes:
         query: the text, for messages.
-        now: milliseconds since 1970.
+        now: seconds since 1970.
         members: keys of the repositories that have the files of each virtual one.
     """
 
     query: str
-    now: int
+    now: float
     members: Mapping[str, tuple[str, ...]]
 
     def where(self, domain: Domain, group: Group) -> Clause:
@@ -131,16 +134,18 @@ class Translator:
         return self._test(field, condition.operator, condition.value)
 
     def _test(self, field: QueryField, operator: str, value: str) -> Clause:
+        if operator == "$match" and not set(value) & set("*?") and field.kind in _TEXTS:
+            operator = "$eq"  # which an index has
         if operator in _RELATIVE:
             if field.kind is not FieldKind.TIME:
                 raise RequestRefusedError(400, "BAD_REQUEST", f"'{operator}' is only for times")
-            return Clause(f"{field.column} {_RELATIVE[operator]} ?", (self.now - _period(value),))
+            return Clause(f"{field.column} {_RELATIVE[operator]} ?", (self.now - _period(value) / 1000,))
         if field.kind is FieldKind.REPOSITORY:
             return self._repository(operator, value)
         if field.kind is FieldKind.TYPE and value == "any":
             return Clause("1")
-        if field.kind is FieldKind.DIRECTORY and operator == "$eq":
-            return Clause("parent = ?", ("" if value == "." else f"{value}/",))
+        if field.kind is FieldKind.DIRECTORY:
+            return _directory(operator, value)
         return _compared(field.column, field.kind, operator, value)
 
     def _repository(self, operator: str, value: str) -> Clause:
@@ -152,7 +157,21 @@ class Translator:
         return joined([test, _compared("key", FieldKind.TEXT, operator, value).inside(_MEMBERS)], "OR")
 
 
+def _directory(operator: str, value: str) -> Clause:
+    """Return the condition for the directory of a file, with what an index has of it."""
+    if operator == "$eq":
+        return Clause("parent = ?", ("" if value == "." else f"{value}/",))
+    test = _compared("path", FieldKind.TEXT, operator, value)
+    above = re.split(r"[*?]", value)[0].rpartition("/")[0]
+    if operator != "$match" or not above:
+        return test
+    # "0" follows "/": between them are the paths below that directory.
+    return joined([test, Clause("whole > ? AND whole < ?", (f"{above}/", f"{above}0"))], "AND")
+
+
 def _compared(column: str, kind: FieldKind, operator: str, value: str) -> Clause:
+    if kind is FieldKind.TIME:
+        column = _MILLISECONDS.format(column)
     return Clause(f"{column} {_COMPARISONS[operator]} ?", (_operand(kind, operator, value),))
 
 

@@ -124,9 +124,9 @@ def tags(store: Store, target: Target) -> list[str]:
 
 def images(store: Store, key: str, below: str = "") -> Iterator[tuple[str, str]]:
     """Yield the image's path and the tag, for every tag in a repository, or below a directory of it."""
-    for entry in store.files(key, below, ending=SINGLE):
-        image, _, tag = entry.directory.rpartition("/")
-        if entry.name in {SINGLE, INDEX} and image and ":" not in tag and not tag.startswith("sha256__"):
+    for directory in store.holding((SINGLE, INDEX), key, below):
+        image, _, tag = directory.rpartition("/")
+        if image and ":" not in tag and not tag.startswith("sha256__"):
             yield image, tag
 
 

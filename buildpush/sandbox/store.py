@@ -252,9 +252,16 @@ class Store:
         """Return the file at a path."""
         return _first(self._files("repo = ? AND path = ?", repo, path))
 
-    def files(self, repo: str, directory: str = "", *, ending: str = "") -> list[FileEntry]:
-        """Return every file below a directory, at any depth, whose path has this ending, sorted by path."""
-        return self._files("repo = ? AND path > ? AND path < ? AND path GLOB ?", repo, *_below(directory), f"*{ending}")
+    def files(self, repo: str, directory: str = "") -> list[FileEntry]:
+        """Return every file below a directory, at any depth, sorted by path."""
+        return self._files("repo = ? AND path > ? AND path < ?", repo, *_below(directory))
+
+    def holding(self, names: Sequence[str], repo: str, directory: str = "") -> list[str]:
+        """Return the directories, at any depth below one, that have a file with one of these names."""
+        where = f"{derived.NAME} IN ({', '.join('?' * len(names))}) AND repo = ? AND path > ? AND path < ?"
+        query = f"SELECT DISTINCT {derived.PARENT} FROM files WHERE {where}"  # noqa: S608 - constants
+        rows = self._rows(query, *names, repo, *_below(directory))
+        return [parent.rstrip("/") for (parent,) in rows]
 
     def copies(self, sha256: str, repo: str, directory: str) -> list[FileEntry]:
         """Return every file with this content below a directory."""
