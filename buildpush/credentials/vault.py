@@ -20,6 +20,7 @@ _PREFIX: Final = "BUILDPUSH_SECRET_"
 # Variables that hold a secret of this program or of jf, whether a setting reads them or not.
 _TOOL_VARIABLES: Final = frozenset(
     {"PLUGIN_PASSWORD", "PLUGIN_ACCESS_TOKEN", "PLUGIN_ARTIFACTORY_TOKEN", "PLUGIN_API_KEY"}
+    | {"PLUGIN_SIGN_KEY", "PLUGIN_SIGN_PASSWORD"}
     | {"PLUGIN_DOCKER_CONFIG", "PLUGIN_CONFIG", "DOCKER_PLUGIN_CONFIG"}
     | {"JF_ACCESS_TOKEN", "JF_PASSWORD", "DOCKER_AUTH_CONFIG"}
 )

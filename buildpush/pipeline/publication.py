@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from buildpush.expressions.facts import Git, vcs
+from buildpush.expressions.facts import Git, Vcs, vcs
 from buildpush.foundation.errors import (
     AuthenticationError,
     BuildInfoError,
@@ -90,6 +90,14 @@ class Publication:
         self._build = build
         self._step = step
         self._is_confirmed = False
+
+    @property
+    def address(self) -> str:
+        """The address that the build-info will have in Artifactory's REST API."""
+        from buildpush.artifactory.addresses import query_of, segments
+
+        record = self._record()
+        return f"{self._server.url}api/build/{segments(record.name, record.number)}{query_of(project=record.project)}"
 
     def announce(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
         """Write down what is about to be pushed; if that is not possible, the push continues, with a note.
@@ -221,8 +229,7 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
     """Return the record of a build: its name and number, its revision, and the program that ran it."""
     from buildpush.artifactory import BuildRecord, VcsEntry, allowed_environment
 
-    env, build, git = context.env, order.build, context.facts.git
-    source = vcs(Git(git.place, order.git_directory) if order.git_directory else git, order.revision)
+    env, build, source = context.env, order.build, revision_of(order, context)
     return BuildRecord(
         name=build.name,
         number=build.number,
@@ -235,6 +242,17 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
         environment=allowed_environment(env, getattr(order.settings, "env_include", ())),
         principal=context.ci.actor,
     )
+
+
+def revision_of(order: ResolvedStep, context: RunContext) -> Vcs | None:
+    """Return where the sources of a step come from; ``None`` if nothing is known."""
+    return vcs(git_of(order, context), order.revision)
+
+
+def git_of(order: ResolvedStep, context: RunContext) -> Git:
+    """Return the git repository that the sources of a step come from."""
+    git = context.facts.git
+    return Git(git.place, order.git_directory) if order.git_directory else git
 
 
 def _may_be_named(error: PushError | AuthenticationError) -> bool:

@@ -181,7 +181,7 @@ class RunResult:
         rows += [("layers", _layers_words(image)) for image in self.images]
         rows += [("written", place) for place in self.destinations]
         if self.referrers is not None:
-            rows.append(("copied", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
+            rows.append(("beside", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
         if url := self.outputs.get("build_info_url"):
             rows.append(("build", url))
         if self.seconds:

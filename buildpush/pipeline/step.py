@@ -23,8 +23,8 @@ from buildpush.foundation.errors import BuildInfoError, BuildPushError, Settings
 from buildpush.foundation.events import Decision, Note
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
-from buildpush.images.model import PushedImage, PushedIndex
-from buildpush.images.references import Digest
+from buildpush.images.model import Image, Platform, PushedImage, PushedIndex
+from buildpush.images.references import Digest, Reference
 from buildpush.pipeline import outputs
 from buildpush.pipeline.built import Built, base_layers, read_once
 from buildpush.pipeline.context import Hosts, RunContext
@@ -51,6 +51,7 @@ from buildpush.transfer.sources import archive_at, open_source
 # buildpush.artifactory is imported where it is needed: a step that publishes nothing does not wait for it.
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, Published
+    from buildpush.pipeline.attesting import Attesting
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class _StepRun:
         self.output: str | None = None
         self.loaded: tuple[str, ...] = ()
         self.written: Digest | None = None
+        self.attesting: Attesting | None = None
+        self.referrers: int | None = None
 
     def run(self, stack: ExitStack) -> None:
         """Run the step; *stack* closes what was fetched for it."""
@@ -163,11 +166,19 @@ class _StepRun:
     def _choose_engine(self, order: ResolvedStep, hosts: Hosts) -> Engine | None:
         if order.request is None:
             return None
-        engines = engines_for(order, self.context, hosts)
+        engines = engines_for(order, self.context, hosts, self._pulled)
         engine = choice.choose(order.engine, order.for_engines, order.request, engines, self.log)
         choice.note_traps(engine, order.request, self.log)
         self._refuse_notes()
+        if order.attestations.wanted:
+            from buildpush.pipeline.attesting import Attesting
+
+            self.attesting = Attesting(order, self.context, self.started, engine.name)
         return engine
+
+    def _pulled(self, reference: Reference, platform: Platform, image: Image) -> None:
+        if self.attesting:
+            self.attesting.add_base(reference, platform, image)
 
     def _check(self, order: ResolvedStep, hosts: Hosts, server: Artifactory | None) -> None:
         """Ask every host for the rights that the step will need, so that a wrong password costs no build."""
@@ -267,6 +278,10 @@ class _StepRun:
         def before(pushed: Pushed) -> None:
             if publication:
                 publication.announce(pushed, base(pushed))
+            if self.attesting:
+                self.referrers = self.attesting.attach(
+                    pushed, hosts.registry, publication.address if publication else ""
+                )
 
         with self.log.phase("push", ", ".join(map(str, order.references))):
             self.pushed = push(
@@ -341,6 +356,7 @@ class _StepRun:
             output=self.output,
             loaded=self.loaded,
             written=self.written,
+            referrers=self.referrers,
             **self.log.facts(),
         )
         self.context.results.append(result)

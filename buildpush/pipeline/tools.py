@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,8 +30,24 @@ def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, 
     return Artifactory(target.url, http, target.credential or keychain.find(target.host), sink=sink)
 
 
-def engines_for(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engines:
-    """Return the engines; each is created on first use."""
+def _forget(_reference: Reference, _platform: Platform, _image: Image) -> None:
+    """Do nothing about a base image."""
+
+
+def engines_for(
+    order: ResolvedStep,
+    context: RunContext,
+    hosts: Hosts,
+    pulled: Callable[[Reference, Platform, Image], None] = _forget,
+) -> Engines:
+    """Return the engines; each is created on first use.
+
+    Args:
+        order: of the step.
+        context: of the run.
+        hosts: that the step uses.
+        pulled: called with each base image that an engine pulls through us.
+    """
     from buildpush.engines import Engines, Tools
 
     def base(reference: Reference, platform: Platform) -> Image:
@@ -40,6 +57,7 @@ def engines_for(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engin
         if isinstance(image, Index):
             message = f"{reference} has no single image for {platform}"
             raise SettingsError(message, hint="choose another platform, or another base", setting="platforms")
+        pulled(reference, platform, image)
         return image
 
     tools = Tools(

@@ -24,7 +24,7 @@ LOCAL_BUILDER: Final = "https://buildpush.example/builders/local"
 
 @dataclass(frozen=True, slots=True)
 class SourceRevision:
-    """The revision that was built: ``url`` of the git repository, full hash of the commit, and branch, if any."""
+    """The revision that was built: address of the git repository, full hash of the commit, branch; each if known."""
 
     url: str
     commit: str
@@ -37,7 +37,8 @@ class SourceRevision:
             host, _, path = url.partition(":")
             url = f"ssh://{host}/{path}"
         branch = f"@refs/heads/{self.branch}" if self.branch else ""
-        return {"uri": f"git+{url}{branch}", "digest": {"gitCommit": self.commit}}
+        known = {"digest": {"gitCommit": self.commit}} if self.commit else {}
+        return {"uri": f"git+{url}{branch}", **known}
 
 
 @dataclass(frozen=True, slots=True)

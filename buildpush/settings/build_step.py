@@ -23,6 +23,7 @@ from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
 from buildpush.settings import flows
+from buildpush.settings.attestations import attestation_notes, attestations_of
 from buildpush.settings.authorities import authorities_in, with_every_host
 from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
@@ -97,6 +98,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         authorities=trusted,
         insecure=insecure,
         sources=sources_of(credentials.get(repository.host), artifactory, build),
+        attestations=attestations_of(settings, ctx),
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
         notes=(*notes, *shorthands),
     )
@@ -145,6 +147,7 @@ def _notes(
     yield from flows.archive_notes(order.request)
     yield from _resource_notes(settings, ctx)
     yield from _format_notes(settings, ctx)
+    yield from attestation_notes(settings, ctx)
     yield from (note for entry in connectors_of(settings, ctx) for note in entry.notes)
 
 

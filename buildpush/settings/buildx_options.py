@@ -44,7 +44,10 @@ _SETTINGS: Final = {
 }
 _SHORT: Final = {"-f": "--file", "-t": "--tag", "-o": "--output", "-q": "--quiet", "-D": "--debug", "-m": "--memory"}
 _SWITCHES: Final = frozenset({"--load", "--no-cache", "--pull", "--push", "--quiet", "--debug", "--check"})
-_ATTESTATIONS: Final = ("buildpush makes no attestations", "leave it out, or write {option}=false")
+_ATTESTATIONS: Final = (
+    "buildpush writes attestations itself, without options",
+    "write {option}=true or {option}=false",
+)
 _RUN: Final = ("it is about the containers of RUN, which the builder sets up", "set it in the builder's configuration")
 # Why an option has no setting, and what to do instead.
 _REFUSED: Final = {
@@ -53,7 +56,7 @@ _REFUSED: Final = {
         "start its buildkitd with --allow-insecure-entitlement, and write --network=host for the machine's network",
     ),
     "--annotation": ("annotations of manifests are not written here", "write a label: --label=KEY=VALUE"),
-    "--attest": _ATTESTATIONS,
+    "--attest": ("buildpush writes attestations itself", "write PLUGIN_PROVENANCE: true"),
     "--builder": ("buildx's current builder is used", "set BUILDX_BUILDER in the environment to use another"),
     "--call": ("a step builds the Dockerfile, and does not analyse it", "run docker buildx build --call yourself"),
     "--check": ("a step builds the Dockerfile, and does not analyse it", "run buildpush check"),
@@ -70,7 +73,7 @@ _REFUSED: Final = {
     ),
     "--policy": ("no policies are evaluated here", "leave it out"),
     "--provenance": _ATTESTATIONS,
-    "--sbom": _ATTESTATIONS,
+    "--sbom": ("buildpush writes no SBOM yet", "leave it out, or write {option}=false"),
     "--shm-size": _RUN,
     "--tag": ("the names of the image are set by settings", "write them in repo and tags"),
     "--ulimit": _RUN,
@@ -220,7 +223,13 @@ def _push(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
     return settings if option.is_on else settings.replace(push=False)
 
 
-def _attestation(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
+def _provenance(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
+    if option.value.lower() not in {"", *TRUE, *FALSE}:
+        option.refuse()
+    return settings.replace(provenance=option.is_on)
+
+
+def _sbom(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
     if option.value.lower() not in FALSE:
         option.refuse()
     return settings
@@ -254,8 +263,8 @@ _SPECIAL: Final[dict[str, Callable[[BuildxOption, BuildAndPush], BuildAndPush]]]
     "--add-host": _host,
     "--secret": _secret,
     "--push": _push,
-    "--provenance": _attestation,
-    "--sbom": _attestation,
+    "--provenance": _provenance,
+    "--sbom": _sbom,
     "--output": _output,
 }
 _KNOWN: Final = (_SETTINGS, _SPECIAL, _REFUSED, _NOTED)

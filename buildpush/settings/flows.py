@@ -38,7 +38,7 @@ FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPus
 _OF_BUILDS: Final = FOR_ENGINES | {
     *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),
     *("load", "tar_format", "context_sub_path", "reproducible", "enable_cache", "path_style"),
-    "skip_default_registry_fallback",
+    *("skip_default_registry_fallback", "provenance", "builder_id"),
 }
 RECEIPTS: Final = (
     *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),

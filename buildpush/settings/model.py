@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from buildpush.engines import AUTO, ENGINES
 from buildpush.images.model import Compression, MediaTypes
+from buildpush.settings.attestation_settings import AttestationSettings
 from buildpush.settings.declare import Variable, setting
 from buildpush.settings.fields import Model
 from buildpush.settings.kinds import (
@@ -28,7 +29,6 @@ from buildpush.settings.kinds import (
     Texts,
     WholeNumber,
 )
-from buildpush.settings.plugin_settings import PluginSettings
 from buildpush.settings.step_settings import compat_setting
 
 # The contents of a table are known when the code runs, not when its types are checked.
@@ -52,7 +52,7 @@ class Resources(Model):
     requests: ResourceLimits | None = None
 
 
-class BuildAndPush(PluginSettings):
+class BuildAndPush(AttestationSettings):
     """Build an image and push it: the step ``BuildAndPushDockerRegistry``, with build-info."""
 
     # Registry

@@ -19,6 +19,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Compression, MediaTypes, Platform
 from buildpush.images.references import Reference
+from buildpush.provenance.attestations import Attestations
 from buildpush.settings import flows
 from buildpush.settings.flows import ExistingImage
 from buildpush.settings.step_settings import StepSettings
@@ -50,6 +51,7 @@ class ResolvedStep:
         revision: what CI variables, in the file or the environment, say of the revision: fields of ``Vcs``.
         fetch_limit: maximum size of a file from the web, if anything is built.
         receipts: files that the receipt is written to, by setting.
+        attestations: what is stored beside the image.
         own_settings: values of the settings that only one engine acts on.
         notes: which connectors and settings have no effect.
         sources: the sources of what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so
@@ -83,6 +85,7 @@ class ResolvedStep:
     revision: Mapping[str, str] = field(default_factory=dict)
     fetch_limit: int = 0
     receipts: Mapping[str, Path] = field(default_factory=dict)
+    attestations: Attestations = Attestations()
     own_settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)

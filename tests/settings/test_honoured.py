@@ -62,6 +62,8 @@ BESIDE = {
     "insecure_registry": {"insecure": "false"},
     "tar_format": {"tar_path": "image.tar"},
     "source_tar_path": {"push_only": "true"},
+    **{name: {"provenance": "true"} for name in ("builder_id", "sign_key")},
+    "cosign_tag": {"provenance": "true", "sign_key": "file:sign.pem"},
 }
 # Other values than the examples, where a value must lead somewhere or differ from the usual one.
 VALUES = {
@@ -78,6 +80,7 @@ VALUES = {
     "pem_file_path": "ca.pem",
     "registry_certificate": {"127.0.0.1:1": "ca.pem"},
     "ca_path": "ca.pem",
+    "sign_key": "file:sign.pem",
     "source_tar_path": "image.tar",
     "tar_path": "image.tar",
     "oci_layout_path": "layout",
@@ -86,7 +89,8 @@ VALUES = {
 # the walk over the steps acts on them (tests/test_control.py), or what is printed (tests/test_runlog.py), and what is
 # done for the step is the same.
 NO_DIFFERENCE = {"identifier", "name", "description", "env_variables", "env_file", "place"} | {
-    *("when", "strategy", "failure_strategies", "quiet")
+    *("when", "strategy", "failure_strategies", "quiet"),
+    "sign_password",  # it opens a key, or none; tests/provenance/test_run.py
 }
 HONOURED = [
     pytest.param(kind, setting, id=f"{kind}-{setting.name}")
@@ -94,6 +98,14 @@ HONOURED = [
     for setting in settings_of(STEP_KINDS[kind].model)
     if setting.honoured_by in {"push", "publish", "run"} and setting.name not in NO_DIFFERENCE
 ]
+
+
+# Of no use to anyone; a signer is equal to itself alone.
+SIGN_KEY = """\
+-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+-----END PRIVATE KEY-----
+"""
 
 
 def git(call):
@@ -131,6 +143,7 @@ def effects(directory, kind, values):
 @pytest.fixture
 def directory(tmp_path, certificates):
     (tmp_path / "ca.pem").write_bytes((certificates / "ca.pem").read_bytes())
+    (tmp_path / "sign.pem").write_text(SIGN_KEY)
     for name in (".", "service"):
         (tmp_path / name).mkdir(exist_ok=True)
         (tmp_path / name / "Dockerfile").write_text("FROM scratch\n")

@@ -1,0 +1,58 @@
+"""The settings of what is stored beside a pushed image; a table, not logic."""
+
+from __future__ import annotations
+
+from buildpush.settings.declare import setting
+from buildpush.settings.kinds import AddressText, SecretText, Switch
+from buildpush.settings.plugin_settings import PluginSettings
+
+
+class AttestationSettings(PluginSettings):
+    """What is stored beside a pushed image, and how it is signed."""
+
+    provenance: Switch = setting(
+        "Whether the registry gets a SLSA provenance of the image: from what, by whom and how it was built.",
+        "It is a referrer of the image, and of each image of an index, whichever engine builds. "
+        "It has the values of {setting}`build_args`, as the image's history does, and no secrets. "
+        "Without {setting}`sign_key` it is not signed.",
+        default=False,
+        group="Attestations",
+        example=True,
+        honoured_by="push",
+        place="env",
+    )
+    builder_id: AddressText | None = setting(
+        "The address that {setting}`provenance` names as the builder: whoever verifies it decides by this name.",
+        "Without it, `/builders/buildpush` at the host of the run's page at the CI system.",
+        group="Attestations",
+        example="https://ci.example.com/builders/main",
+        honoured_by="push",
+        place="env",
+    )
+    sign_key: SecretText | None = setting(
+        "Reference to the private key that signs what is stored beside the image.",
+        "It is an ed25519 or P-256 key as PEM, or the file `cosign.key` of `cosign generate-key-pair`. "
+        "Each document becomes a bundle of Sigstore, which `buildpush verify --key` and "
+        "`cosign verify-attestation --key` accept. The variable may hold the key itself.",
+        group="Attestations",
+        example="env:COSIGN_KEY",
+        honoured_by="push",
+        place="env",
+    )
+    sign_password: SecretText | None = setting(
+        "Reference to the password of {setting}`sign_key`, if it has one.",
+        "The variable may hold the password itself.",
+        group="Attestations",
+        example="env:COSIGN_PASSWORD",
+        honoured_by="push",
+        place="env",
+    )
+    cosign_tag: Switch = setting(
+        "Whether signed documents are also stored under the tag `sha256-….att`, where cosign 2 looks for them.",
+        "What the tag has already stays. cosign 3 finds the referrers without it.",
+        default=False,
+        group="Attestations",
+        example=True,
+        honoured_by="push",
+        place="env",
+    )
