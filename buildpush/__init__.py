@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from buildpush.api import check as check
     from buildpush.api import check_pipeline as check_pipeline
     from buildpush.api import copy as copy
+    from buildpush.api import download as download
     from buildpush.api import list_pipeline as list_pipeline
     from buildpush.api import load as load
     from buildpush.api import merge as merge
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from buildpush.api import run as run
     from buildpush.api import run_pipeline as run_pipeline
     from buildpush.api import tag as tag
+    from buildpush.api import upload as upload
     from buildpush.foundation.errors import BuildPushError as BuildPushError
     from buildpush.foundation.secrets import Secret as Secret
     from buildpush.pipeline.plan import Plan as Plan
@@ -51,11 +53,13 @@ _HOMES = {
     "list_pipeline": "buildpush.api",
     "load": "buildpush.api",
     "copy": "buildpush.api",
+    "download": "buildpush.api",
     "merge": "buildpush.api",
     "open_builds": "buildpush.api",
     "open_run": "buildpush.api",
     "push": "buildpush.api",
     "tag": "buildpush.api",
+    "upload": "buildpush.api",
     "run": "buildpush.api",
     "run_pipeline": "buildpush.api",
 }
@@ -74,6 +78,7 @@ __all__ = [
     "check",
     "check_pipeline",
     "copy",
+    "download",
     "list_pipeline",
     "load",
     "merge",
@@ -83,6 +88,7 @@ __all__ = [
     "run",
     "run_pipeline",
     "tag",
+    "upload",
 ]
 
 

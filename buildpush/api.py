@@ -6,11 +6,11 @@ Each function loads only what it needs: a push waits neither for the settings no
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 from buildpush.pipeline.arguments import (
     Choice,
@@ -24,80 +24,29 @@ from buildpush.pipeline.arguments import (
     read_steps,
     takes,
 )
+from buildpush.pipeline.call_options import (
+    DownloadOptions,
+    HostOptions,
+    ImageOptions,
+    IndexOptions,
+    OpenRunOptions,
+    PipelineOptions,
+    RunOptions,
+    UploadOptions,
+)
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.keywords import with_keywords
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from buildpush.foundation.events import Sink
-    from buildpush.foundation.secrets import Secret
     from buildpush.pipeline.builds import Builds
+    from buildpush.pipeline.files import TransferOptions
     from buildpush.pipeline.open_run import OpenRun
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
     from buildpush.settings.contents import ContentsEntry
     from buildpush.settings.tree import Element, Loaded
-
-
-class HostOptions(TypedDict, total=False):
-    """Keywords of :func:`tag`, described at :func:`push`: how registries are reached, and what gets the events."""
-
-    connectors: OptionalPath
-    connector_ref: str | None
-    secrets: OptionalPath
-    username: str | None
-    password: Secret | str | None
-    insecure: Sequence[str]
-    timeout: timedelta | str | None
-    env: Mapping[str, str] | None
-    cwd: OptionalPath
-    sink: Sink | None
-
-
-class IndexOptions(HostOptions, total=False):
-    """Keywords of :func:`merge`."""
-
-    media_types: str | None
-    allow_nondistributable_artifacts: bool
-
-
-class ImageOptions(IndexOptions, total=False):
-    """Keywords of :func:`push` and :func:`copy`."""
-
-    compression: str | None
-    platform: str | None
-    referrers: bool
-
-
-class PipelineOptions(TypedDict, total=False):
-    """Keywords of :func:`check_pipeline`, described at :func:`run_pipeline`."""
-
-    connectors: OptionalPath
-    secrets: OptionalPath
-    variables: Mapping[str, str] | None
-    env: Mapping[str, str] | None
-    cwd: OptionalPath
-    stage: str | None
-    step: str | None
-    templates: OptionalPath
-    inputs: Paths
-
-
-class RunOptions(PipelineOptions, total=False):
-    """Keywords of :func:`run_pipeline`."""
-
-    record: OptionalPath
-    resume: str | Path | bool
-    strict: bool
-    sink: Sink | None
-
-
-class OpenRunOptions(RunOptions, total=False):
-    """Keywords of :func:`open_run`."""
-
-    expected: Sequence[str]
 
 
 @with_keywords
@@ -295,6 +244,58 @@ def tag(reference: str, *tags: str, **options: Unpack[HostOptions]) -> RunResult
         return images.tag(reference, tags, how, context)
 
 
+@takes(UploadOptions)
+def upload(pattern: str, target: str, **options: Unpack[UploadOptions]) -> RunResult:
+    """Upload the files that *pattern* matches to *target*; what Artifactory has already is not sent again.
+
+    The other arguments are those of :func:`push`.
+
+    Args:
+        pattern: of paths: ``*`` is any text, also of several directories; ``**/`` any number of directories; ``?`` one
+            character; a part in parentheses is a placeholder if *target* names its number, such as ``{1}``.
+        target: ``REPOSITORY/PATH``; one that ends in a slash is a directory.
+        flat: whether files lose their directories there.
+        recursive: whether directories below are searched.
+        exclusions: patterns of files and directories that are left out.
+        props: properties of every file, such as ``stage=test;team=web,api``.
+        threads: how many files are on their way at the same time, up to 32.
+        dry_run: whether nothing is sent, and only the files and their targets are returned.
+        artifactory_url, artifactory_token: without them, ``JF_URL`` and its login; the token is a reference.
+        username, password: if there is no token; the password is a reference as well.
+        insecure, pem_file_path: whether, and by which certificates, the server is trusted.
+
+    Raises:
+        BuildPushError: the first thing that failed; its ``results`` say which files are uploaded.
+    """
+    from buildpush.pipeline import files
+
+    with _transferring(options) as (how, context):
+        return files.upload(pattern, target, how, context)
+
+
+@takes(DownloadOptions)
+def download(pattern: str, target: str = "", **options: Unpack[DownloadOptions]) -> RunResult:
+    """Download the files of Artifactory that *pattern* matches into *target*, each whole and checked, or not at all.
+
+    *pattern* begins with a repository; *target* is a directory if it ends in a slash or is one, else a file's name.
+    The other arguments and the errors are those of :func:`upload`.
+    """
+    from buildpush.pipeline import files
+
+    with _transferring(options) as (how, context):
+        return files.download(pattern, target, how, context)
+
+
+@contextmanager
+def _transferring(options: Mapping[str, Any]) -> Iterator[tuple[TransferOptions, RunContext]]:
+    """Yield the options of the transfer in *options*, and a context made from the others."""
+    from buildpush.pipeline.files import transfer_options
+
+    around = {name: options.get(name) for name in ("env", "cwd")}
+    with _context(options.get("sink"), **around) as context:
+        yield transfer_options({name: options[name] for name in options if name not in {"sink", *around}}), context
+
+
 @with_keywords
 @contextmanager
 def open_builds(
@@ -325,6 +326,7 @@ def open_builds(
         yield builds
 
 
+@with_keywords
 def check(
     file: OptionalPath = None,
     *,

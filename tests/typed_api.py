@@ -49,3 +49,11 @@ def practise() -> None:
         host: str = box.host
         token: buildpush.Secret = box.token
         print(host, token)
+
+
+def files() -> list[str]:
+    uploaded: buildpush.RunResult = buildpush.upload(
+        "dist/*.whl", "generic-local/app/", flat=True, props="a=1", sink=watch
+    )
+    received = buildpush.download("generic-local/app/*.whl", "wheels/", threads=8, dry_run=True)
+    return [file.place for file in (*uploaded.files, *received.files)]

@@ -127,7 +127,8 @@ def file_facts(reading: Reading) -> FileFacts:
 def listed_file(repository: str, directory: str, reading: Reading) -> StoredFile:
     """Return one entry of an answer that lists the files below *directory*."""
     facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
-    return StoredFile(repository, f"{directory}/{reading.text('uri').lstrip('/')}", facts)
+    path = reading.text("uri").lstrip("/")
+    return StoredFile(repository, f"{directory}/{path}" if directory else path, facts)
 
 
 def found_file(reading: Reading) -> StoredFile:

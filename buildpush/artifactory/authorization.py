@@ -12,10 +12,10 @@ def authorization(credential: Credential | None) -> str | None:
     return credential.bearer or credential.basic
 
 
-def api_key(credential: Credential | None) -> str | None:
-    """Return the old API key without a user name, which is sent in its own header, or ``None``."""
-    is_unnamed = credential is not None and not credential.username and credential.is_api_key
-    return credential.password.reveal() if credential and is_unnamed else None
+def key_header(credential: Credential | None) -> dict[str, str]:
+    """Return the header for an old API key without a user name, which has its own; no header for others."""
+    is_alone = credential is not None and not credential.username and credential.is_api_key
+    return {"X-JFrog-Art-Api": credential.password.reveal()} if credential and is_alone else {}
 
 
 def who(credential: Credential | None) -> str:

@@ -6,7 +6,8 @@ Source: JFrog documentation, "Artifactory REST APIs"; the accepted status codes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -34,7 +35,7 @@ from buildpush.artifactory.answers import (
     wrapped_build,
 )
 from buildpush.artifactory.aql import Criteria, file_queries
-from buildpush.artifactory.authorization import api_key, authorization, who
+from buildpush.artifactory.authorization import authorization, key_header, who
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
 from buildpush.credentials.docker import Credential
@@ -42,7 +43,7 @@ from buildpush.foundation.errors import AuthenticationError, BuildInfoError, Bui
 from buildpush.foundation.events import Decision, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.http.client import Http
-from buildpush.http.messages import Answer
+from buildpush.http.messages import Answer, Body, Stream
 from buildpush.http.urls import Address
 from buildpush.images.references import Repository
 
@@ -111,7 +112,7 @@ class Artifactory:
     def __init__(self, url: str, http: Http, credential: Credential | None = None, *, sink: Sink = ignore) -> None:
         self.url = base_url(url, http)
         self.credential = credential
-        self._http = http
+        self.http = http
         self._sink = sink
         self._server_version = ""
         self._repositories: dict[str, RepositoryFacts | None] = {}
@@ -175,7 +176,10 @@ class Artifactory:
         return tuple(found) if self._searches else None
 
     def files_below(self, key: str, directory: str) -> tuple[StoredFile, ...] | None:
-        """Return every file below *directory* of repository *key*; ``None`` if the server does not list files."""
+        """Return every file below *directory* of repository *key*; ``None`` if the server does not list files.
+
+        An empty *directory* is the whole repository.
+        """
         answer = self._ask("GET", f"{self._storage(key, directory)}?list&deep=1&listFolders=0", accept=_LIST_ANSWERS)
         if answer.status == _MISSING:
             return ()
@@ -331,7 +335,7 @@ class Artifactory:
         )
 
     def _storage(self, key: str, path: str) -> str:
-        return f"api/storage/{segments(key, *path.split('/'))}"
+        return f"api/storage/{segments(key, *(path.split('/') if path else ()))}"
 
     def _ask(
         self,
@@ -343,20 +347,47 @@ class Artifactory:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> Answer:
-        key = api_key(self.credential)
-        answer = self._http.request(
-            method,
-            f"{self.url}{path}",
-            headers={**(headers or {}), **({"X-JFrog-Art-Api": key} if key else {})},
-            body=body,
-            authorization=partial(authorization, self.credential),
-            redirect=key is None,  # a redirect would send our header to another host
-            repeatable=repeatable,
-        )
-        self._server_version = self._server_version or version_in(answer)
+        answer = self.send(method, path, headers=headers, body=body, repeatable=repeatable)
         if answer.status not in accept:
             raise self._refusal(method, path, answer)
         return answer
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+        repeatable: bool | None = None,
+    ) -> Answer:
+        """Return the answer to a request, whatever its status.
+
+        Args:
+            method: in capitals.
+            path: below the address of Artifactory.
+            headers: besides those of the login.
+            body: bytes, or a stream, which is sent once; see :meth:`buildpush.http.client.Http.request`.
+            repeatable: likewise.
+        """
+        answer = self.http.request(
+            method,
+            f"{self.url}{path}",
+            headers={**(headers or {}), **key_header(self.credential)},
+            body=body,
+            authorization=partial(authorization, self.credential),
+            repeatable=repeatable,
+        )
+        self._server_version = self._server_version or version_in(answer)
+        return answer
+
+    @contextmanager
+    def open(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[Stream | Answer]:
+        """Yield the file at *path* below the address of Artifactory, or the answer that refuses it."""
+        headers = {**(headers or {}), **key_header(self.credential)}
+        authorize = partial(authorization, self.credential)
+        with self.http.open("GET", f"{self.url}{path}", headers=headers, authorization=authorize) as answer:
+            yield answer
 
     def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
         words = message_of(answer.body)

@@ -26,6 +26,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "copy": ("Copy an image from any source to any destination.", "images.make_copy"),
     "merge": ("Make one index of images for several platforms.", "images.make_merge"),
     "tag": ("Give an image in a registry more tags.", "images.make_tag"),
+    "upload": ("Upload files that are no image.", "transfers.make_upload"),
+    "download": ("Download files that are no image.", "transfers.make_download"),
     "build-info": ("Publish, show, compare, promote and delete build-infos.", "build_info.make_build_info"),
     "doctor": ("Say what would fail before it fails, or what the messages in a log mean.", "doctor.make_doctor"),
     "sandbox": ("Run an Artifactory to practise with.", "tools.make_sandbox"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from buildpush.cli.options import JSON, flags_in, pair, trust_options
+from buildpush.cli.options import JSON, flags_in, pair, server_options
 from buildpush.cli.report import as_json, with_display
 from buildpush.foundation.text import one_line
 
@@ -25,16 +25,7 @@ _ARTIFACTS = click.Option(["--delete-artifacts", "artifacts"], is_flag=True, hel
 def make_build_info() -> click.Command:
     """Return the group of commands about build-info."""
     group = click.Group("build-info")
-    # The variables are not read by click: the choice of a credential's host must tell them from flags.
-    server: list[click.Parameter] = [
-        click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; default: JF_URL."),
-        click.Option(
-            ["--artifactory-token"], metavar="REFERENCE", help="Reference to the token: env:NAME or file:PATH."
-        ),
-        click.Option(["--username"], metavar="NAME", help="User name, if there is no token; default: JF_USER."),
-        click.Option(["--password"], metavar="REFERENCE", help="Reference to the password: env:NAME or file:PATH."),
-        *trust_options(),
-    ]
+    server = server_options()
     file = click.Argument(["file"], type=click.Path(path_type=Path))
     group.add_command(click.Command("publish", callback=_publish_saved, params=[file, *server], help="Publish FILE."))
     for name, (sentence, act, parameters) in _COMMANDS.items():

@@ -84,6 +84,20 @@ def _setting_options() -> list[click.Parameter]:
     return [_setting_option(setting) for setting in settings_of(BuildAndPush) if setting.flags]
 
 
+def server_options() -> list[click.Parameter]:
+    """Return the flags for the Artifactory of a command, and the login there."""
+    # The variables are not read by click: the choice of a credential's host must tell them from flags.
+    return [
+        click.Option(["--artifactory-url"], metavar="ADDRESS", help="Address of Artifactory; default: JF_URL."),
+        click.Option(
+            ["--artifactory-token"], metavar="REFERENCE", help="Reference to the token: env:NAME or file:PATH."
+        ),
+        click.Option(["--username"], metavar="NAME", help="User name, if there is no token; default: JF_USER."),
+        click.Option(["--password"], metavar="REFERENCE", help="Reference to the password: env:NAME or file:PATH."),
+        *trust_options(),
+    ]
+
+
 def trust_options() -> list[click.Parameter]:
     """Return the flags of the settings about TLS of the step that publishes build-info."""
     from buildpush.settings.declare import setting_named

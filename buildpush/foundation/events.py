@@ -27,7 +27,7 @@ class Finished:
 
 
 # States of a layer that is on its way; all others are final.
-UNDER_WAY: Final = frozenset({"sending", "writing", "pulling"})
+UNDER_WAY: Final = frozenset({"sending", "writing", "pulling", "receiving"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import urllib3
 
 MANY_REDIRECTS = 5
+_SECRET_HEADERS = frozenset({"x-jfrog-art-api"})  # credentials besides ``Authorization``
 
 
 _INTERRUPTED = "interrupted"
@@ -351,7 +352,9 @@ class Http:
         return HttpRequest(
             method,
             target,
-            request.headers,
+            request.headers
+            if target.origin == request.address.origin
+            else {name: value for name, value in request.headers.items() if name.lower() not in _SECRET_HEADERS},
             None if read else request.body,
             request.authorization if target.origin == request.address.origin else None,
             request.repeatable,

@@ -29,6 +29,12 @@ _DEFAULTS = {
     "referrers": False,
     "inputs": (),
     "expected": (),
+    "flat": False,
+    "recursive": True,
+    "exclusions": (),
+    "props": (),
+    "threads": 4,
+    "dry_run": False,
 }
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

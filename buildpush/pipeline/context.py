@@ -89,15 +89,20 @@ class Hosts:
         for host in sorted({*self.http.unused_insecure_hosts} - names):
             sink(Note(f"insecure has no effect on {host}: no request went there"))
 
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """On Ctrl-C, break the connections first, so that threads that wait for a host end at once and clean up."""
-        try:
-            with stoppable(self.http.cancel):
-                yield
-        except KeyboardInterrupt:
-            self.http.cancel()
-            raise
+    def interruptible(self) -> AbstractContextManager[None]:
+        """See :func:`interruptible`, for the connections of all these clients."""
+        return interruptible(self.http)
+
+
+@contextmanager
+def interruptible(http: Http) -> Iterator[None]:
+    """On Ctrl-C, break the connections first, so that threads that wait for a host end at once and clean up."""
+    try:
+        with stoppable(http.cancel):
+            yield
+    except KeyboardInterrupt:
+        http.cancel()
+        raise
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +19,7 @@ from buildpush.transfer import TRANSPORTS
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Published
+    from buildpush.artifactory.transfers import TransferredFile
     from buildpush.pipeline.outcomes import Failure
 
 # The outputs of a step, and their meaning. ``digest`` and ``IMAGE_TAR_PATH`` are what drone-kaniko writes.
@@ -60,6 +61,7 @@ class RunResult:
         output: where the image was written to instead of a push, or ``None``.
         loaded: all its names in the Docker daemon, such as ``docker-daemon:NAME:TAG``, if it was put there.
         written: digest of the manifest that was written there; ``None`` if the output keeps no manifest.
+        files: that were uploaded or downloaded, and are no image.
         referrers: how many referrers went with the image; ``None`` if they were not requested.
         begun: when the step began, in seconds of a clock that all steps of a run share.
         seconds: how long each phase took, in order: ``resolve``, ``preflight``, ``build``, ``push``, ``publish``.
@@ -82,6 +84,7 @@ class RunResult:
     output: str | None = None
     loaded: tuple[str, ...] = ()
     written: Digest | None = None
+    files: tuple[TransferredFile, ...] = ()
     referrers: int | None = None
     begun: float = field(default=0.0, compare=False)
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -156,6 +159,7 @@ class RunResult:
             "build": build and {"name": build.name, "number": build.number, "url": build.url},
             "output": self.output,
             "loaded": list(self.loaded),
+            "files": [file.as_json() for file in self.files],
             "outputs": self.outputs,
             "referrers": self.referrers,
             "seconds": {phase: round(seconds, 3) for phase, seconds in self.seconds.items()},
@@ -180,6 +184,7 @@ class RunResult:
             rows.append(("digest", self.digest))
         rows += [("layers", _layers_words(image)) for image in self.images]
         rows += [("written", place) for place in self.destinations]
+        rows += _file_rows(self.files)
         if self.referrers is not None:
             rows.append(("beside", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
         if url := self.outputs.get("build_info_url"):
@@ -241,6 +246,25 @@ class PipelineResult:
         return f"<table><tr><th>step</th><th></th><th>digest</th><th>{whole:.1f} s</th></tr>{rows}</table>"
 
 
+_FILES_SHOWN: Final = 10
+
+
+def _file_rows(files: Sequence[TransferredFile]) -> Iterator[tuple[str, str]]:
+    """Yield a row that counts *files*, and one for each of the first."""
+    if not files:
+        return
+    fates = [file.fate for file in files]
+    counts = ", ".join(f"{fates.count(fate)} {_OUTCOMES.get(fate, fate)}" for fate in dict.fromkeys(fates))
+    yield "files", f"{len(files)} ({counts}), {bytes_words(sum(file.size for file in files))}"
+    for file in files[:_FILES_SHOWN]:
+        yield "file", f"{file.name} {'<-' if file.fate in _INWARD else '->'} {file.place}"
+    if len(files) > _FILES_SHOWN:
+        yield "file", f"and {len(files) - _FILES_SHOWN} more"
+
+
+_INWARD: Final = frozenset({"received", "unchanged"})
+
+
 def _tar_path(output: str | None) -> str | None:
     """Return the path of the archive that an image was written to; ``None`` for another kind of output."""
     kind, _, path = (output or "").partition(":")
@@ -264,10 +288,18 @@ def _result_words(step: RunResult) -> str:
         return f"failed, and ignored: {step.ignored}"
     if step.failed:
         return f"failed: {step.failed}"
-    destination = ", ".join(step.references or step.destinations) or (step.published.url if step.published else "built")
+    destination = (
+        ", ".join(step.references or step.destinations)
+        or _files_words(step)
+        or (step.published.url if step.published else "built")
+    )
     if step.earlier:
         return f"resumed: {destination}"
     return f"{destination}, in {len(step.failures) + 1} attempts" if step.failures else destination
+
+
+def _files_words(step: RunResult) -> str:
+    return f"{len(step.files)} file{'' if len(step.files) == 1 else 's'}" if step.files else ""
 
 
 def _spans(steps: Iterable[RunResult]) -> tuple[float, list[tuple[float, float]]]:

@@ -63,7 +63,11 @@ def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Publis
 
 
 def open_server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]:
-    """Return the client of the Artifactory that *flags* or ``JF_URL`` name, and its connections."""
+    """Return the Artifactory that *flags*, or else ``JF_URL``, name, and the connections to it.
+
+    Raises:
+        SettingsError: none is named, or the credential may not be sent there.
+    """
     url, env = flags.artifactory_url, context.env
     address = url or env.get("JF_URL")
     if not address:
@@ -76,6 +80,8 @@ def open_server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, H
     host = NamedHost(host_of(where), by, "--artifactory-url" if url else "JF_URL")
     target = target_at(where, host, _candidates(vault, flags))
     trust = _trust(where, flags.trust, vault, context)
+    if url and "/artifactory" not in url:
+        context.log(Note(f"{url} is the address of the platform, so {where} is used"))
     for note in (*target.notes, *_unused_flags(target, flags), *trust.notes):
         context.log(Note(note))
     http = context.http(trust.plain_http, trust.insecure, trust.authorities)

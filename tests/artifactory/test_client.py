@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from buildpush.artifactory import Artifactory, BuildInfo
 from buildpush.artifactory.addresses import base_url, property_query
 from buildpush.artifactory.answers import message_of
-from buildpush.artifactory.authorization import api_key, authorization, who
+from buildpush.artifactory.authorization import authorization, key_header, who
 from buildpush.artifactory.client import Home, likely_home
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import BuildInfoError, SettingsError
@@ -91,13 +91,13 @@ def test_user_and_password_are_basic():
 def test_an_old_api_key_is_a_password_where_a_user_came_with_it():
     credential = Credential("bot", Secret("AKCp8" + "x" * 68), "test", "access")
     assert authorization(credential).startswith("Basic ")
-    assert api_key(credential) is None
+    assert key_header(credential) == {}
 
 
 def test_an_old_api_key_alone_has_a_header_of_its_own():
     credential = Credential("", Secret("AKCp8" + "y" * 68), "test", "access")
     assert authorization(credential) is None
-    assert api_key(credential) == "AKCp8" + "y" * 68
+    assert key_header(credential) == {"X-JFrog-Art-Api": "AKCp8" + "y" * 68}
 
 
 def test_nobody_in_particular_sends_nothing():
@@ -124,19 +124,19 @@ class Wire:
         return self.answer
 
 
-def test_an_old_api_key_alone_is_sent_in_its_header_and_follows_no_redirect():
+def test_an_old_api_key_alone_is_sent_in_its_header():
     key, wire = "AKCp8" + "z" * 68, Wire()
     Artifactory("https://h", wire, Credential("", Secret(key), "test", "access")).file("k", "a")
     [(method, url, more)] = wire.asked
     assert (method, url) == ("GET", "https://h/artifactory/api/storage/k/a")
-    assert (more["headers"], more["authorization"](), more["redirect"]) == ({"X-JFrog-Art-Api": key}, None, False)
+    assert (more["headers"], more["authorization"]()) == ({"X-JFrog-Art-Api": key}, None)
 
 
-def test_a_token_is_sent_as_one_and_may_be_led_on():
+def test_a_token_is_sent_as_one():
     wire = Wire()
     Artifactory("https://h", wire, Credential("", Secret("jwt-like"), "test", "access")).file("k", "a")
     [(_, _, more)] = wire.asked
-    assert (more["headers"], more["authorization"](), more["redirect"]) == ({}, "Bearer jwt-like", True)
+    assert (more["headers"], more["authorization"]()) == ({}, "Bearer jwt-like")
 
 
 def test_an_answer_without_a_version_is_none():

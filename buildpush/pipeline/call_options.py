@@ -1,0 +1,99 @@
+"""Keywords that several public functions share, for those who check types; :mod:`buildpush.api` describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
+
+from buildpush.pipeline.arguments import OptionalPath, Paths
+
+if TYPE_CHECKING:
+    from buildpush.foundation.events import Sink
+    from buildpush.foundation.secrets import Secret
+
+
+class HostOptions(TypedDict, total=False):
+    """Keywords of :func:`tag`, described at :func:`push`: how registries are reached, and what gets the events."""
+
+    connectors: OptionalPath
+    connector_ref: str | None
+    secrets: OptionalPath
+    username: str | None
+    password: Secret | str | None
+    insecure: Sequence[str]
+    timeout: timedelta | str | None
+    env: Mapping[str, str] | None
+    cwd: OptionalPath
+    sink: Sink | None
+
+
+class IndexOptions(HostOptions, total=False):
+    """Keywords of :func:`merge`."""
+
+    media_types: str | None
+    allow_nondistributable_artifacts: bool
+
+
+class ImageOptions(IndexOptions, total=False):
+    """Keywords of :func:`push` and :func:`copy`."""
+
+    compression: str | None
+    platform: str | None
+    referrers: bool
+
+
+class DownloadOptions(TypedDict, total=False):
+    """Keywords of :func:`download`, described at :func:`upload`."""
+
+    flat: bool
+    recursive: bool
+    exclusions: Sequence[str] | str
+    threads: int
+    dry_run: bool
+    artifactory_url: str | None
+    artifactory_token: str | None
+    username: str | None
+    password: str | None
+    insecure: bool
+    pem_file_path: OptionalPath
+    timeout: timedelta | str | None
+    env: Mapping[str, str] | None
+    cwd: OptionalPath
+    sink: Sink | None
+
+
+class UploadOptions(DownloadOptions, total=False):
+    """Keywords of :func:`upload`."""
+
+    props: Sequence[str] | str
+
+
+class PipelineOptions(TypedDict, total=False):
+    """Keywords of :func:`check_pipeline`, described at :func:`run_pipeline`."""
+
+    connectors: OptionalPath
+    secrets: OptionalPath
+    variables: Mapping[str, str] | None
+    env: Mapping[str, str] | None
+    cwd: OptionalPath
+    stage: str | None
+    step: str | None
+    templates: OptionalPath
+    inputs: Paths
+
+
+class RunOptions(PipelineOptions, total=False):
+    """Keywords of :func:`run_pipeline`."""
+
+    record: OptionalPath
+    resume: str | Path | bool
+    strict: bool
+    sink: Sink | None
+
+
+class OpenRunOptions(RunOptions, total=False):
+    """Keywords of :func:`open_run`."""
+
+    expected: Sequence[str]
