@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-import hmac
-import json
 import secrets
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +11,13 @@ from typing import Any
 
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
+from buildpush.sandbox import jwt
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.permissions import ACTION_RIGHTS, RIGHTS, Caller
 from buildpush.sandbox.store import RepositoryEntry, Store
+from buildpush.sandbox.tokens import ISSUER, Tokens, hash_of
 
 TOKEN_SECONDS = 3600
-YEAR_SECONDS = 365 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,15 @@ class NewAccount:
 
 
 class Accounts:
-    """The accounts of one sandbox."""
+    """The accounts of one sandbox.
+
+    Attributes:
+        tokens: their access tokens.
+    """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
+        self.tokens = Tokens(store)
         # Registry tokens live an hour, so their key need not survive the process.
         self._key = secrets.token_bytes(32)
         self._revoked: set[str] = set()
@@ -51,29 +54,22 @@ class Accounts:
             repositories: keys of those that it is limited to; ``None`` for no limit.
         """
         password = secrets.token_urlsafe(24)
-        token = self._sign(self._claims(username, YEAR_SECONDS, scp="applied-permissions/user"))
-        with self._store.change():
-            self._store.put_account(username, " ".join(rights), repositories)
-            self._store.put_credential(_hash(password), username, "password")
-            self._store.put_credential(_hash(token), username, "token")
+        with self.store.change():
+            self.store.put_account(username, " ".join(rights), repositories)
+            self.store.put_credential(hash_of(password), username, "password")
+            token = self.tokens.make(username).token
         return NewAccount(username, Secret(password, "sandbox"), Secret(token, "sandbox"))
 
     def withdraw(self, authorization: str | None) -> None:
         """Make a registry token expire early; passwords and access tokens stay valid."""
         kind, _, token = (authorization or "").partition(" ")
         if kind.lower() == "bearer":
-            self._revoked.add(_hash(token.strip()))
+            self._revoked.add(hash_of(token.strip()))
 
     def sent_password(self, authorization: str | None) -> str:
         """Return the password in a Basic header that was checked before; empty if there is none."""
         kind, _, value = (authorization or "").partition(" ")
         return _read_basic(value)[1] if kind.lower() == "basic" else ""
-
-    def make_token(self, caller: Caller) -> str:
-        """Return an additional access token for the caller's account."""
-        token = self._sign(self._claims(caller.username, YEAR_SECONDS, scp="applied-permissions/user"))
-        self._store.put_credential(_hash(token), caller.username, "token")
-        return token
 
     def registry_token(self, caller: Caller, scopes: Sequence[str]) -> str:
         """Return a token for ``/v2/`` that is valid for an hour and for *scopes*.
@@ -84,7 +80,33 @@ class Accounts:
                 of one image are merged.
         """
         access = None if not scopes else _granted_access(caller, scopes)
-        return self._sign(self._claims(caller.username, TOKEN_SECONDS, aud="registry", access=access))
+        now = int(self.store.clock())
+        claims = {"sub": f"{ISSUER}/users/{caller.username}", "iss": ISSUER, "iat": now, "exp": now + TOKEN_SECONDS}
+        scope = {} if access is None else {"access": access}
+        return jwt.sign({**claims, **scope, "aud": "registry", "jti": secrets.token_hex(16)}, self._key)
+
+    def identity_token(self, caller: Caller) -> str:
+        """Return a refresh token for the registry, as docker keeps it in place of a password."""
+        token = secrets.token_urlsafe(32)
+        self.store.put_credential(hash_of(token), caller.username, "identity")
+        return token
+
+    def by_identity_token(self, token: str) -> Caller:
+        """Return the account that a refresh token for the registry was made for.
+
+        Raises:
+            RequestRefusedError: 401, it is unknown.
+        """
+        credential = self.store.credential(hash_of(token))
+        return self._required(self.caller(credential[0]) if credential and credential[1] == "identity" else None)
+
+    def by_password(self, username: str, password: str) -> Caller:
+        """Return the account with this password or, as in Artifactory, with an access token in its place.
+
+        Raises:
+            RequestRefusedError: 401, it is another one's, or unknown.
+        """
+        return self._required(self._by_password(username, password))
 
     def identify(self, authorization: str | None, api_key: str | None = None) -> Caller | None:
         """Return who sends these headers, or ``None`` for an anonymous client.
@@ -104,7 +126,7 @@ class Accounts:
         if kind.lower() == "bearer":
             return self._required(self._by_token(value.strip()))
         if kind.lower() == "basic":
-            return self._required(self._by_password(*_read_basic(value)))
+            return self.by_password(*_read_basic(value))
         return self._required(None)
 
     def _required(self, caller: Caller | None) -> Caller:
@@ -113,18 +135,18 @@ class Accounts:
         return caller
 
     def _by_password(self, username: str, text: str) -> Caller | None:
-        """Return the caller with this password or, as in Artifactory, with an access token in its place."""
-        credential = self._store.credential(_hash(text))
-        return self._caller(username) if credential and credential[0] == username else None
+        credential = self.store.credential(hash_of(text))
+        token = self.tokens.find(text)
+        owner = credential[0] if credential and credential[1] == "password" else token and token.username
+        return self.caller(username) if owner == username else None
 
     def _by_token(self, text: str) -> Caller | None:
-        credential = self._store.credential(_hash(text))
-        if credential and credential[1] == "token":
-            return self._caller(credential[0])
-        claims = None if _hash(text) in self._revoked else self._verified_claims(text)
-        if claims is None or claims["exp"] < self._store.clock():
+        if token := self.tokens.find(text):
+            return self.caller(token.username)
+        claims = self._verified_claims(text)
+        if claims is None or claims["exp"] < self.store.clock():
             return None
-        caller = self._caller(claims["sub"].rpartition("/")[2])
+        caller = self.caller(claims["sub"].rpartition("/")[2])
         access = claims.get("access")
         scopes = None if access is None else {grant["name"]: frozenset(grant["actions"]) for grant in access}
         return caller and replace(caller, scopes=scopes and self._with_members(scopes), registry_only=True)
@@ -134,49 +156,29 @@ class Accounts:
         widened = dict(scopes)
         for name, actions in scopes.items():
             key, _, image = name.partition("/")
-            repository = self._store.repository(key) or RepositoryEntry(key)
+            repository = self.store.repository(key) or RepositoryEntry(key)
             for member in repository.members:
                 own = f"{member}/{image}"
                 allowed = actions if member == repository.deploy_to else actions - {"push"}
                 widened[own] = widened.get(own, frozenset()) | allowed
         return widened
 
-    def _caller(self, username: str) -> Caller | None:
-        rights = self._store.rights(username)
+    def caller(self, username: str) -> Caller | None:
+        """Return an account as it is now, or ``None`` if there is none with this name."""
+        rights = self.store.rights(username)
         if rights is None:
             return None
         return Caller(username, frozenset(rights.split()), self._limits(username))
 
     def _limits(self, username: str) -> Collection[str] | None:
         """Return the repositories that an account is limited to, and the virtual ones that show them."""
-        limits = self._store.limits(username)
-        virtual = [one.key for one in self._store.repositories() if limits.intersection(one.members)] if limits else []
+        limits = self.store.limits(username)
+        virtual = [one.key for one in self.store.repositories() if limits.intersection(one.members)] if limits else []
         return limits.union(virtual) or None
 
-    def _claims(self, username: str, seconds: int, **more: Any) -> dict[str, Any]:
-        now = int(self._store.clock())
-        standard = {"sub": f"jfac@sandbox/users/{username}", "iss": "jfac@sandbox", "iat": now, "exp": now + seconds}
-        return {
-            **standard,
-            "jti": secrets.token_hex(16),
-            **{key: value for key, value in more.items() if value is not None},
-        }
-
-    def _sign(self, claims: Mapping[str, Any]) -> str:
-        """Return a JWT, because clients read ``sub`` and ``exp`` from it."""
-        head = ".".join(_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "typ": "JWT"}, claims))
-        return f"{head}.{self._signature(head)}"
-
-    def _signature(self, head: str) -> str:
-        return _encode(hmac.digest(self._key, head.encode(), "sha256"))
-
     def _verified_claims(self, token: str) -> dict[str, Any] | None:
-        head, _, signature = token.rpartition(".")
-        if not hmac.compare_digest(self._signature(head).encode(), signature.encode()):
-            return None
-        claims: dict[str, Any] = json.loads(_decode(head.partition(".")[2]))
-        # A signed access token is valid only as long as its hash is stored.
-        return None if "scp" in claims else claims
+        claims = jwt.verified(token, self._key)
+        return None if hash_of(token) in self._revoked else claims
 
 
 def _granted_access(caller: Caller, scopes: Iterable[str]) -> list[dict[str, Any]]:
@@ -199,11 +201,6 @@ def _allowed(caller: Caller, name: str, actions: Iterable[str]) -> list[str]:
     return [action for action in actions if caller.may(ACTION_RIGHTS[action], key)]
 
 
-def _hash(secret: str) -> str:
-    """Return the hash to store; a simple one is enough, because every secret here is long and random."""
-    return hashlib.sha256(f"buildpush sandbox {secret}".encode(errors="surrogateescape")).hexdigest()
-
-
 def _read_basic(value: str) -> tuple[str, str]:
     try:
         text = base64.b64decode(value.strip(), validate=True).decode()
@@ -211,11 +208,3 @@ def _read_basic(value: str) -> tuple[str, str]:
         return "", ""
     username, _, password = text.partition(":")
     return username, password
-
-
-def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

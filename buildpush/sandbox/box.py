@@ -18,6 +18,7 @@ from buildpush.sandbox.accounts import Accounts, NewAccount
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal, Request
 from buildpush.sandbox.line import Line
+from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.permissions import RIGHTS
 from buildpush.sandbox.store import Store, unusable
 from buildpush.sandbox.written import make_fault, named_faults
@@ -30,6 +31,7 @@ USERNAME = "developer"
 REPOSITORY = "docker-local"
 # What each of them does is in uploads.py, which needs aiohttp.
 UPLOADS = ("artifactory", "docker-registry", "crane", "ghcr", "ecr", "zot", "serverless")
+CHALLENGES = ("platform", "repository")
 DAY_SECONDS = 24 * 3600
 SECONDS_BETWEEN_CHECKS = 0.25
 
@@ -48,9 +50,12 @@ class Sandbox:
         immutable: keys of repositories in which an existing tag cannot be moved; 409 for another digest.
         referrers: whether it lists what refers to a manifest; if not, it answers 404, like registries older than
             distribution-spec 1.1.
+        challenge: who makes registry tokens, as answers without credentials say: the ``platform``, or the
+            ``repository``, with the scope, as in older versions.
+        oidc: identity providers whose tokens are exchanged for access tokens, by name.
 
     Raises:
-        SettingsError: *uploads* or *immutable* has an unknown value.
+        SettingsError: *uploads*, *challenge* or *immutable* has an unknown value.
     """
 
     def __init__(
@@ -64,16 +69,21 @@ class Sandbox:
         least_piece: int = 0,
         immutable: Collection[str] = (),
         referrers: bool = True,
+        challenge: str = "platform",
+        oidc: Mapping[str, OidcProvider] | None = None,
     ) -> None:
-        if uploads not in UPLOADS:
-            message = f"the sandbox cannot handle uploads like {uploads!r}"
-            raise SettingsError(message, hint=f"possible values: {', '.join(UPLOADS)}")
+        for word, value, values in (("uploads like", uploads, UPLOADS), ("a challenge of the", challenge, CHALLENGES)):
+            if value not in values:
+                message = f"the sandbox cannot handle {word} {value!r}"
+                raise SettingsError(message, hint=f"possible values: {', '.join(values)}")
         self._rules: dict[str, Any] = {
             "uploads": uploads,
             "least_piece": least_piece,
             "immutable": frozenset(immutable),
             "referrers": referrers,
+            "challenge": challenge,
         }
+        self._providers = dict(oidc or {})
         self._data = data
         self._address = (host, port)
         self._clock = clock
@@ -110,7 +120,8 @@ class Sandbox:
         except OSError as error:
             raise unusable(directory, error) from error
         rules = server.RegistryRules(**self._rules)
-        running = server.Server(listening, self._store, self._accounts, self._faults, self._journal, rules=rules)
+        parts = (self._store, self._accounts, self._faults, self._journal)
+        running = server.Server(listening, *parts, rules=rules, providers=self._providers)
         self._stops.append(running.stop)
         running.start()
         self._server = running
@@ -286,7 +297,7 @@ def serve(
         host: address to listen on.
         announce: called when it is ready, to show its address and credentials.
         stop: stops it when set by another thread.
-        rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``.
+        rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``, ``challenge``.
 
     Raises:
         SettingsError: the port, the host, the directory or a rule cannot be used.

@@ -22,7 +22,6 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.model import OCI_INDEX
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
-from buildpush.sandbox.accounts import TOKEN_SECONDS, Accounts
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.content import Checksums, hash_file
 from buildpush.sandbox.intake import keep, take_in
@@ -47,12 +46,15 @@ class RegistryRules:
         least_piece: bytes that every piece of an upload but the last must have.
         immutable: keys of repositories in which tags cannot be moved.
         referrers: whether it lists what refers to a manifest, as registries do since distribution-spec 1.1.
+        challenge: who makes tokens, as answers without credentials say: the ``platform``, or the ``repository`` in the
+            address, with the scope, as older versions do.
     """
 
     uploads: str = "artifactory"
     least_piece: int = 0
     immutable: Collection[str] = ()
     referrers: bool = True
+    challenge: str = "platform"
 
 
 def checksum_headers(entry: FileEntry) -> dict[str, str]:
@@ -66,11 +68,10 @@ def checksum_headers(entry: FileEntry) -> dict[str, str]:
 
 
 class RegistryRoutes:
-    """Handlers for blobs, manifests, tags and tokens."""
+    """Handlers for blobs, manifests and tags."""
 
-    def __init__(self, store: Store, accounts: Accounts, rules: RegistryRules) -> None:
+    def __init__(self, store: Store, rules: RegistryRules) -> None:
         self._store = store
-        self._accounts = accounts
         self._rules = rules
         self.uploads = Uploads(store, BEHAVIOURS[rules.uploads])
 
@@ -78,7 +79,6 @@ class RegistryRoutes:
         """Return every route; GET includes HEAD. The server answers requests that match none."""
         handlers = (
             ("GET", "/", self.ping),
-            ("GET", "/token", self.token),
             ("GET", "/_catalog", self.catalog),
             ("POST", "/{name:.+}/blobs/uploads/", self.begin),
             ("POST", "/{name:.+}/blobs/uploads", self.begin),
@@ -96,6 +96,17 @@ class RegistryRoutes:
         )
         return [web.route(method, prefix + path, act) for prefix in PREFIXES for method, path, act in handlers]
 
+    def challenge(self, request: web.Request, actions: str = "", **more: str) -> str:
+        """Return the value of ``WWW-Authenticate``: where tokens are issued, and the scope for *actions*."""
+        name, key = request.match_info.get("name", ""), request.match_info.get("key")
+        if self._rules.challenge == "repository":
+            actions = actions or "pull,push"
+            key, _, name = (key, "", name) if key else name.partition("/")
+        base = f"/artifactory/api/docker/{key}" if key else ""
+        scope = {"scope": f"repository:{name}:{actions}"} if name and actions else {}
+        words = {"realm": f"{wire.origin(request)}{base}/v2/token", "service": request.host, **scope, **more}
+        return "Bearer " + ",".join(f'{key}="{value}"' for key, value in words.items())
+
     # What the request is about
 
     def _target(self, request: web.Request, action: str) -> Target:
@@ -106,26 +117,18 @@ class RegistryRoutes:
         right = ACTION_RIGHTS[action]
         where = target.deploy_to if action == "push" else target.repository.key
         if not who.covers(action, target.repository.key, target.image):
-            scope = f"repository:{name}:{'pull,push' if action == 'push' else action}"
-            headers = {"WWW-Authenticate": challenge(request, scope=scope, error="insufficient_scope")}
+            actions = "pull,push" if action == "push" else action
+            headers = {"WWW-Authenticate": self.challenge(request, actions, error="insufficient_scope")}
             raise RequestRefusedError(401, "UNAUTHORIZED", "the token's scope does not cover this", headers=headers)
         if not who.may(right, where):
             raise forbidden(who.username, right, f"{where}:{target.image}")
         return replace(target, repository=_visible(who, target.repository))
 
-    # Ping, token, catalog
+    # Ping, catalog
 
     async def ping(self, _request: web.Request) -> web.Response:
         """Answer that this is a registry, and that the credentials are valid."""
         return web.json_response({})
-
-    async def token(self, request: web.Request) -> web.Response:
-        """Issue a registry token for a password or an access token."""
-        who = wire.caller()
-        scopes = [scope for value in request.query.getall("scope", []) for scope in value.split()]
-        key = request.match_info.get("key")
-        token = self._accounts.registry_token(who, [_with_key(scope, key) for scope in scopes] if key else scopes)
-        return web.json_response({"token": token, "access_token": token, "expires_in": TOKEN_SECONDS})
 
     async def catalog(self, request: web.Request) -> web.Response:
         """List the names of all images."""
@@ -408,18 +411,6 @@ def find_target(store: Store, name: str, key: str | None = None) -> Target:
         message = f"no docker repository has the key {(key or first)!r}" if image else "the image's name is missing"
         raise RequestRefusedError(404, "NAME_UNKNOWN", message, {"name": name})
     return Target(name, repository, image)
-
-
-def challenge(request: web.Request, **more: str) -> str:
-    """Return the value of ``WWW-Authenticate``, which says where tokens are issued."""
-    base = request.path.partition("/v2")[0] if request.path.startswith("/artifactory/") else ""
-    words = {"realm": f"{wire.origin(request)}{base}/v2/token", "service": request.host, **more}
-    return "Bearer " + ",".join(f'{key}="{value}"' for key, value in words.items())
-
-
-def _with_key(scope: str, key: str) -> str:
-    """Return a scope with the repository key, which is not part of a name below ``/artifactory/api/docker/KEY/``."""
-    return scope.replace("repository:", f"repository:{key}/", 1)
 
 
 def _digest(text: str) -> Digest:

@@ -11,7 +11,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from urllib.parse import urlencode
@@ -26,13 +26,14 @@ from buildpush.sandbox.build_routes import BuildRoutes
 from buildpush.sandbox.content import hash_file
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal
+from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.permissions import Caller
-from buildpush.sandbox.registry import RegistryRoutes, RegistryRules, challenge
+from buildpush.sandbox.registry import RegistryRoutes, RegistryRules
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.search_routes import SearchRoutes
 from buildpush.sandbox.store import Store
-from buildpush.sandbox.token_routes import TokenRoutes
+from buildpush.sandbox.token_routes import TokenRoutes, asks_itself
 from buildpush.sandbox.uploads import SIGNATURE
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -63,15 +64,16 @@ class Server:
         journal: Journal,
         *,
         rules: RegistryRules,
+        providers: Mapping[str, OidcProvider],
     ) -> None:
         self._socket = listening
         self._store = store
         self._accounts = accounts
         self._faults = faults
         self._journal = journal
-        self._registry = RegistryRoutes(store, accounts, rules)
+        self._registry = RegistryRoutes(store, rules)
         # The last of these match what the others do not.
-        routes = (self._registry, BuildRoutes(store), TokenRoutes(accounts), SearchRoutes(store))
+        routes = (self._registry, BuildRoutes(store), TokenRoutes(accounts, providers), SearchRoutes(store))
         others = (RestRoutes(store), Pages(store))
         self._routes = [route for group in (*routes, *others) for route in group.routes()]
         self._store_key = secrets.token_bytes(32)
@@ -188,7 +190,7 @@ class Server:
         headers = dict(refused.headers)
         if refused.status == web.HTTPUnauthorized.status_code:
             basic = 'Basic realm="Artifactory Realm"'
-            headers.setdefault("WWW-Authenticate", challenge(request) if registry else basic)
+            headers.setdefault("WWW-Authenticate", self._registry.challenge(request) if registry else basic)
         if request.path.startswith(PAGES):
             return error_page(refused, headers)
         body = refused.registry_document() if registry else refused.rest_document()
@@ -267,7 +269,7 @@ class Server:
     @web.middleware
     async def _admit(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
         """Admit known callers, and others only to public paths and, from this machine, to the pages."""
-        if request.path.startswith(STORE):
+        if request.path.startswith(STORE) or asks_itself(request):
             return await handler(request)
         who = self._accounts.identify(request.headers.get("Authorization"), request.headers.get("X-JFrog-Art-Api"))
         if who is None and SIGNATURE in request.query:

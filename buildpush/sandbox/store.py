@@ -53,6 +53,10 @@ CREATE TABLE IF NOT EXISTS limits (
 CREATE TABLE IF NOT EXISTS credentials (
   hash TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, made REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tokens (
+  identifier TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, refresh_hash TEXT UNIQUE, reference_hash TEXT UNIQUE,
+  username TEXT NOT NULL, scope TEXT NOT NULL, issued REAL NOT NULL, expires REAL
+) WITHOUT ROWID;
 """
 
 FILE_COLUMNS = "repo, path, sha256, sha1, md5, size, media_type, created, modified, created_by"
@@ -106,6 +110,20 @@ class BuildEntry:
     number: str
     started_ms: int
     document: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEntry:
+    """An access token: hashes of it, of its refresh token and of its reference token; times in seconds since 1970."""
+
+    identifier: str
+    hashed: str
+    refresh_hash: str | None
+    reference_hash: str | None
+    username: str
+    scope: str
+    issued: float
+    expires: float | None
 
 
 STANDARD_REPOSITORIES = (
@@ -380,6 +398,30 @@ class Store:
         """Return the user name and the kind of the password or token with this hash, or ``None``."""
         row = _first(self._rows("SELECT username, kind FROM credentials WHERE hash = ?", hashed))
         return (row[0], row[1]) if row else None
+
+    def put_token(self, token: TokenEntry) -> None:
+        """Remember an access token."""
+        row = (token.identifier, token.hashed, token.refresh_hash, token.reference_hash, token.username, token.scope)
+        self._rows("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row, token.issued, token.expires)
+
+    def token(self, hashed: str) -> TokenEntry | None:
+        """Return the access token whose hash, or whose reference token's hash, is this."""
+        return _first(self._tokens("hash = ?1 OR reference_hash = ?1", hashed))
+
+    def refreshable_token(self, refresh_hash: str) -> TokenEntry | None:
+        """Return the access token whose refresh token has this hash."""
+        return _first(self._tokens("refresh_hash = ?", refresh_hash))
+
+    def tokens(self, username: str) -> list[TokenEntry]:
+        """Return the access tokens of an account, oldest first."""
+        return self._tokens("username = ? ORDER BY issued, identifier", username)
+
+    def _tokens(self, where: str, value: str) -> list[TokenEntry]:
+        return [TokenEntry(*row) for row in self._rows(f"SELECT * FROM tokens WHERE {where}", value)]  # noqa: S608 - constants
+
+    def remove_token(self, identifier: str) -> None:
+        """Forget an access token."""
+        self._rows("DELETE FROM tokens WHERE identifier = ?", identifier)
 
 
 def _file(row: Sequence[Any]) -> FileEntry:

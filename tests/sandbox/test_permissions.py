@@ -107,7 +107,7 @@ def everything(box):
 
 
 def credentials(box):
-    return box._store._rows("SELECT * FROM credentials")
+    return [box._store._rows(f"SELECT * FROM {table}") for table in ("credentials", "tokens")]
 
 
 def basic(username, password):
