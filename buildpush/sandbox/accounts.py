@@ -13,8 +13,9 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.sandbox import jwt
 from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.entries import RepositoryEntry
 from buildpush.sandbox.permissions import ACTION_RIGHTS, RIGHTS, Caller
-from buildpush.sandbox.store import RepositoryEntry, Store
+from buildpush.sandbox.store import Store
 from buildpush.sandbox.tokens import ISSUER, Tokens, hash_of
 
 TOKEN_SECONDS = 3600

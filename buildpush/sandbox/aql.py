@@ -17,20 +17,10 @@ from buildpush.sandbox.store import Store
 
 # What a user who is no administrator must ask for, because each row is shown only to those who may read it.
 _PLACE = {"items": ("repo", "path", "name"), "builds": ("name", "number", "repo")}
-# The directories that the files are in, and those above them.
-_PARENT = "rtrim(rtrim(path, replace(path, '/', '')), '/')"
-_DIRECTORIES = f"""
-below(repo, path, created, modified, created_by) AS (
-  SELECT repo, {_PARENT}, created, modified, created_by FROM files WHERE instr(path, '/')
-  UNION SELECT repo, {_PARENT}, created, modified, created_by FROM below WHERE instr(path, '/')
-), directories(repo, path, created, modified, created_by) AS (
-  SELECT repo, path, min(created), max(modified), min(created_by) FROM below GROUP BY repo, path
-)"""  # noqa: S608 - constants
 # Every value is a parameter; the rest comes from aql_domains.py.
 _STATEMENT = (
-    "WITH RECURSIVE member(key, repo) AS (SELECT v.key, m.value FROM json_each(?) AS v, json_each(v.value) AS m), "  # noqa: S608
-    + _DIRECTORIES
-    + ", item AS NOT MATERIALIZED ({items}) SELECT {select} FROM {relation} WHERE {where}"
+    "WITH member(key, repo) AS (SELECT v.key, m.value FROM json_each(?) AS v, json_each(v.value) AS m)"
+    ", item AS NOT MATERIALIZED ({items}) SELECT {select} FROM {relation} WHERE {where}"
     " ORDER BY {order} LIMIT ? OFFSET ?"
 )
 _LISTED = {

@@ -17,7 +17,7 @@ _DEPTH = "length(path) - length(replace(path, '/', '')) + 1"
 
 def _items(kind: str, table: str, size: str, sums: str) -> str:
     place = f"repo, path AS whole, {PARENT} AS parent, {_PATH} AS path, {NAME} AS name, {_DEPTH} AS depth"
-    who = "created, modified, created_by, created_by AS modified_by"
+    who = "created, modified, created_by, modified_by"
     return f"SELECT {place}, '{kind}' AS type, {size}, {sums}, {who} FROM {table}"  # noqa: S608 - constants
 
 

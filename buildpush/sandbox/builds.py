@@ -10,7 +10,8 @@ from typing import Any
 from urllib.parse import quote
 
 from buildpush.sandbox.answers import RequestRefusedError
-from buildpush.sandbox.store import BUILD_INFO, BuildEntry, Store
+from buildpush.sandbox.entries import BUILD_INFO, BuildEntry
+from buildpush.sandbox.store import Store
 
 LARGEST = 64 * 1024 * 1024
 JSON_TYPE = "application/json"

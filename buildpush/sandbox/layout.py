@@ -19,9 +19,10 @@ from buildpush.foundation.records import dataclass
 from buildpush.images.references import Digest
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums
+from buildpush.sandbox.entries import FileEntry, RepositoryEntry
 from buildpush.sandbox.manifests import INDEX, LARGEST, SINGLE, ContentDescriptor, StoredManifest, read_manifest
 from buildpush.sandbox.permissions import Caller, image_of
-from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
+from buildpush.sandbox.store import Store
 
 UPLOADS = "_uploads"
 BLOB_TYPE = "application/octet-stream"
@@ -169,18 +170,13 @@ def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
             store.put_subject(str(push.manifest.subject.digest), push.checksums.sha256)
 
 
-def _directly_in(store: Store, key: str, directory: str) -> list[FileEntry]:
-    """Return the files directly in a directory; deeper ones belong to another image."""
-    return [entry for entry in store.files(key, directory) if entry.directory == directory]
-
-
 def _uploaded(target: Target, sha256: str) -> str:
     return f"{target.image}/{UPLOADS}/{blob_name(sha256)}"
 
 
 def _set_aside(store: Store, target: Target, directory: str, coming: str) -> None:
     """Move a directory's files to the uploads: docker pushes the images of an index one by one under its tag."""
-    replaced = _directly_in(store, target.deploy_to, directory)
+    replaced = store.files_in(target.deploy_to, directory)
     for entry in replaced:
         sha256 = entry.checksums.sha256
         if sha256 != coming:
@@ -221,7 +217,7 @@ def _keep_child(store: Store, target: Target, directory: str, child: ContentDesc
     manifest = read_manifest(store.content.path(sha256).read_bytes(), entry.media_type)
     keep_manifest(store, target, ManifestPush(str(child.digest), manifest, entry.checksums, who))
     store.remove([aside] if aside else [])
-    store.remove(_directly_in(store, target.deploy_to, directory) if copies else [])
+    store.remove(store.files_in(target.deploy_to, directory) if copies else [])
 
 
 def _place_blob(store: Store, target: Target, directory: str, blob: Checksums, username: str) -> None:

@@ -15,10 +15,11 @@ from aiohttp import web
 from buildpush.foundation.secrets import MASK
 from buildpush.sandbox import layout
 from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.entries import BUILD_INFO, BuildEntry, FileEntry, RepositoryEntry
 from buildpush.sandbox.html import Markup, code, element, facts, joined, link, page, table
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import INDEX, ContentDescriptor, StoredManifest, read_manifest
-from buildpush.sandbox.store import BUILD_INFO, BuildEntry, FileEntry, RepositoryEntry, Store
+from buildpush.sandbox.store import Store
 
 # Pages load nothing and run nothing, whatever is in a label or a build name.
 PROTECTION = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}

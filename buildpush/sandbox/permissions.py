@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from buildpush.foundation.records import dataclass
-from buildpush.sandbox.store import RepositoryEntry
+from buildpush.sandbox.entries import RepositoryEntry
 
 # What an account may do with files; with builds: read, publish, and delete.
 RIGHTS = ("read", "deploy", "annotate", "delete", "publish")

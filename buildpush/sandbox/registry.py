@@ -24,11 +24,12 @@ from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.content import Checksums, hash_file
+from buildpush.sandbox.entries import FileEntry, RepositoryEntry
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import LARGEST, read_manifest
 from buildpush.sandbox.permissions import ACTION_RIGHTS, Caller
-from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
+from buildpush.sandbox.store import Store
 from buildpush.sandbox.uploads import BEHAVIOURS, STATE, Uploads, UploadSession
 
 REGISTRY_HEADER = "X-Artifactory-Docker-Registry"
@@ -379,8 +380,8 @@ class RegistryRoutes:
         if not manifests:
             raise _unknown_manifest(target)
         for manifest in manifests:
-            beside = self._store.files(manifest.repo, manifest.directory)
-            self._store.remove([entry for entry in beside if entry.directory == manifest.directory])
+            self._store.remove(self._store.files_in(manifest.repo, manifest.directory))
+            self._store.prune(manifest.repo, manifest.directory)
         return web.Response(status=202)
 
 

@@ -25,6 +25,7 @@ from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, fo
 from buildpush.sandbox.build_routes import BuildRoutes
 from buildpush.sandbox.content import hash_file
 from buildpush.sandbox.faults import Fault, Faults
+from buildpush.sandbox.files import FileRoutes
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.pages import Pages, error_page
@@ -32,6 +33,7 @@ from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.registry import RegistryRoutes, RegistryRules
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.search_routes import SearchRoutes
+from buildpush.sandbox.storage import StorageRoutes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.token_routes import TokenRoutes, asks_itself
 from buildpush.sandbox.uploads import SIGNATURE
@@ -73,9 +75,17 @@ class Server:
         self._journal = journal
         self._registry = RegistryRoutes(store, rules)
         # The last of these match what the others do not.
-        routes = (self._registry, BuildRoutes(store), TokenRoutes(accounts, providers), SearchRoutes(store))
-        others = (RestRoutes(store), Pages(store))
-        self._routes = [route for group in (*routes, *others) for route in group.routes()]
+        groups = (
+            self._registry,
+            BuildRoutes(store),
+            TokenRoutes(accounts, providers),
+            SearchRoutes(store),
+            StorageRoutes(store),
+            RestRoutes(store),
+            Pages(store),
+            FileRoutes(store),
+        )
+        self._routes = [route for group in groups for route in group.routes()]
         self._store_key = secrets.token_bytes(32)
         self._application = self._make_application()
         self._loop = asyncio.new_event_loop()

@@ -16,122 +16,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.records import dataclass
 from buildpush.sandbox import derived
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums, ContentStore
+from buildpush.sandbox.derived import PARENT
+from buildpush.sandbox.entries import (
+    STANDARD_REPOSITORIES,
+    BuildEntry,
+    DirectoryEntry,
+    FileEntry,
+    RepositoryEntry,
+    TokenEntry,
+)
+from buildpush.sandbox.tables import DIRECTORY_COLUMNS, FILE_COLUMNS, SCHEMA
 
 Row = TypeVar("Row")
-
-BUILD_INFO = "artifactory-build-info"
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS repositories (
-  key TEXT PRIMARY KEY, rclass TEXT NOT NULL, package_type TEXT NOT NULL, members TEXT NOT NULL, deploy_to TEXT
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS files (
-  repo TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, sha1 TEXT NOT NULL, md5 TEXT NOT NULL,
-  size INTEGER NOT NULL, media_type TEXT NOT NULL, created REAL NOT NULL, modified REAL NOT NULL,
-  created_by TEXT NOT NULL, PRIMARY KEY (repo, path)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS files_by_content ON files (sha256);
-CREATE TABLE IF NOT EXISTS digests (digest TEXT PRIMARY KEY, sha256 TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS subjects (
-  subject TEXT NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (subject, sha256)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS properties (
-  repo TEXT NOT NULL, path TEXT NOT NULL, key TEXT NOT NULL, listed TEXT NOT NULL, PRIMARY KEY (repo, path, key)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS builds (
-  repo TEXT NOT NULL, name TEXT NOT NULL, number TEXT NOT NULL, started_ms INTEGER NOT NULL,
-  document TEXT NOT NULL, PRIMARY KEY (repo, name, number, started_ms)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uploads (identifier TEXT PRIMARY KEY, name TEXT NOT NULL, begun REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS accounts (username TEXT PRIMARY KEY, rights TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS limits (
-  username TEXT NOT NULL, repo TEXT NOT NULL, PRIMARY KEY (username, repo)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS credentials (
-  hash TEXT PRIMARY KEY, username TEXT NOT NULL, kind TEXT NOT NULL, made REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS tokens (
-  identifier TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, refresh_hash TEXT UNIQUE, reference_hash TEXT UNIQUE,
-  username TEXT NOT NULL, scope TEXT NOT NULL, issued REAL NOT NULL, expires REAL
-) WITHOUT ROWID;
-"""
-
-FILE_COLUMNS = "repo, path, sha256, sha1, md5, size, media_type, created, modified, created_by"
-
-
-@dataclass(frozen=True, slots=True)
-class RepositoryEntry:
-    """A repository: a ``local`` one has files, and a ``virtual`` one shows those of its members."""
-
-    key: str
-    rclass: str = "local"
-    package_type: str = "docker"
-    members: tuple[str, ...] = ()
-    deploy_to: str | None = None
-
-    @property
-    def physical(self) -> tuple[str, ...]:
-        """Keys of the repositories that have the files, in the order in which they are searched."""
-        return self.members or (self.key,)
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """One file: its path and its checksums; times are seconds since 1970."""
-
-    repo: str
-    path: str
-    checksums: Checksums
-    media_type: str
-    created: float
-    modified: float
-    created_by: str
-
-    @property
-    def name(self) -> str:
-        """Last part of the path."""
-        return self.path.rpartition("/")[2]
-
-    @property
-    def directory(self) -> str:
-        """The path without its last part."""
-        return self.path.rpartition("/")[0]
-
-
-@dataclass(frozen=True, slots=True)
-class BuildEntry:
-    """One published run of a build; *document* is the build-info as stored."""
-
-    repo: str
-    name: str
-    number: str
-    started_ms: int
-    document: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class TokenEntry:
-    """An access token: hashes of it, of its refresh token and of its reference token; times in seconds since 1970."""
-
-    identifier: str
-    hashed: str
-    refresh_hash: str | None
-    reference_hash: str | None
-    username: str
-    scope: str
-    issued: float
-    expires: float | None
-
-
-STANDARD_REPOSITORIES = (
-    RepositoryEntry("docker-local"),
-    RepositoryEntry("docker-release"),
-    RepositoryEntry("docker", "virtual", members=("docker-local", "docker-release"), deploy_to="docker-local"),
-    RepositoryEntry(BUILD_INFO, package_type="buildinfo"),
-)
 
 
 class Store:
@@ -159,6 +58,7 @@ class Store:
     def _prepare(self) -> None:
         """Make the tables; the first write also locks the directory."""
         try:
+            self._add_columns()
             self._index.executescript(SCHEMA + derived.SCHEMA)
             self._fill()
             with self.change():
@@ -178,6 +78,19 @@ class Store:
             for build in self.builds():
                 self.put_build(build)
             self._rows(f"PRAGMA user_version = {derived.VERSION}")
+
+    def _add_columns(self) -> None:
+        """Bring the tables of a directory that an earlier version has made up to date."""
+        columns = {row[1] for row in self._rows("PRAGMA table_info(files)")}
+        if not columns or "modified_by" in columns:
+            return
+        self._rows("ALTER TABLE files ADD COLUMN modified_by TEXT NOT NULL DEFAULT ''")
+        self._rows("ALTER TABLE properties ADD COLUMN changed REAL NOT NULL DEFAULT 0")
+        self._index.executescript(SCHEMA + derived.SCHEMA)
+        with self.change():
+            self._rows("UPDATE files SET modified_by = created_by")
+            for repo, path, username in self._rows("SELECT repo, path, created_by FROM files"):
+                self.make_directory(repo, path.rpartition("/")[0], username)
 
     def sweep(self, before: float, stale: Sequence[FileEntry] = ()) -> None:
         """Delete *stale* files, contents that no file has any more, and uploads that ended or began before *before*.
@@ -256,15 +169,27 @@ class Store:
     # Files
 
     def put(self, repo: str, path: str, checksums: Checksums, media_type: str, username: str) -> None:
-        """Store a file with an existing content; a file at that path is replaced, and loses its properties."""
+        """Store a file with an existing content; a file at that path is replaced, and loses its properties.
+
+        Raises:
+            RequestRefusedError: 409, there is a directory at that path, or it leads through a file.
+        """
         now = self.clock()
         before = self.file(repo, path)
-        created = before.created if before else now
-        sums = (checksums.sha256, checksums.sha1, checksums.md5, checksums.size)
-        row = (repo, path, *sums, media_type, created, now, username)
+        created, created_by = (before.created, before.created_by) if before else (now, username)
+        self.put_entry(FileEntry(repo, path, checksums, media_type, created, now, created_by, username))
+
+    def put_entry(self, entry: FileEntry) -> None:
+        """Store a file as it is described; else as :meth:`put`."""
+        sums = entry.checksums
+        times = (entry.created, entry.modified, entry.created_by, entry.modified_by)
+        row = (entry.repo, entry.path, sums.sha256, sums.sha1, sums.md5, sums.size, entry.media_type, *times)
         with self.change():
-            self._rows("DELETE FROM properties WHERE repo = ? AND path = ?", repo, path)
-            self._rows(f"INSERT OR REPLACE INTO files ({FILE_COLUMNS}) VALUES ({', '.join('?' * 10)})", *row)  # noqa: S608 - constants
+            if self.directory(entry.repo, entry.path):
+                raise RequestRefusedError(409, "CONFLICT", f"'{entry.repo}:{entry.path}' is a directory.")
+            self.make_directory(entry.repo, entry.directory, entry.modified_by)
+            self._rows("DELETE FROM properties WHERE repo = ? AND path = ?", entry.repo, entry.path)
+            self._rows(f"INSERT OR REPLACE INTO files ({FILE_COLUMNS}) VALUES ({', '.join('?' * 11)})", *row)  # noqa: S608 - constants
 
     def file(self, repo: str, path: str) -> FileEntry | None:
         """Return the file at a path."""
@@ -277,9 +202,17 @@ class Store:
     def holding(self, names: Sequence[str], repo: str, directory: str = "") -> list[str]:
         """Return the directories, at any depth below one, that have a file with one of these names."""
         where = f"{derived.NAME} IN ({', '.join('?' * len(names))}) AND repo = ? AND path > ? AND path < ?"
-        query = f"SELECT DISTINCT {derived.PARENT} FROM files WHERE {where}"  # noqa: S608 - constants
+        query = f"SELECT DISTINCT {PARENT} FROM files WHERE {where}"  # noqa: S608 - constants
         rows = self._rows(query, *names, repo, *_below(directory))
         return [parent.rstrip("/") for (parent,) in rows]
+
+    def files_in(self, repo: str, directory: str) -> list[FileEntry]:
+        """Return the files directly in a directory, sorted by path."""
+        return self._files(f"repo = ? AND {PARENT} = ?", repo, directory and f"{directory}/")
+
+    def files_with(self, checksums: Mapping[str, str]) -> list[FileEntry]:
+        """Return every file that has these checksums, by kind: sha256, sha1, md5."""
+        return self._files(" AND ".join(f"{kind} = ?" for kind in checksums), *checksums.values())
 
     def copies(self, sha256: str, repo: str, directory: str) -> list[FileEntry]:
         """Return every file with this content below a directory."""
@@ -321,10 +254,57 @@ class Store:
                 for table in ("files", "properties"):
                     self._rows(f"DELETE FROM {table} WHERE repo = ? AND path = ?", entry.repo, entry.path)  # noqa: S608 - constants
 
+    # Directories
+
+    def make_directory(self, repo: str, path: str, username: str) -> None:
+        """Make a directory and those above it; existing ones are not changed, and ``""`` always exists.
+
+        Raises:
+            RequestRefusedError: 409, one of them is a file.
+        """
+        now, missing = self.clock(), []
+        with self.change():
+            while path and not self.directory(repo, path):
+                if self.file(repo, path):
+                    raise RequestRefusedError(409, "CONFLICT", f"'{repo}:{path}' is a file.")
+                missing.append((repo, path, now, now, username, username))
+                path = path.rpartition("/")[0]
+            self._index.executemany("INSERT INTO directories VALUES (?, ?, ?, ?, ?, ?)", missing)
+
+    def directory(self, repo: str, path: str) -> DirectoryEntry | None:
+        """Return the directory at a path."""
+        return _first(self._directories("repo = ? AND path = ?", repo, path))
+
+    def directories(self, repo: str, directory: str = "") -> list[DirectoryEntry]:
+        """Return every directory below a directory, at any depth, sorted by path."""
+        return self._directories("repo = ? AND path > ? AND path < ?", repo, *_below(directory))
+
+    def directories_in(self, repo: str, directory: str) -> list[DirectoryEntry]:
+        """Return the directories directly in a directory, sorted by path."""
+        return self._directories(f"repo = ? AND {PARENT} = ?", repo, directory and f"{directory}/")
+
+    def _directories(self, where: str, *values: object) -> list[DirectoryEntry]:
+        rows = self._rows(f"SELECT {DIRECTORY_COLUMNS} FROM directories WHERE {where} ORDER BY repo, path", *values)  # noqa: S608 - constants
+        return [DirectoryEntry(*row) for row in rows]
+
+    def remove_directory(self, repo: str, path: str) -> None:
+        """Remove a directory with everything below it; see :meth:`sweep` for the contents of its files."""
+        with self.change():
+            for table in ("files", "directories", "properties"):
+                where = "repo = ? AND (path = ? OR (path > ? AND path < ?))"
+                self._rows(f"DELETE FROM {table} WHERE {where}", repo, path, *_below(path))  # noqa: S608 - constants
+
+    def prune(self, repo: str, path: str) -> None:
+        """Remove a directory that is empty, then the one above it if that has become empty, and so on."""
+        with self.change():
+            while path and not (self.files_in(repo, path) or self.directories_in(repo, path)):
+                self.remove_directory(repo, path)
+                path = path.rpartition("/")[0]
+
     # Properties
 
     def properties(self, repo: str, path: str) -> dict[str, list[str]]:
-        """Return the properties of a file: key to values, sorted by key."""
+        """Return the properties of a file or directory: key to values, sorted by key."""
         rows = self._rows("SELECT key, listed FROM properties WHERE repo = ? AND path = ? ORDER BY key", repo, path)
         return {key: json.loads(values) for key, values in rows}
 
@@ -334,8 +314,13 @@ class Store:
             for key, values in changes.items():
                 self._rows("DELETE FROM properties WHERE repo = ? AND path = ? AND key = ?", repo, path, key)
                 if values is not None:
-                    row = (repo, path, key, json.dumps(list(values)))
-                    self._rows("INSERT INTO properties VALUES (?, ?, ?, ?)", *row)
+                    row = (repo, path, key, json.dumps(list(values)), self.clock())
+                    self._rows("INSERT INTO properties VALUES (?, ?, ?, ?, ?)", *row)
+
+    def properties_changed(self, repo: str, path: str) -> float | None:
+        """Return when a property of a file or directory was last set, or ``None`` if it has none."""
+        row = _first(self._rows("SELECT max(changed) FROM properties WHERE repo = ? AND path = ?", repo, path))
+        return row[0] if row else None
 
     # Uploads
 

@@ -13,9 +13,9 @@ from buildpush.foundation.records import dataclass
 from buildpush.sandbox import wire
 from buildpush.sandbox.accounts import TOKEN_SECONDS, Accounts
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
+from buildpush.sandbox.entries import TokenEntry
 from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.permissions import Caller
-from buildpush.sandbox.store import TokenEntry
 from buildpush.sandbox.tokens import ISSUER, USER_SCOPE, YEAR_SECONDS, IssuedToken
 from buildpush.sandbox.wire import BASE
 

@@ -10,7 +10,8 @@ from typing import Any
 from buildpush.foundation.records import dataclass
 from buildpush.sandbox import jwt
 from buildpush.sandbox.answers import RequestRefusedError
-from buildpush.sandbox.store import Store, TokenEntry
+from buildpush.sandbox.entries import TokenEntry
+from buildpush.sandbox.store import Store
 
 ISSUER = "jfac@sandbox"
 USER_SCOPE = "applied-permissions/user"

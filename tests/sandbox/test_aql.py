@@ -9,8 +9,9 @@ import pytest
 from buildpush.sandbox import aql
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums
+from buildpush.sandbox.entries import BuildEntry, RepositoryEntry
 from buildpush.sandbox.permissions import RIGHTS, Caller
-from buildpush.sandbox.store import BuildEntry, RepositoryEntry, Store
+from buildpush.sandbox.store import Store
 
 AQL = "/artifactory/api/search/aql"
 ADMIN = Caller("admin", frozenset(RIGHTS))

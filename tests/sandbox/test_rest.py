@@ -5,7 +5,7 @@ import json
 import pytest
 
 from buildpush.sandbox.builds import read_started, write_started
-from buildpush.sandbox.rest import read_properties
+from buildpush.sandbox.paths import read_properties
 
 API = "/artifactory/api"
 MANIFEST = "/docker-local/app/1/manifest.json"
@@ -141,7 +141,10 @@ def test_properties_are_set_and_read(client, box):
 @pytest.mark.sandbox
 def test_properties_of_a_directory_go_to_everything_below(client, box):
     client.push("docker-local/app", "1")
+    assert client.send("PUT", f"{API}/storage/docker-local/app?properties=only=here&recursive=0").status == 204
     assert client.send("PUT", f"{API}/storage/docker-local/app/1?properties=stage=dev").status == 204
+    assert box.properties("docker-local", "app") == {"only": ["here"]}
+    assert box.properties("docker-local", "app/1") == {"stage": ["dev"]}
     assert all(box.properties("docker-local", path)["stage"] == ["dev"] for path in box.files())
 
 
@@ -155,8 +158,7 @@ def test_properties_cannot_be_set_through_a_virtual_repository(client):
 @pytest.mark.sandbox
 def test_properties_of_nothing_cannot_be_set(client):
     assert client.send("PUT", f"{API}/storage{MANIFEST}?properties=a=b").status == 404
-    client.push("docker-local/app", "1")
-    assert client.send("PUT", f"{API}/storage/docker-local/app/1?properties=a=b&recursive=0").status == 404
+    assert client.send("PUT", f"{API}/storage/docker-local/app?properties=a=b").status == 404
 
 
 @pytest.mark.sandbox
