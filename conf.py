@@ -15,6 +15,7 @@ from sphinx.errors import ConfigError
 from sphinx.util.docutils import SphinxDirective
 
 from buildpush import __version__
+from buildpush.artifactory.document import fields
 
 ROOT = Path(__file__).parent
 TUTORIALS = ROOT / "notebooks"
@@ -237,6 +238,23 @@ def worded(value: float, unit: str) -> str:
     return f"{value:.2f} times" if unit == "times" else f"{value:.0f} {unit}"
 
 
+class FieldsDirective(SphinxDirective):
+    """``{fields}``: every key of a build-info, and its meaning."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return a table."""
+        rows = [[words([path]), marked(meaning)] for path, meaning in fields()]
+        return [table_of(("Key", "Meaning"), rows, (2, 3))]
+
+
+def marked(sentence: str) -> nodes.paragraph:
+    """Return a paragraph of words, those in backticks as code."""
+    pieces = enumerate(sentence.split("`"))
+    return nodes.paragraph(
+        "", "", *(nodes.literal(one, one) if place % 2 else nodes.Text(one) for place, one in pieces)
+    )
+
+
 def unlink_loopback(app: Sphinx, document: nodes.document) -> None:
     """Show the addresses of a sandbox that is gone as text: nobody can follow them."""
     del app
@@ -253,3 +271,4 @@ def setup(app: Sphinx) -> None:
     app.add_directive("floors", HouseDirective)
     app.add_directive("doors", HouseDirective)
     app.add_directive("figures", FiguresDirective)
+    app.add_directive("fields", FieldsDirective)

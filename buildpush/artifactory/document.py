@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -286,47 +286,76 @@ _AGENT = _Form(lambda reading, key: reading.one(key, partial(_read, Agent), Agen
 
 
 class _Key(NamedTuple):
-    """A key in JSON; *attribute* is the attribute for it, if that has another name."""
+    """A key in JSON; *attribute* is the attribute for it, if that has another name; *says* is its meaning."""
 
     name: str
+    says: str
     form: _Form = _TEXT
     attribute: str = ""
 
 
-_CHECKSUMS = (_Key("sha1"), _Key("md5"), _Key("sha256"))
+_CHECKSUMS = (
+    _Key("sha1", "SHA-1 of the file, by which Artifactory finds it."),
+    _Key("md5", "MD5 of the file."),
+    _Key("sha256", "SHA-256 of the file: the digest of a manifest, a config or a layer."),
+)
 # The JSON form of each record, with its keys in the order of jf.
 _KEYS: Mapping[type, tuple[_Key, ...]] = {
-    Agent: (_Key("name"), _Key("version")),
-    VcsEntry: (_Key("url"), _Key("revision"), _Key("branch"), _Key("message")),
+    Agent: (_Key("name", "Name of the program."), _Key("version", "Its version.")),
+    VcsEntry: (
+        _Key("url", "Address of the repository, without credentials."),
+        _Key("revision", "The commit."),
+        _Key("branch", "The branch, if one is checked out."),
+        _Key("message", "The message of the commit."),
+    ),
     Artifact: (
-        _Key("name", _NEEDED),
-        _Key("type"),
-        _Key("path"),
-        _Key("originalDeploymentRepo", attribute="repository"),
+        _Key("name", "Name of the file: `manifest.json`, `list.manifest.json` or `sha256__` and hex.", _NEEDED),
+        _Key("type", "`json` for manifests."),
+        _Key("path", "Path in the repository, with the name; none, if the file was not found."),
+        _Key("originalDeploymentRepo", "Key of the physical repository that has the file.", attribute="repository"),
         *_CHECKSUMS,
     ),
-    Dependency: (_Key("id", _NEEDED), *_CHECKSUMS),
+    Dependency: (
+        _Key("id", "`sha256__` and hex, for a layer of the base image.", _NEEDED),
+        *_CHECKSUMS,
+    ),
     Module: (
-        _Key("type"),
-        _Key("properties", _TEXTS),
-        _Key("id", _NEEDED),
-        _Key("artifacts", _each(Artifact)),
-        _Key("dependencies", _each(Dependency)),
-        _Key("parent"),
+        _Key("type", "`docker` for images, in repositories of type OCI as well; `generic` for uploads."),
+        _Key("properties", "Facts about the image, such as `docker.image.tag` and `docker.image.id`.", _TEXTS),
+        _Key("id", "Name and tag of the image; a platform of an index has its platform in front.", _NEEDED),
+        _Key("artifacts", "The files that were made.", _each(Artifact)),
+        _Key("dependencies", "The files that were used.", _each(Dependency)),
+        _Key("parent", "Path and tag of the index that a platform belongs to."),
     ),
     BuildInfo: (
-        _Key("name", _NEEDED),
-        _Key("number", _NEEDED),
-        _Key("agent", _AGENT),
-        _Key("buildAgent", _AGENT, "build_agent"),
-        _Key("modules", _each(Module)),
-        _Key("started", _MOMENT),
-        _Key("durationMillis", _NUMBER, "duration_ms"),
-        _Key("properties", _TEXTS),
-        _Key("artifactoryPrincipal", attribute="artifactory_principal"),
-        _Key("principal"),
-        _Key("url"),
-        _Key("vcs", _each(VcsEntry)),
-        _Key("project"),
+        _Key("name", "Name of the build.", _NEEDED),
+        _Key("number", "Its number; any text.", _NEEDED),
+        _Key("agent", "The program that ran the build.", _AGENT),
+        _Key("buildAgent", "The program that built.", _AGENT, "build_agent"),
+        _Key("modules", "What was made: a module for each image, platform and upload.", _each(Module)),
+        _Key("started", "When the run began; with name and number, this is its identity.", _MOMENT),
+        _Key("durationMillis", "Milliseconds until the document was made.", _NUMBER, "duration_ms"),
+        _Key("properties", "The environment, each name after `buildInfo.env.`.", _TEXTS),
+        _Key("artifactoryPrincipal", "Who published it, as the server says.", attribute="artifactory_principal"),
+        _Key("principal", "Who began the run at the CI system."),
+        _Key("url", "Page of the run at the CI system."),
+        _Key("vcs", "The sources.", _each(VcsEntry)),
+        _Key("project", "Key of the JFrog project."),
     ),
 }
+_NESTED: Mapping[str, type] = {
+    "agent": Agent,
+    "buildAgent": Agent,
+    "modules": Module,
+    "artifacts": Artifact,
+    "dependencies": Dependency,
+    "vcs": VcsEntry,
+}
+
+
+def fields(record: type = BuildInfo, before: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the path of each key of the document, such as ``modules.artifacts.sha1``, and its meaning in Markdown."""
+    for key in _KEYS[record]:
+        yield f"{before}{key.name}", key.says
+        if key.name in _NESTED:
+            yield from fields(_NESTED[key.name], f"{before}{key.name}.")

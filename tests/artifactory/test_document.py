@@ -18,6 +18,7 @@ from buildpush.artifactory.document import (
     Module,
     VcsEntry,
     check_identity,
+    fields,
     milliseconds,
     started_from,
     started_text,
@@ -205,3 +206,18 @@ def test_a_huge_file_is_refused_before_it_is_understood(tmp_path):
         file.truncate(65 * 1024 * 1024)
     with pytest.raises(SourceError, match="larger than 64 MiB"):
         BuildInfo.load(path)
+
+
+def test_every_key_that_is_written_has_a_sentence():
+    def paths(document, before=""):
+        for key, value in document.items():
+            yield f"{before}{key}"
+            listed = value if isinstance(value, list) else [value]
+            if key not in {"properties"}:
+                yield from (path for one in listed if isinstance(one, dict) for path in paths(one, f"{before}{key}."))
+
+    meanings = dict(fields())
+    module = Module("a", artifacts=(Artifact("f", "p", "r", "1", "2", "3", "json"),), dependencies=(Dependency("d"),))
+    info = BuildInfo(name="n", number="1", started=datetime.now(UTC), modules=(module,), vcs=(VcsEntry("u"),))
+    assert set(paths(info.document())) <= meanings.keys()
+    assert all(meaning.endswith(".") for meaning in meanings.values())
