@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,11 +15,12 @@ from buildpush.cli import COMMANDS
 from buildpush.cli.messages import print_line, print_message
 from buildpush.cli.options import choice_options, companions_of, pair
 from buildpush.cli.report import with_display
+from buildpush.display.words import bytes_words
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
-    from buildpush.sandbox import Line, Sandbox
+    from buildpush.sandbox import Line, Request, Sandbox
 
 
 def make_sandbox() -> click.Command:
@@ -51,11 +53,14 @@ def make_sandbox() -> click.Command:
         ),
         click.Option(["--referrers/--no-referrers"], default=True, help="Answer the referrers API, or answer 404."),
         click.Option(["--line"], metavar="LINE", help="Also listen behind a faulty line, as in reset-after=50MB."),
+        click.Option(["--quiet"], is_flag=True, help="Do not print a line for each request."),
     ]
     return click.Command("sandbox", callback=_sandbox, params=options)
 
 
-def _sandbox(port: int, data: Path | None, *, faults: tuple[str, ...], line: str | None, **rules: Any) -> None:
+def _sandbox(
+    port: int, data: Path | None, *, faults: tuple[str, ...], line: str | None, quiet: bool, **rules: Any
+) -> None:
     from buildpush.foundation.state import State
     from buildpush.sandbox import read_faults, read_line, serve
 
@@ -70,7 +75,7 @@ def _sandbox(port: int, data: Path | None, *, faults: tuple[str, ...], line: str
     State.default().sweep()
     # Ctrl-C is how a server is meant to end.
     with suppress(KeyboardInterrupt):
-        serve(port, data, announce=announce, **rules)
+        serve(port, data, announce=announce, show=None if quiet else _show_request, **rules)
 
 
 def _welcome(box: Sandbox, line: Line | None) -> None:
@@ -87,6 +92,16 @@ def _welcome(box: Sandbox, line: Line | None) -> None:
     click.echo("\n".join(f"{name:<12} {value}" for name, value in rows))
     print_line("press Ctrl-C to stop it")
     sys.stdout.flush()
+
+
+def _show_request(request: Request) -> None:
+    """Print one line: time, method, status, milliseconds, bytes of body or answer, path and query without secrets."""
+    status = str(request.status or "---")
+    colour = {"2": "green", "3": "cyan", "4": "yellow"}.get(status[0], "red")
+    size = bytes_words(max(request.received, request.sent))
+    address = one_line(str(request).removeprefix(f"{request.method} ").rpartition(" ")[0])
+    head = f"{datetime.now().astimezone():%H:%M:%S}  {request.method:<6} {click.style(status, fg=colour)}"
+    print_line(f"{head} {request.seconds * 1000:6.0f} ms {size:>9}  {address}")
 
 
 def make_tutorial() -> click.Command:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from queue import Empty, Queue
 from typing import TYPE_CHECKING, Any
 
 from buildpush.foundation.errors import SettingsError
@@ -202,6 +203,10 @@ class Sandbox:
         """Every request so far, oldest first, without secrets."""
         return self._journal.read()
 
+    def follow(self) -> Queue[Request]:
+        """Return a queue of the requests from now on, without secrets; it loses those that nobody takes in time."""
+        return self._journal.follow()
+
     @property
     def failures(self) -> list[Exception]:
         """Errors of the sandbox itself; each was answered with status 500."""
@@ -286,6 +291,7 @@ def serve(
     *,
     host: str = "127.0.0.1",
     announce: Callable[[Sandbox], None] = lambda _box: None,
+    show: Callable[[Request], None] | None = None,
     stop: threading.Event | None = None,
     **rules: Any,
 ) -> None:
@@ -296,6 +302,7 @@ def serve(
         data: directory for its data, or ``None`` for a temporary one.
         host: address to listen on.
         announce: called when it is ready, to show its address and credentials.
+        show: called in this thread for every request, once it is answered.
         stop: stops it when set by another thread.
         rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``, ``challenge``.
 
@@ -304,10 +311,14 @@ def serve(
     """
     with Sandbox(data, port, host, **rules) as box:
         announce(box)
+        requests = box.follow() if show else Queue()
         stop = stop or threading.Event()
         # Not one long wait: another thread may receive Ctrl-C, which this one notices only when it wakes up.
-        while not stop.wait(SECONDS_BETWEEN_CHECKS):
-            pass
+        while not stop.is_set():
+            with suppress(Empty):
+                request = requests.get(timeout=SECONDS_BETWEEN_CHECKS)
+                if show:
+                    show(request)
 
 
 def _load_server() -> ModuleType:

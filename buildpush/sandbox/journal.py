@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
+from queue import Full, Queue
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -46,6 +48,7 @@ class Request:
         received: bytes of the body that arrived, for uploads and manifests.
         agent: the client's ``User-Agent``.
         seconds: until the answer was ready.
+        sent: bytes of the answer's body.
     """
 
     method: str
@@ -56,6 +59,7 @@ class Request:
     received: int
     agent: str
     seconds: float
+    sent: int = 0
 
     def __str__(self) -> str:
         query = f"?{urlencode(self.query, safe=':/,*')}" if self.query else ""
@@ -73,8 +77,14 @@ class Journal:
         self.failures: list[Exception] = []
         self._requests: deque[Request] = deque(maxlen=MOST_REQUESTS)
         self._lock = threading.Lock()
+        self._followers: list[Queue[Request]] = []
 
-    def write(self, request: web.Request, state: RequestState, status: int, seconds: float) -> None:
+    def follow(self) -> Queue[Request]:
+        """Return a queue of the requests from now on; it loses those that nobody takes in time."""
+        self._followers.append(Queue(MOST_REQUESTS))
+        return self._followers[-1]
+
+    def write(self, request: web.Request, state: RequestState, status: int, seconds: float, sent: int) -> None:
         """Record one request."""
         entry = Request(
             request.method,
@@ -85,9 +95,13 @@ class Journal:
             state.received,
             request.headers.get("User-Agent", ""),
             seconds,
+            sent,
         )
         with self._lock:
             self._requests.append(entry)
+        for follower in self._followers:
+            with suppress(Full):
+                follower.put_nowait(_redacted(entry))
 
     def read(self) -> list[Request]:
         """Return the requests; secrets that this process knows become stars, wherever a client has put them."""
@@ -99,4 +113,4 @@ class Journal:
 def _redacted(request: Request) -> Request:
     query = {redact(key): redact(value) for key, value in request.query.items()}
     texts = (redact(request.path), query, request.status, redact(request.username))
-    return Request(request.method, *texts, request.received, redact(request.agent), request.seconds)
+    return Request(request.method, *texts, request.received, redact(request.agent), request.seconds, request.sent)

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -159,14 +160,14 @@ class Server:
         state = wire.RequestState()
         wire.current.set(state)
         start = time.monotonic()
-        status = 0
+        status = sent = 0
         try:
             answer = await handler(request)
             gone = request.transport is None or request.transport.is_closing()
-            status = 0 if gone else answer.status
+            status, sent = (0, 0) if gone else (answer.status, _size(request, answer))
             return answer
         finally:
-            self._journal.write(request, state, status, time.monotonic() - start)
+            self._journal.write(request, state, status, time.monotonic() - start, sent)
 
     @web.middleware
     async def _explain(self, request: web.Request, handler: RequestHandler) -> web.StreamResponse:
@@ -304,6 +305,21 @@ def _other_name(host: str) -> str:
     return f"{other}:{port}" if other else host
 
 
+def _size(request: web.Request, answer: web.StreamResponse) -> int:
+    """Return the bytes of an answer's body, which is not sent yet."""
+    if request.method == "HEAD":
+        return 0
+    if not isinstance(answer, web.FileResponse):
+        return answer.content_length or 0
+    with suppress(OSError, ValueError):  # no such file, or no valid range: the answer will say so
+        return len(range(*request.http_range.indices(_path(answer).stat().st_size)))
+    return 0
+
+
+def _path(answer: web.FileResponse) -> Path:
+    return answer._path  # noqa: SLF001 - it has no public name
+
+
 def _last_part(path: str) -> str:
     return path.rpartition("/")[2]
 
@@ -325,7 +341,7 @@ async def _spoil(request: web.Request, answer: web.StreamResponse, fault: Fault)
 
 async def _body(answer: web.StreamResponse) -> bytes:
     if isinstance(answer, web.FileResponse):
-        return await asyncio.to_thread(answer._path.read_bytes)  # noqa: SLF001 - it has no public name
+        return await asyncio.to_thread(_path(answer).read_bytes)
     body = answer.body if isinstance(answer, web.Response) else b""
     return body if isinstance(body, bytes) else b""
 

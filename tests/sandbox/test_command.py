@@ -1,7 +1,10 @@
 """The command `buildpush sandbox` rehearses faults from a shell, and says clearly what it cannot."""
 
+import hashlib
+import re
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -44,6 +47,55 @@ def test_faults_and_a_line_are_set_in_the_shell():
         with pytest.raises(urllib3.exceptions.ProtocolError):
             status(by_line, rows)
         assert status(by_line, rows) == 200
+
+
+def ask(rows, path, *, method="GET", body=None):
+    headers = urllib3.make_headers(basic_auth=f"{rows['user']}:{rows['password']}")
+    with urllib3.PoolManager(retries=False) as pool:
+        host = rows["registry"].partition("/")[0]
+        return pool.request(method, f"http://{host}{path}", headers=headers, body=body)
+
+
+def lines_of(*words, then):
+    """Return what the command prints about the requests that *then* makes, which gets the printed rows."""
+    command = [sys.executable, "-m", "buildpush", "sandbox", "--port", "0", *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        rows = {}
+        while "token" not in rows:
+            name, _, value = process.stdout.readline().rstrip().partition("  ")
+            rows[name] = value.strip()
+        then(rows)
+        time.sleep(0.5)
+        process.send_signal(2)
+        _rest, lines = process.communicate(timeout=20)
+    assert process.returncode == 0
+    return rows, lines.splitlines()[1:]
+
+
+@pytest.mark.programs
+def test_a_line_for_each_request_hides_secrets_and_has_no_colours_in_a_pipe():
+    digest = f"sha256:{hashlib.sha256(b'0' * 5000).hexdigest()}"
+
+    def then(rows):
+        ask(rows, f"/v2/docker-local/app/blobs/uploads/?digest={digest}", method="POST", body=b"0" * 5000)
+        ask(rows, f"/v2/docker-local/app/blobs/{digest}")
+        ask(rows, f"/v2/nowhere/app/tags/list?password=hunter2&n={rows['token']}")
+        ask(rows, "/artifactory/api/storage/docker-local/%1b%5b31m%0aforged")
+
+    rows, lines = lines_of(then=then)
+    shown = [re.sub(r"\d+ ms", "9 ms", line.split("  ", 1)[1]) for line in lines]
+    assert [" ".join(line.split()) for line in shown[:2]] == [
+        f"POST 201 9 ms 5.0 kB /v2/docker-local/app/blobs/uploads/?digest={digest}",
+        f"GET 200 9 ms 5.0 kB /v2/docker-local/app/blobs/{digest}",
+    ]
+    assert len(lines) == 4
+    assert "404" in shown[2]
+    assert not any(word in "".join(lines) for word in ("hunter2", rows["token"], rows["password"], "\x1b"))
+
+
+@pytest.mark.programs
+def test_quiet_prints_no_line_for_a_request():
+    assert lines_of("--quiet", then=lambda rows: ask(rows, "/v2/"))[1] == []
 
 
 @pytest.mark.programs
