@@ -10,7 +10,7 @@ Source: jfrog/build-info-go, entities/buildinfo.go; jfrog/jfrog-cli-artifactory,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from buildpush.artifactory.client import Home
@@ -67,11 +67,17 @@ def describe(
         :func:`~buildpush.artifactory.publish` requests them from the server.
     """
     home = Layout(repository_key, prefix, frozenset(base))
-    info = BuildInfo(
+    info = build_info_of(record, _modules(pushed, record.module, home))
+    return as_jf(info, pushed, record.module, home) if record.compat == "jf" else info
+
+
+def build_info_of(record: BuildRecord, modules: Iterable[Module]) -> BuildInfo:
+    """Return the build-info of *modules*; nothing in it shows a known secret."""
+    return BuildInfo(
         name=record.name,
         number=record.number,
         started=record.started,
-        modules=tuple(_modules(pushed, record.module, home)),
+        modules=tuple(modules),
         agent=record.agent,
         build_agent=record.build_agent,
         duration_ms=record.duration_ms,
@@ -82,7 +88,6 @@ def describe(
         vcs=tuple(_clean(vcs) for vcs in record.vcs),
         project=record.project,
     )
-    return as_jf(info, pushed, record.module, home) if record.compat == "jf" else info
 
 
 def _modules(pushed: PushedImage | PushedIndex, module: str, home: Layout) -> Iterator[Module]:

@@ -133,6 +133,8 @@ def _nothing(pattern: FilePattern, directory: Path, options: FileOptions) -> Set
         return SettingsError(message, hint=f"for the files in it, write {pattern.text}/")
     message = f"no file matches {pattern.text!r} in {directory}"
     more = "; some may be excluded" if options.exclusions else ""
+    if "(" in pattern.text and not pattern.numbers:
+        more += "; parentheses belong to the name if the target has no {1}"
     return SettingsError(message, hint=f"check the pattern, and the directory that it starts from{more}")
 
 

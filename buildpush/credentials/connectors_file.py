@@ -33,6 +33,8 @@ from buildpush.foundation.spelling import did_you_mean
 from buildpush.images.references import check_host
 
 PROVIDERS: Final = ("DockerHub", "Harbor", "Quay", "Other")
+# By the type of a connector, the key of its address.
+_ADDRESSES: Final = {"DockerRegistry": "dockerRegistryUrl", "Artifactory": "artifactoryServerUrl"}
 _DELEGATE_KEYS: Final = frozenset({"delegateSelectors", "executeOnDelegate", "proxy"})
 _TOP_KEYS: Final = frozenset({"connector", "connectors", "secrets"})
 _KEYS: Final[Mapping[str, frozenset[str]]] = {
@@ -40,7 +42,8 @@ _KEYS: Final[Mapping[str, frozenset[str]]] = {
         {"type", "name", "identifier", "description", "orgIdentifier", "projectIdentifier", "tags", "spec"}
         | {"accountIdentifier"}
     ),
-    "spec": frozenset({"dockerRegistryUrl", "providerType", "auth", "ignoreTestConnection"} | _DELEGATE_KEYS),
+    "DockerRegistry": frozenset({"dockerRegistryUrl", "providerType", "auth", "ignoreTestConnection"} | _DELEGATE_KEYS),
+    "Artifactory": frozenset({"artifactoryServerUrl", "auth", "ignoreTestConnection"} | _DELEGATE_KEYS),
     "auth": frozenset({"type", "spec"}),
     "auth.spec": frozenset({"username", "usernameRef", "passwordRef"}),
 }
@@ -84,18 +87,17 @@ def _connector(node: Node, directory: Path, *, is_root: bool) -> Connector:
             _fail(f"unknown key {key!r} beside connector", node.where_key(key), "check the indentation")
     _check_keys(entry, "the connector")
     kind = _text(entry, "type")
-    if kind.text != "DockerRegistry":
-        _fail(
-            f"a connector of type {kind.text!r} is not for images", kind.where, "use a connector of type DockerRegistry"
-        )
+    if kind.text not in _ADDRESSES:
+        hint = "use a connector of type DockerRegistry, or Artifactory for uploads"
+        _fail(f"a connector of type {kind.text!r} is not for images", kind.where, hint)
     spec = _entry(entry, "spec")
-    _check_keys(spec, "spec")
+    _check_keys(spec, "spec", kind.text)
     identifier = _text(entry, "identifier")
     if not is_identifier(identifier.text):
         _fail(f"{identifier.text!r} is not an identifier", identifier.where, "use letters, digits and underscores")
-    url = _text(spec, "dockerRegistryUrl")
+    url = _text(spec, _ADDRESSES[kind.text])
     _check_provider(spec)
-    address = _address(url)
+    address = _address(url, _ADDRESSES[kind.text])
     username, password = _login(_entry(spec, "auth"), directory)
     scope = "org" if entry.entries.get("orgIdentifier") else "account"
     return Connector(
@@ -176,12 +178,13 @@ def _references(root: Node, directory: Path) -> Mapping[str, SecretReference]:
     return references
 
 
-def _check_keys(node: Node, what: str) -> None:
+def _check_keys(node: Node, what: str, kind: str = "") -> None:
+    known = _KEYS[kind or what]
     if not isinstance(node.value, Mapping):
         _fail(f"{what} must be a map", node.where, "check the indentation")
     for key in node.entries:
-        if key not in _KEYS[what]:
-            hint = did_you_mean(key, _KEYS[what], most=1) or f"its keys are {', '.join(sorted(_KEYS[what]))}"
+        if key not in known:
+            hint = did_you_mean(key, known, most=1) or f"its keys are {', '.join(sorted(known))}"
             _fail(f"{what} has no key {key!r}", node.where_key(key), hint)
 
 
@@ -198,12 +201,12 @@ def _text(node: Node, key: str) -> Node:
     return value
 
 
-def _address(node: Node) -> str:
+def _address(node: Node, key: str) -> str:
     text = node.text.strip()
     url = text if "://" in text else f"https://{text}"
     if "@" in url.partition("://")[2].partition("/")[0]:
         hint = "write them as auth.spec.username and passwordRef"
-        _fail("dockerRegistryUrl: an address must not have a user and password", node.where, hint, SecretError)
+        _fail(f"{key}: an address must not have a user and password", node.where, hint, SecretError)
     if not _is_registry(url):
         hint = "write https://HOST, such as https://acme.jfrog.io"
         _fail(f"{text!r} is not the address of a registry", node.where, hint)

@@ -33,7 +33,7 @@ _API_KEY_LENGTH = 73
 _JWT_PARTS = 3
 _HELPER_NAME = regex(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 
-CredentialKind = Literal["password", "identity", "access"]
+CredentialKind = Literal["password", "identity", "access", "key"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Credential:
         username: may be empty where *password* is a token.
         source: for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``, ``~/.docker/config.json``.
         kind: of *password*; an ``identity`` token serves only to request other tokens, an ``access`` token is one of
-            Artifactory's.
+            Artifactory's, a ``key`` one of its old API keys.
     """
 
     username: str
@@ -78,9 +78,11 @@ class Credential:
 
     @property
     def is_api_key(self) -> bool:
-        """Whether the access token is one of the old API keys, by the rule of jfrog-client-go."""
+        """Whether it is one of the old API keys; a token is one by the rule of jfrog-client-go."""
         token = self.password.reveal()
-        return self.kind == "access" and token.startswith(_API_KEY_START) and len(token) >= _API_KEY_LENGTH
+        return self.kind == "key" or (
+            self.kind == "access" and token.startswith(_API_KEY_START) and len(token) >= _API_KEY_LENGTH
+        )
 
 
 def _user_in(token: str) -> str:

@@ -22,9 +22,10 @@ from buildpush.pipeline.context import RunContext, interruptible
 from buildpush.pipeline.options import CopyOptions, check_text
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.saved import ServerFlags, open_server
-from buildpush.settings.publish_step import OF_TRUST
+from buildpush.settings.kinds import MOST_THREADS
+from buildpush.settings.resolved import FilesToUpload
+from buildpush.settings.server_settings import OF_TRUST
 
-MOST_THREADS: Final = 32
 _LOGIN: Final = ("artifactory_url", "artifactory_token", "username", "password")
 _ESCAPED: Final = r"(?:\\.|[^\\{}])"
 _PROPERTY = regex(_ESCAPED.format(";") + "+")
@@ -108,6 +109,14 @@ def upload(pattern: str, target: str, options: TransferOptions, context: RunCont
         else:
             upload_files(items, server, properties, threads=which.threads, sink=context.log, done=done)
     return context.results[-1]
+
+
+def upload_step(files: FilesToUpload, server: Artifactory, context: RunContext, done: list[TransferredFile]) -> None:
+    """Upload the files of a step; *done* gets each as it is confirmed."""
+    which = FileOptions(flat=files.flat, threads=files.threads)
+    items = find_uploads(files.source, files.target, context.cwd, which, sink=context.log)
+    properties = properties_in(files.properties)
+    upload_files(items, server, properties, threads=files.threads, sink=context.log, done=done)
 
 
 def download(pattern: str, target: str, options: TransferOptions, context: RunContext) -> RunResult:

@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import needed_for
@@ -110,6 +111,8 @@ class Plan:
             yield "write", order.output_location
         if order.load:
             yield "load", "into the Docker daemon"
+        if order.upload:
+            yield "upload", f"{order.upload.source} to {order.upload.target}"
         for reference in order.references:
             yield "push" if order.push and (order.builds or order.source) else "image", str(reference)
 
@@ -138,6 +141,7 @@ class Plan:
             "from": str(order.source) if order.source else None,
             "write": order.output_location,
             "load": order.load,
+            "upload": asdict(order.upload) if order.upload else None,
             "references": [str(reference) for reference in order.references],
             "credential": self.credential,
             "hosts": [asdict(host) for host in self.hosts],
@@ -203,11 +207,19 @@ def plan(step: Step, context: RunContext, *, push: bool = True) -> Plan:
         if order.elsewhere:
             log(Note(f"only a run fetches or unpacks the context {order.elsewhere}, and reads the Dockerfile in it"))
         engine, reason = _choice_of(order, log)
-        login = hosts.keychain.find(order.references[0].repository.host) if order.references else None
+        login = _login(order, hosts)
         images = chosen.images(order.request) if chosen and order.request else ()
         addresses = tuple(_hosts(order, hosts, chosen, images))
     credential = f"{login.username or 'a token'}, from {login.source}" if login else "none found"
     return Plan(step, order, engine, reason, credential, addresses, tuple(log.notes), commands, images)
+
+
+def _login(order: ResolvedStep, hosts: Hosts) -> Credential | None:
+    """Return the login at the registry, or at the Artifactory that gets files."""
+    target = order.artifactory
+    if order.upload and target:
+        return target.credential or hosts.keychain.find(target.host)
+    return hosts.keychain.find(order.references[0].repository.host) if order.references else None
 
 
 def _engine_of(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Engine | None:
@@ -232,9 +244,9 @@ def _hosts(order: ResolvedStep, hosts: Hosts, engine: Engine | None, images: Ite
     """Yield every host that a run would talk to, in the order of first use."""
     http, registry = hosts.http, hosts.registry
     addresses = {}
-    if order.push or not order.builds:
+    if order.references and (order.push or not order.builds):
         addresses[registry.base(order.references[0].repository.host)] = "the registry"
-    if order.build.publish and order.artifactory:
+    if (order.build.publish or order.upload) and order.artifactory:
         server = open_artifactory(order.artifactory, http, hosts.keychain, registry.sink)
         addresses.setdefault(server.url, "Artifactory")
     for address, what in addresses.items():

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published
     from buildpush.artifactory.document import Artifact, Module
     from buildpush.artifactory.pending import Pending
+    from buildpush.artifactory.transfers import TransferredFile
     from buildpush.settings.resolved import ResolvedStep
 
 Pushed = PushedImage | PushedIndex
@@ -132,27 +133,32 @@ class Publication:
 
         If other steps publish the same build, it waits for the end of the run, at the address that is returned.
         """
-        from buildpush.artifactory import Published, publish_push
+        from buildpush.artifactory import publish_push
 
-        info = self._put(pushed, base, pushed=True)
+        record, info = self._record(), self._put(pushed, base, pushed=True)
+        return self._publish(info, partial(publish_push, pushed, record, self._server, base=base, whole=self._whole))
+
+    def publish_files(self, files: Sequence[TransferredFile]) -> Published:
+        """Publish the build-info of uploaded files, as :meth:`publish` does that of an image."""
+        from buildpush.artifactory import publish
+        from buildpush.artifactory.buildinfo import build_info_of
+        from buildpush.artifactory.uploads import generic_module
+
+        record = self._record()
+        info = self._whole(build_info_of(record, [generic_module(record.module or record.name, files)]))
+        return self._publish(info, partial(publish, info, self._server))
+
+    def _publish(self, info: BuildInfo, send: Callable[..., Published]) -> Published:
+        from buildpush.artifactory import Published
+
         self._is_confirmed = True
         with suppress(OSError, SettingsError):  # what was written there before is enough to continue from
             self._build.keep(self._context.state.pending)
         if self._build.is_deferred:
             return Published(self._server.build_page(info), info.name, info.number, info.started)
-        record, directory = self._record(), self._context.pending
         finish = finish_command(self._server, self._trust)
         try:
-            published = publish_push(
-                pushed,
-                record,
-                self._server,
-                directory=directory,
-                base=base,
-                whole=self._whole,
-                sink=self._sink,
-                finish=finish,
-            )
+            published = send(directory=self._context.pending, sink=self._sink, finish=finish)
         finally:
             self._build.close()  # it is removed on success, and otherwise left for the next run
         self._build.close(remove=True)

@@ -23,8 +23,9 @@ from buildpush.pipeline.publication import finish
 from buildpush.pipeline.tools import open_artifactory
 from buildpush.registry.client import Registry
 from buildpush.settings.keywords import python_layer
-from buildpush.settings.publish_step import PublishBuildInfo, Trust, trust_at
+from buildpush.settings.publish_step import PublishBuildInfo
 from buildpush.settings.resolved import ResolveContext
+from buildpush.settings.server_settings import Trust, trust_at
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate

@@ -41,7 +41,7 @@ from buildpush.registry.nondistributable import with_nondistributable
 from buildpush.registry.push import push
 from buildpush.registry.receipt import receipt
 from buildpush.settings.flows import ExistingImage
-from buildpush.settings.resolved import ResolvedStep
+from buildpush.settings.resolved import FilesToUpload, ResolvedStep
 from buildpush.settings.tree import Step
 from buildpush.transfer import Location
 from buildpush.transfer.destinations import write
@@ -51,6 +51,7 @@ from buildpush.transfer.sources import archive_at, open_source
 # buildpush.artifactory is imported where it is needed: a step that publishes nothing does not wait for it.
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, Published
+    from buildpush.artifactory.transfers import TransferredFile
     from buildpush.pipeline.attesting import Attesting
 
 
@@ -95,6 +96,7 @@ class _StepRun:
         # Artifactory identifies a run of a build by its start: two builds with the same one would overwrite each other.
         self.started = context.start()
         self.pushed: Pushed | None = None
+        self.files: list[TransferredFile] = []
         self.base: frozenset[Digest] = frozenset()
         self.published: Published | None = None
         self.output: str | None = None
@@ -126,6 +128,9 @@ class _StepRun:
         server = (
             open_artifactory(order.artifactory, hosts.http, hosts.keychain, self.log) if order.artifactory else None
         )
+        if order.upload and server:
+            self._upload(order.upload, order, server, hosts)
+            return
         self._check(order, hosts, server)
         self.context.receipts.remove(order.receipts)
         with self._publication(order, hosts, server) as publication:
@@ -296,6 +301,25 @@ class _StepRun:
             )
         self.base = base(self.pushed)
 
+    # ---- upload
+
+    def _upload(self, files: FilesToUpload, order: ResolvedStep, server: Artifactory, hosts: Hosts) -> None:
+        """Upload the files of a step that has no image, and publish them in the same build as the images of the run."""
+        from buildpush.artifactory import check_publish
+        from buildpush.pipeline.files import upload_step
+
+        build = order.build
+        with self.log.phase("preflight"):
+            if build.publish:
+                check_publish(server, build.name, build.number, project=build.project, sink=self.log)
+        self._refuse_notes()
+        with self._publication(order, hosts, server) as publication:
+            with self.log.phase("upload", f"{files.source} to {files.target}"):
+                upload_step(files, server, self.context, self.files)
+            if publication:
+                with self.log.phase("publish", f"{build.name} {build.number}"):
+                    self.published = publication.publish_files(self.files)
+
     # ---- publish
 
     def _publication(
@@ -343,7 +367,7 @@ class _StepRun:
         try:
             yield
         except BaseException:
-            if self.pushed:
+            if self.pushed or self.files:
                 self._record_result()
             raise
         self._record_result()
@@ -352,6 +376,7 @@ class _StepRun:
         result = RunResult(
             step=self.name,
             pushed=self.pushed,
+            files=tuple(sorted(self.files, key=lambda file: file.name)),
             published=self.published,
             output=self.output,
             loaded=self.loaded,

@@ -22,6 +22,7 @@ from buildpush.images.references import DOCKER_HUB, Reference, Repository, Tag, 
 from buildpush.settings.fields import BadValueError, Validator
 
 TRUE = frozenset({"true", "yes", "on", "1"})
+MOST_THREADS = 32  # of one upload
 HOST_GATEWAY = "host-gateway"  # Docker's word for the machine that containers run on
 FALSE = frozenset({"false", "no", "off", "0"})
 
@@ -290,6 +291,39 @@ def _not_negative(number: int) -> int:
     return number
 
 
+def _thread_count(number: int) -> int:
+    if not 0 < number <= MOST_THREADS:
+        message = f"{number} is not a number from 1 to {MOST_THREADS}"
+        raise BadValueError(message, "leave it out for 4")
+    return number
+
+
+def _property(text: str) -> str:
+    name, equals, _ = text.partition("=")
+    if not (name.strip() and equals):
+        message = f"{text!r} is not a property with its value"
+        raise BadValueError(message, "write NAME=VALUE, such as stage=test")
+    return text
+
+
+def _given_properties(entries: Any) -> Any:
+    """Return *entries* split at semicolons, without those that have no value, or ``null``, as drone-artifactory does.
+
+    An entry without a name is one more value of the one before it, as after a comma in ``jf``.
+    """
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, str) for entry in entries):
+        return entries
+    parts: list[str] = []
+    for part in (part.strip() for entry in entries for part in entry.split(";")):
+        if "=" not in part and parts:
+            parts[-1] += f",{part}"
+        elif part:
+            parts.append(part)
+    return tuple(
+        part for part in parts if part.partition("=")[2].strip(" \"'").lower() not in {"", "null"} or "=" not in part
+    )
+
+
 def _rooted(text: str) -> str:
     if not text.startswith("/"):
         message = f"{text!r} is not an absolute path"
@@ -341,6 +375,8 @@ IdentifierText = Annotated[
     str, _matching(_IDENTIFIER, "an identifier", "use letters, digits and underscores, not a digit first")
 ]
 StepName = Annotated[str, _matching(_STEP_NAME, "a step name", "use up to 128 letters, digits, blanks and _ . -")]
+ThreadCount = Annotated[WholeNumber, Validator(_thread_count)]
+Properties = Annotated[tuple[Annotated[Text, Validator(_property)], ...], Validator(_given_properties, "before")]
 RepositoryText = Annotated[Text, _valid_name(Repository.parse)]
 ReferenceText = Annotated[Text, _valid_name(Reference.parse)]
 PinnedReference = Annotated[Text, _valid_name(Reference.parse), Validator(_pinned)]

@@ -14,6 +14,8 @@ from buildpush.settings.words import reject
 PLUGINS: Final = {kind.image.rpartition("/")[2]: kind for kind in STEP_KINDS.values() if kind.image}
 _BUILD: Final = next(kind for kind in PLUGINS.values() if kind.builds)
 _PUBLISH: Final = STEP_KINDS["publish"]
+_UPLOAD: Final = STEP_KINDS["upload_files"]
+_OF_UPLOADS: Final = ("PLUGIN_SOURCE",)
 _OF_BUILDS: Final = ("PLUGIN_REPO",)
 _OF_PUBLISHING: Final = ("PLUGIN_DOCKER_IMAGE", "PLUGIN_URL")
 
@@ -31,6 +33,11 @@ def plugin_for(env: Mapping[str, str], like: str | None = None) -> StepKind:
     if build and publish:
         message = f"{build} is for a plugin that builds, and {publish} for the one that publishes build-info"
         raise SettingsError(message, hint=f"leave one of them out, or choose: --like {' or --like '.join(PLUGINS)}")
+    if upload := _first_set(env, _OF_UPLOADS):
+        if build:
+            message = f"{build} is for a plugin that builds, and {upload} for the one that uploads files"
+            raise SettingsError(message, hint="leave one of them out, or choose with --like")
+        return _UPLOAD
     if publish:
         return _PUBLISH
     if build or _first_set(env, _only_of_builds()):

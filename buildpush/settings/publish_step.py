@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from buildpush.credentials import jfrog as targets
-from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
-from buildpush.credentials.pairing import BoundCredential, host_of, login_pair
-from buildpush.credentials.vault import is_certificate
+from buildpush.credentials.jfrog import BuildIdentity
 from buildpush.expressions.ci import ci
-from buildpush.foundation.records import dataclass
-from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Reference, names_host
-from buildpush.settings.authorities import authority_in, checked_authority, with_every_host
-from buildpush.settings.build_info import own_credential, sources_of, token_credentials
-from buildpush.settings.declare import explicitly_set, setting, setting_named
+from buildpush.settings.build_info import sources_of
+from buildpush.settings.declare import explicitly_set, setting
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.flows import relative_hint
-from buildpush.settings.kinds import (
-    AddressText,
-    CertificateText,
-    FileText,
-    ReferenceText,
-    SecretText,
-    Switch,
-    Text,
-)
+from buildpush.settings.kinds import AddressText, FileText, ReferenceText, Text
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
-from buildpush.settings.step_settings import StepSettings, ca_path_setting, compat_setting
-
-_CONTENTS: Final = "pem_file_contents"
-_FILE: Final = "pem_file_path"
-_TRUST: Final = ("insecure", _CONTENTS, _FILE)
-# Settings about TLS, which ``build-info publish`` and ``build-info show`` have as well.
-OF_TRUST: Final = (*_TRUST, "ca_path")
+from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
+from buildpush.settings.step_settings import compat_setting
 
 
-class PublishBuildInfo(StepSettings):
+class PublishBuildInfo(ServerSettings):
     """Publish build-info of a pushed image: the plugin step of Harness."""
 
     docker_image: ReferenceText = setting(
@@ -47,44 +28,6 @@ class PublishBuildInfo(StepSettings):
         default=REQUIRED,
         group="Build-info",
         example="acme.jfrog.io/docker-local/team/api:1.4.2",
-        honoured_by="publish",
-        place="settings",
-    )
-    url: AddressText = setting(
-        "Address of Artifactory; anything after `/artifactory` is left out.",
-        default=REQUIRED,
-        group="Build-info",
-        example="https://acme.jfrog.io/artifactory/",
-        honoured_by="publish",
-        place="settings",
-        ambient=("JF_URL",),
-    )
-    access_token: SecretText | None = setting(
-        "Reference to the access token for Artifactory.",
-        group="Build-info",
-        example="env:ARTIFACTORY_TOKEN",
-        honoured_by="publish",
-        place="settings",
-        ambient=("JF_ACCESS_TOKEN",),
-    )
-    username: Text | None = setting(
-        "User for Artifactory, with `password`, `api_key` or `access_token`.",
-        group="Build-info",
-        example="ci-bot",
-        honoured_by="publish",
-        place="settings",
-    )
-    password: SecretText | None = setting(
-        "Reference to the password of {setting}`username`.",
-        group="Build-info",
-        example="env:ARTIFACTORY_PASSWORD",
-        honoured_by="publish",
-        place="settings",
-    )
-    api_key: SecretText | None = setting(
-        "Reference to the API key of {setting}`username`; Artifactory takes it in place of a password.",
-        group="Build-info",
-        example="env:ARTIFACTORY_API_KEY",
         honoured_by="publish",
         place="settings",
     )
@@ -121,42 +64,7 @@ class PublishBuildInfo(StepSettings):
         honoured_by="publish",
         place="settings",
     )
-    insecure: Switch = setting(
-        "Whether the host of `url` may have any certificate, or no TLS; it is tried with TLS first.",
-        "Harness' plugin declares it and does not use it.",
-        default=False,
-        group="Build-info",
-        example=True,
-        honoured_by="publish",
-        place="settings",
-    )
-    pem_file_contents: CertificateText | None = setting(
-        "Certificates of an authority to trust at the host of `url`, or a reference to them.",
-        "They are trusted besides those of the system and of `SSL_CERT_FILE`, and at no other host. "
-        "Harness' plugin declares it and does not use it.",
-        group="Build-info",
-        example="env:ACME_CA",
-        honoured_by="publish",
-        place="settings",
-    )
-    pem_file_path: FileText | None = setting(
-        "File of certificates, with the same meaning as `pem_file_contents`.",
-        "Harness' plugin declares it and does not use it; the plugin that uploads files writes the contents to it.",
-        group="Build-info",
-        example="certificates/acme.pem",
-        honoured_by="publish",
-        place="settings",
-    )
     compat: Literal["jf"] | None = compat_setting("settings")
-    ca_path: FileText | None = ca_path_setting("Build-info")
-    log_level: Text | None = setting(
-        "How much the `jf` program inside Harness' plugin logs; nothing here runs it.",
-        group="Build-info",
-        example="DEBUG",
-        honoured_by="",
-        place="settings",
-        harmless=True,
-    )
 
 
 def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> ResolvedStep:
@@ -168,8 +76,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
     """
     url = targets.artifactory_address(settings.url)
     reference = _image_at(urlsplit(url).netloc, settings.docker_image)
-    ways = [*_password_ways(settings, ctx), *_token_ways(settings, ctx)]
-    artifactory = targets.target_at(url, ctx.named_host("url", url), ways)
+    artifactory = targets.target_at(url, ctx.named_host("url", url), login_ways(settings, ctx))
     host = reference.repository.host
     image_host = ctx.named_host("docker_image", host)
     credentials = artifactory.for_registry(host, image_host)
@@ -196,35 +103,8 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         authorities=trust.authorities,
         set_names=explicitly_set(settings),
         git_directory=_git_directory(settings, ctx),
-        notes=(*artifactory.notes, *_unused_logins(settings, artifactory, ctx), *trust.notes),
+        notes=(*artifactory.notes, *unused_logins(settings, artifactory, ctx), *trust.notes),
         sources=sources_of(credentials.get(host), artifactory, build),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Which hosts have no TLS, or any certificate, and which certificates are trusted, as in a ``ResolvedStep``."""
-
-    plain_http: frozenset[str]
-    insecure: frozenset[str]
-    authorities: Mapping[str, str]
-    notes: tuple[str, ...]
-
-
-def trust_at(url: str, settings: PublishBuildInfo, ctx: ResolveContext) -> Trust:
-    """Return what the settings about TLS mean for the Artifactory at *url*.
-
-    Raises:
-        SettingsError: certificates cannot be read.
-        SecretError: a secret reference leads nowhere.
-    """
-    host, has_tls = frozenset({host_of(url)}), not url.startswith("http://")
-    text = _authority(settings, ctx)
-    return Trust(
-        plain_http=frozenset() if has_tls else host,
-        insecure=host if settings.insecure and has_tls else frozenset(),
-        authorities=with_every_host(dict.fromkeys(host, text) if text else {}, settings.ca_path, ctx),
-        notes=tuple(_unused_trust(settings, url, ctx)),
     )
 
 
@@ -232,46 +112,6 @@ def _image_at(host: str, text: str) -> Reference:
     """Return the image that *text* names; without a host it is at *host*, where its Artifactory is."""
     reference = Reference.parse(text)
     return reference if names_host(text) else Reference.parse(f"{host}/{text}")
-
-
-def _unused_logins(settings: PublishBuildInfo, artifactory: ArtifactoryTarget, ctx: ResolveContext) -> Iterator[str]:
-    """Yield a note for each credential that has no effect because another one comes first."""
-    used, has_token = artifactory.credential, settings.access_token is not None
-    if used and used.kind == "password" and has_token and not ctx.ambient("access_token", "JF_ACCESS_TOKEN"):
-        yield f"{ctx.source_of('access_token')}: access_token has no effect: {used.source} comes first"
-    if settings.password is not None and settings.api_key is not None:
-        yield f"{ctx.source_of('api_key')}: api_key has no effect: password comes first"
-
-
-def _unused_trust(settings: PublishBuildInfo, url: str, ctx: ResolveContext) -> Iterator[str]:
-    """Yield a note for each setting about TLS that has no effect."""
-    given = [name for name in _TRUST if getattr(settings, name)]
-    if url.startswith("http://"):
-        yield from (f"{ctx.source_of(name)}: {name} has no effect: url has no TLS" for name in given)
-    elif settings.insecure:
-        yield from (
-            f"{ctx.source_of(name)}: {name} has no effect: insecure trusts any certificate" for name in given[1:]
-        )
-    elif len(given) > 1:
-        yield f"{ctx.source_of(_FILE)}: {_FILE} has no effect: {_CONTENTS} comes first, and is not written there"
-
-
-def _authority(settings: PublishBuildInfo, ctx: ResolveContext) -> str:
-    """Return the certificates to trust, as PEM text; empty if none are given.
-
-    Raises:
-        SettingsError: they cannot be read.
-        SecretError: the reference leads nowhere.
-    """
-    if settings.pem_file_contents is not None:
-        return checked_authority(_contents(settings.pem_file_contents, ctx), _CONTENTS, ctx)
-    return authority_in(settings.pem_file_path, _FILE, ctx) if settings.pem_file_path is not None else ""
-
-
-def _contents(value: Secret | str, ctx: ResolveContext) -> str:
-    if isinstance(value, str) and is_certificate(value):
-        return value
-    return ctx.secret(_CONTENTS, value).reveal()
 
 
 def _git_directory(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:
@@ -283,21 +123,3 @@ def _git_directory(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | No
         message = f"git_path {settings.git_path!r} {state}"
         raise ctx.fail(message, "git_path", relative_hint(ctx.cwd))
     return path.resolve()
-
-
-def _password_ways(settings: PublishBuildInfo, ctx: ResolveContext) -> list[BoundCredential]:
-    """Return user and password, or user and API key, which the plugin step prefers to a token."""
-    name = "password" if settings.password is not None else "api_key"
-    value = settings.password if settings.password is not None else settings.api_key
-    if settings.username and value is None and settings.access_token is not None:
-        return []  # the user of the token
-    pair = login_pair(settings.username, value, ctx.where, name=name, hint="set both, or use access_token")
-    return (
-        [own_credential(name, pair[1], setting_named(PublishBuildInfo, "url"), ctx, username=pair[0])] if pair else []
-    )
-
-
-def _token_ways(settings: PublishBuildInfo, ctx: ResolveContext) -> list[BoundCredential]:
-    """Return the access token, then the credential in JFrog's variables."""
-    url, user = setting_named(PublishBuildInfo, "url"), settings.username or ""
-    return token_credentials(settings.access_token, "access_token", url, ctx, username=user)

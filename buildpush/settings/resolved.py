@@ -27,6 +27,25 @@ from buildpush.settings.written import WrittenValue
 
 
 @dataclass(frozen=True, slots=True)
+class FilesToUpload:
+    """Files that are no image, and where they go.
+
+    Attributes:
+        source: their pattern.
+        target: repository and path in Artifactory.
+        flat: whether they lose their directories.
+        properties: of every file, as ``NAME=VALUE``.
+        threads: how many are on their way at the same time.
+    """
+
+    source: str
+    target: str
+    flat: bool
+    properties: tuple[str, ...]
+    threads: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResolvedStep:
     """An order for one step, with nothing left to decide.
 
@@ -36,6 +55,7 @@ class ResolvedStep:
         source: the image that is pushed in place of a built one.
         tar: file, or directory of a layout, that the built image is written to.
         tar_kind: the transport of *tar*, such as ``oci``.
+        upload: files that are uploaded; such a step has no image.
         load: whether the image is put into the Docker daemon.
         references: the names of the image.
         credentials: by registry host; hosts that are missing here are looked up in Docker's own configuration.
@@ -65,6 +85,7 @@ class ResolvedStep:
     source: ExistingImage | None = None
     tar: Path | None = None
     tar_kind: str = "docker-archive"
+    upload: FilesToUpload | None = None
     load: bool = False
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     unshared: frozenset[str] = frozenset()

@@ -12,6 +12,7 @@ from buildpush.settings.model import BuildAndPush
 from buildpush.settings.publish_step import PublishBuildInfo, resolve_publish
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.upload_step import ArtifactoryUpload, UploadFiles, resolve_upload, resolve_upload_plugin
 
 SettingsType: TypeAlias = type[StepSettings]
 
@@ -28,6 +29,7 @@ class StepKind:
         identifier: of a step without a name.
         resolve: returns the order for its settings, which is all that a run uses.
         builds: whether it builds an image, so that it can be run without a push.
+        is_unique: whether only the plugin's image has its name; others are called ``docker`` as well.
     """
 
     name: str
@@ -37,6 +39,7 @@ class StepKind:
     identifier: str
     resolve: Callable[[Any, ResolveContext], ResolvedStep]
     builds: bool = False
+    is_unique: bool = False
 
     @property
     def place(self) -> Literal["spec", "settings"]:
@@ -49,9 +52,7 @@ class StepKind:
         home, _, last = image.text.rpartition("/") if image else ("", "", "")
         name = last.partition("@")[0].partition(":")[0]
         is_named = self.image.rpartition("/")[2] in {"", name}
-        is_at_home = (
-            not (self.image and self.builds) or home.rpartition("/")[2] in _HOMES
-        )  # other images are called docker as well
+        is_at_home = not self.image or self.is_unique or home.rpartition("/")[2] in _HOMES
         return kind is not None and kind.text == self.type and is_named and is_at_home
 
 
@@ -87,6 +88,25 @@ _ROWS = (
         model=PublishBuildInfo,
         identifier="publish_build_info",
         resolve=resolve_publish,
+        is_unique=True,
+    ),
+    StepKind(
+        name="upload",
+        type="ArtifactoryUpload",
+        model=ArtifactoryUpload,
+        identifier="upload",
+        resolve=resolve_upload,
+    ),
+    *(
+        StepKind(
+            name=name,
+            type="Plugin",
+            image=image,
+            model=UploadFiles,
+            identifier="upload",
+            resolve=resolve_upload_plugin,
+        )
+        for name, image in (("upload_files", "plugins/artifactory"), ("artifactory", "harness/drone-artifactory"))
     ),
     *map(_plugin, ("docker", "buildx", "kaniko", "buildah-docker")),
 )

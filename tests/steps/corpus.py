@@ -152,6 +152,11 @@ class Shown:
             yield f"login {login.username or 'by a token'} at {host}, from {login.source}"
         yield from (f"plain {host}" for host in sorted(order.plain_http))
         yield from (f"insecure {host}" for host in sorted(order.insecure))
+        if order.upload and order.artifactory:
+            files, login = order.upload, order.artifactory.credential
+            yield f"upload {files.source} to {files.target} at {order.artifactory.host}{', flat' * files.flat}"
+            yield from (f"property {one}" for one in files.properties)
+            yield f"login {login.username or 'by a token' if login else 'of no one'}"
         if order.build.publish and order.artifactory:
             yield f"build {order.build.name} {order.build.number} at {order.artifactory.url}"
 
