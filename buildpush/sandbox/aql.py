@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from buildpush.foundation.records import dataclass
@@ -13,6 +12,7 @@ from buildpush.sandbox.aql_domains import DIRECTORIES, DOMAINS, FILES, Domain, F
 from buildpush.sandbox.aql_grammar import Criterion, Group, Query, read_query, syntax_error
 from buildpush.sandbox.aql_where import Clause, Translator
 from buildpush.sandbox.permissions import RIGHTS, Caller
+from buildpush.sandbox.storage import write_time
 from buildpush.sandbox.store import Store
 
 # What a user who is no administrator must ask for, because each row is shown only to those who may read it.
@@ -183,9 +183,3 @@ def _results(
 
 def _properties(listed: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, values in listed.items() for value in values]
-
-
-def write_time(seconds: float) -> str:
-    """Return a time, in seconds since 1970, as Artifactory answers it, in UTC."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

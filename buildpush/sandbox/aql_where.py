@@ -134,8 +134,8 @@ class Translator:
         return self._test(field, condition.operator, condition.value)
 
     def _test(self, field: QueryField, operator: str, value: str) -> Clause:
-        if operator == "$match" and not set(value) & set("*?") and field.kind in _TEXTS:
-            operator = "$eq"  # which an index has
+        if operator == "$match" and field.kind in _TEXTS and not _is_wild(value):
+            operator = "$eq"
         if operator in _RELATIVE:
             if field.kind is not FieldKind.TIME:
                 raise RequestRefusedError(400, "BAD_REQUEST", f"'{operator}' is only for times")
@@ -155,6 +155,16 @@ class Translator:
             return Clause(f"repo IN ({', '.join('?' * len(keys))})", keys)
         test = _compared("repo", FieldKind.TEXT, operator, value)
         return joined([test, _compared("key", FieldKind.TEXT, operator, value).inside(_MEMBERS)], "OR")
+
+
+def matching(column: str, pattern: str) -> Clause:
+    """Return the condition for a pattern, in which ``*`` and ``?`` are wild."""
+    return _compared(column, FieldKind.TEXT, "$match" if _is_wild(pattern) else "$eq", pattern)
+
+
+def _is_wild(pattern: str) -> bool:
+    """Return whether *pattern* stands for more than itself; if not, there may be an index for it."""
+    return bool(set(pattern) & set("*?"))
 
 
 def _directory(operator: str, value: str) -> Clause:

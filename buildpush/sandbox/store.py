@@ -224,6 +224,10 @@ class Store:
             query = f"SELECT {FILE_COLUMNS} FROM files WHERE sha256 = ? ORDER BY repo, path"  # noqa: S608 - constants
             yield from map(_file, self._index.execute(query, (sha256,)))
 
+    def find(self, where: str, values: Sequence[object]) -> list[FileEntry]:
+        """Return the files for which a condition in SQL is true; see searches.py."""
+        return self._files(where, *values)
+
     def _files(self, where: str, *values: object) -> list[FileEntry]:
         query = f"SELECT {FILE_COLUMNS} FROM files WHERE {where} ORDER BY repo, path"  # noqa: S608 - constants
         return [_file(row) for row in self._rows(query, *values)]

@@ -12,8 +12,9 @@ from buildpush.sandbox import aql
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.aql_grammar import OPERATORS, Criterion, Group, Query, read_query
 from buildpush.sandbox.content import Checksums
+from buildpush.sandbox.entries import RepositoryEntry
 from buildpush.sandbox.permissions import RIGHTS, Caller
-from buildpush.sandbox.store import RepositoryEntry, Store
+from buildpush.sandbox.store import Store
 
 ADMIN = Caller("admin", frozenset(RIGHTS))
 COMPARISONS = ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$match", "$nmatch")
