@@ -29,6 +29,7 @@ from buildpush.artifactory.document import Artifact
 from buildpush.artifactory.patience import in_parallel
 
 _FORBIDDEN: Final = 403
+_MARKER: Final = ".marker"
 
 
 def find_files(directories: Sequence[ImageFiles], client: Artifactory) -> list[Finding]:
@@ -97,11 +98,13 @@ def _at(expected: ImageFiles, presence: Presence, key: str, path: str, stored: S
     """Return the finding that our files are in a directory, of which *stored* has all files."""
     inside_it = [one for one in stored if one.repository == key and one.path.startswith(f"{path}/")]
     beside = {one.facts.sha256: one for one in inside_it if one.directory == path}
+    names = {one.path for one in inside_it}
     files, absent = [], []
     for file in expected.at(key, path).files:
         one = beside.get(file.sha256) or next((row for row in beside.values() if is_same(file, row.facts)), None)
         files.append(_merged(file, one) if one else file)
-        absent += [] if one else [file]
+        # The cache of a remote repository has a marker in place of a blob that nobody has fetched through it.
+        absent += [] if one or f"{file.path}{_MARKER}" in names else [file]
     actual = ImageFiles(files[0], tuple(files[1:]))
     whole = expected.is_image and {one.path for one in inside_it} <= {file.path for file in files}
     return Finding(expected, presence, actual, tuple(absent), whole)

@@ -74,8 +74,8 @@ def annotate(
 
 
 def _is_enough(finding: Finding) -> bool:
-    """Return whether a directory need not be looked up again: it was found, or we may not see it."""
-    return bool(finding.actual) or finding.presence is Presence.UNKNOWN
+    """Return whether a directory need not be looked up again: all was found, or we may not see it."""
+    return bool(finding.actual and not finding.absent) or finding.presence is Presence.UNKNOWN
 
 
 def _targets(finding: Finding) -> Iterator[_Target]:

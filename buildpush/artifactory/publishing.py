@@ -133,8 +133,8 @@ def publish(
 
 def _publish(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
     annotated = annotate(info, client, sleep=sleep, waits=PATIENCE if fresh else ())
-    if fresh and _is_elsewhere(annotated):
-        raise _missing_error(annotated.findings[0].expected.head, client)
+    if fresh and (missing := _missing(annotated)):
+        raise _missing_error(missing, client)
     for text in _notes(annotated, client):
         sink(Note(text))
     whole = complete(with_actual_paths(info, annotated.findings), client, sink=sink)
@@ -144,16 +144,23 @@ def _publish(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, 
     return Published(page, whole.name, whole.number, whole.started)
 
 
-def _is_elsewhere(annotated: AnnotationResult) -> bool:
-    """Return whether none of our files exist, and no others in their place."""
+def _missing(annotated: AnnotationResult) -> Artifact | None:
+    """Return a file that cannot be missing after a push: tags may move, but not digests, and not all tags at once."""
     bare = [(file.repository, file.path) for file in annotated.bare]
-    missing = [
-        (finding.actual.head.repository, finding.actual.head.path) in bare
-        if finding.actual
-        else finding.presence is Presence.NOTHING
+    heads = [
+        finding.expected.head
         for finding in annotated.findings
+        if (
+            (finding.actual.head.repository, finding.actual.head.path) in bare
+            if finding.actual
+            else finding.presence is Presence.NOTHING
+        )
     ]
-    return bool(missing) and all(missing)
+    lost = [finding for finding in annotated.findings if finding.presence is Presence.NOTHING and not finding.actual]
+    platforms = [finding.expected.head for finding in lost if finding.expected.is_named_by_digest]
+    blobs = [file for finding in annotated.findings for file in finding.absent]
+    every = heads if len(heads) == len(annotated.findings) else []
+    return next(iter((*every, *platforms, *blobs)), None)
 
 
 def _notes(annotated: AnnotationResult, client: Artifactory) -> Iterator[str]:

@@ -28,7 +28,8 @@ from buildpush.images.references import Digest, Reference, Repository, is_digest
 from buildpush.images.referrers import NO_PLATFORM
 from buildpush.registry.client import Registry, refusal
 
-_ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
+# What a registry may answer with.
+ACCEPT = ", ".join(sorted(INDEX_TYPES | MANIFEST_TYPES))
 # A registry has to accept manifests of 4 MiB; no real configuration or manifest is as large as this.
 _LARGEST_DOCUMENT = 16 * 1024 * 1024
 _PARTIAL, _NOT_FOUND = 206, 404
@@ -80,7 +81,7 @@ def _manifest_of_image(
 
 def _has(repository: Repository, registry: Registry, descriptor: Descriptor) -> bool:
     """Return whether *repository* has a manifest, for the text of an error; it raises no error itself."""
-    path, headers = f"manifests/{descriptor.digest}", {"Accept": _ACCEPT}
+    path, headers = f"manifests/{descriptor.digest}", {"Accept": ACCEPT}
     try:
         return registry.request(repository, "HEAD", path, actions="pull", headers=headers).ok
     except (PushError, AuthenticationError):
@@ -97,7 +98,7 @@ def _index(repository: Repository, registry: Registry, data: bytes, index: Manif
 
 def _manifest(reference: Reference, registry: Registry, size: int | None = None) -> tuple[bytes, Manifest]:
     """Return the manifest that *reference* names; if an index gives its size, it must have *size* bytes."""
-    path, headers = f"manifests/{reference.target}", {"Accept": _ACCEPT}
+    path, headers = f"manifests/{reference.target}", {"Accept": ACCEPT}
     most = _max_size(size, f"the manifest of {reference}")
     answer = registry.request(reference.repository, "GET", path, actions="pull", headers=headers, most=most)
     if not answer.ok:

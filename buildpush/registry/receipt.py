@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import read_manifest
 from buildpush.images.model import Image, Index, PushedBlob, PushedImage, PushedIndex
 from buildpush.images.references import Reference
-from buildpush.registry.client import Registry
-from buildpush.registry.pull import pull
+from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
+from buildpush.registry.pull import ACCEPT, pull
 
 
 def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedIndex:
@@ -20,9 +22,10 @@ def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedInd
         AuthenticationError: the credentials are refused.
     """
     target = pull(reference, registry)
-    if isinstance(target, Image):
-        return _image(target, (reference,))
-    return _index(target, reference)
+    found = _image(target, (reference,)) if isinstance(target, Image) else _index(target, reference)
+    path, headers = f"manifests/{reference.target}", {"Accept": ACCEPT}
+    answer = registry.request(reference.repository, "HEAD", path, actions="pull", headers=headers)
+    return replace(found, repository_key=answer.headers.get(REPOSITORY_KEY_HEADER))
 
 
 def _index(index: Index, reference: Reference) -> PushedIndex:

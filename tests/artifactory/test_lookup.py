@@ -149,6 +149,12 @@ def test_a_file_that_is_not_beside_its_manifest_is_absent():
     assert [one.sha256 for one in finding.absent] == [BLOB]
 
 
+def test_a_blob_that_a_cache_has_only_a_marker_for_is_not_absent():
+    stored = [row("hub-cache/app/1/manifest.json", MANIFEST), row(f"hub-cache/app/1/sha256__{BLOB}.marker", OTHER)]
+    [finding] = find_files([pushed("hub-cache/app/1")], Shelf(*stored))
+    assert (finding.absent, finding.whole) == ((), False)
+
+
 @pytest.mark.parametrize("more", ["dev/app/1/leftover", "dev/app/1/sub/2/manifest.json"])
 def test_a_directory_that_has_more_than_our_files_is_not_marked_as_a_whole(more):
     [finding] = find_files([pushed("dev/app/1")], Shelf(*image_at("dev/app/1"), row(more, OTHER)))

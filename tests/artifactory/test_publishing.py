@@ -566,6 +566,37 @@ def test_files_that_are_not_there_are_named(desk, recipes):
         desk.publish(info)
 
 
+def pushed_index(desk):
+    pushed = desk.recipes.multi(desk.name("docker-local/team/multi:2.0"))
+    for image in pushed.images:
+        own = f"buildpush-example {image.platform.architecture} layer\n".encode()
+        desk.send_blobs(replace(image, references=pushed.references), [b"buildpush-example shared layer\n", own])
+    return desk.upload(pushed)
+
+
+def delete(desk, path: str) -> None:
+    url = f"{desk.box.artifactory_url}docker-local/{path}"
+    assert desk.http.request("DELETE", url, authorization=desk.credential.basic).ok
+
+
+def test_a_platform_that_is_missing_is_a_failure(desk, recipes):
+    pushed = pushed_index(desk)
+    info = describe(pushed, recipes.record(), repository_key="docker-local")
+    delete(desk, f"team/multi/{pushed.images[1].digest}")
+    with pytest.raises(BuildInfoError, match=rf"does not have .*{pushed.images[1].digest.hex}/manifest\.json"):
+        desk.publish(info)
+    assert desk.waits == list(PATIENCE)
+    assert desk.box.builds("hello") == []
+
+
+def test_a_layer_that_is_missing_is_a_failure(desk):
+    info = desk.hello()
+    delete(desk, info.artifacts[3].path)
+    with pytest.raises(BuildInfoError, match=rf"does not have .*{info.artifacts[3].sha256}"):
+        desk.publish(info)
+    assert desk.box.builds("hello") == []
+
+
 def test_checksums_of_another_file_in_the_place_of_ours_are_not_taken(desk, recipes):
     config = replace(recipes.hello().config, sha1=None, md5=None)
     info = desk.hello("1.0", config=config)
