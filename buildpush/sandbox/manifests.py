@@ -34,7 +34,10 @@ class ContentDescriptor:
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
-    """An image manifest, with config and layers, or an index, with children; *subject* need not exist."""
+    """An image manifest, with config and layers, or an index, with children; *subject* need not exist.
+
+    The index of a BuildKit cache names layers and a config where others have children.
+    """
 
     media_type: str
     config: ContentDescriptor | None = None
@@ -75,7 +78,10 @@ def read_manifest(body: bytes, content_type: str) -> StoredManifest:
     if document.get("schemaVersion") != 2:  # noqa: PLR2004 - the only version there is
         _refuse("schemaVersion is not 2")
     if media_type in INDEX_TYPES:
-        return StoredManifest(media_type, children=_parts(document, "manifests"), subject=_subject(document))
+        parts = _parts(document, "manifests")
+        children = tuple(part for part in parts if part.media_type in {"", *INDEX_TYPES, *MANIFEST_TYPES})
+        layers = tuple(part for part in parts if part not in children)
+        return StoredManifest(media_type, layers=layers, children=children, subject=_subject(document))
     config, layers = _part(document.get("config"), "config"), _parts(document, "layers")
     return StoredManifest(media_type, config, layers, subject=_subject(document))
 

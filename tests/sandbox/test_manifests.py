@@ -24,11 +24,18 @@ def test_an_image_names_config_and_layers():
 
 
 def test_an_index_names_its_images_with_their_platforms():
-    child = {**PART, "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}}
-    manifest = read({"schemaVersion": 2, "manifests": [child, PART]}, OCI_INDEX)
+    child = {**PART, "mediaType": OCI_MANIFEST}
+    arm = {**child, "platform": {"os": "linux", "architecture": "arm", "variant": "v7"}}
+    manifest = read({"schemaVersion": 2, "manifests": [arm, child]}, OCI_INDEX)
     assert manifest.filename == "list.manifest.json"
     assert [part.platform for part in manifest.children] == ["linux/arm/v7", ""]
     assert manifest.blobs == ()
+
+
+def test_what_an_index_names_that_is_no_manifest_is_a_blob():
+    """BuildKit writes its cache so: layers and a config where an image has its platforms."""
+    manifest = read({"schemaVersion": 2, "manifests": [PART, {**PART, "mediaType": OCI_MANIFEST}]}, OCI_INDEX)
+    assert (len(manifest.children), [part.media_type for part in manifest.blobs]) == (1, [PART["mediaType"]])
 
 
 def test_parameters_of_the_content_type_do_not_matter():
