@@ -1,30 +1,29 @@
-"""Pages for people at ``/ui/``: repositories, images and builds; they change nothing, and show no secrets."""
+"""Pages for people at ``/ui/``: repositories and images; they change nothing, and show no secrets."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
 
-from buildpush.foundation.secrets import MASK
+from buildpush.images.references import Digest
 from buildpush.sandbox import layout
 from buildpush.sandbox.answers import RequestRefusedError
-from buildpush.sandbox.entries import BUILD_INFO, BuildEntry, FileEntry, RepositoryEntry
-from buildpush.sandbox.html import Markup, code, element, facts, joined, link, page, table
+from buildpush.sandbox.build_pages import BuildPages, build_address, run_table
+from buildpush.sandbox.entries import BUILD_INFO, FileEntry, RepositoryEntry
+from buildpush.sandbox.file_pages import FilePages
+from buildpush.sandbox.html import Markup, code, element, facts, joined, link, table
 from buildpush.sandbox.layout import Target
-from buildpush.sandbox.manifests import INDEX, ContentDescriptor, StoredManifest, read_manifest
+from buildpush.sandbox.manifests import INDEX, StoredManifest, read_manifest
+from buildpush.sandbox.page import answer, hidden_where_secret, moment, size
 from buildpush.sandbox.store import Store
 
-# Pages load nothing and run nothing, whatever is in a label or a build name.
-PROTECTION = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:"}
-_SECRET_KEY = re.compile(r"passw|secret|token|psw|pwd|apikey|api_key|credential|private|auth(?!or)", re.IGNORECASE)
 _LATEST = 5
+IMAGES = frozenset({"docker", "oci"})  # package types of repositories that have images
 
 
 class Pages:
@@ -42,11 +41,9 @@ class Pages:
             ("/ui/repositories/", self.repositories),
             ("/ui/repositories/{key}", self.repository),
             ("/ui/images/{key}/{image:.+}/{tag}", self.image),
-            ("/ui/builds/", self.builds),
-            ("/ui/builds/{name}", self.runs),
-            ("/ui/builds/{name}/{number}/{started}/published", self.build),
         )
-        return [web.get(path, act) for path, act in handlers]
+        others = (*BuildPages(self._store).routes(), *FilePages(self._store).routes())
+        return [*(web.get(path, act) for path, act in handlers), *others]
 
     async def start(self, request: web.Request) -> web.Response:
         """Show how to log in, what is stored, and the latest builds."""
@@ -54,7 +51,7 @@ class Pages:
         commands = (
             f"docker login {host}\ndocker tag app:1 {host}/docker-local/app:1\ndocker push {host}/docker-local/app:1"
         )
-        return _answer(
+        return answer(
             "Start",
             element("h1", "An Artifactory to practise on"),
             element("p", "User name and password were shown when the sandbox started.", class_="lead"),
@@ -62,25 +59,29 @@ class Pages:
             element("h2", "Repositories"),
             self._repository_table(),
             element("h2", "Latest builds"),
-            _run_table(self._store.builds()[:_LATEST]),
+            run_table(self._store.builds()[:_LATEST]),
         )
 
     # Repositories and images
 
     async def repositories(self, _request: web.Request) -> web.Response:
         """List the repositories."""
-        return _answer("Repositories", element("h1", "Repositories"), self._repository_table())
+        return answer("Repositories", element("h1", "Repositories"), self._repository_table())
 
     def _repository_table(self) -> Markup:
-        repositories = [repository for repository in self._store.repositories() if repository.package_type == "docker"]
-        return table(("Key", "Kind", "Images", "Stored"), [self._repository_row(one) for one in repositories], "None.")
+        rows = [self._repository_row(one) for one in self._store.repositories()]
+        return table(("Key", "Kind", "Type", "Images", "Stored", ""), rows, "None.")
 
     def _repository_row(self, repository: RepositoryEntry) -> tuple[object, ...]:
         files = [file for key in repository.physical for file in self._store.files(key)]
         contents = {file.checksums.sha256: file.checksums.size for file in files}
         kind = f"virtual: {', '.join(repository.members)}" if repository.members else repository.rclass
-        address = f"/ui/repositories/{quote(repository.key)}"
-        return link(address, repository.key), kind, len(self._tags(repository)), size(sum(contents.values()))
+        tree = f"/ui/files/{quote(repository.key)}/"
+        of_images = repository.package_type in IMAGES
+        address = f"/ui/repositories/{quote(repository.key)}" if of_images else tree
+        images = len(self._tags(repository)) if of_images else ""
+        stored = size(sum(contents.values()))
+        return link(address, repository.key), kind, repository.package_type, images, stored, link(tree, "files")
 
     def _tags(self, repository: RepositoryEntry) -> dict[str, list[str]]:
         """Return the tags of each image in a repository, by the image's path."""
@@ -96,10 +97,10 @@ class Pages:
             (image, joined(*(_tag_link(repository.key, image, tag) for tag in tags)))
             for image, tags in self._tags(repository).items()
         ]
-        return _answer(
+        return answer(
             repository.key,
             element("h1", repository.key),
-            element("p", f"{repository.rclass} repository for images", class_="lead"),
+            element("p", f"{repository.rclass} repository for images, also ", _tree(repository, ""), class_="lead"),
             table(("Image", "Tags"), rows, "Nothing has been pushed here yet."),
         )
 
@@ -120,14 +121,23 @@ class Pages:
         manifest = read_manifest(self._content(entry.checksums.sha256), entry.media_type)
         separator = "@" if ":" in tag else ":"
         name = f"{request.host}/{target.name}{separator}{tag}"
-        return _answer(
+        return answer(
             f"{image}:{tag}",
             element("h1", f"{image}{separator}{tag}"),
-            element("p", "in ", link(f"/ui/repositories/{quote(repository.key)}", repository.key), class_="lead"),
+            element(
+                "p",
+                "in ",
+                link(f"/ui/repositories/{quote(repository.key)}", repository.key),
+                ", also ",
+                _tree(repository, entry.directory),
+                class_="lead",
+            ),
             element("pre", f"docker pull {name}"),
             element("h2", "Image"),
             element("div", self._image_facts(entry, manifest), class_="card"),
             self._platforms(target, manifest) if entry.name == INDEX else self._layers(manifest),
+            element("h2", "Referrers"),
+            self._referrers(target, entry),
             element("h2", "Properties"),
             element("div", self._properties(entry), class_="card"),
         )
@@ -178,200 +188,47 @@ class Pages:
 
     def _platforms(self, target: Target, manifest: StoredManifest) -> Markup:
         rows: list[tuple[object, ...]] = [
-            (child.platform or "unknown", code(_child_link(target, child)), size(child.size))
+            (child.platform or "unknown", code(_image_link(target, child.digest)), size(child.size))
             for child in manifest.children
         ]
         head = ("Platform", "Digest", "Manifest")
         return joined(element("h2", "Platforms"), table(head, rows, "The index is empty."))
 
+    def _referrers(self, target: Target, entry: FileEntry) -> Markup:
+        """Return what refers to the manifest: signatures, SBOMs, provenance."""
+        found = layout.referrers(self._store, target, Digest(entry.checksums.digest))
+        rows: list[tuple[object, ...]] = [
+            (one.get("artifactType") or one["mediaType"], code(_image_link(target, one["digest"])), size(one["size"]))
+            for one in found
+        ]
+        return table(("Type", "Digest", "Manifest"), rows, "Nothing refers to it.")
+
     def _properties(self, entry: FileEntry) -> Markup:
         properties = self._store.properties(entry.repo, entry.path)
-        return _hidden_where_secret({key: ", ".join(values) for key, values in properties.items()}, "None.")
-
-    # Builds
-
-    async def builds(self, _request: web.Request) -> web.Response:
-        """List the newest run of every build."""
-        newest: dict[str, BuildEntry] = {}
-        for build in self._store.builds():
-            newest.setdefault(build.name, build)
-        return _answer("Builds", element("h1", "Builds"), _run_table(list(newest.values())))
-
-    async def runs(self, request: web.Request) -> web.Response:
-        """List all runs of a build."""
-        name = request.match_info["name"]
-        builds = self._store.builds(name)
-        if not builds:
-            raise RequestRefusedError(404, "NOT_FOUND", f"There is no build {name}.")
-        return _answer(name, element("h1", name), _run_table(builds))
-
-    async def build(self, request: web.Request) -> web.Response:
-        """Show one run: its facts, sources, modules and environment."""
-        name, number = request.match_info["name"], request.match_info["number"]
-        repo = request.query.get("buildRepo", BUILD_INFO)
-        runs = [
-            build
-            for build in self._store.builds(name, number, repo)
-            if str(build.started_ms) == request.match_info["started"]
-        ]
-        if not runs:
-            raise RequestRefusedError(404, "NOT_FOUND", f"There is no build {name} #{number} of that time in {repo}.")
-        document = runs[0].document
-        return _answer(
-            f"{name} #{number}",
-            element("h1", f"{name} #{number}"),
-            element("p", link(f"/ui/builds/{quote(name, safe='')}", "all runs"), class_="lead"),
-            element("div", _build_facts(runs[0]), class_="card"),
-            _sources(_dicts(document.get("vcs"))),
-            element("h2", "Modules"),
-            joined(*(_module(module) for module in _dicts(document.get("modules")))),
-            element("h2", "Environment"),
-            element(
-                "div", _hidden_where_secret(_texts(document.get("properties")), "None was recorded."), class_="card"
-            ),
-            element("details", element("summary", "Build-info document"), element("pre", _document_json(document))),
-        )
+        return hidden_where_secret({key: ", ".join(values) for key, values in properties.items()}, "None.")
 
 
 def error_page(refused: RequestRefusedError, headers: Mapping[str, str]) -> web.Response:
     """Return the page that people see instead of an error document."""
     back = element("p", link("/ui/", "Back to the start"))
-    answer = _answer("Not here", element("h1", refused.message), back)
-    answer.set_status(refused.status)
-    answer.headers.update(headers)
-    return answer
-
-
-def build_address(name: str, number: str, started: object, repo: str) -> str:
-    """Return the address of a run's page, as JFrog's own clients print it."""
-    path = f"{quote(name, safe='')}/{quote(number, safe='')}/{quote(str(started))}/published"
-    return f"/ui/builds/{path}?buildRepo={quote(repo)}"
-
-
-def size(number: int) -> str:
-    """Return a number of bytes in a readable decimal unit; the number and the unit stay on one line."""
-    value = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:  # noqa: PLR2004 - the next unit
-            return f"{value:.0f}\N{NO-BREAK SPACE}{unit}" if unit == "B" else f"{value:.1f}\N{NO-BREAK SPACE}{unit}"
-        value /= 1000
-    return f"{value:.1f}\N{NO-BREAK SPACE}TB"
-
-
-def moment(seconds: float) -> str:
-    """Return a time in UTC, to the second."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    error = answer("Not here", element("h1", refused.message), back)
+    error.set_status(refused.status)
+    error.headers.update(headers)
+    return error
 
 
 async def _to_start(_request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": "/ui/"})
 
 
-def _answer(title: str, *content: object) -> web.Response:
-    # Documents may contain a lone surrogate, which UTF-8 cannot encode.
-    body = page(title, *content).encode(errors="replace")
-    return web.Response(body=body, content_type="text/html", charset="utf-8", headers=PROTECTION)
-
-
 def _tag_link(key: str, image: str, tag: str) -> Markup:
     return element("a", tag, href=f"/ui/images/{quote(key)}/{quote(image)}/{quote(tag)}", class_="tag")
 
 
-def _child_link(target: Target, child: ContentDescriptor) -> Markup:
-    address = f"/ui/images/{quote(target.repository.key)}/{quote(target.image)}/{quote(str(child.digest))}"
-    return link(address, child.digest)
+def _image_link(target: Target, digest: object) -> Markup:
+    address = f"/ui/images/{quote(target.repository.key)}/{quote(target.image)}/{quote(str(digest))}"
+    return link(address, digest)
 
 
-def _run_table(builds: list[BuildEntry]) -> Markup:
-    rows: list[tuple[object, ...]] = [
-        (
-            link(f"/ui/builds/{quote(build.name, safe='')}", build.name),
-            link(build_address(build.name, build.number, build.started_ms, build.repo), f"#{build.number}"),
-            moment(build.started_ms / 1000),
-            len(_dicts(build.document.get("modules"))),
-        )
-        for build in builds
-    ]
-    return table(("Build", "Run", "Started", "Modules"), rows, "No build has been published yet.")
-
-
-def _build_facts(build: BuildEntry) -> Markup:
-    document = build.document
-    agents = [_texts(document.get(key)) for key in ("agent", "buildAgent")]
-    agent, build_agent = (f"{found.get('name', '')} {found.get('version', '')}".strip() for found in agents)
-    duration = document.get("durationMillis")
-    address = str(document.get("url") or "")
-    return facts(
-        [
-            ("Started", document.get("started")),
-            ("Took", f"{duration / 1000:.1f} s" if isinstance(duration, int) and duration else None),
-            ("Published by", document.get("artifactoryPrincipal")),
-            ("Principal", document.get("principal")),
-            ("Build page", link(address, address) if address else None),
-            ("Agent", agent),
-            ("Build agent", build_agent),
-        ]
-    )
-
-
-def _sources(listed: list[Mapping[str, Any]]) -> Markup | None:
-    if not listed:
-        return None
-    names = {"Repository": "url", "Revision": "revision", "Branch": "branch", "Message": "message"}
-    cards = [facts([(name, str(one.get(key) or "")) for name, key in names.items()]) for one in listed]
-    return joined(element("h2", "Source"), *(element("div", card, class_="card") for card in cards))
-
-
-def _module(module: Mapping[str, Any]) -> Markup:
-    artifacts, dependencies = _dicts(module.get("artifacts")), _dicts(module.get("dependencies"))
-    rows: list[tuple[object, ...]] = [
-        (_artifact_link(one), code(_short(one.get("sha256"))), one.get("path", "")) for one in artifacts
-    ]
-    base: list[tuple[object, ...]] = [(code(one.get("id", "")), code(_short(one.get("sha1")))) for one in dependencies]
-    return element(
-        "section",
-        element("h3", module.get("id", "")),
-        _hidden_where_secret(_texts(module.get("properties")), "No properties."),
-        element("h3", f"Artifacts ({len(artifacts)})"),
-        table(("Name", "SHA-256", "Path"), rows, "None."),
-        element("h3", f"Dependencies ({len(dependencies)})") if dependencies else None,
-        table(("Id", "SHA-1"), base, "") if dependencies else None,
-        class_="card",
-    )
-
-
-def _artifact_link(artifact: Mapping[str, Any]) -> Markup:
-    """Return the artifact's name; that of a manifest is a link to the page of its image."""
-    name, path = str(artifact.get("name", "")), str(artifact.get("path", ""))
-    key = str(artifact.get("originalDeploymentRepo") or "")
-    if not key or not name.endswith("manifest.json"):
-        return code(name)
-    return link(f"/ui/images/{quote(key)}/{quote(path.rpartition('/')[0])}", code(name))
-
-
-def _short(value: object) -> str:
-    text = str(value or "")
-    return f"{text[:12]}…" if text else ""
-
-
-def _hidden_where_secret(values: Mapping[str, str], empty: str) -> Markup:
-    if not values:
-        return element("p", empty, class_="empty")
-    return facts([(key, _value_unless_secret(key, value)) for key, value in sorted(values.items())])
-
-
-def _value_unless_secret(key: str, value: str) -> str:
-    return MASK if _SECRET_KEY.search(key) else value
-
-
-def _document_json(document: Mapping[str, Any]) -> str:
-    properties = {key: _value_unless_secret(key, value) for key, value in _texts(document.get("properties")).items()}
-    return json.dumps({**document, "properties": properties}, indent=2, ensure_ascii=False)
-
-
-def _dicts(value: Any) -> list[Mapping[str, Any]]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
-
-
-def _texts(value: Any) -> dict[str, str]:
-    return {str(key): str(text) for key, text in value.items()} if isinstance(value, dict) else {}
+def _tree(repository: RepositoryEntry, directory: str) -> Markup:
+    return link(f"/ui/files/{quote(repository.key)}/{quote(directory)}", "as files")

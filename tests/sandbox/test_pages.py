@@ -1,5 +1,6 @@
 """Pages for people: they show what is there, escaped, without secrets, and to whom they may."""
 
+import hashlib
 import html
 import json
 import re
@@ -8,7 +9,7 @@ import pytest
 
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.sandbox.html import element, facts, joined, link, page, table
-from buildpush.sandbox.pages import size
+from buildpush.sandbox.page import size
 
 APP = "docker-local/team/app"
 BUILD = {
@@ -124,6 +125,42 @@ def test_the_page_of_a_build_shows_where_it_came_from_and_what_it_made(client):
 
 
 @pytest.mark.sandbox
+def test_a_repository_is_a_tree_of_directories_and_files(client):
+    client.send("PUT", "/artifactory/generic-local/app/1.0/a.txt;owner=web?", body=b"hello")
+    assert "/ui/files/generic-local/app" in links(look(client, "/ui/files/generic-local/"))
+    assert "/ui/files/generic-local/app/1.0/a.txt" in links(look(client, "/ui/files/generic-local/app/1.0"))
+    text = look(client, "/ui/files/generic-local/app/1.0/a.txt")
+    for shown in ("5 bytes", "owner", "web", "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"):
+        assert shown in text
+    assert {"/ui/files/generic-local/app", "/ui/files/generic-local/app/1.0"} <= set(links(text))
+
+
+@pytest.mark.sandbox
+def test_the_page_of_an_image_shows_what_refers_to_it(client):
+    digest = client.push(APP, "1")
+    manifest = json.loads(client.make_manifest(APP, b"signature"))
+    subject = {"mediaType": manifest["mediaType"], "digest": digest, "size": 1}
+    signature = json.dumps({**manifest, "artifactType": "application/x-signature", "subject": subject}).encode()
+    client.put_manifest(APP, f"sha256:{hashlib.sha256(signature).hexdigest()}", signature)
+    assert "application/x-signature" in look(client, "/ui/images/docker-local/team/app/1")
+
+
+@pytest.mark.sandbox
+def test_the_page_of_a_build_shows_what_changed_since_the_run_before(client):
+    publish(client, number="41", started="2026-09-30T12:00:00.000+0000", properties={"buildInfo.env.STAGE": "test"})
+    publish(client)
+    changes = look(client, BUILD_PAGE).partition("Changes since")[2]
+    assert "<code>test</code></td><td><code>release</code>" in changes
+    assert "manifest.json" not in changes.partition("<details>")[0]
+
+
+@pytest.mark.sandbox
+def test_the_first_run_has_no_changes(client):
+    publish(client)
+    assert "Changes since" not in look(client, BUILD_PAGE)
+
+
+@pytest.mark.sandbox
 def test_values_that_look_secret_are_hidden(client):
     publish(client)
     text = look(client, BUILD_PAGE)
@@ -175,6 +212,8 @@ def test_pages_may_load_and_run_nothing(client):
         "/ui/repositories/nothing",
         "/ui/images/nothing/app/1",
         "/ui/images/docker-local/app/1",
+        "/ui/files/nothing/",
+        "/ui/files/docker-local/nothing",
         "/ui/builds/nothing",
         BUILD_PAGE,
     ],
