@@ -175,7 +175,12 @@ def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Markup:
     before, after = _facts_of(old), _facts_of(new)
     changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
     rows: list[tuple[object, ...]] = [
-        (*key[1:], *(code(short(found.get(key)) if key[0] else found.get(key, "")) for found in (before, after)))
+        (
+            key[1],
+            key[2],
+            code(key[3]),
+            *(code(short(found.get(key)) if key[0] else found.get(key, "")) for found in (before, after)),
+        )
         for key in changed
     ]
     return table(("What", "Module", "Name", "Before", "Now"), rows, "Nothing.")
@@ -189,7 +194,7 @@ def _facts_of(document: Mapping[str, Any]) -> dict[_Key, str]:
     found: dict[_Key, str] = {}
     for module in dicts(document.get("modules")):
         stem = str(module.get("id", "")).partition(":")[0]
-        for part, key, name in (("dependency", "dependencies", "id"), ("artifact", "artifacts", "name")):
+        for part, key, name in (("base", "dependencies", "id"), ("file", "artifacts", "name")):
             for file in dicts(module.get(key)):
                 found[True, part, stem, str(file.get(name, ""))] = str(file.get("sha256") or file.get("sha1") or "")
     properties = texts(document.get("properties"))

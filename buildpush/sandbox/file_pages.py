@@ -48,11 +48,16 @@ class FilePages:
         files = {entry.name: entry for one in reversed(keys) for entry in self._store.files_in(one, path)}
         prefix = f"{path}/" if path else ""
         for name in sorted(directories):
-            yield _link(key, f"{prefix}{name}", f"{name}/"), "", moment(directories[name].modified), ""
+            yield code(_link(key, f"{prefix}{name}", f"{name}/")), "", moment(directories[name].modified), ""
         for name in sorted(files):
             entry = files[name]
             checksum = code(entry.checksums.sha256[:12])
-            yield _link(key, f"{prefix}{name}", name), size(entry.checksums.size), moment(entry.modified), checksum
+            yield (
+                code(_link(key, f"{prefix}{name}", name)),
+                size(entry.checksums.size),
+                moment(entry.modified),
+                checksum,
+            )
 
     def _file(self, entry: FileEntry) -> Markup:
         sums = entry.checksums

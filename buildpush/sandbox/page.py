@@ -35,8 +35,8 @@ def size(number: int) -> str:
 
 
 def moment(seconds: float) -> str:
-    """Return a time in UTC, to the second."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    """Return a time in UTC, to the second, that stays on one line."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d\N{NO-BREAK SPACE}%H:%M:%S\N{NO-BREAK SPACE}UTC}"
 
 
 def short(value: object) -> str:
