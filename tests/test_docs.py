@@ -17,10 +17,10 @@ from docutils.utils import new_document
 
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
+from tests.browser import BROWSER, TELEPHONE, widths_in_browser
 
 ROOT = Path(__file__).parent.parent
 PARTS = ("conf.py", "CHANGELOG.md", "docs", "notebooks", "tests/test_floors.py")
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 pytestmark = pytest.mark.programs
 
@@ -173,19 +173,6 @@ def test_links_to_a_sandbox_that_is_gone_are_text():
 def test_pages_are_no_wider_than_a_telephone(site, pages, tmp_path, need):
     need(BROWSER or "chromium")
     names = [name for name in pages if name not in {"genindex.html", "py-modindex.html", "search.html"}]
-    frames = "".join(
-        f'<iframe width="360" height="800" title="{name}" src="{(site / name).as_uri()}"></iframe>' for name in names
-    )
-    measure = """addEventListener("load", () => {
-        const measured = [...document.querySelectorAll("iframe")].map(
-            (frame) => [frame.title, frame.contentDocument.documentElement.scrollWidth]);
-        document.body.append(JSON.stringify(measured));
-    })"""
-    wrapper = tmp_path / "frames.html"
-    wrapper.write_text(f"<!doctype html><body>{frames}<script>{measure}</script>", encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
-    command = [BROWSER, *options, f"--user-data-dir={tmp_path / 'profile'}", wrapper.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    widths = dict(json.loads(shown[shown.index('[["') : shown.rindex("]]") + 2]))
+    widths = widths_in_browser(BROWSER, {name: site / name for name in names}, tmp_path)
     assert set(widths) == set(names)
-    assert not {name: width for name, width in widths.items() if width > 360}
+    assert not {name: width for name, width in widths.items() if width > TELEPHONE}

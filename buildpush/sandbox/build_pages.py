@@ -10,9 +10,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.entries import BUILD_INFO, BuildEntry
 from buildpush.sandbox.html import Markup, code, element, facts, joined, link, table
 from buildpush.sandbox.page import answer, dicts, hidden_where_secret, moment, short, texts, value_unless_secret
-from buildpush.sandbox.store import BUILD_INFO, BuildEntry, Store
+from buildpush.sandbox.store import Store
 
 
 class BuildPages:

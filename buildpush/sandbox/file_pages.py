@@ -8,9 +8,10 @@ from urllib.parse import quote
 from aiohttp import web
 
 from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.entries import FileEntry, RepositoryEntry
 from buildpush.sandbox.html import Markup, code, element, facts, joined, link, table
 from buildpush.sandbox.page import answer, hidden_where_secret, moment, size
-from buildpush.sandbox.store import FileEntry, RepositoryEntry, Store
+from buildpush.sandbox.store import Store
 
 _MOST = 1000  # rows of a page
 

@@ -10,6 +10,7 @@ import pytest
 from buildpush.foundation.secrets import MASK, Secret
 from buildpush.sandbox.html import element, facts, joined, link, page, table
 from buildpush.sandbox.page import size
+from tests.browser import BROWSER, TELEPHONE, widths_in_browser
 
 APP = "docker-local/team/app"
 BUILD = {
@@ -183,6 +184,22 @@ def test_the_passwords_of_the_sandbox_are_hidden_wherever_they_turn_up(client, b
 def test_a_build_with_odd_values_still_has_a_page(client, changes):
     publish(client, **changes)
     assert "web/hello #42" in look(client, BUILD_PAGE)
+
+
+@pytest.mark.engines
+def test_pages_are_no_wider_than_a_telephone(client, need, tmp_path):
+    need(BROWSER or "chromium")
+    client.push(APP, "1", b"base", b"x" * 2500, labels={"team": "web" * 40})
+    publish(client, number="41", started="2026-09-30T12:00:00.000+0000")
+    publish(client, url=f"https://ci.example.com/{'x' * 200}", vcs=[{"message": "y" * 200}])
+    places = ("/ui/", "/ui/repositories/", "/ui/images/docker-local/team/app/1", "/ui/files/docker-local/team/app/1")
+    files = {}
+    for number, place in enumerate((*places, "/ui/builds/", BUILD_PAGE)):
+        files[place] = tmp_path / f"{number}.html"
+        files[place].write_text(look(client, place), encoding="utf-8")
+    assert not {
+        place: width for place, width in widths_in_browser(BROWSER, files, tmp_path).items() if width > TELEPHONE
+    }
 
 
 @pytest.mark.sandbox
