@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
 
 from buildpush.credentials.vault import REFERENCE_HINT, is_certificate, is_reference
 from buildpush.dockerfile.caches import CacheSpec
@@ -259,6 +260,15 @@ def _host_address(text: str) -> str:
     return text
 
 
+def _address_that_splits(text: str) -> str:
+    try:
+        _ = urlsplit(text).port
+    except ValueError as error:
+        message = f"{text!r} is not an address: {error}"
+        raise BadValueError(message, "write https://HOST/PATH, an IPv6 address in brackets") from None
+    return text
+
+
 def _without_login(text: str) -> str:
     if _LOGIN.search(text):
         message = "an address holds a user or password"  # which stays out of the message
@@ -392,6 +402,7 @@ AddressText = Annotated[
         "an address",
         "begin it with https:// (or http://), and leave user and password out",
     ),
+    Validator(_address_that_splits),
 ]
 
 RegistryText = Annotated[Text, Validator(_registry)]
