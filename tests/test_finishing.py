@@ -29,7 +29,8 @@ from buildpush.http.client import Http
 from buildpush.http.retry import Retries
 from buildpush.images.references import Reference
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.publication import Publication, as_pushed, finish, finish_command
+from buildpush.pipeline.finishing import as_pushed, finish, finish_command
+from buildpush.pipeline.publication import Publication
 from buildpush.pipeline.run_builds import RunBuild
 from buildpush.pipeline.runlog import RunLog
 from buildpush.registry.client import Registry

@@ -8,7 +8,8 @@ from buildpush.artifactory.buildinfo import describe, moved_home
 from buildpush.artifactory.client import Artifactory, Home
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, VcsEntry
 from buildpush.artifactory.environment import allowed_environment, excluded_variables
-from buildpush.artifactory.publishing import Published, check_publish, expected_build_info, publish, publish_push
+from buildpush.artifactory.existing import check_publish
+from buildpush.artifactory.publishing import Published, expected_build_info, publish, publish_push
 
 __all__ = [
     "Agent",

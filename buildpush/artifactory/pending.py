@@ -62,10 +62,18 @@ def load(path: Path) -> Pending:
     Raises:
         SourceError: the file cannot be read, or is not a build-info.
     """
-    info, document = BuildInfo.load(path), load_json(path)
-    our_keys = document.get("buildpush")
-    fields: Mapping[str, Any] = our_keys if isinstance(our_keys, Mapping) else {}
-    return Pending(info, str(fields.get("server") or ""), fields.get("push") != _BEGUN)
+    info = BuildInfo.load(path)
+    _, pushed, server = beside(load_json(path))
+    return Pending(info, server, pushed)
+
+
+def beside(document: Any) -> tuple[Any, bool, str]:
+    """Return the build-info in *document*, which may be in a wrapper, whether its push is confirmed, and its server."""
+    wrapper: Mapping[str, Any] = document if isinstance(document, Mapping) else {}
+    ours = wrapper.get("buildpush")
+    fields: Mapping[str, Any] = ours if isinstance(ours, Mapping) else {}
+    inner = wrapper["buildInfo"] if isinstance(wrapper.get("buildInfo"), Mapping) else document
+    return inner, fields.get("push") != _BEGUN, str(fields.get("server") or "")
 
 
 class Claim:

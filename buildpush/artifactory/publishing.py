@@ -16,7 +16,14 @@ from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
 from buildpush.artifactory.client import Artifactory, Home, RefusedError, likely_home
 from buildpush.artifactory.directories import Finding, Presence, is_same, with_actual_paths, with_checksums
-from buildpush.artifactory.document import Artifact, BuildInfo, BuildRecord, Module, check_identity
+from buildpush.artifactory.document import (
+    Artifact,
+    BuildInfo,
+    BuildRecord,
+    Module,
+    check_identity,
+)
+from buildpush.artifactory.existing import IfExists, is_forbidden, make_room
 from buildpush.artifactory.marking import AnnotationResult, annotate
 from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_stored
 from buildpush.artifactory.pending import Pending, save
@@ -26,14 +33,12 @@ from buildpush.foundation.errors import (
     CancelledError,
     SettingsError,
     TimeOutError,
-    UnreachableError,
 )
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
 
-_FORBIDDEN, _SERVER_ERROR = 403, 500
 FINISH: Final = ("buildpush", "build-info", "publish")
 
 
@@ -51,51 +56,16 @@ class Published:
     started: datetime
 
 
-def check_publish(client: Artifactory, name: str, number: str, *, project: str = "", sink: Sink = ignore) -> None:
-    """Check in advance what can be checked for a later :func:`publish`.
-
-    Artifactory offers no way to find out whether an ordinary account may publish. So only two things are checked:
-    whether it accepts the credentials, and whether this name and number exist already. An account that may not read
-    may still be able to publish.
-
-    Raises:
-        SettingsError: Artifactory would refuse the name or number, or the server is not an Artifactory.
-        AuthenticationError: the credentials are refused.
-        UnreachableError: there is no answer, or the answer is an error of the server.
-    """
-    check_identity("name", name)
-    check_identity("number", number)
-    try:
-        runs = client.runs(name, project=project)
-    except BuildInfoError as error:
-        if not _is_forbidden(error):
-            raise _as_early_error(error) from error
-        sink(Note(f"{client.host} does not say whether build {name} {number} was published before: {error}"))
-        return
-    earlier = [run.started for run in runs if run.number == number]
-    if earlier:
-        times = f"{len(earlier)} times, last" if len(earlier) > 1 else "once,"
-        text = f"build {name} {number} was published before ({times} at {earlier[0]}); this becomes one more run of it"
-        sink(Note(text))
-
-
-def _as_early_error(error: BuildInfoError) -> BuildPushError:
-    """Return *error* with a class for the time before a push; its own class would mean that the image is pushed."""
-    status = error.status if isinstance(error, RefusedError) else 0
-    kind = UnreachableError if status >= _SERVER_ERROR else SettingsError
-    hint = error.hint or "check the address of Artifactory, or set publish_build_info: no"
-    return kind(str(error), hint=hint, setting="artifactory_url")
-
-
 def publish(
     info: BuildInfo,
     client: Artifactory,
     *,
-    directory: Path,
+    directory: Path | None,
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
     fresh: bool = True,
+    exists: IfExists = "add",
 ) -> Published:
     """Publish *info* and return where it can be seen.
 
@@ -107,13 +77,14 @@ def publish(
     Args:
         info: as :func:`describe` returns it, or as it was saved.
         client: the Artifactory that has the files.
-        directory: where the document is saved if it cannot be published.
+        directory: where the document is saved if it cannot be published; ``None`` if the caller has it elsewhere.
         sink: gets notes about what differs from what was pushed and, if the run is cancelled, about where the document
             was saved.
         finish: the command that publishes it later, without the name of the file.
         sleep: waits for a number of seconds.
         fresh: whether the files were just pushed: then it waits for missing ones, and if none of them appears, they
             were pushed elsewhere, which is an error. Later, they may have been deleted.
+        exists: what follows if there are other runs of that number.
 
     Raises:
         SettingsError: Artifactory would refuse the build's name or number.
@@ -123,7 +94,7 @@ def publish(
     check_identity("name", info.name)
     check_identity("number", info.number)
     try:
-        return _publish(info, client, sink, sleep, fresh=fresh)
+        return _publish(info, client, sink, sleep, fresh=fresh, exists=exists)
     except (CancelledError, TimeOutError, KeyboardInterrupt):
         sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
         raise
@@ -131,7 +102,9 @@ def publish(
         raise _unpublished_error(error, info, client, directory, finish) from error
 
 
-def _publish(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool) -> Published:
+def _publish(
+    info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, fresh: bool, exists: IfExists
+) -> Published:
     annotated = annotate(info, client, sleep=sleep, waits=PATIENCE if fresh else ())
     if fresh and (missing := _missing(annotated)):
         raise _missing_error(missing, client)
@@ -139,6 +112,7 @@ def _publish(info: BuildInfo, client: Artifactory, sink: Sink, sleep: Sleep, *, 
         sink(Note(text))
     whole = complete(with_actual_paths(info, annotated.findings), client, sink=sink)
     page = client.build_page(whole)  # this may need a request, so it comes before the document is sent
+    make_room(whole, client, exists, sink)
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)
     return Published(page, whole.name, whole.number, whole.started)
@@ -200,6 +174,7 @@ def publish_push(
     directory: Path,
     base: Collection[Digest] = (),
     whole: Callable[[BuildInfo], BuildInfo] = lambda info: info,
+    exists: IfExists = "add",
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
@@ -224,7 +199,7 @@ def publish_push(
             raise
         raise _unpublished_error(error, info, client, directory, finish) from error
     info = whole(_describe_at(pushed, record, home, base))
-    return publish(info, client, directory=directory, sink=sink, finish=finish, sleep=sleep)
+    return publish(info, client, directory=directory, sink=sink, finish=finish, sleep=sleep, exists=exists)
 
 
 def expected_build_info(
@@ -277,7 +252,7 @@ def _facts(artifact: Artifact, *, client: Artifactory) -> FileFacts | None:
     try:
         facts = client.file(artifact.repository, artifact.path)
     except RefusedError as error:
-        if not _is_forbidden(error):
+        if not is_forbidden(error):
             raise
         return None
     return facts if facts and is_same(artifact, facts) else None
@@ -306,7 +281,7 @@ def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep:
     try:
         [stored] = ask_until(lambda sent: [_read_back(one, client) for one in sent], [info], sleep)
     except RefusedError as error:
-        if not _is_forbidden(error):
+        if not is_forbidden(error):
             raise
         sink(Note(f"the build-info was accepted, but could not be read back and compared: {error}"))
         return
@@ -317,10 +292,6 @@ def compare(info: BuildInfo, client: Artifactory, *, sink: Sink = ignore, sleep:
     if difference:
         message = f"{client.host} has a different build-info than was sent: {difference}"
         raise BuildInfoError(message)
-
-
-def _is_forbidden(error: BuildInfoError) -> bool:
-    return isinstance(error, RefusedError) and error.status == _FORBIDDEN
 
 
 def _read_back(info: BuildInfo, client: Artifactory) -> BuildInfo | None:
@@ -356,8 +327,10 @@ def _missing_error(artifact: Artifact, client: Artifactory) -> BuildInfoError:
 # ---- what cannot be published is saved
 
 
-def _save_for_later(info: BuildInfo, client: Artifactory, directory: Path, finish: Sequence[str]) -> str:
+def _save_for_later(info: BuildInfo, client: Artifactory, directory: Path | None, finish: Sequence[str]) -> str:
     """Save *info* and return the command that publishes it, or why it cannot be saved."""
+    if directory is None:
+        return shlex.join(finish)
     try:
         return shlex.join([*finish, str(save(Pending(info, client.url), directory))])
     except (OSError, SettingsError) as error:
@@ -365,7 +338,7 @@ def _save_for_later(info: BuildInfo, client: Artifactory, directory: Path, finis
 
 
 def _unpublished_error(
-    error: BuildPushError, info: BuildInfo, client: Artifactory, directory: Path, finish: Sequence[str]
+    error: BuildPushError, info: BuildInfo, client: Artifactory, directory: Path | None, finish: Sequence[str]
 ) -> BuildInfoError:
     advice = f" ({error.hint})" if error.hint else ""
     message = f"the image is pushed, but its build-info {info.name} {info.number} is not published: {error}{advice}"

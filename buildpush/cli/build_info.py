@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from buildpush.cli.options import JSON, flags_in, pair, server_options
+from buildpush.cli.options import JSON, build_options, flags_in, pair, server_options
 from buildpush.cli.report import as_json, with_display
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
+    from buildpush.artifactory.collection import BuildKey
     from buildpush.pipeline.builds import Builds
 
 _NAME, _NUMBER = click.Argument(["name"]), click.Argument(["number"])
 _PROJECT = click.Option(["--project"], envvar="JF_PROJECT", default="", metavar="KEY", help="JFrog project.")
+_EXISTS = click.Option(
+    ["--build-exists", "exists"],
+    type=click.Choice(["add", "refuse", "replace"]),
+    envvar="PLUGIN_BUILD_EXISTS",
+    default="add",
+    show_default=True,
+    help="What follows if there are runs of the same number.",
+)
+_PUBLISH = """Publish a build-info: what was collected, or the one in FILE.
+
+Without FILE, all that runs and commands have added to the build is published as one document.
+FILE is one that a run saved, or the build-info of another program.
+"""
+_ADD = """Add FILES to the build-info that is collected.
+
+Each is a build-info, or a directory: one of another machine's --build-dir, or one of those that jf keeps.
+"""
 _ARTIFACTS = click.Option(["--delete-artifacts", "artifacts"], is_flag=True, help="Delete the files of the runs too.")
 
 
@@ -26,20 +46,73 @@ def make_build_info() -> click.Command:
     """Return the group of commands about build-info."""
     group = click.Group("build-info")
     server = server_options()
-    file = click.Argument(["file"], type=click.Path(path_type=Path))
-    group.add_command(click.Command("publish", callback=_publish_saved, params=[file, *server], help="Publish FILE."))
+    path = click.Path(path_type=Path)
+    file, files = click.Argument(["file"], type=path, required=False), click.Argument(["files"], type=path, nargs=-1)
+    files.required = True
+    publish = [file, *build_options(several=True), _PROJECT, _EXISTS, JSON, *server]
+    group.add_command(click.Command("publish", callback=_publish, params=publish, help=_PUBLISH))
+    group.add_command(click.Command("add", callback=_add, params=[files, *build_options(), _PROJECT, JSON], help=_ADD))
     for name, (sentence, act, parameters) in _COMMANDS.items():
         group.add_command(click.Command(name, callback=act, params=[*parameters, _PROJECT, *server], help=sentence))
     return group
 
 
-def _publish_saved(file: Path, **server: Any) -> None:
+def _publish(file: Path | None, exists: Any, *, as_json: bool, **options: Any) -> None:
+    from buildpush.pipeline.collecting import publish_collected
     from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.saved import ServerFlags, publish_saved
 
+    build = {name: options.pop(name) for name in ("build_name", "build_number", "project", "build_dir")}
+    flags = ServerFlags(trust=flags_in(options), **options)
     with with_display(RunContext.default()) as context:
-        published = publish_saved(file, context, ServerFlags(trust=flags_in(server), **server))
-    click.echo(published.url)
+        if file:
+            _refuse_with_file(build)
+            published = publish_saved(file, context, flags, exists=exists)
+        else:
+            directories = build.pop("build_dir")
+            published = publish_collected(_key(context.env, **build), directories, context, flags, exists=exists)
+    document = {"name": published.name, "number": published.number, "url": published.url}
+    _print(document, published.url, as_document=as_json)
+
+
+def _refuse_with_file(names: Iterable[str]) -> None:
+    """Refuse options that say which build is published, if they are given beside a file; variables may be there."""
+    source = click.get_current_context().get_parameter_source
+    for name in names:
+        if source(name) is ParameterSource.COMMANDLINE:
+            flag = f"--{name.replace('_', '-')}"
+            message = f"{flag} has no effect beside FILE, which says which build it is"
+            raise SettingsError(message, hint=f"leave out {flag}, or FILE to publish what was collected")
+
+
+def _add(files: tuple[Path, ...], project: str, *, as_json: bool, **build: Any) -> None:
+    from buildpush.pipeline.collecting import add_to_collection, content_of
+    from buildpush.pipeline.context import RunContext
+
+    directory = build.pop("build_dir")
+    with with_display(RunContext.default()) as context:
+        collection = add_to_collection(_key(context.env, project=project, **build), files, directory, context)
+        content = content_of(collection)
+    lines = [f"{collection.key} in {collection.path.parent}", *(f"  {name}" for name in content["modules"])]
+    _print(content, "\n".join(map(one_line, lines)), as_document=as_json)
+
+
+def _key(env: Mapping[str, str], build_name: str | None, build_number: str | None, project: str) -> BuildKey:
+    """Return the build that options name, or else the CI system.
+
+    Raises:
+        SettingsError: none does.
+    """
+    from buildpush.artifactory.collection import BuildKey
+    from buildpush.expressions.ci import ci_build
+
+    known = ci_build(env)
+    name, number = build_name or known.name, build_number or known.whole_number
+    for what, text in (("name", name), ("number", number)):
+        if not text:
+            message = f"no build {what} given"
+            raise SettingsError(message, hint=f"add --build-{what}", setting=f"build_{what}")
+    return BuildKey(name, number, project)
 
 
 @contextmanager

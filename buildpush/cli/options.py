@@ -98,6 +98,32 @@ def server_options() -> list[click.Parameter]:
     ]
 
 
+def build_options(*, several: bool = False) -> list[click.Parameter]:
+    """Return the options that name a build and the directory that collects its modules, or *several* directories."""
+    return [
+        click.Option(
+            ["--build-name"],
+            envvar=["PLUGIN_BUILD_NAME", "JFROG_CLI_BUILD_NAME"],
+            metavar="NAME",
+            help="Name of the build; default: that of the CI system's pipeline.",
+        ),
+        click.Option(
+            ["--build-number"],
+            envvar=["PLUGIN_BUILD_NUMBER", "JFROG_CLI_BUILD_NUMBER"],
+            metavar="NUMBER",
+            help="Number of the build; default: that of the CI system's run.",
+        ),
+        click.Option(
+            ["--build-dir"],
+            envvar="PLUGIN_BUILD_DIR",
+            type=click.Path(path_type=Path),
+            multiple=several,
+            metavar="DIRECTORY",
+            help=f"Directory that collects the build{'; may be repeated' if several else ''}; default: one of our own.",
+        ),
+    ]
+
+
 def trust_options() -> list[click.Parameter]:
     """Return the flags of the settings about TLS of the step that publishes build-info."""
     from buildpush.settings.declare import setting_named

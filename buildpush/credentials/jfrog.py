@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field, replace
-from typing import Final
+from pathlib import Path
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from buildpush.credentials.connectors import Connector
 from buildpush.credentials.docker import Credential, CredentialKind
 from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of, is_same_server
-from buildpush.expressions.ci import ci, value_of
+from buildpush.expressions.ci import ci, ci_build, value_of
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
@@ -19,6 +20,7 @@ from buildpush.images.references import DOCKER_HUB, Repository
 
 _PART: Final = "/artifactory"
 _JFROG: Final = ".jfrog.io"
+BUILD_ATTEMPT: Final = "build.attempt"  # among the values that a resumed run has from the earlier one
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class BuildIdentity:
         module: empty for image name and tag.
         compat: see :class:`buildpush.artifactory.BuildRecord`.
         publish: whether build-info is published.
+        exists: what follows if there are runs of that number: ``add``, ``refuse`` or ``replace``.
+        directory: that collects the modules instead; ``None`` for none.
         sources: where ``name`` and ``number`` come from.
     """
 
@@ -82,6 +86,8 @@ class BuildIdentity:
     module: str = ""
     compat: str = ""
     publish: bool = False
+    exists: Literal["add", "refuse", "replace"] = "add"
+    directory: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -226,15 +232,26 @@ def _is_registry_of(server: str, host: str) -> bool:
     return one == other or ("." in one and other.endswith(f".{one}")) or is_key
 
 
-def default_build_name(facts: Facts, repository: Repository) -> tuple[str, str]:
-    """Return the name of the pipeline, or else of the image, and its source."""
+def default_build_name(facts: Facts, repository: Repository, *, for_all_jobs: bool = False) -> tuple[str, str]:
+    """Return the name of the pipeline, else that of the CI system's job, or else of the image, and its source.
+
+    With *for_all_jobs* the CI system's name is without that of the job, since several take part in the build.
+    """
     is_named = "pipeline.name" in facts.written or "pipeline.name" in facts.inputs
     if is_named or value_of("pipeline.identifier", facts.env):
         return str(facts.lookup(("pipeline", "name"))), "the pipeline's name"
+    known = ci_build(facts.env)
+    if known.name:
+        return (known.name if for_all_jobs else known.whole_name), ci(facts.env).name
     return repository.name, "the image's name"
 
 
 def default_build_number(facts: Facts) -> tuple[str, str]:
-    """Return the number of the run, and its source; advances the counter if no CI system gives a number."""
+    """Return the number of the run, and its source; advances the counter if no CI system gives a number.
+
+    If the CI system has started the run with that number before, the number of the attempt follows.
+    """
     source = ci(facts.env).name or ("the CI system" if ci(facts.env).number else "the counter on this machine")
-    return str(facts.lookup(("pipeline", "sequenceId"))), source
+    number, known = str(facts.lookup(("pipeline", "sequenceId"))), ci_build(facts.env)
+    attempt = facts.lasting(BUILD_ATTEMPT, lambda: known.attempt if number == known.number else "")
+    return ".".join(filter(None, (number, attempt))), source

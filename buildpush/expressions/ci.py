@@ -84,6 +84,43 @@ def ci(env: Env) -> Ci:
     return Ci(name, *(value_of(value, env) for value in values))
 
 
+@dataclass(frozen=True, slots=True)
+class CiBuild:
+    """What a CI system calls the run that it makes; what it does not say is empty.
+
+    Attributes:
+        name: of the pipeline, with the repository or the project before it.
+        job: of the pipeline, which may have several at the same time.
+        number: of the run.
+        attempt: the number of its attempt, if it is not the first.
+    """
+
+    name: str = ""
+    job: str = ""
+    number: str = ""
+    attempt: str = ""
+
+    @property
+    def whole_name(self) -> str:
+        """Name and job."""
+        return "/".join(filter(None, (self.name, self.job)))
+
+    @property
+    def whole_number(self) -> str:
+        """Number and attempt."""
+        return ".".join(filter(None, (self.number, self.attempt)))
+
+
+def ci_build(env: Env) -> CiBuild:
+    """Return what the CI system that this run belongs to calls it."""
+    system = next((system for system in CI_SYSTEMS if env.get(system.marker)), None)
+    if system is None:
+        return CiBuild()
+    name = "/".join(filter(None, (env.get(variable, "") for variable in system.build)))
+    attempt = env.get(system.attempt, "")
+    return CiBuild(name, env.get(system.job, ""), ci(env).number, attempt if attempt != "1" else "")
+
+
 def revision_of(env: Env) -> Mapping[str, str]:
     """Return the fields of :class:`Vcs` that CI variables give; the branch of a pull request is its source branch."""
     names = {

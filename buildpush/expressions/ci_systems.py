@@ -54,12 +54,18 @@ class CiSystem:
         marker: the variable by which it is recognised.
         values: for each name in expressions, such as ``codebase.branch``, where its value comes from.
         files: variables that name the files that it reads after a step, and what belongs in each.
+        build: variables that together name what it runs, wherever that is in its server.
+        job: the variable that names the job; empty where *build* says it.
+        attempt: the variable that counts how often a run of the same number was started.
     """
 
     name: str
     marker: str
     values: Mapping[str, ValueSource]
     files: Mapping[str, FileKind] = field(default_factory=dict)
+    build: tuple[str, ...] = ()
+    job: str = ""
+    attempt: str = ""
 
 
 def _trigger(variable: str, **types: str) -> Formula:
@@ -261,6 +267,7 @@ CI_SYSTEMS: Final = (
             "project.name": "HARNESS_PROJECT_ID",
         },
         files={"HARNESS_OUTPUT_FILE": "outputs", "HARNESS_OUTPUT": "outputs", "ERROR_METADATA_FILE": "failure"},
+        build=("HARNESS_PIPELINE_ID",),
     ),
     CiSystem(
         "GitHub Actions",
@@ -309,6 +316,9 @@ CI_SYSTEMS: Final = (
             "codebase.state": Formula(("GITHUB_EVENT_PATH",), _github_state),
         },
         files={"GITHUB_OUTPUT": "outputs", "GITHUB_STEP_SUMMARY": "summary"},
+        build=("GITHUB_REPOSITORY", "GITHUB_WORKFLOW"),
+        job="GITHUB_JOB",
+        attempt="GITHUB_RUN_ATTEMPT",
     ),
     CiSystem(
         "GitLab CI",
@@ -342,6 +352,8 @@ CI_SYSTEMS: Final = (
             "codebase.baseCommitSha": "CI_MERGE_REQUEST_DIFF_BASE_SHA",
             "codebase.mergeSha": Formula(("CI_MERGE_REQUEST_EVENT_TYPE", "CI_COMMIT_SHA"), _gitlab_merge),
         },
+        build=("CI_PROJECT_PATH",),
+        job="CI_JOB_NAME",
     ),
     CiSystem(
         "Jenkins",
@@ -366,12 +378,15 @@ CI_SYSTEMS: Final = (
             "codebase.sourceBranch": "CHANGE_BRANCH",
             "codebase.targetBranch": "CHANGE_TARGET",
         },
+        build=("JOB_NAME",),
     ),
     CiSystem(
         "Drone",
         "DRONE",
         {**_DRONE, "pipeline.sequenceId": "DRONE_BUILD_NUMBER"},
         files={"DRONE_OUTPUT": "outputs", "DRONE_CARD_PATH": "card"},
+        build=("DRONE_REPO",),
+        job="DRONE_STAGE_NAME",
     ),
     CiSystem(
         "Azure Pipelines",
@@ -400,6 +415,9 @@ CI_SYSTEMS: Final = (
             "codebase.targetBranch": _without("refs/heads/", "SYSTEM_PULLREQUEST_TARGETBRANCH"),
             "codebase.mergeSha": Formula(("BUILD_SOURCEBRANCH", "BUILD_SOURCEVERSION"), _azure_merge),
         },
+        build=("SYSTEM_TEAMPROJECT", "BUILD_DEFINITIONNAME"),
+        job="SYSTEM_JOBNAME",
+        attempt="SYSTEM_JOBATTEMPT",
     ),
     CiSystem(
         "CircleCI",
@@ -416,6 +434,8 @@ CI_SYSTEMS: Final = (
             "codebase.prNumber": Formula(("CIRCLE_PULL_REQUEST",), _circle_number),
             "codebase.pullRequestLink": "CIRCLE_PULL_REQUEST",
         },
+        build=("CIRCLE_PROJECT_USERNAME", "CIRCLE_PROJECT_REPONAME"),
+        job="CIRCLE_JOB",
     ),
     CiSystem(
         "Bitbucket Pipelines",
@@ -437,5 +457,6 @@ CI_SYSTEMS: Final = (
             "codebase.targetBranch": "BITBUCKET_PR_DESTINATION_BRANCH",
             "codebase.baseCommitSha": "BITBUCKET_PR_DESTINATION_COMMIT",
         },
+        build=("BITBUCKET_REPO_FULL_NAME",),
     ),
 )

@@ -141,6 +141,13 @@ class Facts:
         """Return the same facts with the values of the earlier run that this one resumes."""
         return replace(self, _memo=dict(known))
 
+    def lasting(self, name: str, compute: Callable[[], str]) -> str:
+        """Return the value of *name*, which is computed once, and is the same in a run that resumes this one."""
+        with self._lock:
+            if name not in self._memo:
+                self._memo[name] = compute()
+            return str(self._memo[name])
+
     def given(self, field: str) -> Value:
         """Return the value given for an ``<+input>`` of *field*, or ``None``."""
         names = (field, *(field.removeprefix(".".join((*root, ""))) for root in VARIABLE_ROOTS))

@@ -65,6 +65,11 @@ class State:
         return self._part("pending")
 
     @property
+    def builds(self) -> Path:
+        """Directory of the builds that several commands collect, if none is named."""
+        return self._part("builds")
+
+    @property
     def memory(self) -> Path:
         """File that remembers what was pushed before."""
         return self._part("") / "memory.sqlite"

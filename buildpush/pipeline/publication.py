@@ -7,7 +7,6 @@ A run that is killed in between leaves a file, which the next run of the same bu
 from __future__ import annotations
 
 import shlex
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -22,22 +21,20 @@ from buildpush.foundation.errors import (
     BuildInfoError,
     BuildPushError,
     CancelledError,
-    ElsewhereError,
     NotPushedError,
     PushError,
     SettingsError,
     TimeOutError,
     UnreachableError,
 )
-from buildpush.foundation.events import Note, Sink
-from buildpush.foundation.records import dataclass
+from buildpush.foundation.events import Decision, Note
 from buildpush.foundation.state import NoStateError
-from buildpush.http.urls import EVERY_HOST, names_of_host
-from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES, PushedImage, PushedIndex
-from buildpush.images.references import Digest, Reference
+from buildpush.images.model import PushedImage, PushedIndex
+from buildpush.images.references import Digest
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.run_builds import RunBuild
-from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
+from buildpush.pipeline.finishing import collection_flags, finish, finish_command
+from buildpush.pipeline.run_builds import CollectedBuild, RunBuild
+from buildpush.registry.client import Registry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -45,17 +42,15 @@ if TYPE_CHECKING:
     from typing import Self
 
     from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published
-    from buildpush.artifactory.document import Artifact, Module
+    from buildpush.artifactory.existing import IfExists
     from buildpush.artifactory.pending import Pending
     from buildpush.artifactory.transfers import TransferredFile
     from buildpush.settings.resolved import ResolvedStep
 
 Pushed = PushedImage | PushedIndex
 
-FINISH: Final = ("buildpush", "build-info", "publish")
 # How many files of earlier runs one run looks at.
 _AT_ONCE: Final = 10
-_NOT_FOUND: Final = 404
 
 
 class Publication:
@@ -69,6 +64,7 @@ class Publication:
         build: of the run, with what other steps have pushed.
         step: identifies the step in the run.
         trust: options by which the command that finishes a build-info trusts the server as the step does.
+        exists: what follows if there are runs of the same number.
     """
 
     def __init__(
@@ -81,6 +77,7 @@ class Publication:
         build: RunBuild,
         step: object = None,
         trust: Sequence[str] = (),
+        exists: IfExists = "add",
     ) -> None:
         self._server = server
         self._trust = trust
@@ -90,6 +87,7 @@ class Publication:
         self._record = record
         self._build = build
         self._step = step
+        self._exists = exists
         self._is_confirmed = False
 
     @property
@@ -128,17 +126,18 @@ class Publication:
 
         return self._build.put(self._step, Pending(info, self._server.url, pushed=pushed))
 
-    def publish(self, pushed: Pushed, base: Collection[Digest] = ()) -> Published:
+    def publish(self, pushed: Pushed, base: Collection[Digest] = ()) -> Published | None:
         """Publish the build-info of what was pushed; errors are those of :func:`buildpush.artifactory.publish_push`.
 
-        If other steps publish the same build, it waits for the end of the run, at the address that is returned.
+        If other steps publish the same build, it waits for the end of the run, at the address that is returned. If a
+        directory collects it, it is added there, and ``None`` is returned.
         """
         from buildpush.artifactory import publish_push
 
         record, info = self._record(), self._put(pushed, base, pushed=True)
         return self._publish(info, partial(publish_push, pushed, record, self._server, base=base, whole=self._whole))
 
-    def publish_files(self, files: Sequence[TransferredFile]) -> Published:
+    def publish_files(self, files: Sequence[TransferredFile]) -> Published | None:
         """Publish the build-info of uploaded files, as :meth:`publish` does that of an image."""
         from buildpush.artifactory import publish
         from buildpush.artifactory.buildinfo import build_info_of
@@ -148,21 +147,41 @@ class Publication:
         info = self._whole(build_info_of(record, [generic_module(record.module or record.name, files)]))
         return self._publish(info, partial(publish, info, self._server))
 
-    def _publish(self, info: BuildInfo, send: Callable[..., Published]) -> Published:
+    def _publish(self, info: BuildInfo, send: Callable[..., Published]) -> Published | None:
         from buildpush.artifactory import Published
 
         self._is_confirmed = True
+        if isinstance(self._build, CollectedBuild):
+            self._collect(self._build)
+            return None
         with suppress(OSError, SettingsError):  # what was written there before is enough to continue from
             self._build.keep(self._context.state.pending)
         if self._build.is_deferred:
             return Published(self._server.build_page(info), info.name, info.number, info.started)
         finish = finish_command(self._server, self._trust)
         try:
-            published = send(directory=self._context.pending, sink=self._sink, finish=finish)
+            published = send(directory=self._context.pending, sink=self._sink, finish=finish, exists=self._exists)
         finally:
             self._build.close()  # it is removed on success, and otherwise left for the next run
         self._build.close(remove=True)
         return published
+
+    def _collect(self, build: CollectedBuild) -> None:
+        """Add what was pushed to the collection, and print the command that publishes it.
+
+        Raises:
+            BuildInfoError: it cannot be written.
+        """
+        directory = build.collection.path.parent
+        try:
+            build.keep(directory)
+        except (OSError, SettingsError) as error:
+            message = f"the image is pushed, but its build-info cannot be written to {directory}: {error}"
+            raise BuildInfoError(message, setting="build_dir") from error
+        command = shlex.join(
+            [*finish_command(self._server, self._trust), *collection_flags(build.collection.key, [directory])]
+        )
+        self._sink(Decision("build-info", f"collected in {directory}", f"to publish it, run {command}"))
 
     def _finish_earlier(self) -> None:
         for path, pending in self._unfinished(self._record()):
@@ -264,156 +283,3 @@ def git_of(order: ResolvedStep, context: RunContext) -> Git:
 def _may_be_named(error: PushError | AuthenticationError) -> bool:
     """Return whether the push that failed with *error* may have named the image anyway."""
     return bool(error.pushed) or isinstance(error, UnreachableError)
-
-
-def trust_flags(order: ResolvedStep, host: str) -> Iterator[str]:
-    """Yield the options by which a command trusts *host* as the step does, as far as they can be written."""
-    settings = order.settings
-    if order.insecure.intersection(names_of_host(host)):
-        yield "--insecure"
-        return
-    certificates = {name.lower(): path for name, path in getattr(settings, "registry_certificate", {}).items()}
-    named = next((certificates[name] for name in names_of_host(host) if name in certificates), None)
-    for flag, path in (
-        ("--pem-file-path", getattr(settings, "pem_file_path", named)),
-        ("--ca-path", getattr(settings, "ca_path", None) if EVERY_HOST in order.authorities else None),
-    ):
-        yield from (flag, path) if path else ()
-
-
-def finish_command(server: Artifactory, trust: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the command that finishes a saved build-info, without the file's name.
-
-    The password or token is left out; it comes from ``JF_PASSWORD``, or ``--password env:NAME``.
-    """
-    name = server.credential.username if server.credential else ""
-    user = ("--username", name) if name else ()
-    return (*FINISH, "--artifactory-url", server.url, *user, *trust)
-
-
-def finish(
-    pending: Pending,
-    server: Artifactory,
-    registry: Registry,
-    *,
-    directory: Path,
-    sink: Sink,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Published:
-    """Publish a saved build-info, completed from what the registry has if its push was interrupted."""
-    from buildpush.artifactory import publish
-
-    info = pending.info if pending.pushed else as_pushed(pending.info, server, registry, sink)
-    return publish(
-        info, server, directory=directory, sink=sink, finish=finish_command(server), sleep=sleep, fresh=False
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Root:
-    """An image name that a push was to write: a module that is not a platform of an index.
-
-    Attributes:
-        head: its manifest.
-    """
-
-    module: Module
-    reference: Reference
-    head: Artifact
-
-    @property
-    def digest(self) -> Digest:
-        return Digest(f"sha256:{self.head.sha256}")
-
-
-@dataclass(frozen=True, slots=True)
-class _NameState:
-    """What a registry answers about a name.
-
-    Attributes:
-        digest: the digest that it names, or ``""`` if the registry does not say.
-        key: Artifactory's key of the repository, or ``""``.
-    """
-
-    there: bool
-    digest: str = ""
-    key: str = ""
-
-
-def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Sink) -> BuildInfo:
-    """Return the part of *info* that the registry has: names that were never written are left out."""
-    roots = tuple(_roots(info))
-    answers = [(root, _state_of(root, registry, str(root.digest))) for root in roots]
-    # If the registry does not say, its Artifactory may.
-    present = tuple(root for root, answer in answers if (answer.there if answer else _is_visible(root, server)))
-    if not present:
-        why = f"{roots[0].reference.repository} does not have {roots[0].digest}" if roots else "it names no image"
-        message = f"the push of {info.name} {info.number} was never completed, or its image is gone: {why}"
-        raise NotPushedError(message, hint="run the step again")
-    for root, answer in answers:
-        info = _relocated(info, root, answer.key, server) if answer and answer.there else info
-    current = tuple(root for root in present if _is_current(root, registry)) or present
-    missing = [root for root in roots if root not in current]
-    for root in missing:
-        sink(Note(f"{root.reference} does not name {root.digest}, and is left out of the build-info"))
-    ids = {root.module.id for root in missing} - {root.module.id for root in current}
-    return replace(info, modules=tuple(module for module in info.modules if module.id not in ids))
-
-
-def _roots(info: BuildInfo) -> Iterator[_Root]:
-    from buildpush.artifactory.merging import SEPARATOR
-
-    for module in info.modules:
-        names = filter(None, module.properties.get("docker.image.tag", "").split(SEPARATOR))
-        heads = [a for a in module.artifacts if a.name in {"manifest.json", "list.manifest.json"} and a.sha256]
-        for reference in map(Reference.parse, names if heads and not module.parent else ()):
-            directory = f"/{reference.tag or reference.digest}/"
-            yield from (
-                _Root(module, reference, head) for head in heads if directory in f"/{head.path}" or len(heads) == 1
-            )
-
-
-def _is_current(root: _Root, registry: Registry) -> bool:
-    """Return whether the name names the image now, as far as that is known."""
-    if root.reference.tag is None:
-        return True
-    answer = _state_of(root, registry, str(root.reference.tag))
-    return answer is None or (answer.there and answer.digest in {str(root.digest), ""})
-
-
-def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
-    """Return what the registry answers about a tag or digest; ``None`` if it does not say."""
-    headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))}
-    repository = root.reference.repository
-    try:
-        answer = registry.request(repository, "HEAD", f"manifests/{name}", actions="pull", headers=headers)
-    except (AuthenticationError, ElsewhereError):
-        return None
-    if answer.status == _NOT_FOUND and not registry.is_from_another_host(repository, answer):
-        return _NameState(there=False)
-    digest, key = (answer.headers.get(name) or "" for name in ("Docker-Content-Digest", REPOSITORY_KEY_HEADER))
-    return _NameState(there=True, digest=digest, key=key) if answer.ok else None
-
-
-def _is_visible(root: _Root, server: Artifactory) -> bool:
-    """Return whether Artifactory shows the image."""
-    from buildpush.artifactory.directories import Presence, groups_of
-    from buildpush.artifactory.lookup import find_files
-
-    [finding] = find_files([one for one in groups_of(root.module.artifacts) if one.head == root.head], server)
-    if finding.presence is Presence.UNKNOWN:
-        message = f"it is not known whether the push of {root.reference} was completed: "
-        message += f"{server.host} does not let us read it"
-        raise BuildInfoError(message, hint="finish it with an account that may read, or push again")
-    return finding.actual is not None
-
-
-def _relocated(info: BuildInfo, root: _Root, key: str, server: Artifactory) -> BuildInfo:
-    """Return *info* with the repository that the registry names: before the push, it could only be guessed."""
-    from buildpush.artifactory import moved_home
-
-    try:
-        home = server.locate(root.reference.repository, key or None)
-    except BuildInfoError:
-        return info
-    return moved_home(info, root.reference, root.head, home)

@@ -13,6 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
 
+from buildpush.credentials.jfrog import BUILD_ATTEMPT
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
@@ -25,7 +26,13 @@ from buildpush.settings.evaluate import evaluate
 from buildpush.settings.tree import Loaded, Step, leaves
 
 # Names whose value is different in each run, but the same in a resumed run.
-_LASTING: Final = ("pipeline.sequenceId", "pipeline.branchSeqId", "pipeline.executionId", "pipeline.startTs")
+_LASTING: Final = (
+    "pipeline.sequenceId",
+    "pipeline.branchSeqId",
+    "pipeline.executionId",
+    "pipeline.startTs",
+    BUILD_ATTEMPT,
+)
 _COMMIT: Final = "codebase.commitSha"
 # Settings that do not change what a step makes: its name, and when and how often it is run.
 _NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout", "quiet"})

@@ -15,25 +15,37 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from buildpush.foundation.errors import SettingsError
+
 if TYPE_CHECKING:
     from buildpush.artifactory import BuildInfo
+    from buildpush.artifactory.collection import Collection
     from buildpush.artifactory.pending import Claim, Pending
+    from buildpush.credentials.jfrog import BuildIdentity
     from buildpush.settings.resolved import ResolvedStep
 
 
 class ServerBuild(NamedTuple):
-    """What identifies a build: the address of its Artifactory, the key of its project, its name and number."""
+    """What identifies a build in a run.
+
+    Attributes:
+        server: address of its Artifactory.
+        directory: that collects its modules instead; ``None`` for none.
+    """
 
     server: str
     project: str
     name: str
     number: str
+    directory: Path | None
 
 
 def build_of(order: ResolvedStep) -> ServerBuild | None:
     """Return the build that a step publishes, ``None`` for none."""
     build, server = order.build, order.artifactory
-    return ServerBuild(server.url, build.project, build.name, build.number) if build.publish and server else None
+    if server is None or not build.publish:
+        return None
+    return ServerBuild(server.url, build.project, build.name, build.number, build.directory)
 
 
 class RunBuild:
@@ -115,6 +127,32 @@ class RunBuild:
                 self._claim.remove()
 
 
+class CollectedBuild(RunBuild):
+    """One build of a run whose modules are added to a directory, and published by a command."""
+
+    def __init__(self, collection: Collection) -> None:
+        super().__init__(collection.started)
+        self.collection = collection
+        self._files: dict[object, Path] = {}
+
+    def keep(self, directory: Path) -> None:
+        """Add what is new to the collection, in place of what a step had there before."""
+        del directory
+        with self._lock:
+            for step, part in self._parts.items():
+                file = self.collection.add(part.info, server=part.server, pushed=part.pushed)
+                if (old := self._files.get(step)) not in {None, file}:
+                    self.collection.remove([old])
+                self._files[step] = file
+
+    def drop(self, step: object) -> None:
+        """Remove what *step* was to push."""
+        with self._lock:
+            self._parts.pop(step, None)
+            if file := self._files.pop(step, None):
+                self.collection.remove([file])
+
+
 class RunBuilds:
     """The builds of one run."""
 
@@ -135,12 +173,17 @@ class RunBuilds:
         key = build_of(order)
         with self._lock:
             if key is None or key not in self._builds:
-                is_deferred = self._common is None or key in self._common
-                build = RunBuild(started, is_deferred=is_deferred, order=order)
+                build = self._new(order, started)
                 if key:
                     self._builds[key] = build
                 return build
             return self._builds[key]
+
+    def _new(self, order: ResolvedStep, started: datetime) -> RunBuild:
+        key, build = build_of(order), order.build
+        if build.directory:
+            return CollectedBuild(_collection(build, build.directory, started))
+        return RunBuild(started, is_deferred=self._common is None or key in self._common, order=order)
 
     def take_deferred(self) -> tuple[RunBuild, ...]:
         """Return the builds that wait for the end of the run; they do so no longer."""
@@ -148,3 +191,13 @@ class RunBuilds:
             waiting = tuple(build for build in self._builds.values() if build.is_deferred and build.pending)
             self._builds.clear()
         return waiting
+
+
+def _collection(build: BuildIdentity, directory: Path, started: datetime) -> Collection:
+    from buildpush.artifactory.collection import BuildKey, Collection
+
+    try:
+        return Collection.open(directory, BuildKey(build.name, build.number, build.project), started)
+    except OSError as error:
+        message = f"the directory {directory} cannot be written to: {error.strerror or error}"
+        raise SettingsError(message, hint="name one that you may write to", setting="build_dir") from error

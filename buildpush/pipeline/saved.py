@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from buildpush.artifactory import Artifactory, Published
+from buildpush.artifactory.existing import IfExists
 from buildpush.artifactory.pending import load
 from buildpush.credentials.docker import Credential, CredentialKind
 from buildpush.credentials.jfrog import ArtifactoryTarget, ambient_credentials, artifactory_address, target_at
@@ -19,7 +20,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.http.client import Http
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.credentials import follow_flag
-from buildpush.pipeline.publication import finish
+from buildpush.pipeline.finishing import finish
 from buildpush.pipeline.tools import open_artifactory
 from buildpush.registry.client import Registry
 from buildpush.settings.keywords import python_layer
@@ -49,18 +50,23 @@ class ServerFlags:
     trust: Mapping[str, Any] = field(default_factory=dict)
 
 
-def publish_saved(file: Path, context: RunContext, flags: ServerFlags) -> Published:
+def publish_saved(file: Path, context: RunContext, flags: ServerFlags, *, exists: IfExists = "add") -> Published:
     """Publish the build-info in *file*, which a run saved when Artifactory did not take it, or before it was killed."""
     pending = load(file)
     with context:
         server, http = open_server(context, flags)
-        who = server.credential  # it is valid for the registry at the same host: both are one server
-        given = {server.host: who} if who and (who.user or who.bearer) else {}
-        registry = Registry(http, context.keychain(given), sink=context.log)
-        published = finish(pending, server, registry, directory=context.pending, sink=context.log)
+        registry = open_registry(server, http, context)
+        published = finish(pending, server, registry, directory=context.pending, sink=context.log, exists=exists)
     if file.absolute().parent == context.pending:  # only a file that buildpush saved is removed, not one of the user's
         file.unlink(missing_ok=True)
     return published
+
+
+def open_registry(server: Artifactory, http: Http, context: RunContext) -> Registry:
+    """Return the registry of *server*: its credential is valid there, since both are one server."""
+    who = server.credential
+    given = {server.host: who} if who and (who.user or who.bearer) else {}
+    return Registry(http, context.keychain(given), sink=context.log)
 
 
 def open_server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.publication import as_pushed, finish_command, trust_flags
+from buildpush.pipeline.finishing import as_pushed, finish_command, trust_flags
 from buildpush.pipeline.run_builds import RunBuild
 from buildpush.pipeline.tools import open_artifactory
 from buildpush.settings.resolved import ResolvedStep
@@ -63,7 +63,15 @@ def _send(build: RunBuild, context: RunContext) -> None:
         if not pending.pushed:
             info = as_pushed(info, server, hosts.registry, context.log)
         finish = finish_command(server, tuple(trust_flags(order, server.host)))
-        publish(info, server, directory=context.pending, sink=context.log, finish=finish, fresh=pending.pushed)
+        publish(
+            info,
+            server,
+            directory=context.pending,
+            sink=context.log,
+            finish=finish,
+            fresh=pending.pushed,
+            exists=order.build.exists,
+        )
     build.close(remove=True)
 
 

@@ -29,9 +29,10 @@ from buildpush.pipeline import outputs
 from buildpush.pipeline.built import Built, base_layers, read_once
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.deadlines import Deadline, limited
+from buildpush.pipeline.finishing import trust_flags
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.outputs import Output, output_of, output_of_build, with_archive
-from buildpush.pipeline.publication import Publication, Pushed, recorder, trust_flags
+from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.receipts import Delivery, manifest_json
 from buildpush.pipeline.record import Resumed
 from buildpush.pipeline.resolve import resolve_step
@@ -196,13 +197,24 @@ class _StepRun:
             if order.push and (order.request or order.source):
                 hosts.registry.check_push(order.references[0].repository)
             if order.build.publish and server:
-                from buildpush.artifactory import check_publish
-
-                build = order.build
-                check_publish(server, build.name, build.number, project=build.project, sink=self.log)
+                self._check_publish(order, server)
                 with suppress(BuildInfoError):  # some registries give their key only once something is pushed
                     server.locate(order.references[0].repository)
         self._refuse_notes()
+
+    def _check_publish(self, order: ResolvedStep, server: Artifactory) -> None:
+        from buildpush.artifactory import check_publish
+
+        build = order.build
+        check_publish(
+            server,
+            build.name,
+            build.number,
+            project=build.project,
+            exists="add" if build.directory else build.exists,
+            started=self.context.builds.of(order, self.started).started,
+            sink=self.log,
+        )
 
     def _refuse_notes(self) -> None:
         if self.options.strict and self.log.notes:
@@ -305,13 +317,12 @@ class _StepRun:
 
     def _upload(self, files: FilesToUpload, order: ResolvedStep, server: Artifactory, hosts: Hosts) -> None:
         """Upload the files of a step that has no image, and publish them in the same build as the images of the run."""
-        from buildpush.artifactory import check_publish
         from buildpush.pipeline.files import upload_step
 
         build = order.build
         with self.log.phase("preflight"):
             if build.publish:
-                check_publish(server, build.name, build.number, project=build.project, sink=self.log)
+                self._check_publish(order, server)
         self._refuse_notes()
         with self._publication(order, hosts, server) as publication:
             with self.log.phase("upload", f"{files.source} to {files.target}"):
@@ -331,7 +342,10 @@ class _StepRun:
         build = self.context.builds.of(order, self.started)
         record, trust = recorder(order, self.context, build.started), tuple(trust_flags(order, server.host))
         place = (*self.step.around, self.step.identifier, self.step.where)
-        return Publication(server, hosts.registry, self.context, record, build=build, step=place, trust=trust)
+        exists = order.build.exists
+        return Publication(
+            server, hosts.registry, self.context, record, build=build, step=place, trust=trust, exists=exists
+        )
 
     def _publish_and_write_receipts(self, order: ResolvedStep, publication: Publication | None) -> None:
         """Publish, then write the files about the push; a failure of one does not prevent the other."""

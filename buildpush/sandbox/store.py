@@ -114,8 +114,8 @@ class Store:
             self._index.close()
 
     @contextmanager
-    def change(self, *, lasting: bool = True) -> Iterator[None]:
-        """Apply all changes in the block, or none of them: after an error, or if they are not *lasting*."""
+    def change(self) -> Iterator[None]:
+        """Apply all changes in the block, or none of them."""
         with self._lock:
             if self._index.in_transaction:
                 yield
@@ -123,7 +123,7 @@ class Store:
             self._index.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._rows("COMMIT" if lasting else "ROLLBACK")
+                self._rows("COMMIT")
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._index.execute("ROLLBACK")

@@ -70,7 +70,7 @@ def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
         raise ctx.fail(message, "publish_build_info", "leave out publish_build_info, or turn push on")
     if not settings.push or settings.publish_build_info is False:
         return False
-    return bool(settings.publish_build_info or settings.artifactory_url)
+    return bool(settings.publish_build_info or settings.artifactory_url or settings.build_dir)
 
 
 def token_credentials(
@@ -105,7 +105,7 @@ def own_credential(
 def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> BuildIdentity:
     name, name_source = settings.build_name, ctx.source_of("build_name")
     if not name:
-        name, name_source = targets.default_build_name(ctx.facts, repository)
+        name, name_source = targets.default_build_name(ctx.facts, repository, for_all_jobs=bool(settings.build_dir))
     number, number_source = settings.build_number, ctx.source_of("build_number")
     if not number:
         number, number_source = targets.default_build_number(ctx.facts)
@@ -117,6 +117,8 @@ def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContex
         module=settings.build_module or "",
         compat=settings.compat or "",
         publish=True,
+        exists=settings.build_exists,
+        directory=ctx.cwd / settings.build_dir if settings.build_dir else None,
         sources={"name": name_source, "number": number_source},
     )
 

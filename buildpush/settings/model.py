@@ -331,7 +331,9 @@ class BuildAndPush(AttestationSettings):
     )
     build_name: Text | None = setting(
         "Name of the build in Artifactory.",
-        "Without it, the name of the pipeline, else the name of the image.",
+        "Without it, the name of the pipeline, else what the CI system runs: repository, workflow and job on GitHub, "
+        "project and job on GitLab, the job of Jenkins, and so on; else the name of the image. With "
+        "{setting}`build_dir` it is without the job, since several may take part.",
         group="Build-info",
         example="api",
         honoured_by="publish",
@@ -340,12 +342,32 @@ class BuildAndPush(AttestationSettings):
     )
     build_number: Text | None = setting(
         "Number of the build in Artifactory.",
-        "Without it, the number that the CI system or the counter on this machine gives.",
+        "Without it, the number that the CI system or the counter on this machine gives; a later attempt of the same "
+        "run of GitHub or Azure has its number behind that, as in `42.2`.",
         group="Build-info",
         example="42",
         honoured_by="publish",
         place="env",
         ambient=("JFROG_CLI_BUILD_NUMBER",),
+    )
+    build_exists: Literal["add", "refuse", "replace"] = setting(
+        "What follows if the build has runs of the same number already: one more, an error, or one in their place.",
+        "`refuse` is an error before anything is built. `replace` deletes the earlier ones right before the new one is "
+        "sent, which needs the permissions Delete and Manage on builds.",
+        default="add",
+        group="Build-info",
+        example="refuse",
+        honoured_by="publish",
+        place="env",
+    )
+    build_dir: FileText | None = setting(
+        "Directory that collects the modules of a build, from several runs, jobs and machines.",
+        "The run adds its modules there and publishes nothing; `buildpush build-info publish` publishes what one or "
+        "several of these directories have. Without it, the run publishes its own.",
+        group="Build-info",
+        example="build-info",
+        honoured_by="publish",
+        place="env",
     )
     build_url: AddressText | None = setting(
         "Link from the build in Artifactory back to the run that made it.",
