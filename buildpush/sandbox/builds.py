@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 
-from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.answers import RequestRefusedError, forbidden
+from buildpush.sandbox.build_artifacts import BuildFiles
+from buildpush.sandbox.content import Checksums
 from buildpush.sandbox.entries import BUILD_INFO, BuildEntry
+from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.store import Store
 
 LARGEST = 64 * 1024 * 1024
 JSON_TYPE = "application/json"
 
+# Characters of a name or number that are written differently in the path of its document.
+_ENCODED = {character: f"%{ord(character):02X}" for character in "/\\|*?:;%"} | {"'": "%22"}
 # Java's yyyy-MM-dd'T'HH:mm:ss.SSSZ; the offset may have a colon or be Z.
 _STARTED = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3})(Z|[+-]\d\d:?\d\d)\Z")
 
@@ -33,6 +38,15 @@ def read_started(text: str) -> int:
     offset = "+0000" if match[3] == "Z" else match[3].replace(":", "")
     moment = datetime.strptime(f"{match[1]}{offset}", "%Y-%m-%dT%H:%M:%S%z")
     return round(moment.timestamp()) * 1000 + int(match[2])
+
+
+def is_started(text: str) -> bool:
+    """Return whether a text is a time as in a build's ``started``."""
+    try:
+        read_started(text)
+    except ValueError:
+        return False
+    return True
 
 
 def write_started(milliseconds: int) -> str:
@@ -54,30 +68,72 @@ def build_repository(store: Store, project: str | None, repo: str | None) -> str
     return key
 
 
-def keep_build(store: Store, repo: str, body: bytes, username: str) -> str:
+def keep_build(store: Store, repo: str, body: bytes, who: Caller) -> str:
     """Store a build-info document with the user who sent it, and return the SHA-256 of what was stored.
 
+    A run with the same name, number, start and repository is replaced.
+
     Raises:
-        RequestRefusedError: 400, the document cannot be used.
+        RequestRefusedError: 400, the document cannot be used; 403, the account may not replace a run.
     """
-    entry = _read(repo, body, username)
-    checksums = store.content.add(json.dumps(entry.document, indent=2).encode())
+    build = _read(repo, body, who.username)
+    runs = store.builds(build.name, build.number, repo)
+    if any(run.started_ms == build.started_ms for run in runs) and not who.may("delete", repo):
+        raise forbidden(who.username, "delete", f"{repo}/{document_path(build)}")
+    return write_build(store, build, who.username).sha256
+
+
+def write_build(store: Store, build: BuildEntry, username: str) -> Checksums:
+    """Store a run, and its document as a file of its repository, where searches find it."""
+    checksums = store.content.add(json.dumps(build.document, indent=2).encode())
     with store.change():
-        store.put_build(entry)
-        store.put(repo, document_path(entry), checksums, JSON_TYPE, username)
-    return checksums.sha256
+        store.put_build(build)
+        store.put(build.repo, document_path(build), checksums, JSON_TYPE, username)
+    return checksums
+
+
+def rename_runs(store: Store, runs: Iterable[BuildEntry], name: str, who: Caller) -> None:
+    """Give runs another name, and the files that the account may annotate this property.
+
+    Raises:
+        RequestRefusedError: 400, there is such a run already.
+    """
+    with store.change():
+        for run in runs:
+            renamed = replace(run, name=name, document={**run.document, "name": name})
+            if any(one.started_ms == run.started_ms for one in store.builds(name, run.number, run.repo)):
+                raise RequestRefusedError(400, "BAD_REQUEST", f"There is a build '{name}' #{run.number} already")
+            files = BuildFiles(store, run, who)
+            for entry in files.artifacts().entries:
+                if files.marked(entry) and who.may("annotate", entry.repo):
+                    store.set_properties(entry.repo, entry.path, {"build.name": [name]})
+            remove_build(store, run)
+            write_build(store, renamed, who.username)
+
+
+def remove_build(store: Store, build: BuildEntry) -> None:
+    """Remove a run and its document."""
+    entry = store.file(build.repo, document_path(build))
+    with store.change():
+        store.remove_build(build)
+        store.remove([entry] if entry else [])
 
 
 def document_path(build: BuildEntry) -> str:
-    """Return the path of a document in its repository."""
-    return f"{quote(build.name, safe='')}/{quote(build.number, safe='')}-{build.started_ms}.json"
+    """Return the path of a document in its repository, encoded as the clients of JFrog look for it."""
+    return f"{_encoded(build.name)}/{_encoded(build.number)}-{build.started_ms}.json"
+
+
+def _encoded(text: str) -> str:
+    encoded = "".join(_ENCODED.get(character, " " if character.isspace() else character) for character in text)
+    return encoded.replace("%2F ", "%2F%20").replace(" %2F", "%20%2F")
 
 
 def _read(repo: str, body: bytes, username: str) -> BuildEntry:
     try:
         document = json.loads(body)
         name, number, started = (_text(document, key) for key in ("name", "number", "started"))
-        _check_modules(document)
+        check_modules([] if document.get("modules") is None else document["modules"])
         return BuildEntry(repo, name, number, read_started(started), {**document, "artifactoryPrincipal": username})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise RequestRefusedError(400, "BAD_REQUEST", f"Could not insert build: {error}") from error
@@ -88,17 +144,19 @@ def _text(document: Any, key: str) -> str:
         message = "the document is not a JSON object"
         raise TypeError(message)
     value = document.get(key)
-    if not isinstance(value, str) or not value.strip():
-        message = f"{key!r} is missing or not a text"
+    if not isinstance(value, str) or not value.strip() or value.startswith("."):
+        message = f"{key!r} is missing, not a text, or begins with a dot"
         raise ValueError(message)
     value.encode()  # a lone surrogate can neither be stored nor shown; UnicodeEncodeError is a ValueError
     return value
 
 
-def _check_modules(document: Mapping[str, Any]) -> None:
-    modules = document.get("modules")
-    if modules is None:
-        return
+def check_modules(modules: Any) -> None:
+    """Check that *modules* can be those of a build.
+
+    Raises:
+        ValueError: they cannot.
+    """
     if not isinstance(modules, list) or not all(isinstance(module, dict) and module.get("id") for module in modules):
         message = "'modules' is not a list of objects with an 'id'"
         raise ValueError(message)
@@ -112,8 +170,8 @@ def find_build(store: Store, name: str, number: str, *, repo: str, started: str 
     """
     runs = store.builds(name, number, repo)
     if started:
-        milliseconds = _milliseconds(started)
-        runs = [build for build in runs if build.started_ms == milliseconds]
+        moment = milliseconds(started)
+        runs = [build for build in runs if build.started_ms == moment]
     if not runs:
         raise RequestRefusedError(
             404, "NOT_FOUND", f"No build was found for build name: {name}, build number: {number}"
@@ -121,7 +179,12 @@ def find_build(store: Store, name: str, number: str, *, repo: str, started: str 
     return runs[0]
 
 
-def _milliseconds(started: str) -> int:
+def milliseconds(started: str) -> int:
+    """Return a time of a request in milliseconds since 1970.
+
+    Raises:
+        RequestRefusedError: 400, it is not one.
+    """
     try:
         # An unescaped + arrives as a blank.
         return read_started(started.replace(" ", "+"))

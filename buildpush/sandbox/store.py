@@ -218,6 +218,10 @@ class Store:
         """Return every file with this content below a directory."""
         return self._files("sha256 = ? AND repo = ? AND path > ? AND path < ?", sha256, repo, *_below(directory))
 
+    def files_by_sha1(self, sha1: str) -> list[FileEntry]:
+        """Return every file whose content has this SHA-1."""
+        return self._files("sha1 = ?", sha1)
+
     def copies_anywhere(self, sha256: str) -> Iterator[FileEntry]:
         """Yield every file with this content; there may be thousands, of which the first is mostly enough."""
         with self._lock:
@@ -350,6 +354,11 @@ class Store:
         with self.change():
             self._rows("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?, ?)", *row)
             self._index.executemany(derived.INSERT_FILE, files)
+
+    def remove_build(self, build: BuildEntry) -> None:
+        """Remove a run; see :mod:`buildpush.sandbox.builds` for its document among the files."""
+        key = (build.repo, build.name, build.number, build.started_ms)
+        self._rows("DELETE FROM builds WHERE repo = ? AND name = ? AND number = ? AND started_ms = ?", *key)
 
     def builds(self, name: str | None = None, number: str | None = None, repo: str | None = None) -> list[BuildEntry]:
         """Return the runs that match what is given, newest first."""
