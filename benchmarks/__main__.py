@@ -10,13 +10,13 @@ import sys
 from compileall import compile_dir
 from pathlib import Path
 
-from benchmarks import docs, serving, small, startup, steps
+from benchmarks import docs, index, serving, small, startup, steps
 from benchmarks.pushing import before, registries, table
 
 # A few minutes; the tables of the push and of the engines take half an hour each.
 USUAL = ("start", "small", "docs", "steps")
 HERE = Path(__file__).parents[1]
-PARTS = (*USUAL, "sandbox", "push", "engines")
+PARTS = (*USUAL, "sandbox", "sandbox-index", "push", "engines")
 
 
 def main() -> None:
@@ -32,14 +32,16 @@ def main() -> None:
     print(f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} processors\n")
     if "start" in parts:
         startup.measure(wanted.rounds or 15, before=wanted.before, save=wanted.save)
-    if "small" in parts:
-        small.measure(wanted.rounds or 5, wanted.size or 100)
-    if "docs" in parts:
-        docs.measure()
-    if "steps" in parts:
-        steps.measure(wanted.rounds or 5)
-    if "sandbox" in parts:
-        serving.measure(wanted.rounds or 5, wanted.size or 100)
+    rounds, size = wanted.rounds or 5, wanted.size or 100
+    for part, act in (
+        ("small", lambda: small.measure(rounds, size)),
+        ("docs", docs.measure),
+        ("steps", lambda: steps.measure(rounds)),
+        ("sandbox", lambda: serving.measure(rounds, size)),
+        ("sandbox-index", lambda: index.measure(rounds)),
+    ):
+        if part in parts:
+            act()
     for part, rows in (("push", table.ROWS), ("engines", table.ENGINES)):
         if part in parts:
             usual = before.ROWS if wanted.before else rows

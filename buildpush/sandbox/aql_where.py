@@ -16,6 +16,7 @@ _COMPARISONS = {"$eq": "=", "$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<=", 
 _OPPOSITES = {"$ne": "$eq", "$nmatch": "$match"}
 _RELATIVE = {"$before": "<", "$last": ">"}
 _MEMBERS = "repo IN (SELECT member.repo FROM member WHERE {})"
+_DIRECTORIES = "parent IN (SELECT path || '/' FROM directories WHERE {})"
 _TEXTS = {FieldKind.TEXT, FieldKind.REPOSITORY, FieldKind.DIRECTORY}
 # Truncated as datetime.isoformat does, which shows them: a time is equal to what was answered.
 _MILLISECONDS = "CAST(round({} * 1000000) AS INTEGER) / 1000"
@@ -168,15 +169,16 @@ def _is_wild(pattern: str) -> bool:
 
 
 def _directory(operator: str, value: str) -> Clause:
-    """Return the condition for the directory of a file, with what an index has of it."""
+    """Return the condition for the directory of a file; there are fewer directories than files, and an index."""
     if operator == "$eq":
         return Clause("parent = ?", ("" if value == "." else f"{value}/",))
-    test = _compared("path", FieldKind.TEXT, operator, value)
-    above = re.split(r"[*?]", value)[0].rpartition("/")[0]
-    if operator != "$match" or not above:
-        return test
-    # "0" follows "/": between them are the paths below that directory.
-    return joined([test, Clause("whole > ? AND whole < ?", (f"{above}/", f"{above}0"))], "AND")
+    if operator != "$match":
+        return _compared("path", FieldKind.TEXT, operator, value)
+    if not value.strip("*"):
+        return Clause("1")
+    test = _compared("path", FieldKind.TEXT, operator, value).inside(_DIRECTORIES)
+    is_of_root = value.strip("*") in {".", "?"}
+    return joined([test, Clause("parent = ''")], "OR") if is_of_root else test
 
 
 def _compared(column: str, kind: FieldKind, operator: str, value: str) -> Clause:

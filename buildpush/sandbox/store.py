@@ -362,12 +362,22 @@ class Store:
 
     def builds(self, name: str | None = None, number: str | None = None, repo: str | None = None) -> list[BuildEntry]:
         """Return the runs that match what is given, newest first."""
-        rows = self._rows(
-            "SELECT repo, name, number, started_ms, document FROM builds WHERE (? IS NULL OR name = ?)"
-            " AND (? IS NULL OR number = ?) AND (? IS NULL OR repo = ?) ORDER BY started_ms DESC, name, number DESC",
-            *(name, name, number, number, repo, repo),
-        )
+        given = {"name": name, "number": number, "repo": repo}
+        values = {column: value for column, value in given.items() if value is not None}
+        where = " AND ".join(f"{column} = ?" for column in values) or "1"
+        order = "ORDER BY started_ms DESC, name, number DESC"
+        query = f"SELECT repo, name, number, started_ms, document FROM builds WHERE {where} {order}"  # noqa: S608 - constants
+        rows = self._rows(query, *values.values())
         return [BuildEntry(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
+
+    def build_names(self, repo: str) -> list[tuple[str, int]]:
+        """Return the names of the builds in a repository with the start of their newest run, newest first."""
+        return self._rows("SELECT name, max(started_ms) FROM builds WHERE repo = ? GROUP BY name ORDER BY 2 DESC", repo)
+
+    def build_runs(self, repo: str, name: str) -> list[tuple[str, int]]:
+        """Return number and start of the runs of a build, newest first, without their documents."""
+        query = "SELECT number, started_ms FROM builds WHERE repo = ? AND name = ? ORDER BY started_ms DESC"
+        return self._rows(query, repo, name)
 
     # Accounts: see accounts.py
 
