@@ -74,24 +74,22 @@ class BuildRoutes:
 
     async def names(self, request: web.Request) -> web.Response:
         """List the names of all builds."""
-        latest: dict[str, int] = {}
-        for build in self._store.builds(repo=self._repository(request, "read")):
-            latest.setdefault(build.name, build.started_ms)
+        latest = self._store.build_names(self._repository(request, "read"))
         if not latest:
             raise RequestRefusedError(404, "NOT_FOUND", "No builds were found")
         listed = [
-            {"uri": f"/{quote(name, safe='')}", "lastStarted": builds.write_started(moment)}
-            for name, moment in latest.items()
+            {"uri": f"/{quote(name, safe='')}", "lastStarted": builds.write_started(moment)} for name, moment in latest
         ]
         return web.json_response({"uri": _address(request), "builds": listed})
 
     async def numbers(self, request: web.Request) -> web.Response:
         """List the runs of one build, newest first."""
         name = request.match_info["name"]
-        runs = self._runs(name, self._repository(request, "read"))
+        runs = self._store.build_runs(self._repository(request, "read"), name)
+        if not runs:
+            raise _unknown(name)
         listed = [
-            {"uri": f"/{quote(build.number, safe='')}", "started": builds.write_started(build.started_ms)}
-            for build in runs
+            {"uri": f"/{quote(number, safe='')}", "started": builds.write_started(moment)} for number, moment in runs
         ]
         return web.json_response({"uri": _address(request, name), "buildsNumbers": listed})
 
@@ -111,7 +109,7 @@ class BuildRoutes:
         """
         runs = self._store.builds(name, repo=repo)
         if not runs:
-            raise RequestRefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}")
+            raise _unknown(name)
         return runs
 
     # Changed and promoted
@@ -200,6 +198,10 @@ class BuildRoutes:
         return web.Response(
             text=text + (f"Warning: the following builds were not found: {absent}.\n" if absent else "")
         )
+
+
+def _unknown(name: str) -> RequestRefusedError:
+    return RequestRefusedError(404, "NOT_FOUND", f"No build was found for build name: {name}")
 
 
 def _address(request: web.Request, *parts: str) -> Any:
