@@ -33,7 +33,9 @@ def find_files(store: Store, caller: Caller, condition: Clause, keys: str | None
 
 def by_name(query: Mapping[str, str]) -> Clause:
     """Return the condition for a part of the name, in any case: ``name``."""
-    return Clause(f"instr(lower({NAME}), lower(?)) > 0", (_required(query, "name"),))
+    part = _required(query, "name")
+    # The path first: to take the name from it costs more than to look into it.
+    return Clause(f"instr(lower(path), lower(?)) AND instr(lower({NAME}), lower(?))", (part, part))
 
 
 def by_properties(query: Mapping[str, str]) -> Clause:
