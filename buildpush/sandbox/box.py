@@ -21,7 +21,7 @@ from buildpush.sandbox.journal import Journal, Request
 from buildpush.sandbox.line import Line
 from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.permissions import RIGHTS
-from buildpush.sandbox.store import Store, unusable
+from buildpush.sandbox.store import DAY_SECONDS, Store, unusable
 from buildpush.sandbox.written import make_fault, named_faults
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ REPOSITORY = "docker-local"
 # What each of them does is in uploads.py, which needs aiohttp.
 UPLOADS = ("artifactory", "docker-registry", "crane", "ghcr", "ecr", "zot", "serverless")
 CHALLENGES = ("platform", "repository")
-DAY_SECONDS = 24 * 3600
 SECONDS_BETWEEN_CHECKS = 0.25
 
 

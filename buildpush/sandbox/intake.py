@@ -43,15 +43,19 @@ class _Intake:
         self._incoming = incoming
         self._waiting: list[bytes] = []
         self._size = 0
+        self._taken = asyncio.Event()
         self._work: asyncio.Task[None] | None = None
 
     async def add(self, piece: bytes) -> None:
         self._waiting.append(piece)
         self._size += len(piece)
-        if self._work is None:
+        if self._work is None or (self._work.done() and not self._work.exception()):
             self._work = asyncio.create_task(self._take_all())
-        elif self._work.done() or self._size >= MOST_WAITING:
-            await self.finish()
+        while self._size >= MOST_WAITING and not self._work.done():
+            self._taken.clear()
+            await self._taken.wait()
+        if self._work.done():
+            await self._work  # raises what went wrong
 
     async def finish(self) -> None:
         """Wait until everything is written and hashed."""
@@ -59,12 +63,18 @@ class _Intake:
             await self._work
 
     async def _take_all(self) -> None:
-        while self._waiting:
-            pieces, self._waiting = self._waiting, []
-            size, self._size = self._size, 0
-            if size < WORTH_A_THREAD:
-                for act in self._incoming.acts:
-                    act(pieces)
-            else:
-                await asyncio.gather(*(asyncio.to_thread(act, pieces) for act in self._incoming.acts))
-        self._work = None
+        try:
+            while self._waiting:
+                pieces, self._waiting = self._waiting, []
+                size, self._size = self._size, 0
+                self._taken.set()
+                await self._take(pieces, size)
+        finally:
+            self._taken.set()
+
+    async def _take(self, pieces: list[bytes], size: int) -> None:
+        if size < WORTH_A_THREAD:
+            for act in self._incoming.acts:
+                act(pieces)
+        else:
+            await asyncio.gather(*(asyncio.to_thread(act, pieces) for act in self._incoming.acts))

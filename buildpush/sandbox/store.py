@@ -32,6 +32,8 @@ from buildpush.sandbox.tables import DIRECTORY_COLUMNS, FILE_COLUMNS, SCHEMA
 
 Row = TypeVar("Row")
 
+DAY_SECONDS = 24 * 3600
+
 
 class Store:
     """Files, properties, builds and accounts below one data directory; may be used from several threads.
@@ -58,6 +60,8 @@ class Store:
     def _prepare(self) -> None:
         """Make the tables; the first write also locks the directory."""
         try:
+            if self._rows("SELECT 1 FROM sqlite_schema WHERE name = 'uploads'"):
+                self._free(before=self.clock() - DAY_SECONDS)  # first: the disk may be full
             self._add_columns()
             self._index.executescript(SCHEMA + derived.SCHEMA)
             self._fill()
@@ -97,16 +101,19 @@ class Store:
 
         Bytes go first: there may be no room to write that they are gone.
         """
-        paths = {(entry.repo, entry.path) for entry in stale}
-        rows = self._rows("SELECT repo, path, sha256 FROM files")
-        contents = {sha256 for repo, path, sha256 in rows if (repo, path) not in paths}
-        arriving = {row[0] for row in self._rows("SELECT identifier FROM uploads WHERE begun >= ?", before)}
-        self.content.sweep(contents, arriving)
+        self._free(before, stale)
         with self.change():
             self.remove(stale)
             self._rows("DELETE FROM uploads WHERE begun < ?", before)
             for table in ("digests", "subjects"):
                 self._rows(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM files)")  # noqa: S608 - constants
+
+    def _free(self, before: float, stale: Sequence[FileEntry] = ()) -> None:
+        paths = {(entry.repo, entry.path) for entry in stale}
+        rows = self._rows("SELECT repo, path, sha256 FROM files")
+        contents = {sha256 for repo, path, sha256 in rows if (repo, path) not in paths}
+        arriving = {row[0] for row in self._rows("SELECT identifier FROM uploads WHERE begun >= ?", before)}
+        self.content.sweep(contents, arriving)
 
     def close(self) -> None:
         """Close the database and unlock the directory."""

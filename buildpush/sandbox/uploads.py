@@ -18,13 +18,13 @@ from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Incoming
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.permissions import Caller
-from buildpush.sandbox.store import Store
+from buildpush.sandbox.store import DAY_SECONDS, Store
 
 STATE = "_state"
 SIGNATURE = "signature"
 MOST_UPLOADS = 1000
 # An upload that nobody continues ends after a day, or after a minute when there are very many.
-IDLE_SECONDS = 24 * 3600
+IDLE_SECONDS = DAY_SECONDS
 IDLE_SECONDS_OF_MANY = 60
 _CONTENT_RANGE = re.compile(r"(?:bytes[ =])?(?P<first>\d{1,18})-(?P<last>\d{1,18})(?:/(?:\*|\d+))?\Z")
 
