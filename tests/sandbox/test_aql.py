@@ -332,7 +332,7 @@ def test_a_published_build_is_a_file_in_its_repository(client):
         'items.find({"repo":"artifactory-build-info","name":{"$match":"*-1790856000123.json"}}).include("path","name")'
     )
     rows = client.send("POST", AQL, body=query.encode()).json()["results"]
-    assert rows == [{"path": "team%2Fhello%3A%201", "name": "4%2F2-1790856000123.json"}]
+    assert rows == [{"path": "team%2Fhello%3A 1", "name": "4%2F2-1790856000123.json"}]
 
 
 @pytest.mark.sandbox
