@@ -12,10 +12,12 @@ from aiohttp import web
 from buildpush.sandbox import wire
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums, Incoming
+from buildpush.sandbox.deploying import LOCAL, Deployer
+from buildpush.sandbox.entries import FileEntry
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.paths import ItemPath, item_path
 from buildpush.sandbox.registry import checksum_headers
-from buildpush.sandbox.storage import deploy_repository, find_file, item_document
+from buildpush.sandbox.storage import find_file, item_document
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
@@ -30,8 +32,9 @@ _HEADERS = {"X-Checksum-Sha256": "sha256", "X-Checksum-Sha1": "sha1", "X-Checksu
 class FileRoutes:
     """Handlers for the paths of files."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, deployer: Deployer) -> None:
         self._store = store
+        self._deployer = deployer
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route; GET includes HEAD. They match whatever no other route does."""
@@ -56,7 +59,7 @@ class FileRoutes:
     async def deploy(self, request: web.Request) -> web.Response:
         """Store a file that is sent, or one whose content is stored already; or make a directory."""
         item = item_path(request, PREFIX)
-        repo = deploy_repository(self._store, item.repo)
+        repo = self._deployer.repository(item.repo)
         wire.require("deploy", f"{repo}/{item.path}")
         if "X-Explode-Archive" in request.headers:
             raise RequestRefusedError(400, "UNSUPPORTED", "The sandbox does not unpack archives.")
@@ -77,13 +80,12 @@ class FileRoutes:
         return _created(item_document(self._store, request, repo, item.path))
 
     def _deploy_file(self, request: web.Request, repo: str, item: ItemPath, checksums: Checksums) -> web.Response:
+        now, username = self._store.clock(), wire.caller().username
         before = self._store.file(repo, item.path)
-        if before and before.checksums != checksums:
-            wire.require("delete", f"{repo}/{item.path}")
+        created = (before.created, before.created_by) if before else (now, username)
         media_type = _TYPES.guess_type(item.path)[0] or "application/octet-stream"
-        with self._store.change():
-            self._store.put(repo, item.path, checksums, media_type, wire.caller().username)
-            self._store.set_properties(repo, item.path, item.properties)
+        entry = FileEntry(repo, item.path, checksums, media_type, created[0], now, created[1], username)
+        self._deployer.put(entry, item.properties)
         return _created(item_document(self._store, request, repo, item.path))
 
     def _stored(self, promised: Mapping[str, str]) -> Checksums:
@@ -113,7 +115,7 @@ class FileRoutes:
     async def delete(self, request: web.Request) -> web.Response:
         """Delete a file, or a directory with everything below it."""
         item = item_path(request, PREFIX)
-        repo = deploy_repository(self._store, item.repo, classes=("local", "federated", "cache"))
+        repo = self._deployer.repository(item.repo, (*LOCAL, "cache"))
         wire.require("delete", f"{repo}/{item.path}")
         entry = None if item.is_directory else self._store.file(repo, item.path)
         if entry:

@@ -27,6 +27,7 @@ class RestRoutes:
             ("GET", "/api/system/ping", self.ping),
             ("GET", "/api/system/version", self.version),
             ("POST", "/api/system/usage", self.usage),
+            ("GET", "/api/v1/uploads/config", self.uploads),
             ("GET", "/api/repositories", self.repositories),
             ("GET", "/api/repositories/{repo}", self.repository),
             ("*", "/api/{rest:.*}", self.unknown),
@@ -49,6 +50,10 @@ class RestRoutes:
         """Accept a usage report, and ignore it."""
         await wire.read_all(request, LARGEST_METADATA)
         return web.json_response({})
+
+    async def uploads(self, _request: web.Request) -> web.Response:
+        """Answer that large files are not uploaded in parts."""
+        return web.json_response({"supported": False})
 
     async def unknown(self, request: web.Request) -> web.Response:
         """Refuse a path that the sandbox does not have."""

@@ -25,6 +25,7 @@ from buildpush.sandbox.accounts import Accounts
 from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, forbidden
 from buildpush.sandbox.build_routes import BuildRoutes
 from buildpush.sandbox.content import hash_file
+from buildpush.sandbox.deploying import Deployer
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.files import FileRoutes
 from buildpush.sandbox.journal import Journal
@@ -32,6 +33,7 @@ from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.registry import RegistryRoutes, RegistryRules
+from buildpush.sandbox.relocation import RelocationRoutes
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.search_routes import SearchRoutes
 from buildpush.sandbox.storage import StorageRoutes
@@ -76,15 +78,17 @@ class Server:
         self._journal = journal
         self._registry = RegistryRoutes(store, rules)
         # The last of these match what the others do not.
+        deployer = Deployer(store, rules.immutable)
         groups = (
             self._registry,
             BuildRoutes(store),
             TokenRoutes(accounts, providers),
             SearchRoutes(store),
             StorageRoutes(store),
+            RelocationRoutes(store, deployer),
             RestRoutes(store),
             Pages(store),
-            FileRoutes(store),
+            FileRoutes(store, deployer),
         )
         self._routes = [route for group in groups for route in group.routes()]
         self._store_key = secrets.token_bytes(32)

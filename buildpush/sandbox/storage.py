@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -84,7 +84,7 @@ class StorageRoutes:
         for key in self._find_directories(item):
             for entry in self._entries(request, key, item.path, deepest):
                 entries.setdefault(entry.path[len(item.path) :].lstrip("/"), entry)
-        timed = _is_set(request, "mdTimestamps")
+        timed = is_set(request, "mdTimestamps")
         listed = [self._row(relative, entry, timed=timed) for relative, entry in sorted(entries.items())]
         return {"uri": _address(request), "created": write_time(self._store.clock()), "files": listed}
 
@@ -93,11 +93,11 @@ class StorageRoutes:
     ) -> Iterable[FileEntry | DirectoryEntry]:
         if deepest == 1:
             yield from self._store.files_in(key, directory)
-            yield from self._store.directories_in(key, directory) if _is_set(request, "listFolders") else ()
+            yield from self._store.directories_in(key, directory) if is_set(request, "listFolders") else ()
             return
         most = deepest + directory.count("/") if directory else deepest - 1
         below: list[FileEntry | DirectoryEntry] = [*self._store.files(key, directory)]
-        below += self._store.directories(key, directory) if _is_set(request, "listFolders") else []
+        below += self._store.directories(key, directory) if is_set(request, "listFolders") else []
         yield from (entry for entry in below if deepest <= 0 or entry.path.count("/") <= most)
 
     def _row(self, relative: str, entry: FileEntry | DirectoryEntry, *, timed: bool) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class StorageRoutes:
         """
         item = item_path(request, prefix)
         wire.require("annotate", str(item))
-        recursive = _is_set(request, "recursive" if prefix == STORAGE else "recursiveProperties", default="1")
+        recursive = is_set(request, "recursive" if prefix == STORAGE else "recursiveProperties", default="1")
         with self._store.change():
             for path in self._changed(item, recursive=recursive):
                 self._store.set_properties(item.repo, path, changes)
@@ -183,21 +183,6 @@ def find_file(store: Store, item: ItemPath) -> FileEntry | None:
     """Return the file at a path, which may be in a virtual repository."""
     entries = (store.file(key, item.path) for key in readable(store, item.repo))
     return None if item.is_directory else next((entry for entry in entries if entry), None)
-
-
-def deploy_repository(store: Store, key: str, *, classes: Collection[str] = ("local", "federated")) -> str:
-    """Return the key of the repository, of one of these classes, that stores what is deployed to *key*.
-
-    Raises:
-        RequestRefusedError: 404, there is none.
-    """
-    repository = store.repository(key)
-    if repository and repository.deploy_to:
-        repository = store.repository(repository.deploy_to)
-    if repository is None or repository.rclass not in classes or repository.package_type == "buildinfo":
-        message = f"Could not find a local repository named {key} to deploy to."
-        raise RequestRefusedError(404, "NOT_FOUND", message)
-    return repository.key
 
 
 # Documents
@@ -272,13 +257,14 @@ def _values(value: Any) -> list[str] | None:
     return [value if isinstance(value, str) else json.dumps(value)]
 
 
-def _is_set(request: web.Request, name: str, default: str = "0") -> bool:
+def is_set(request: web.Request, name: str, default: str = "0") -> bool:
+    """Return whether a flag of the query is on."""
     return request.query.get(name, default) not in {"0", "false"}
 
 
 def _depth(request: web.Request) -> int:
     """Return how deep to list: 1 for what is directly in the directory, 0 for everything below it."""
-    if not _is_set(request, "deep"):
+    if not is_set(request, "deep"):
         return 1
     try:
         return int(request.query.get("depth", "0"))

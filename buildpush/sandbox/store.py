@@ -121,8 +121,8 @@ class Store:
             self._index.close()
 
     @contextmanager
-    def change(self) -> Iterator[None]:
-        """Apply all changes in the block, or none of them."""
+    def change(self, *, lasting: bool = True) -> Iterator[None]:
+        """Apply all changes in the block, or none of them: after an error, or if they are not *lasting*."""
         with self._lock:
             if self._index.in_transaction:
                 yield
@@ -130,7 +130,7 @@ class Store:
             self._index.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._rows("COMMIT")
+                self._rows("COMMIT" if lasting else "ROLLBACK")
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._index.execute("ROLLBACK")

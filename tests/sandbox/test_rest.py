@@ -54,6 +54,11 @@ def test_a_usage_report_is_taken(client):
     assert client.send("POST", f"{API}/system/usage", body=b"{}").status == 200
 
 
+@pytest.mark.sandbox
+def test_files_are_not_uploaded_in_parts(client):
+    assert client.send("GET", f"{API}/v1/uploads/config").json() == {"supported": False}
+
+
 # Repositories
 
 
