@@ -158,7 +158,7 @@ class Accounts:
         for name, actions in scopes.items():
             key, _, image = name.partition("/")
             repository = self.store.repository(key) or RepositoryEntry(key)
-            for member in repository.members:
+            for member in repository.physical:
                 own = f"{member}/{image}"
                 allowed = actions if member == repository.deploy_to else actions - {"push"}
                 widened[own] = widened.get(own, frozenset()) | allowed
@@ -172,10 +172,12 @@ class Accounts:
         return Caller(username, frozenset(rights.split()), self._limits(username))
 
     def _limits(self, username: str) -> Collection[str] | None:
-        """Return the repositories that an account is limited to, and the virtual ones that show them."""
+        """Return the repositories that an account is limited to, virtual ones that show them, and their caches."""
         limits = self.store.limits(username)
-        virtual = [one.key for one in self.store.repositories() if limits.intersection(one.members)] if limits else []
-        return limits.union(virtual) or None
+        repositories = self.store.repositories() if limits else []
+        showing = [one.key for one in repositories if limits.intersection(one.members)]
+        caches = [key for one in repositories if one.rclass == "remote" and one.key in limits for key in one.members]
+        return limits.union(showing, caches) or None
 
     def _verified_claims(self, token: str) -> dict[str, Any] | None:
         claims = jwt.verified(token, self._key)

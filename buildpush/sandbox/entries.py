@@ -13,18 +13,29 @@ BUILD_INFO = "artifactory-build-info"
 
 @dataclass(frozen=True, slots=True)
 class RepositoryEntry:
-    """A repository: a ``local`` one has files, and a ``virtual`` one shows those of its members."""
+    """A repository.
+
+    Attributes:
+        rclass: ``local`` or ``federated`` with files of its own, ``virtual`` with those of its members, ``remote`` with
+            those of a server at *url*, or ``cache``, which has what a remote one has fetched.
+        members: of a virtual repository, in the order in which they are searched; of a remote one, its cache.
+        deploy_to: key of the member that has what is deployed to a virtual repository.
+        behind: keys of the repositories that have the files, where these are not the members.
+    """
 
     key: str
     rclass: str = "local"
     package_type: str = "docker"
     members: tuple[str, ...] = ()
     deploy_to: str | None = None
+    url: str = ""
+    description: str = ""
+    behind: tuple[str, ...] = ()
 
     @property
     def physical(self) -> tuple[str, ...]:
         """Keys of the repositories that have the files, in the order in which they are searched."""
-        return self.members or (self.key,)
+        return self.behind or self.members or (self.key,)
 
 
 @dataclass(frozen=True, slots=True)

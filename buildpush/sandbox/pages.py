@@ -75,7 +75,7 @@ class Pages:
     def _repository_row(self, repository: RepositoryEntry) -> tuple[object, ...]:
         files = [file for key in repository.physical for file in self._store.files(key)]
         contents = {file.checksums.sha256: file.checksums.size for file in files}
-        kind = f"virtual: {', '.join(repository.members)}" if repository.members else repository.rclass
+        kind = f"virtual: {', '.join(repository.members)}" if repository.rclass == "virtual" else repository.rclass
         tree = f"/ui/files/{quote(repository.key)}/"
         of_images = repository.package_type in IMAGES
         address = f"/ui/repositories/{quote(repository.key)}" if of_images else tree

@@ -24,6 +24,7 @@ from buildpush.images.references import Digest, Repository, Tag
 from buildpush.sandbox import layout, wire
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.content import Checksums, hash_file
+from buildpush.sandbox.deploying import IMAGE_TYPES
 from buildpush.sandbox.entries import FileEntry, RepositoryEntry
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.layout import Target
@@ -387,7 +388,7 @@ class RegistryRoutes:
 
 def _visible(who: Caller, repository: RepositoryEntry) -> RepositoryEntry:
     """Return the repository as *who* sees it: a virtual one has only the members that the account may read."""
-    return replace(repository, members=who.readable(repository)) if repository.members else repository
+    return replace(repository, members=(), behind=who.readable(repository)) if repository.members else repository
 
 
 def find_target(store: Store, name: str, key: str | None = None) -> Target:
@@ -408,7 +409,7 @@ def find_target(store: Store, name: str, key: str | None = None) -> Target:
     first, _, rest = name.partition("/")
     repository: RepositoryEntry | None = store.repository(key or first)
     image = name if key else rest
-    if repository is None or repository.package_type != "docker" or not image:
+    if repository is None or repository.package_type not in IMAGE_TYPES or not image:
         message = f"no docker repository has the key {(key or first)!r}" if image else "the image's name is missing"
         raise RequestRefusedError(404, "NAME_UNKNOWN", message, {"name": name})
     return Target(name, repository, image)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from buildpush.sandbox import wire
 from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError
-from buildpush.sandbox.entries import RepositoryEntry
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
@@ -28,8 +25,6 @@ class RestRoutes:
             ("GET", "/api/system/version", self.version),
             ("POST", "/api/system/usage", self.usage),
             ("GET", "/api/v1/uploads/config", self.uploads),
-            ("GET", "/api/repositories", self.repositories),
-            ("GET", "/api/repositories/{repo}", self.repository),
             ("*", "/api/{rest:.*}", self.unknown),
         )
         return [web.route(method, BASE + path, act) for method, path, act in handlers]
@@ -58,33 +53,3 @@ class RestRoutes:
     async def unknown(self, request: web.Request) -> web.Response:
         """Refuse a path that the sandbox does not have."""
         raise RequestRefusedError(404, "NOT_FOUND", f"The sandbox has no {request.method} {request.path}")
-
-    # Repositories
-
-    async def repositories(self, request: web.Request) -> web.Response:
-        """List the repositories that the caller may use."""
-        who = wire.caller()
-        seen = [one for one in self._store.repositories() if who.sees(one.key)]
-        listed = [_show_repository(request, repository, "type") for repository in seen]
-        return web.json_response([{**one, "type": one["type"].upper()} for one in listed])
-
-    async def repository(self, request: web.Request) -> web.Response:
-        """Describe one repository; an unknown key is a "Bad Request", as in Artifactory."""
-        repository = self._store.repository(request.match_info["repo"])
-        if repository is None or not wire.caller().sees(repository.key):
-            raise RequestRefusedError(400, "BAD_REQUEST", "Bad Request")
-        return web.json_response(_show_repository(request, repository, "rclass"))
-
-
-def _show_repository(request: web.Request, repository: RepositoryEntry, kind: str) -> dict[str, Any]:
-    more: dict[str, Any] = {}
-    if repository.rclass == "virtual":
-        more = {"repositories": list(repository.members), "defaultDeploymentRepo": repository.deploy_to}
-    return {
-        "key": repository.key,
-        kind: repository.rclass,
-        "packageType": repository.package_type,
-        "url": f"{wire.origin(request)}{BASE}/{repository.key}",
-        "description": "",
-        **more,
-    }

@@ -34,6 +34,7 @@ from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.registry import RegistryRoutes, RegistryRules
 from buildpush.sandbox.relocation import RelocationRoutes
+from buildpush.sandbox.repositories import RepositoryRoutes
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.search_routes import SearchRoutes
 from buildpush.sandbox.storage import StorageRoutes
@@ -85,6 +86,7 @@ class Server:
             TokenRoutes(accounts, providers),
             SearchRoutes(store),
             StorageRoutes(store),
+            RepositoryRoutes(store),
             RelocationRoutes(store, deployer),
             RestRoutes(store),
             Pages(store),

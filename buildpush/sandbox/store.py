@@ -12,6 +12,8 @@ import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,6 +87,9 @@ class Store:
 
     def _add_columns(self) -> None:
         """Bring the tables of a directory that an earlier version has made up to date."""
+        columns = {row[1] for row in self._rows("PRAGMA table_info(repositories)")}
+        for column in ("url", "description") if columns and "url" not in columns else ():
+            self._rows(f"ALTER TABLE repositories ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
         columns = {row[1] for row in self._rows("PRAGMA table_info(files)")}
         if not columns or "modified_by" in columns:
             return
@@ -158,16 +163,39 @@ class Store:
 
     def add_repository(self, repository: RepositoryEntry) -> None:
         """Add a repository; an existing one is not changed."""
-        row = (repository.key, repository.rclass, repository.package_type)
-        more = (json.dumps(repository.members), repository.deploy_to)
-        self._rows("INSERT OR IGNORE INTO repositories VALUES (?, ?, ?, ?, ?)", *row, *more)
+        if self.repository(repository.key) is None:
+            self.put_repository(repository)
+
+    def put_repository(self, repository: RepositoryEntry) -> None:
+        """Add a repository, or change an existing one."""
+        row = (repository.key, repository.rclass, repository.package_type, json.dumps(repository.members))
+        more = (repository.deploy_to, repository.url, repository.description)
+        self._rows("INSERT OR REPLACE INTO repositories VALUES (?, ?, ?, ?, ?, ?, ?)", *row, *more)
+
+    def remove_repository(self, key: str) -> None:
+        """Remove a repository with all that is in it; virtual ones no longer have it as a member."""
+        with self.change():
+            for table in ("files", "directories", "properties"):
+                self._rows(f"DELETE FROM {table} WHERE repo = ?", key)  # noqa: S608 - constants
+            self._rows("DELETE FROM repositories WHERE key = ?", key)
+            for one in self.repositories():
+                if key in one.members:
+                    members = tuple(member for member in one.members if member != key)
+                    deploy_to = None if one.deploy_to == key else one.deploy_to
+                    self.put_repository(replace(one, members=members, deploy_to=deploy_to))
 
     def repositories(self) -> list[RepositoryEntry]:
         """Return all repositories, sorted by key."""
-        return [
-            RepositoryEntry(key, rclass, package_type, tuple(json.loads(members)), deploy_to)
-            for key, rclass, package_type, members, deploy_to in self._rows("SELECT * FROM repositories ORDER BY key")
-        ]
+        rows = self._rows("SELECT * FROM repositories ORDER BY key")
+        entries = {
+            key: RepositoryEntry(key, rclass, package_type, tuple(json.loads(members)), *more)
+            for key, rclass, package_type, members, *more in rows
+        }
+        for entry in entries.values():
+            if entry.rclass == "virtual":
+                members = [entries[key].physical for key in entry.members if key in entries]
+                entries[entry.key] = replace(entry, behind=tuple(chain.from_iterable(members)))
+        return list(entries.values())
 
     def repository(self, key: str) -> RepositoryEntry | None:
         """Return the repository with this key."""

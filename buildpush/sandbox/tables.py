@@ -4,7 +4,8 @@ from buildpush.sandbox.derived import PARENT
 
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS repositories (
-  key TEXT PRIMARY KEY, rclass TEXT NOT NULL, package_type TEXT NOT NULL, members TEXT NOT NULL, deploy_to TEXT
+  key TEXT PRIMARY KEY, rclass TEXT NOT NULL, package_type TEXT NOT NULL, members TEXT NOT NULL, deploy_to TEXT,
+  url TEXT NOT NULL DEFAULT '', description TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
   repo TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, sha1 TEXT NOT NULL, md5 TEXT NOT NULL,
