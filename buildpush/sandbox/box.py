@@ -16,12 +16,13 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Digest
 from buildpush.sandbox import layout
 from buildpush.sandbox.accounts import Accounts, NewAccount
+from buildpush.sandbox.content import unusable
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal, Request
 from buildpush.sandbox.line import Line
 from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.permissions import RIGHTS
-from buildpush.sandbox.store import DAY_SECONDS, Store, unusable
+from buildpush.sandbox.store import DAY_SECONDS, Store
 from buildpush.sandbox.written import make_fault, named_faults
 
 if TYPE_CHECKING:

@@ -199,3 +199,13 @@ class ContentStore:
             for path in paths:
                 if path.name not in names:
                     path.unlink()
+
+
+def unusable(directory: Path, error: Exception) -> SettingsError:
+    """Return the error of a data directory that cannot be read or written."""
+    if "locked" in str(error):
+        message = f"another sandbox uses the data directory {directory}"
+        return SettingsError(message, hint="stop it, or name another directory with --data")
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    message = f"the sandbox cannot use the data directory {directory}: {reason}"
+    return SettingsError(message, hint="name a directory that you may write to with --data")

@@ -22,7 +22,7 @@ _DONE = {"copy": "copying", "move": "moving"}, {"copy": "copied", "move": "moved
 
 
 @dataclass(frozen=True, slots=True)
-class Relocation:
+class RelocationOrder:
     """What is to be copied, or moved if *moves*, from one path to another; both exist already or are made."""
 
     source: str
@@ -61,7 +61,7 @@ class RelocationRoutes:
         messages.append({"level": "INFO", "message": f"{doing} {between} {ended}, {counted}"})
         return web.json_response({"messages": messages}, status=409 if errors else 200)
 
-    def _order(self, source: ItemPath, target: ItemPath, *, moves: bool) -> Relocation:
+    def _order(self, source: ItemPath, target: ItemPath, *, moves: bool) -> RelocationOrder:
         """Return what is asked for; what exists as a directory is a place to put the source into, as with ``cp``."""
         repo = self._deployer.repository(source.repo, (*LOCAL, "cache"))
         into = self._deployer.repository(target.repo)
@@ -76,9 +76,9 @@ class RelocationRoutes:
             to = f"{to}/{source.path.rpartition('/')[2]}".lstrip("/")
         if repo == into and f"{to}/".startswith(f"{source.path}/"):
             raise RequestRefusedError(400, "BAD_REQUEST", f"{into}:{to} is {repo}:{source.path}, or inside of it.")
-        return Relocation(repo, source.path, into, to, moves)
+        return RelocationOrder(repo, source.path, into, to, moves)
 
-    def _carry_out(self, order: Relocation, *, fail_fast: bool) -> tuple[int, int, list[str]]:
+    def _carry_out(self, order: RelocationOrder, *, fail_fast: bool) -> tuple[int, int, list[str]]:
         """Return how many files and directories were copied, and what was refused.
 
         Raises:
@@ -102,11 +102,11 @@ class RelocationRoutes:
             self._store.remove_directory(order.source, order.path)
         return done, len(directories), [refused.message for refused in errors]
 
-    def _files(self, order: Relocation) -> list[FileEntry]:
+    def _files(self, order: RelocationOrder) -> list[FileEntry]:
         entry = self._store.file(order.source, order.path)
         return [entry] if entry else self._store.files(order.source, order.path)
 
-    def _directories(self, order: Relocation) -> list[DirectoryEntry]:
+    def _directories(self, order: RelocationOrder) -> list[DirectoryEntry]:
         top = self._store.directory(order.source, order.path)
         return [top, *self._store.directories(order.source, order.path)] if top else []
 

@@ -17,10 +17,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from buildpush.foundation.errors import SettingsError
 from buildpush.sandbox import derived
 from buildpush.sandbox.answers import RequestRefusedError
-from buildpush.sandbox.content import Checksums, ContentStore
+from buildpush.sandbox.content import Checksums, ContentStore, unusable
 from buildpush.sandbox.derived import PARENT
 from buildpush.sandbox.entries import (
     STANDARD_REPOSITORIES,
@@ -496,13 +495,3 @@ def _open_index(path: Path, *, lasting: bool) -> sqlite3.Connection:
         index.close()
         raise
     return index
-
-
-def unusable(directory: Path, error: Exception) -> SettingsError:
-    """Return the error of a data directory that cannot be read or written."""
-    if "locked" in str(error):
-        message = f"another sandbox uses the data directory {directory}"
-        return SettingsError(message, hint="stop it, or name another directory with --data")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    message = f"the sandbox cannot use the data directory {directory}: {reason}"
-    return SettingsError(message, hint="name a directory that you may write to with --data")
