@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -43,6 +43,7 @@ from buildpush.foundation.errors import AuthenticationError, BuildInfoError, Bui
 from buildpush.foundation.events import Decision, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.http.client import Http
+from buildpush.http.failures import Interruption
 from buildpush.http.messages import Answer, Body, Stream
 from buildpush.http.urls import Address
 from buildpush.images.references import Repository
@@ -369,25 +370,53 @@ class Artifactory:
             headers: besides those of the login.
             body: bytes, or a stream, which is sent once; see :meth:`buildpush.http.client.Http.request`.
             repeatable: likewise.
+
+        Raises:
+            Interruption: the token has expired, and a stream must be sent again, with a new one.
         """
-        answer = self.http.request(
-            method,
-            f"{self.url}{path}",
-            headers={**(headers or {}), **key_header(self.credential)},
-            body=body,
-            authorization=partial(authorization, self.credential),
-            repeatable=repeatable,
-        )
+        for may_repeat in (True, False):
+            credential = self._credential()
+            answer = self.http.request(
+                method,
+                f"{self.url}{path}",
+                headers={**(headers or {}), **key_header(credential)},
+                body=body,
+                authorization=partial(authorization, credential),
+                repeatable=repeatable,
+            )
+            if not (may_repeat and self._renewed(answer, credential)):
+                break
+            if body is not None and not isinstance(body, bytes):
+                message = f"{self.host} does not accept the token any more, and there is a new one"
+                raise Interruption(message, sent=0)
         self._server_version = self._server_version or version_in(answer)
         return answer
 
     @contextmanager
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[Stream | Answer]:
         """Yield the file at *path* below the address of Artifactory, or the answer that refuses it."""
-        headers = {**(headers or {}), **key_header(self.credential)}
-        authorize = partial(authorization, self.credential)
-        with self.http.open("GET", f"{self.url}{path}", headers=headers, authorization=authorize) as answer:
+        with ExitStack() as stack:
+            for may_repeat in (True, False):
+                credential = self._credential()
+                answer = stack.enter_context(
+                    self.http.open(
+                        "GET",
+                        f"{self.url}{path}",
+                        headers={**(headers or {}), **key_header(credential)},
+                        authorization=partial(authorization, credential),
+                    )
+                )
+                if isinstance(answer, Stream) or not (may_repeat and self._renewed(answer, credential)):
+                    break
             yield answer
+
+    def _credential(self) -> Credential | None:
+        """Return our credential, with a token that is valid now."""
+        return self.credential.fresh(self.http) if self.credential else None
+
+    def _renewed(self, answer: Answer, used: Credential | None) -> bool:
+        """Return whether *answer* refuses an old token, in place of which there is a new one now."""
+        return answer.status == _UNAUTHORIZED and used is not None and used.renew(self.http)
 
     def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
         words = message_of(answer.body)

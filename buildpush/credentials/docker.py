@@ -6,6 +6,7 @@ import base64
 import binascii
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,6 +22,8 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.references import DOCKER_HUB
 
 if TYPE_CHECKING:
+    from buildpush.credentials.renewal import Renewal
+    from buildpush.http.client import Http
     from buildpush.places import Place
 
 HUB_NAMES = frozenset({DOCKER_HUB, "index.docker.io", "registry-1.docker.io"})
@@ -45,12 +48,22 @@ class Credential:
         source: for messages: ``connector jfrog``, ``PLUGIN_PASSWORD``, ``~/.docker/config.json``.
         kind: of *password*; an ``identity`` token serves only to request other tokens, an ``access`` token is one of
             Artifactory's, a ``key`` one of its old API keys.
+        renewal: gives the access token, and another one when it has expired; *password* is then not used itself.
     """
 
     username: str
     password: Secret
     source: str
     kind: CredentialKind = "password"
+    renewal: Renewal | None = None
+
+    def fresh(self, http: Http) -> Credential:
+        """Return this credential with the token that is valid now, which may have to be requested."""
+        return replace(self, password=self.renewal.current(http)) if self.renewal else self
+
+    def renew(self, http: Http) -> bool:
+        """Return whether there is another token in place of this one, which its server refuses."""
+        return self.renewal is not None and self.renewal.renew(http, self.password)
 
     @property
     def basic(self) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import field, replace
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from buildpush.credentials.connectors import Connector
-from buildpush.credentials.docker import Credential, CredentialKind
+from buildpush.credentials.docker import Credential
 from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of, is_same_server
 from buildpush.expressions.ci import ci, ci_build, value_of
 from buildpush.expressions.facts import Facts
@@ -20,6 +20,9 @@ from buildpush.images.references import DOCKER_HUB, Repository
 
 _PART: Final = "/artifactory"
 _JFROG: Final = ".jfrog.io"
+_PROVIDER: Final = "BUILDPUSH_OIDC_PROVIDER"
+_ID_TOKEN: Final = "JFROG_CLI_OIDC_EXCHANGE_TOKEN_ID"  # noqa: S105 - the name of a variable, as in jf
+_OF_GITHUB: Final = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
 BUILD_ATTEMPT: Final = "build.attempt"  # among the values that a resumed run has from the earlier one
 
 
@@ -154,14 +157,58 @@ def ambient_credentials(env: Mapping[str, str], *, token: bool = True) -> Iterat
         token: whether ``JF_ACCESS_TOKEN`` is used.
     """
 
-    def bound(username: str, variable: str, source: str, kind: CredentialKind) -> BoundCredential:
-        credential = Credential(username, Secret(env[variable], variable), source, kind)
-        return BoundCredential(source, lambda: credential, _jfrog_bounds(env), _jfrog_hint, ambient=True)
+    def bound(source: str, read: Callable[[], Credential]) -> BoundCredential:
+        return BoundCredential(source, read, _jfrog_bounds(env), _jfrog_hint, ambient=True)
 
     if token and env.get("JF_ACCESS_TOKEN"):
-        yield bound("", "JF_ACCESS_TOKEN", "JF_ACCESS_TOKEN", "access")
+        yield bound("JF_ACCESS_TOKEN", lambda: _by_token(env))
     if env.get("JF_USER") and env.get("JF_PASSWORD"):
-        yield bound(env["JF_USER"], "JF_PASSWORD", "JF_USER and JF_PASSWORD", "password")
+        source = "JF_USER and JF_PASSWORD"
+        yield bound(source, lambda: Credential(env["JF_USER"], Secret(env["JF_PASSWORD"], "JF_PASSWORD"), source))
+    if env.get(_PROVIDER) and env.get("JF_URL"):
+        yield bound(_PROVIDER, lambda: _by_exchange(env))
+
+
+def _by_token(env: Mapping[str, str]) -> Credential:
+    """Return the access token, which ``JF_REFRESH_TOKEN`` renews if it is set."""
+    source, token = "JF_ACCESS_TOKEN", Secret(env["JF_ACCESS_TOKEN"], "JF_ACCESS_TOKEN")
+    if not (env.get("JF_REFRESH_TOKEN") and env.get("JF_URL")):
+        return Credential("", token, source, "access")
+    from buildpush.credentials.renewal import AccessToken, TokenRefresh, shared_renewal
+
+    given = AccessToken(token, refresh=Secret(env["JF_REFRESH_TOKEN"], "JF_REFRESH_TOKEN"))
+    return Credential("", token, source, "access", shared_renewal(TokenRefresh(_platform(env)), given))
+
+
+def _by_exchange(env: Mapping[str, str]) -> Credential:
+    """Return the credential that an OIDC exchange gives: for a token in a file or a variable, or for GitHub's.
+
+    Raises:
+        SettingsError: there is no token to exchange.
+    """
+    from buildpush.credentials.renewal import OidcExchange, shared_renewal
+
+    text, address, secret = (env.get(name, "") for name in (_ID_TOKEN, *_OF_GITHUB))
+    file = env.get("BUILDPUSH_OIDC_TOKEN_FILE", "")
+    if not (file or text or (address and secret)):
+        message = f"{_PROVIDER} names a provider of tokens, and there is no token to exchange"
+        hint = f"give the job of GitHub the permission id-token: write, or set {_ID_TOKEN} or BUILDPUSH_OIDC_TOKEN_FILE"
+        raise SettingsError(message, hint=hint, where=_PROVIDER)
+    exchange = OidcExchange(
+        _platform(env),
+        env[_PROVIDER],
+        project=env.get("JF_PROJECT", ""),
+        audience=env.get("BUILDPUSH_OIDC_AUDIENCE", ""),
+        token=Secret(text, _ID_TOKEN) if text else None,
+        file=file,
+        request=(address, Secret(secret, _OF_GITHUB[1])) if address and secret else None,
+    )
+    source = f"the OIDC exchange of {_PROVIDER}"
+    return Credential("", Secret("", source), source, "access", shared_renewal(exchange))
+
+
+def _platform(env: Mapping[str, str]) -> str:
+    return artifactory_address(env["JF_URL"]).removesuffix("artifactory/")
 
 
 def login_of_jfrog(env: Mapping[str, str]) -> dict[str, Credential]:

@@ -17,7 +17,7 @@ from buildpush.places import Here
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
-    from buildpush.credentials.docker import Keychain
+    from buildpush.credentials.docker import Credential, Keychain
     from buildpush.credentials.jfrog import ArtifactoryTarget
     from buildpush.engines import Engines
     from buildpush.settings.resolved import ResolvedStep
@@ -32,6 +32,12 @@ def open_artifactory(target: ArtifactoryTarget, http: Http, keychain: Keychain, 
 
 def _forget(_reference: Reference, _platform: Platform, _image: Image) -> None:
     """Do nothing about a base image."""
+
+
+def _login(hosts: Hosts, host: str, *, dry: bool) -> Credential | None:
+    """Return the login at *host*, with a token that is valid now; in a plan, none is requested."""
+    found = hosts.keychain.find(host)
+    return found.fresh(hosts.http) if found and not dry else found
 
 
 def engines_for(
@@ -63,7 +69,7 @@ def engines_for(
     tools = Tools(
         context.env,
         Here(context.env),
-        hosts.keychain.find,
+        partial(_login, hosts, dry=context.dry),
         context.log,
         pull=base,
         fetch=partial(download, hosts.http, most=order.fetch_limit),

@@ -13,7 +13,7 @@ from buildpush.credentials.docker import TOKEN_USER, Credential, Keychain
 from buildpush.foundation.errors import AuthenticationError, RegistryError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
-from buildpush.foundation.secrets import remember
+from buildpush.foundation.secrets import Secret, remember
 from buildpush.foundation.text import shortened
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer
@@ -149,8 +149,9 @@ class Authorizer:
 
     @property
     def credential(self) -> Credential | None:
-        """The keychain's credential for this host."""
-        return self._keychain.find(self.host)
+        """The keychain's credential for this host, with a token that is valid now."""
+        found = self._keychain.find(self.host)
+        return found.fresh(self._http) if found else None
 
     @property
     def scheme(self) -> str:
@@ -188,6 +189,8 @@ class Authorizer:
         Some registries do not repeat the challenge in the middle of a push; then the earlier one still holds.
         Source: buildx#324.
         """
+        if self._renew_token(used):
+            return True
         challenge = read_challenge(answer.headers.get("WWW-Authenticate", "")) or (self._challenge if used else None)
         if challenge is None:
             return False
@@ -200,6 +203,13 @@ class Authorizer:
                 self._tokens[scope] = self._fetch(challenge, merge_scopes(challenge.scope, scope))
             self._challenge = Challenge(challenge.scheme, challenge.realm, challenge.service)
             return self.header(scope) != used
+
+    def _renew_token(self, used: str | None) -> bool:
+        """Replace the access token in the header *used*; return ``False`` for one that was just made, or cannot be."""
+        found = None if self._bearer_refused else self._keychain.find(self.host)
+        if used is None or found is None or found.renewal is None:
+            return False
+        return found.renewal.renew(self._http, Secret(used.removeprefix("Bearer "), found.source))
 
     def error(self, answer: Answer) -> AuthenticationError:
         """Return the error for a refusal: it names host, user and source of the credential."""
