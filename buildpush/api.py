@@ -256,7 +256,7 @@ def upload(pattern: str, target: str, **options: Unpack[UploadOptions]) -> RunRe
         target: ``REPOSITORY/PATH``; one that ends in a slash is a directory.
         flat: whether files lose their directories there.
         recursive: whether directories below are searched.
-        exclusions: patterns of files and directories that are left out.
+        exclusions: patterns of files that are left out.
         props: properties of every file, such as ``stage=test;team=web,api``.
         threads: how many files are on their way at the same time, up to 32.
         dry_run: whether nothing is sent, and only the files and their targets are returned.

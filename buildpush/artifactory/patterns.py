@@ -112,13 +112,12 @@ def _pairs(words: Sequence[re.Match[str]]) -> dict[int, int]:
 
 
 def excludes(patterns: Iterable[str], path: str) -> bool:
-    """Return whether one of *patterns* matches *path*, or a directory above it."""
-    places = [path, *(path[:at] for at, letter in enumerate(path) if letter == "/" and at)]
-    return any(FilePattern.parse(_plain(text)).match(place) for text in patterns for place in places)
+    """Return whether one of *patterns* matches *path*; one that ends in a slash is for all files below a directory."""
+    return any(FilePattern.parse(_whole(text)).match(path) for text in patterns)
 
 
-def _plain(text: str) -> str:
-    return text.removeprefix("./").rstrip("/")
+def _whole(text: str) -> str:
+    return f"{text}*".removeprefix("./") if text.endswith("/") else text.removeprefix("./")
 
 
 def target_of(found: FoundFile, target: str, *, flat: bool) -> str:

@@ -37,7 +37,7 @@ class FileOptions:
     Attributes:
         flat: whether files lose their directories below a target that ends in a slash.
         recursive: whether directories below that of the pattern are searched.
-        exclusions: patterns of files and directories that are left out.
+        exclusions: patterns of files that are left out.
         threads: how many files are on their way at the same time.
     """
 

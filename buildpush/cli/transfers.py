@@ -28,7 +28,10 @@ def make_upload() -> click.Command:
     Bytes that Artifactory has already are not sent again.
     """
     props = click.Option(
-        ["--props"], multiple=True, metavar="NAME=VALUE,...;...", help="Properties of every file; may be repeated."
+        ["--props", "--target-props"],
+        multiple=True,
+        metavar="NAME=VALUE,...;...",
+        help="Properties of every file; may be repeated.",
     )
     return _command("upload", text, [_argument("pattern"), _argument("target")], [props])
 
@@ -78,7 +81,10 @@ def _which() -> list[click.Parameter]:
         click.Option(["--flat"], is_flag=True, help="Leave out the directories of files."),
         click.Option(["--recursive/--no-recursive"], default=True, help="Also files in directories below."),
         click.Option(
-            ["--exclusions"], multiple=True, metavar="PATTERN;...", help="Files and directories to leave out."
+            ["--exclusions"],
+            multiple=True,
+            metavar="PATTERN;...",
+            help="Files to leave out; build/ is for all below it.",
         ),
         click.Option(["--threads"], type=int, default=4, show_default=True, help="Files on their way at once."),
         click.Option(["--dry-run"], is_flag=True, help="Only list the files, and where each goes."),

@@ -20,7 +20,7 @@ from buildpush.pipeline.saved import ServerFlags, open_server
 
 
 class Builds:
-    """The builds of one Artifactory, or of one of its projects; made by :func:`buildpush.open_builds`."""
+    """The builds of one Artifactory, or of one of its projects; made by :func:`buildpush.api.open_builds`."""
 
     def __init__(self, client: Artifactory, now: Callable[[], datetime], sink: Sink, project: str = "") -> None:
         self._client = client

@@ -40,7 +40,7 @@ class TransferOptions:
     Attributes:
         flat: whether files lose their directories below a target that ends in a slash.
         recursive: whether directories below that of the pattern are searched.
-        exclusions: patterns of files and directories that are left out.
+        exclusions: patterns of files that are left out.
         props: properties of every uploaded file, such as ``a=1,2;b=x``.
         threads: how many files are on their way at the same time.
         dry_run: whether it is only said what would be done.

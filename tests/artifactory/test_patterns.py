@@ -128,13 +128,14 @@ def test_no_target_has_empty_or_upward_parts(path, flat):
     ("patterns", "path", "excluded"),
     [
         (["*.log"], "a/b.log", True),
-        (["node_modules"], "node_modules/a/b", True),
+        (["node_modules/*"], "node_modules/a/b", True),
+        (["node_modules"], "node_modules/a/b", False),  # as in jf
         (["node_modules/"], "node_modules/a", True),
-        (["./sub"], "sub/a", True),
+        (["./sub/"], "sub/a", True),
         (["sub"], "a/sub/b", False),
-        (["*/sub"], "a/sub/b", True),
+        (["*/sub/"], "a/sub/b", True),
         ([], "a", False),
     ],
 )
-def test_an_exclusion_is_for_a_file_or_a_directory_with_all_that_is_below(patterns, path, excluded):
+def test_an_exclusion_is_for_files_or_for_all_below_a_directory(patterns, path, excluded):
     assert excludes(patterns, path) == excluded
