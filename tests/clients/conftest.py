@@ -26,7 +26,7 @@ def pytest_terminal_summary(terminalreporter, config):
 class JFrog:
     """JFrog's own commands, with a server ``sandbox`` in their configuration, by user and password or by token."""
 
-    def __init__(self, box: Sandbox, home: Path, **login: str) -> None:
+    def __init__(self, box: Sandbox, home: Path, **login: object) -> None:
         self.home = home
         login = login or {"user": box.username, "password": box.password.reveal()}
         # The account must not be exchanged for a token at each start: what is measured and counted is the command.
