@@ -39,6 +39,11 @@ _ADD = """Add FILES to the build-info that is collected.
 
 Each is a build-info, or a directory: one of another machine's --build-dir, or one of those that jf keeps.
 """
+_COLLECT = """Add IMAGES that are in Artifactory to the build-info that is collected.
+
+An image is named by its tag, its digest or both; without a host it is at Artifactory's. No daemon is asked, and no
+layer is read. With --publish, the build is published at once.
+"""
 _ARTIFACTS = click.Option(["--delete-artifacts", "artifacts"], is_flag=True, help="Delete the files of the runs too.")
 
 
@@ -52,6 +57,9 @@ def make_build_info() -> click.Command:
     publish = [file, *build_options(several=True), _PROJECT, _EXISTS, JSON, *server]
     group.add_command(click.Command("publish", callback=_publish, params=publish, help=_PUBLISH))
     group.add_command(click.Command("add", callback=_add, params=[files, *build_options(), _PROJECT, JSON], help=_ADD))
+    images = click.Argument(["images"], nargs=-1, required=True)
+    collect = [images, *build_options(), *_of_images(), _PROJECT, JSON, *server]
+    group.add_command(click.Command("collect", callback=_collect, params=collect, help=_COLLECT))
     for name, (sentence, act, parameters) in _COMMANDS.items():
         group.add_command(click.Command(name, callback=act, params=[*parameters, _PROJECT, *server], help=sentence))
     return group
@@ -95,6 +103,53 @@ def _add(files: tuple[Path, ...], project: str, *, as_json: bool, **build: Any) 
         content = content_of(collection)
     lines = [f"{collection.key} in {collection.path.parent}", *(f"  {name}" for name in content["modules"])]
     _print(content, "\n".join(map(one_line, lines)), as_document=as_json)
+
+
+def _of_images() -> list[click.Parameter]:
+    return [
+        click.Option(["--module"], default="", metavar="ID", help="Id of the module; default: NAME:TAG."),
+        click.Option(["--compat"], type=click.Choice(["jf"]), help="Write the modules that jf writes."),
+        click.Option(
+            ["--build-url", "url"], envvar="JFROG_CLI_BUILD_URL", default="", metavar="URL", help="Page of the run."
+        ),
+        click.Option(
+            ["--git-path"],
+            type=click.Path(path_type=Path),
+            metavar="DIRECTORY",
+            help="Directory of the sources; default: the working directory.",
+        ),
+        click.Option(["--pulled"], is_flag=True, help="The build has used the images, and not made them."),
+        click.Option(["--publish"], is_flag=True, help="Publish what is collected for the build."),
+    ]
+
+
+def _collect(
+    images: tuple[str, ...],
+    project: str,
+    build_name: str | None,
+    build_number: str | None,
+    build_dir: Path | None,
+    *,
+    publish: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    from buildpush.pipeline.collecting import content_of, publish_collected
+    from buildpush.pipeline.context import RunContext
+    from buildpush.pipeline.image_records import CollectOptions, collect_images
+    from buildpush.pipeline.saved import ServerFlags
+
+    names = ("module", "compat", "url", "git_path", "pulled")
+    details = CollectOptions(directory=build_dir, **{name: options.pop(name) for name in names})
+    flags = ServerFlags(trust=flags_in(options), **options)
+    with with_display(RunContext.default()) as context:
+        key = _key(context.env, build_name, build_number, project)
+        collection = collect_images(images, key, context, flags, details)
+        content = content_of(collection)
+        published = publish_collected(key, [build_dir] if build_dir else [], context, flags) if publish else None
+    lines = [f"{collection.key} in {collection.path.parent}", *(f"  {name}" for name in content["modules"])]
+    text = published.url if published else "\n".join(map(one_line, lines))
+    _print({**content, "url": published.url if published else None}, text, as_document=as_json)
 
 
 def _key(env: Mapping[str, str], build_name: str | None, build_number: str | None, project: str) -> BuildKey:

@@ -75,7 +75,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         SecretError: a secret reference leads nowhere.
     """
     url = targets.artifactory_address(settings.url)
-    reference = _image_at(urlsplit(url).netloc, settings.docker_image)
+    reference = image_at(urlsplit(url).netloc, settings.docker_image)
     artifactory = targets.target_at(url, ctx.named_host("url", url), login_ways(settings, ctx))
     host = reference.repository.host
     image_host = ctx.named_host("docker_image", host)
@@ -108,7 +108,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
     )
 
 
-def _image_at(host: str, text: str) -> Reference:
+def image_at(host: str, text: str) -> Reference:
     """Return the image that *text* names; without a host it is at *host*, where its Artifactory is."""
     reference = Reference.parse(text)
     return reference if names_host(text) else Reference.parse(f"{host}/{text}")
