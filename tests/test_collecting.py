@@ -297,6 +297,17 @@ def test_where_it_cannot_be_known_refuse_refuses(site):
 
 @pytest.mark.sandbox
 @pytest.mark.programs
+def test_the_same_number_again_replaces_all_runs_before_it(site, capsys):
+    assert exists(site, "add") == exists(site, "add") == 0
+    (site.directory / "a").write_text("changed")
+    assert exists(site, "replace") == 0
+    assert "2 runs of build shop 7 before this are deleted" in capsys.readouterr().err
+    info = site.build()
+    assert f"sha256:{info.artifacts[0].sha256}" == site.box.digest("docker-local/api", "1")
+
+
+@pytest.mark.sandbox
+@pytest.mark.programs
 def test_a_replacement_that_fails_deletes_nothing(site):
     assert exists(site, "add") == 0
     site.box.add_fault("POST", "/api/build/delete", status=403, times=None)
