@@ -219,3 +219,32 @@ def test_the_next_run_finishes_what_a_killed_one_left_and_is_a_run_of_its_own(si
     assert [module.id for module in first.modules] == ["api:1"]
     assert [module.id for module in second.modules] == ["api:1", "web:1"]
     assert site.left() == []
+
+
+def test_a_resumed_run_goes_on_with_the_build_of_the_earlier_one(site):
+    site.box.add_fault("PUT", "/v2/docker-local/web/manifests/", status=400, times=1)
+    site.write(site.step("api"), site.step("web"))
+    assert site.run() == 4
+    started = site.build().started
+    assert site.modules() == ["api:1"]
+    assert site.run("--resume") == 0
+    assert site.modules() == ["api:1", "web:1"]
+    assert site.build().started == started
+
+
+def test_a_run_that_is_resumed_after_a_kill_is_one_run_of_its_build(site):
+    hold_second(site).end(signal.SIGKILL)
+    site.box.clear_faults()
+    assert site.run("--resume") == 0
+    assert site.modules() == ["api:1", "web:1"]
+    assert site.left() == []
+
+
+def test_a_build_that_could_not_be_sent_is_sent_by_a_resumed_run(site):
+    site.box.add_fault("PUT", r"/artifactory/api/build$", status=400, times=None)
+    site.write(site.step("api"), site.step("web"))
+    assert site.run() == 6
+    site.box.clear_faults()
+    assert site.run("--resume") == 0
+    assert site.modules() == ["api:1", "web:1"]
+    assert site.left() == []

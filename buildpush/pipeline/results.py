@@ -156,7 +156,8 @@ class RunResult:
             "references": list(self.references),
             "manifest": manifest_json(self.pushed) if self.pushed else None,
             "images": [_image_json(image) for image in self.images],
-            "build": build and {"name": build.name, "number": build.number, "url": build.url},
+            "build": build
+            and {"name": build.name, "number": build.number, "url": build.url, "started": time_text(build.started)},
             "output": self.output,
             "loaded": list(self.loaded),
             "files": [file.as_json() for file in self.files],

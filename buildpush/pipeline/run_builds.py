@@ -11,6 +11,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -37,7 +38,7 @@ class ServerBuild(NamedTuple):
     project: str
     name: str
     number: str
-    directory: Path | None
+    directory: Path | None = None
 
 
 def build_of(order: ResolvedStep) -> ServerBuild | None:
@@ -55,10 +56,14 @@ class RunBuild:
         started: the start that all its steps have.
         is_deferred: whether it is sent at the end of the run, since several steps publish it.
         order: of its first step.
+        earlier: what the run that is resumed had; a module that is pushed again takes the place of the one there.
+        is_published: whether Artifactory has just that.
     """
 
     def __init__(self, started: datetime, *, is_deferred: bool = False, order: ResolvedStep | None = None) -> None:
         self.started, self.is_deferred, self.order = started, is_deferred, order
+        self.earlier: Pending | None = None
+        self.is_published = False
         self._parts: dict[object, Pending] = {}
         self._claim: Claim | None = None
         self._lock = threading.RLock()
@@ -71,6 +76,10 @@ class RunBuild:
 
         with self._lock:
             parts = tuple(self._parts.values())
+        if self.earlier:
+            ids = {module.id for one in parts for module in one.info.modules}
+            rest = tuple(module for module in self.earlier.info.modules if module.id not in ids)
+            parts = (replace(self.earlier, info=replace(self.earlier.info, modules=rest)), *parts)
         if not parts:
             return None
         return Pending(merge([one.info for one in parts]), parts[0].server, all(one.pushed for one in parts))
@@ -92,6 +101,7 @@ class RunBuild:
         """Put what *step* pushes in place of what an earlier attempt of it did, and return the whole document."""
         with self._lock:
             self._parts[step] = part
+            self.is_published = False
             whole = self.pending
         return whole.info if whole else part.info
 
@@ -185,10 +195,23 @@ class RunBuilds:
             return CollectedBuild(_collection(build, build.directory, started))
         return RunBuild(started, is_deferred=self._common is None or key in self._common, order=order)
 
+    def resume(self, order: ResolvedStep, started: datetime) -> RunBuild | None:
+        """Return the build of a step that is not run again, with its start, if the run does not know it yet."""
+        key = build_of(order)
+        with self._lock:
+            if key is None or key in self._builds or order.build.directory:
+                return None
+            self._builds[key] = RunBuild(started, is_deferred=True, order=order)
+            return self._builds[key]
+
     def take_deferred(self) -> tuple[RunBuild, ...]:
         """Return the builds that wait for the end of the run; they do so no longer."""
         with self._lock:
-            waiting = tuple(build for build in self._builds.values() if build.is_deferred and build.pending)
+            waiting = tuple(
+                build
+                for build in self._builds.values()
+                if build.is_deferred and build.pending and not build.is_published
+            )
             self._builds.clear()
         return waiting
 
