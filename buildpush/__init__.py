@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from buildpush.api import run_pipeline as run_pipeline
     from buildpush.api import tag as tag
     from buildpush.api import upload as upload
+    from buildpush.api import verify as verify
     from buildpush.foundation.errors import BuildPushError as BuildPushError
     from buildpush.foundation.secrets import Secret as Secret
     from buildpush.pipeline.plan import Plan as Plan
     from buildpush.pipeline.plan import SkippedStep as SkippedStep
     from buildpush.pipeline.results import PipelineResult as PipelineResult
     from buildpush.pipeline.results import RunResult as RunResult
+    from buildpush.pipeline.verification import Verification as Verification
     from buildpush.settings.model import BuildAndPush as BuildAndPush
     from buildpush.settings.publish_step import PublishBuildInfo as PublishBuildInfo
     from buildpush.settings.tree import Loaded as Loaded
@@ -61,6 +63,8 @@ _HOMES = {
     "tag": "buildpush.api",
     "upload": "buildpush.api",
     "run": "buildpush.api",
+    "verify": "buildpush.api",
+    "Verification": "buildpush.pipeline.verification",
     "run_pipeline": "buildpush.api",
 }
 __all__ = [
@@ -73,6 +77,7 @@ __all__ = [
     "RunResult",
     "Secret",
     "SkippedStep",
+    "Verification",
     "__version__",
     "build",
     "check",
@@ -89,6 +94,7 @@ __all__ = [
     "run_pipeline",
     "tag",
     "upload",
+    "verify",
 ]
 
 

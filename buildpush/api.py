@@ -5,7 +5,6 @@ Each function loads only what it needs: a push waits neither for the settings no
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -17,8 +16,11 @@ from buildpush.pipeline.arguments import (
     OptionalPath,
     Paths,
     all_steps,
+    call_context,
+    call_display,
     choice_of,
     context_of,
+    copy_call,
     one_step,
     path_of,
     read_steps,
@@ -33,6 +35,7 @@ from buildpush.pipeline.call_options import (
     PipelineOptions,
     RunOptions,
     UploadOptions,
+    VerifyOptions,
 )
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.keywords import with_keywords
@@ -42,9 +45,9 @@ if TYPE_CHECKING:
     from buildpush.pipeline.builds import Builds
     from buildpush.pipeline.files import TransferOptions
     from buildpush.pipeline.open_run import OpenRun
-    from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
+    from buildpush.pipeline.verification import Verification
     from buildpush.settings.contents import ContentsEntry
     from buildpush.settings.tree import Element, Loaded
 
@@ -120,7 +123,7 @@ def run(
     """
     from buildpush.pipeline.run import run_steps
 
-    with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+    with call_context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         return run_steps(
             one_step(file, settings, context, Choice(step, stage, templates, inputs)), context, strict=strict
         )[0]
@@ -149,23 +152,13 @@ def build(
     """
     from buildpush.pipeline.run import run_steps
 
-    with _context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+    with call_context(sink, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         return run_steps(
             one_step(file, settings, context, Choice(step, stage, templates, inputs)),
             context,
             push=False,
             output=output,
         )[0]
-
-
-@contextmanager
-def _copying(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunContext]]:
-    """Yield the options of the copy in *options*, and a context made from the others."""
-    from buildpush.pipeline.options import CopyOptions
-
-    around = {name: options.get(name) for name in ("env", "cwd", "connectors", "secrets")}
-    with _context(options.get("sink"), **around) as context:
-        yield CopyOptions(**{name: options[name] for name in options if name not in {"sink", *around}}), context
 
 
 @takes(ImageOptions)
@@ -201,7 +194,7 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
     """
     from buildpush.pipeline import images
 
-    with _copying(options) as (how, context):
+    with copy_call(options) as (how, context):
         return images.push(source, references, how, context)
 
 
@@ -215,7 +208,7 @@ def copy(source: str, destination: str, **options: Unpack[ImageOptions]) -> RunR
     """
     from buildpush.pipeline import images
 
-    with _copying(options) as (how, context):
+    with copy_call(options) as (how, context):
         return images.copy(source, destination, how, context)
 
 
@@ -228,8 +221,35 @@ def merge(reference: str, *sources: str, **options: Unpack[IndexOptions]) -> Run
     """
     from buildpush.pipeline import images
 
-    with _copying(options) as (how, context):
+    with copy_call(options) as (how, context):
         return images.merge(reference, sources, how, context)
+
+
+@takes(VerifyOptions)
+def verify(reference: str, **options: Unpack[VerifyOptions]) -> Verification:
+    """Return what is beside the image that *reference* names, by whom it is signed, and whether all of it agrees.
+
+    Args:
+        reference: ``HOST/REPOSITORY:TAG`` or ``HOST/REPOSITORY@DIGEST``, of an image or an index.
+        keys: files with public keys as PEM; at least one document must be signed by one of them, if there are any.
+        artifactory_url: address of the Artifactory with the build-info; ``JF_URL`` by default.
+        artifactory_token: reference to its token.
+        build: name and number of its build; without it, those that the provenance names.
+
+    Returns:
+        Its ``ok`` says whether nothing is wrong, and ``unchecked`` what was not looked at.
+
+    Raises:
+        BuildPushError: the image, or the build-info, cannot be read.
+    """
+    from buildpush.pipeline import images
+    from buildpush.pipeline.saved import ServerFlags
+
+    keys, build = options.pop("keys", ()), options.pop("build", None)
+    url, token = options.pop("artifactory_url", None), options.pop("artifactory_token", None)
+    server = ServerFlags(artifactory_url=url, artifactory_token=token)
+    with copy_call(options) as (how, context):
+        return images.verify(reference, how, context, keys=keys, server=server, build=build)
 
 
 @takes(HostOptions)
@@ -240,7 +260,7 @@ def tag(reference: str, *tags: str, **options: Unpack[HostOptions]) -> RunResult
     """
     from buildpush.pipeline import images
 
-    with _copying(options) as (how, context):
+    with copy_call(options) as (how, context):
         return images.tag(reference, tags, how, context)
 
 
@@ -292,7 +312,7 @@ def _transferring(options: Mapping[str, Any]) -> Iterator[tuple[TransferOptions,
     from buildpush.pipeline.files import transfer_options
 
     around = {name: options.get(name) for name in ("env", "cwd")}
-    with _context(options.get("sink"), **around) as context:
+    with call_context(options.get("sink"), **around) as context:
         yield transfer_options({name: options[name] for name in options if name not in {"sink", *around}}), context
 
 
@@ -322,7 +342,7 @@ def open_builds(
     flags = ServerFlags(
         artifactory_url=artifactory_url, artifactory_token=artifactory_token, username=username, password=password
     )
-    with _context(sink, env=env) as context, opened_builds(context, flags, project) as builds:
+    with call_context(sink, env=env) as context, opened_builds(context, flags, project) as builds:
         yield builds
 
 
@@ -350,7 +370,7 @@ def check(
     from buildpush.foundation.events import ignore
     from buildpush.pipeline.planning import plan_steps
 
-    with _context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
+    with call_context(ignore, env=env, cwd=cwd, connectors=connectors, secrets=secrets, variables=variables) as context:
         loaded = one_step(file, settings, context, Choice(step, stage, templates, inputs))
         (planned,) = plan_steps(loaded, context)
         return replace(planned, notes=(*loaded.notes, *planned.notes))
@@ -383,7 +403,7 @@ def run_pipeline(file: OptionalPath, **options: Unpack[RunOptions]) -> PipelineR
     """
     from buildpush.pipeline.results import PipelineResult
 
-    with _context(options.get("sink"), **_around(options)) as context:
+    with call_context(options.get("sink"), **_around(options)) as context:
         return PipelineResult(_run_steps(all_steps(file, {}, context, choice_of(options)), options, context))
 
 
@@ -407,7 +427,7 @@ def open_run(file: OptionalPath, **options: Unpack[OpenRunOptions]) -> OpenRun:
     loaded = all_steps(file, {}, context, choice_of(options))
     check_sections(loaded, options.get("expected", ()))
     run = with_keywords(partial(_run_steps, loaded, options), like=run_pipeline)
-    return OpenRun(loaded, context, run, partial(_display, options.get("sink"), context.env))
+    return OpenRun(loaded, context, run, partial(call_display, options.get("sink"), context.env))
 
 
 @takes(PipelineOptions)
@@ -421,7 +441,7 @@ def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tu
     from buildpush.foundation.events import ignore
     from buildpush.pipeline.planning import plan_steps
 
-    with _context(ignore, **_around(options)) as context:
+    with call_context(ignore, **_around(options)) as context:
         loaded = all_steps(file, {}, context, choice_of(options))
         return tuple(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
 
@@ -476,25 +496,3 @@ def _run_steps(
 def _around(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the *options* that the context is made from."""
     return {name: options.get(name) for name in ("connectors", "secrets", "variables", "env", "cwd")}
-
-
-@contextmanager
-def _context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
-    """Yield the context of a call; without a *sink*, the cell of a notebook shows what happens."""
-    context = context_of(**around)
-    with _display(sink, context.env) as display:
-        yield context.with_sink(display)
-
-
-@contextmanager
-def _display(sink: Sink | None, env: Mapping[str, str]) -> Iterator[Sink]:
-    """Yield *sink*; without one, a sink that shows events in the cell of a notebook, or ignores them elsewhere."""
-    from buildpush.display.notebook import open_display
-    from buildpush.foundation.events import ignore
-
-    display = None if sink else open_display(sys.stdout, env)
-    try:
-        yield sink or display or ignore
-    finally:
-        if display:
-            display.close()

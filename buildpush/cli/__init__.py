@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "tag": ("Give an image in a registry more tags.", "images.make_tag"),
     "upload": ("Upload files that are no image.", "transfers.make_upload"),
     "download": ("Download files that are no image.", "transfers.make_download"),
+    "verify": ("Show what is beside an image, by whom it is signed, and whether it all agrees.", "images.make_verify"),
     "build-info": ("Publish, show, compare, promote and delete build-infos.", "build_info.make_build_info"),
     "doctor": ("Say what would fail before it fails, or what the messages in a log mean.", "doctor.make_doctor"),
     "sandbox": ("Run an Artifactory to practise with.", "tools.make_sandbox"),

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from buildpush.cli.options import DIGEST_FILE, JSON
+from buildpush.cli.report import as_json as json_text
 from buildpush.cli.report import check_receipts, check_stdout, document_out, reporting, with_display
 
 _REF = click.Argument(["reference"], metavar="REF")
@@ -44,6 +45,43 @@ def make_tag() -> click.Command:
     """Return the command that gives an image more tags."""
     text = "Give the image or index that REF names more tags in its repository; no blob is sent."
     return _command("tag", text, _REF, _many("tags", "NEWTAG..."))
+
+
+def make_verify() -> click.Command:
+    """Return the command that says what is known about an image."""
+    text = """Show what is beside the image that REF names, by whom it is signed, and whether all of it agrees.
+
+    The exit code is 8 if something is wrong: nothing is signed by a key that is given, a document is damaged or about
+    another image, or the build-info names other files, another commit or another start.
+    What was not checked is printed as well.
+    """
+    params: list[click.Parameter] = [
+        _REF,
+        click.Option(["--key", "keys"], metavar="FILE", multiple=True, help="A public key as PEM; may be repeated."),
+        click.Option(
+            ["--artifactory-url"], metavar="ADDRESS", help="Artifactory with the build-info; default: JF_URL."
+        ),
+        click.Option(["--artifactory-token"], metavar="REFERENCE", help="Reference to its token: env:NAME, file:PATH."),
+        click.Option(["--build"], nargs=2, metavar="NAME NUMBER", help="Its build; default: as the provenance says."),
+    ]
+    return click.Command("verify", callback=_verify, params=[*params, *_hosts(), JSON], help=text)
+
+
+def _verify(reference: str, as_json: bool, **options: Any) -> None:
+    from buildpush.foundation.errors import UnverifiedError
+    from buildpush.pipeline import images
+    from buildpush.pipeline.context import RunContext
+    from buildpush.pipeline.options import CopyOptions
+    from buildpush.pipeline.saved import ServerFlags
+
+    connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
+    server = ServerFlags(**{name: options.pop(name) for name in ("artifactory_url", "artifactory_token")})
+    more = {name: options.pop(name) for name in ("keys", "build")}
+    with with_display(RunContext.default(connectors=connectors, secrets=secrets)) as context:
+        found = images.verify(reference, CopyOptions(**options), context, server=server, **more)
+    click.echo(json_text(found.as_json()) if as_json else str(found))
+    if not found.ok:
+        raise UnverifiedError(found.problems[0], hint="do not use the image before you know why")
 
 
 def _many(name: str, metavar: str) -> click.Argument:

@@ -22,6 +22,7 @@
     ├─ AuthenticationError             5   a host refuses the credentials
     ├─ BuildInfoError                  6   the image is pushed, but not its build-info
     ├─ StrictError                     7   refused because of --strict, or of check=error=true
+    ├─ UnverifiedError                 8   an image is not what the documents beside it say
     ├─ TimeOutError                  124   a time limit was reached
     └─ CancelledError                130   Ctrl-C (143: SIGTERM)
 """
@@ -174,6 +175,12 @@ class StrictError(BuildPushError):
     """Refused because of ``--strict``, or of ``# check=error=true`` in the Dockerfile."""
 
     exit_code = 7
+
+
+class UnverifiedError(BuildPushError):
+    """An image, its signatures, the documents beside it and its build-info do not agree."""
+
+    exit_code = 8
 
 
 class TimeOutError(BuildPushError):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, signature
 from os import PathLike
@@ -16,6 +18,8 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.keywords import with_keywords
 
 if TYPE_CHECKING:
+    from buildpush.foundation.events import Sink
+    from buildpush.pipeline.options import CopyOptions
     from buildpush.settings.sources import CompanionFiles
     from buildpush.settings.tree import Loaded
 
@@ -35,6 +39,7 @@ _DEFAULTS = {
     "props": (),
     "threads": 4,
     "dry_run": False,
+    "keys": (),
 }
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -126,6 +131,38 @@ def context_of(
         secrets=path_of("secrets", secrets),
         variables=_texts("variables", variables),
     )
+
+
+@contextmanager
+def call_context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
+    """Yield the context of a call; without a *sink*, the cell of a notebook shows what happens."""
+    context = context_of(**around)
+    with call_display(sink, context.env) as display:
+        yield context.with_sink(display)
+
+
+@contextmanager
+def call_display(sink: Sink | None, env: Mapping[str, str]) -> Iterator[Sink]:
+    """Yield *sink*; without one, a sink that shows events in the cell of a notebook, or ignores them elsewhere."""
+    from buildpush.display.notebook import open_display
+    from buildpush.foundation.events import ignore
+
+    display = None if sink else open_display(sys.stdout, env)
+    try:
+        yield sink or display or ignore
+    finally:
+        if display:
+            display.close()
+
+
+@contextmanager
+def copy_call(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunContext]]:
+    """Yield the options of the copy in *options*, and a context made from the others."""
+    from buildpush.pipeline.options import CopyOptions
+
+    around = {name: options.get(name) for name in ("env", "cwd", "connectors", "secrets")}
+    with call_context(options.get("sink"), **around) as context:
+        yield CopyOptions(**{name: options[name] for name in options if name not in {"sink", *around}}), context
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,15 @@ class UploadOptions(DownloadOptions, total=False):
     props: Sequence[str] | str
 
 
+class VerifyOptions(HostOptions, total=False):
+    """Keywords of ``verify``."""
+
+    keys: Sequence[str | Path]
+    artifactory_url: str | None
+    artifactory_token: str | None
+    build: tuple[str, str] | None
+
+
 class PipelineOptions(TypedDict, total=False):
     """Keywords of :func:`check_pipeline`, described at :func:`run_pipeline`."""
 

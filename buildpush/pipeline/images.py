@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.errors import BadNameError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink
@@ -23,6 +25,13 @@ from buildpush.transfer.destinations import check_destination, check_packing, wr
 from buildpush.transfer.driver import Clients, Packing, WriteOptions
 from buildpush.transfer.parse import parse, reference_of
 from buildpush.transfer.sources import find_referrers, open_source
+
+if TYPE_CHECKING:
+    from buildpush.pipeline.saved import ServerFlags
+    from buildpush.pipeline.verification import Verification
+    from buildpush.provenance.keys import Verifier
+
+_LONGEST_KEY: Final = 1 << 16
 
 
 def push(source: str, references: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
@@ -102,6 +111,50 @@ def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunC
         pushed = receipt(old, clients.registry)
         registry.name(pushed.manifest, pushed.media_type, names, clients.registry, context.log)
     return RunResult(step=f"tag {old}", pushed=replace(pushed, references=tuple(names)), **context.log.facts())
+
+
+def verify(
+    reference: str,
+    options: CopyOptions,
+    context: RunContext,
+    *,
+    keys: Sequence[str | Path] = (),
+    server: ServerFlags,
+    build: tuple[str, str] | None = None,
+) -> Verification:
+    """Return what is known about the image that *reference* names.
+
+    Args:
+        reference: of an image or an index.
+        options: how the registry is reached.
+        context: of the call.
+        keys: files with public keys.
+        server: the Artifactory that has the build-info; ``JF_URL`` without one, and none without that.
+        build: name and number of its build; without it, those that the provenance names.
+    """
+    from buildpush.pipeline import verification
+
+    name, artifactory = reference_of(reference), None
+    verifiers = [_public_key(context.cwd / key) for key in keys]
+    with _step(("verify", str(name)), options, context, (), [Location("docker", reference=name)]) as clients:
+        if server.artifactory_url or context.env.get("JF_URL"):
+            from buildpush.pipeline.saved import open_server
+
+            credential = clients.registry.authorizer(name.repository.host).credential
+            artifactory, _ = open_server(context, server, {name.repository.host: credential} if credential else {})
+        return verification.verify(name, clients.registry, verifiers, artifactory, build)
+
+
+def _public_key(path: Path) -> Verifier:
+    from buildpush.provenance.keys import Verifier
+
+    try:
+        with path.open("rb") as file:
+            text = file.read(_LONGEST_KEY).decode("utf-8", "replace")
+    except OSError as error:
+        message = f"the public key {path} cannot be read: {error.strerror or error}"
+        raise SettingsError(message, hint="give the file that cosign names cosign.pub", where="--key") from error
+    return Verifier.load(text)
 
 
 def _destination(text: str) -> Reference:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from buildpush.artifactory import Artifactory, Published
@@ -32,6 +33,7 @@ from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate
 from buildpush.settings.written import WrittenValue
 
+NONE_GIVEN: Final[Mapping[str, Credential]] = MappingProxyType({})
 _NO_BUILD: Final = {"docker_image": "none", "build_name": "none", "build_number": "none"}
 
 
@@ -69,8 +71,12 @@ def open_registry(server: Artifactory, http: Http, context: RunContext) -> Regis
     return Registry(http, context.keychain(given), sink=context.log)
 
 
-def open_server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, Http]:
+def open_server(
+    context: RunContext, flags: ServerFlags, given: Mapping[str, Credential] = NONE_GIVEN
+) -> tuple[Artifactory, Http]:
     """Return the Artifactory that *flags*, or else ``JF_URL``, name, and the connections to it.
+
+    Credentials that are *given*, by host, are those of the registry, which count where *flags* have none.
 
     Raises:
         SettingsError: none is named, or the credential may not be sent there.
@@ -92,7 +98,7 @@ def open_server(context: RunContext, flags: ServerFlags) -> tuple[Artifactory, H
     for note in (*target.notes, *_unused_flags(target, flags), *trust.notes):
         context.log(Note(note))
     http = context.http(trust.plain_http, trust.insecure, trust.authorities)
-    return open_artifactory(target, http, context.keychain({}), context.log), http
+    return open_artifactory(target, http, context.keychain(given), context.log), http
 
 
 def _trust(url: str, flags: Mapping[str, Any], vault: Vault, context: RunContext) -> Trust:

@@ -41,7 +41,7 @@ def find_referrers(target: Image | Index, repository: Repository, registry: Regi
     """
 
     def find(subject: Digest) -> Iterator[Referrer]:
-        for digest in _find_digests(subject, repository, registry):
+        for digest in find_digests(subject, repository, registry):
             yield Referrer(pull(repository.at(digest), registry, artifact=True), subject)
         for tag in cosign_tags(subject):
             if artifact := _pull_tag(repository.tagged(Tag(tag)), registry):
@@ -71,7 +71,7 @@ def _request_list(repository: Repository, path: str, registry: Registry) -> Answ
     return None if answer.status in _HIDDEN_STATUSES else answer
 
 
-def _find_digests(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
+def find_digests(subject: Digest, repository: Repository, registry: Registry) -> list[Digest]:
     """Return the digests of the manifests that refer to *subject*."""
     what = f"the list of referrers of {repository.at(subject)}"
     entries: list[dict[str, Any]] = []

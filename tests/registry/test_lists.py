@@ -11,7 +11,7 @@ from buildpush.http.client import Answer
 from buildpush.images.model import OCI_INDEX, OCI_MANIFEST
 from buildpush.images.references import Digest, Repository, Tag
 from buildpush.images.referrers import list_tag
-from buildpush.registry.referrers import _find_digests, _pull_tag, read_list
+from buildpush.registry.referrers import _pull_tag, find_digests, read_list
 
 HERE = Repository("r.example", "team/app")
 SUBJECT = Digest(f"sha256:{'a' * 64}")
@@ -62,7 +62,7 @@ class Lists:
 
 def found(registry) -> str:
     """Return the marks of the digests that refer to the subject."""
-    return "".join(digest.hex[0] for digest in _find_digests(SUBJECT, HERE, registry))
+    return "".join(digest.hex[0] for digest in find_digests(SUBJECT, HERE, registry))
 
 
 @pytest.mark.parametrize(
