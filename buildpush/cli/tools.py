@@ -45,6 +45,12 @@ def make_sandbox() -> click.Command:
             ["--immutable"], multiple=True, metavar="KEY", help="Repository with immutable tags; may be repeated."
         ),
         click.Option(
+            ["--remote", "remotes"],
+            multiple=True,
+            metavar="KEY=URL",
+            help="Remote repository for the images of a registry or an Artifactory; may be repeated.",
+        ),
+        click.Option(
             ["--fault", "faults"],
             multiple=True,
             metavar="FAULT",
@@ -59,7 +65,14 @@ def make_sandbox() -> click.Command:
 
 
 def _sandbox(
-    port: int, data: Path | None, *, faults: tuple[str, ...], line: str | None, quiet: bool, **rules: Any
+    port: int,
+    data: Path | None,
+    *,
+    faults: tuple[str, ...],
+    remotes: tuple[str, ...],
+    line: str | None,
+    quiet: bool,
+    **rules: Any,
 ) -> None:
     from buildpush.foundation.state import State
     from buildpush.sandbox import read_faults, read_line, serve
@@ -72,6 +85,7 @@ def _sandbox(
             box.add_fault(fault)
         _welcome(box, None if settings is None else box.add_line(**settings))
 
+    rules["remotes"] = {key: url for key, _, url in (text.partition("=") for text in remotes)}
     State.default().sweep()
     # Ctrl-C is how a server is meant to end.
     with suppress(KeyboardInterrupt):

@@ -23,6 +23,7 @@ class RequestRefusedError(Exception):
         message: one sentence.
         detail: of the registry's error document; REST answers leave it out.
         headers: additional headers of the answer.
+        as_rest: whether the registry, too, answers it as REST clients expect it.
     """
 
     status: int
@@ -30,6 +31,7 @@ class RequestRefusedError(Exception):
     message: str
     detail: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    as_rest: bool = False
 
     def registry_document(self) -> bytes:
         """Return the body as ``/v2/`` clients expect it."""

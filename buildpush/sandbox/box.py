@@ -16,6 +16,7 @@ from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Digest
 from buildpush.sandbox import layout
 from buildpush.sandbox.accounts import Accounts, NewAccount
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import unusable
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.journal import Journal, Request
@@ -54,6 +55,8 @@ class Sandbox:
         challenge: who makes registry tokens, as answers without credentials say: the ``platform``, or the
             ``repository``, with the scope, as in older versions.
         oidc: identity providers whose tokens are exchanged for access tokens, by name.
+        remotes: addresses of registries, by the key of the remote repository that fetches images from there.
+        logins: user and password at these registries, by key; they are not stored.
 
     Raises:
         SettingsError: *uploads*, *challenge* or *immutable* has an unknown value.
@@ -72,6 +75,8 @@ class Sandbox:
         referrers: bool = True,
         challenge: str = "platform",
         oidc: Mapping[str, OidcProvider] | None = None,
+        remotes: Mapping[str, str] | None = None,
+        logins: Mapping[str, tuple[str, Secret]] | None = None,
     ) -> None:
         for word, value, values in (("uploads like", uploads, UPLOADS), ("a challenge of the", challenge, CHALLENGES)):
             if value not in values:
@@ -85,6 +90,8 @@ class Sandbox:
             "challenge": challenge,
         }
         self._providers = dict(oidc or {})
+        self._remotes = dict(remotes or {})
+        self._logins = dict(logins or {})
         self._data = data
         self._address = (host, port)
         self._clock = clock
@@ -113,6 +120,7 @@ class Sandbox:
         directory = self._directory()
         self._store = Store(directory, self._clock, lasting=self._data is not None)
         self._stops.append(self._store.close)
+        self._add_remotes()
         self._check_immutable()
         self._accounts = Accounts(self._store)
         try:
@@ -122,10 +130,20 @@ class Sandbox:
             raise unusable(directory, error) from error
         rules = server.RegistryRules(**self._rules)
         parts = (self._store, self._accounts, self._faults, self._journal)
-        running = server.Server(listening, *parts, rules=rules, providers=self._providers)
+        running = server.Server(listening, *parts, rules=rules, providers=self._providers, logins=self._logins)
         self._stops.append(running.stop)
         running.start()
         self._server = running
+
+    def _add_remotes(self) -> None:
+        from buildpush.sandbox.repositories import add_remote
+
+        for key, url in self._remotes.items():
+            try:
+                add_remote(self._store, key, url)
+            except RequestRefusedError as error:
+                message = f"the sandbox cannot have the remote repository {key!r} for {url!r}: {error.message}"
+                raise SettingsError(message, hint="write KEY=URL, such as hub=https://registry-1.docker.io") from error
 
     def _check_immutable(self) -> None:
         keys = [repository.key for repository in self._store.repositories()]
@@ -304,7 +322,8 @@ def serve(
         announce: called when it is ready, to show its address and credentials.
         show: called in this thread for every request, once it is answered.
         stop: stops it when set by another thread.
-        rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``, ``challenge``.
+        rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``, ``challenge``,
+            ``remotes``.
 
     Raises:
         SettingsError: the port, the host, the directory or a rule cannot be used.

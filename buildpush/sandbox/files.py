@@ -17,6 +17,7 @@ from buildpush.sandbox.entries import FileEntry
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.paths import ItemPath, item_path
 from buildpush.sandbox.registry import checksum_headers
+from buildpush.sandbox.remotes import Remotes
 from buildpush.sandbox.storage import find_file, item_document
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
@@ -32,9 +33,10 @@ _HEADERS = {"X-Checksum-Sha256": "sha256", "X-Checksum-Sha1": "sha1", "X-Checksu
 class FileRoutes:
     """Handlers for the paths of files."""
 
-    def __init__(self, store: Store, deployer: Deployer) -> None:
+    def __init__(self, store: Store, deployer: Deployer, remotes: Remotes) -> None:
         self._store = store
         self._deployer = deployer
+        self._remotes = remotes
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route; GET includes HEAD. They match whatever no other route does."""
@@ -45,6 +47,7 @@ class FileRoutes:
         """Send a file, or a range of it."""
         item = item_path(request, PREFIX)
         wire.require("read", str(item))
+        await self._remotes.file(item)
         entry = find_file(self._store, item)
         if entry is None:
             raise RequestRefusedError(404, "NOT_FOUND", "File not found.")

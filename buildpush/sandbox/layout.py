@@ -165,7 +165,7 @@ def keep_manifest(store: Store, target: Target, push: ManifestPush) -> None:
             _place_blob(store, target, directory, blob, push.who.username)
         path = f"{directory}/{push.manifest.filename}"
         store.put(target.deploy_to, path, push.checksums, push.manifest.media_type, push.who.username)
-        store.set_properties(target.deploy_to, path, _properties(store, target, push))
+        store.set_properties(target.deploy_to, path, manifest_properties(store, target, push))
         if push.manifest.subject:
             store.put_subject(str(push.manifest.subject.digest), push.checksums.sha256)
 
@@ -228,7 +228,8 @@ def _place_blob(store: Store, target: Target, directory: str, blob: Checksums, u
     store.remove([waiting] if waiting else [])
 
 
-def _properties(store: Store, target: Target, push: ManifestPush) -> dict[str, list[str]]:
+def manifest_properties(store: Store, target: Target, push: ManifestPush) -> dict[str, list[str]]:
+    """Return the properties that Artifactory gives to a manifest."""
     labels = _labels(store, push.manifest.config)
     return {
         "docker.manifest": [push.reference],

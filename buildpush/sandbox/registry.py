@@ -30,6 +30,7 @@ from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.layout import Target
 from buildpush.sandbox.manifests import LARGEST, read_manifest
 from buildpush.sandbox.permissions import ACTION_RIGHTS, Caller
+from buildpush.sandbox.remotes import Remotes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.uploads import BEHAVIOURS, STATE, Uploads, UploadSession
 
@@ -72,8 +73,9 @@ def checksum_headers(entry: FileEntry) -> dict[str, str]:
 class RegistryRoutes:
     """Handlers for blobs, manifests and tags."""
 
-    def __init__(self, store: Store, rules: RegistryRules) -> None:
+    def __init__(self, store: Store, remotes: Remotes, rules: RegistryRules) -> None:
         self._store = store
+        self._remotes = remotes
         self._rules = rules
         self.uploads = Uploads(store, BEHAVIOURS[rules.uploads])
 
@@ -124,6 +126,10 @@ class RegistryRoutes:
             raise RequestRefusedError(401, "UNAUTHORIZED", "the token's scope does not cover this", headers=headers)
         if not who.may(right, where):
             raise forbidden(who.username, right, f"{where}:{target.image}")
+        if action == "push" and target.repository.rclass in {"remote", "cache"}:
+            kind = "a manifest" if "reference" in request.match_info else "blobs"
+            message = f"Unable to upload {kind} to a remote repository."
+            raise RequestRefusedError(400, "UNSUPPORTED", message, as_rest=True)
         return replace(target, repository=_visible(who, target.repository))
 
     # Ping, catalog
@@ -159,8 +165,9 @@ class RegistryRoutes:
 
     async def blob(self, request: web.Request) -> web.StreamResponse:
         """Send a blob, or a range of it."""
-        self._target(request, "pull")
+        target = self._target(request, "pull")
         digest = _digest(request.match_info["digest"])
+        await self._remotes.blob(target, digest)
         entry = layout.find_blob(self._store, digest, wire.caller())
         if entry is None:
             raise RequestRefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"blobSum": str(digest)})
@@ -311,6 +318,7 @@ class RegistryRoutes:
         """Send a manifest byte for byte."""
         target = self._target(request, "pull")
         reference = _reference(request)
+        target = await self._remotes.manifest(target, reference)
         manifests = layout.find_manifests(self._store, target, reference)
         entry = next((entry for entry in manifests if _acceptable(request, entry.media_type)), None)
         if entry is None:

@@ -16,11 +16,13 @@ from buildpush.sandbox.answers import RequestRefusedError, forbidden
 from buildpush.sandbox.deploying import IMAGE_TYPES, LOCAL
 from buildpush.sandbox.entries import RepositoryEntry
 from buildpush.sandbox.permissions import RIGHTS
+from buildpush.sandbox.remotes import login
 from buildpush.sandbox.store import Store
+from buildpush.sandbox.upstream import Login
 from buildpush.sandbox.wire import BASE
 
 LARGEST = 1024 * 1024
-CLASSES = ("local", "virtual", "federated")
+CLASSES = ("local", "remote", "virtual", "federated")
 PACKAGE_TYPES = (*IMAGE_TYPES, "generic")
 _PATH = f"{BASE}/api/repositories"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -29,8 +31,9 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 class RepositoryRoutes:
     """Handlers for what is known about repositories."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, logins: dict[str, Login]) -> None:
         self._store = store
+        self._logins = logins
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route; GET includes HEAD."""
@@ -112,7 +115,9 @@ class RepositoryRoutes:
         """Return a repository with what the configuration says of its description, members and address."""
         repository = replace(before, description=_text(document, "description", before.description))
         if before.rclass == "remote":
-            repository = replace(repository, url=_address(_text(document, "url", before.url)))
+            repository = replace(repository, url=server_address(_text(document, "url", before.url)))
+            if username := _text(document, "username", ""):
+                self._logins[before.key] = login(username, _text(document, "password", ""))
         if before.rclass == "virtual":
             listed = document.get("repositories", list(before.members))
             deploy_to = _text(document, "defaultDeploymentRepo", before.deploy_to or "") or None
@@ -145,6 +150,18 @@ def add_repository(store: Store, repository: RepositoryEntry) -> None:
         store.put_repository(repository)
 
 
+def add_remote(store: Store, key: str, url: str) -> None:
+    """Add a remote repository for images, or give an existing one another address.
+
+    Raises:
+        RequestRefusedError: 400, the key or the address cannot be used.
+    """
+    before = store.repository(key)
+    if not _KEY.fullmatch(key) or (before and before.rclass != "remote"):
+        _refuse(f"'{key}' is no key, or that of another repository")
+    add_repository(store, replace(before or RepositoryEntry(key, "remote"), url=server_address(url)))
+
+
 def _administered(request: web.Request) -> str:
     """Return the key in the path; the caller must have all rights everywhere."""
     key, who = request.match_info["repo"], wire.caller()
@@ -160,7 +177,12 @@ def _text(document: Mapping[str, Any], name: str, default: str) -> str:
     return value
 
 
-def _address(url: str) -> str:
+def server_address(url: str) -> str:
+    """Return the address of a remote repository's server.
+
+    Raises:
+        RequestRefusedError: 400, it is none, or has a user or password in it.
+    """
     try:
         parts = urlsplit(url)
         _ = parts.port

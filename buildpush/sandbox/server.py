@@ -34,6 +34,7 @@ from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.registry import RegistryRoutes, RegistryRules
 from buildpush.sandbox.relocation import RelocationRoutes
+from buildpush.sandbox.remotes import Remotes
 from buildpush.sandbox.repositories import RepositoryRoutes
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.search_routes import SearchRoutes
@@ -41,6 +42,7 @@ from buildpush.sandbox.storage import StorageRoutes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.token_routes import TokenRoutes, asks_itself
 from buildpush.sandbox.uploads import SIGNATURE
+from buildpush.sandbox.upstream import Login
 
 RequestHandler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -71,13 +73,15 @@ class Server:
         *,
         rules: RegistryRules,
         providers: Mapping[str, OidcProvider],
+        logins: dict[str, Login],
     ) -> None:
         self._socket = listening
         self._store = store
         self._accounts = accounts
         self._faults = faults
         self._journal = journal
-        self._registry = RegistryRoutes(store, rules)
+        remotes = Remotes(store, logins)
+        self._registry = RegistryRoutes(store, remotes, rules)
         # The last of these match what the others do not.
         deployer = Deployer(store, rules.immutable)
         groups = (
@@ -86,11 +90,11 @@ class Server:
             TokenRoutes(accounts, providers),
             SearchRoutes(store),
             StorageRoutes(store),
-            RepositoryRoutes(store),
+            RepositoryRoutes(store, logins),
             RelocationRoutes(store, deployer),
             RestRoutes(store),
             Pages(store),
-            FileRoutes(store, deployer),
+            FileRoutes(store, deployer, remotes),
         )
         self._routes = [route for group in groups for route in group.routes()]
         self._store_key = secrets.token_bytes(32)
@@ -203,7 +207,7 @@ class Server:
             )
 
     def _refusal(self, request: web.Request, refused: RequestRefusedError) -> web.Response:
-        registry = _is_registry(request)
+        registry = _is_registry(request) and not refused.as_rest
         headers = dict(refused.headers)
         if refused.status == web.HTTPUnauthorized.status_code:
             basic = 'Basic realm="Artifactory Realm"'

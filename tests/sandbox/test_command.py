@@ -125,6 +125,8 @@ def test_the_help_names_every_habit_and_every_fault_that_has_a_name(capsys):
         (["--line", "reset-after=0"], "at least 1"),
         (["--uploads", "harbor"], "'harbor'"),
         (["--immutable", "nowhere"], "'nowhere'"),
+        (["--remote", "http://127.0.0.1"], "KEY=URL"),
+        (["--remote", "hub=127.0.0.1"], "url must be http"),
     ],
 )
 def test_what_means_nothing_is_exit_2(words, said, capsys):

@@ -65,9 +65,14 @@ def test_a_virtual_repository_shows_its_members_and_deploys_to_one(client, box):
 
 
 def test_repositories_are_listed_by_class_and_package_type(client):
+    make(client, "far", rclass="remote", packageType="generic", url="http://127.0.0.1:9/files/")
+    assert "far" in keys(client)
+    assert "far-cache" not in keys(client)
+    assert keys(client, "?type=remote") == ["far"]
     assert keys(client, "?type=virtual") == ["docker"]
     assert keys(client, "?type=local&packageType=generic") == ["generic-local"]
     assert keys(client, "?packageType=oci") == []
+    assert client.send("GET", f"{API}/far").json()["url"] == "http://127.0.0.1:9/files"
 
 
 @pytest.mark.parametrize(
