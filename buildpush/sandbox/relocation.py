@@ -52,7 +52,7 @@ class RelocationRoutes:
         source = item_path(request, f"{BASE}/api/{verb}/")
         order = self._order(source, _target(request), moves=verb == "move")
         with self._store.change(lasting=not is_set(request, "dry")):
-            files, directories, errors = self._carry_out(order, fail_fast=is_set(request, "failFast"))
+            files, directories, errors = self.carry_out(order, fail_fast=is_set(request, "failFast"))
         between = f"{source.repo}:{source.path} to {order.target}:{order.to}"
         doing, done = (words[verb] for words in _DONE)
         counted = f"{files} artifacts and {directories} folders were {done}"
@@ -78,7 +78,7 @@ class RelocationRoutes:
             raise RequestRefusedError(400, "BAD_REQUEST", f"{into}:{to} is {repo}:{source.path}, or inside of it.")
         return RelocationOrder(repo, source.path, into, to, moves)
 
-    def _carry_out(self, order: RelocationOrder, *, fail_fast: bool) -> tuple[int, int, list[str]]:
+    def carry_out(self, order: RelocationOrder, *, fail_fast: bool) -> tuple[int, int, list[str]]:
         """Return how many files and directories were copied, and what was refused.
 
         Raises:

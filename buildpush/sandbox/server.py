@@ -28,6 +28,7 @@ from buildpush.sandbox.content import hash_file
 from buildpush.sandbox.deploying import Deployer
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.files import FileRoutes
+from buildpush.sandbox.image_promotion import ImagePromotionRoutes
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.pages import Pages, error_page
@@ -84,6 +85,7 @@ class Server:
         self._registry = RegistryRoutes(store, remotes, rules)
         # The last of these match what the others do not.
         deployer = Deployer(store, rules.immutable)
+        relocation = RelocationRoutes(store, deployer)
         groups = (
             self._registry,
             BuildRoutes(store),
@@ -91,7 +93,8 @@ class Server:
             SearchRoutes(store),
             StorageRoutes(store),
             RepositoryRoutes(store, logins),
-            RelocationRoutes(store, deployer),
+            relocation,
+            ImagePromotionRoutes(store, deployer, relocation),
             RestRoutes(store),
             Pages(store),
             FileRoutes(store, deployer, remotes),

@@ -1,0 +1,114 @@
+"""Docker promotion: an image is moved or copied to another repository, under the same tag or another."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+from aiohttp import web
+
+from buildpush.sandbox import wire
+from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.deploying import Deployer
+from buildpush.sandbox.manifests import INDEX, SINGLE, read_manifest
+from buildpush.sandbox.paths import read_path
+from buildpush.sandbox.relocation import RelocationOrder, RelocationRoutes
+from buildpush.sandbox.store import Store
+from buildpush.sandbox.wire import BASE
+
+LARGEST = 64 * 1024
+_FIELDS = ("targetRepo", "dockerRepository", "targetDockerRepository", "tag", "targetTag")
+
+
+class ImagePromotionRoutes:
+    """The handler of ``api/docker/KEY/v2/promote``."""
+
+    def __init__(self, store: Store, deployer: Deployer, relocation: RelocationRoutes) -> None:
+        self._store = store
+        self._deployer = deployer
+        self._relocation = relocation
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return every route; it is before those of the registry."""
+        return [web.post(f"{BASE}/api/docker/{{key}}/v2/promote", self.promote)]
+
+    async def promote(self, request: web.Request) -> web.Response:
+        """Move an image, or copy it, as asked for; all of its tags, or one."""
+        document = _document(await wire.read_all(request, LARGEST))
+        try:
+            self._carry_out(self._order(request.match_info["key"], document))
+        except RequestRefusedError as refused:
+            refused.as_rest = True
+            raise
+        return web.Response(text="Promotion ended successfully")
+
+    def _order(self, key: str, document: dict[str, Any]) -> RelocationOrder:
+        source, target = (self._deployer.repository(one) for one in (key, document["targetRepo"]))
+        tag = document.get("tag")
+        image = document["dockerRepository"]
+        to = document.get("targetDockerRepository") or image
+        if tag:
+            image, to = f"{image}/{tag}", f"{to}/{document.get('targetTag') or tag}"
+        path, place = (read_path(f"{repo}/{one}").path for repo, one in ((source, image), (target, to)))
+        if (source, path) == (target, place):
+            _refuse("the source of the promotion is its target")
+        moves = document.get("copy") is not True
+        for right in ("read", "delete") if moves else ("read",):
+            wire.require(right, f"{source}/{path}")
+        if not self._store.directory(source, path):
+            raise RequestRefusedError(404, "NOT_FOUND", f"Unable to find docker image '{source}:{path}'.")
+        return RelocationOrder(source, path, target, place, moves)
+
+    def _carry_out(self, order: RelocationOrder) -> None:
+        with self._store.change():
+            self._keep_children(order)
+            before = self._store.files_in(order.target, order.to)
+            names = {entry.name for entry in self._store.files_in(order.source, order.path)}
+            replaced = [entry for entry in before if entry.name not in names]
+            if replaced:
+                wire.require("delete", f"{order.target}/{order.to}")
+            self._relocation.carry_out(order, fail_fast=True)
+            self._store.remove(replaced)
+            self._rename(order)
+
+    def _keep_children(self, order: RelocationOrder) -> None:
+        """Copy the images of an index, which have directories of their own, and may belong to other tags as well."""
+        index = self._store.file(order.source, f"{order.path}/{INDEX}")
+        if index is None:
+            return
+        manifest = read_manifest(self._store.content.path(index.checksums.sha256).read_bytes(), index.media_type)
+        source, target = (path.rpartition("/")[0] for path in (order.path, order.to))
+        for child in manifest.children:
+            for path in (f"{source}/{child.digest}", f"{source}/{str(child.digest).replace(':', '__')}"):
+                if self._store.directory(order.source, path):
+                    to = f"{target}/{path.rpartition('/')[2]}"
+                    copy = RelocationOrder(order.source, path, order.target, to, moves=False)
+                    self._relocation.carry_out(copy, fail_fast=True)
+
+    def _rename(self, order: RelocationOrder) -> None:
+        """Give manifests the properties of their new names."""
+        for entry in self._store.files(order.target, order.to):
+            if entry.name in {INDEX, SINGLE}:
+                image, _, tag = entry.directory.rpartition("/")
+                names = {"docker.repoName": [image], "docker.manifest": [tag]}
+                self._store.set_properties(entry.repo, entry.path, names)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        _refuse("the body is not a JSON object")
+    for name in _FIELDS:
+        if not isinstance(document.get(name) or "", str):
+            _refuse(f"{name} is not a text")
+    for name in ("targetRepo", "dockerRepository"):
+        if not document.get(name):
+            _refuse(f"{name} is missing")
+    return document
+
+
+def _refuse(message: str) -> NoReturn:
+    raise RequestRefusedError(400, "BAD_REQUEST", message, as_rest=True)
