@@ -14,7 +14,10 @@ API = "/artifactory/api"
 APP, HIDDEN = "docker-local/app", "docker-release/hidden"
 SECRET = "classified"
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
-QUERIES = ("", "properties=a=b", "list&deep=1", "deleteAll=1", "to=/docker-local/stolen", "mount=DIGEST&from=x")
+QUERIES = (
+    *("name=*&repos=docker-release", "sha256=HEX", "from=0", "pattern=docker-release:hidden/*/*", "p=1&about=*"),
+    *("", "properties=a=b", "list&deep=1", "deleteAll=1", "to=/docker-local/stolen", "mount=DIGEST&from=x"),
+)
 BODIES = (
     b"",
     b'items.find({"repo":{"$match":"*"}}).include("*","property")',
@@ -79,9 +82,13 @@ def requests_to_every_route(box, filled):
             continue  # addresses with a signature, which only the sandbox makes
         # Here the name is that of a build, or of an image without the repository key.
         given = values | ({"name": "hidden"} if "/build" in canonical or "{key}" in canonical else {})
+        given |= {} if "{repo}" in canonical or "{key}" in canonical else {"path": f"{HIDDEN}/1/manifest.json"}
         path = re.sub(r"\{(\w+)\}", lambda match, given=given: given.get(match[1], "hidden"), canonical)
         for method in METHODS if route.method == "*" else (route.method,):
-            addresses = [f"{path}?{query.replace('DIGEST', filled['digest'])}" for query in QUERIES]
+            addresses = [
+                f"{path}?{query.replace('DIGEST', filled['digest']).replace('HEX', filled['digest'][7:])}"
+                for query in QUERIES
+            ]
             yield from ((method, address, BODIES[0]) for address in addresses)
             if method in {"PUT", "POST", "PATCH"}:
                 yield from ((method, addresses[0], body) for body in BODIES[1:])
@@ -95,7 +102,7 @@ def walk(box, filled, authorization):
         for method, address, body in requests_to_every_route(box, filled):
             answer = pool.request(method, f"{box.url}{address}", headers=headers, body=body, redirect=False)
             assert answer.status != 500, (method, address, body, box.failures)
-            if any(word.encode() in answer.data for word in (SECRET, filled["digest"], filled["manifest"])):
+            if any(word.encode() in answer.data for word in (SECRET, filled["digest"][7:], filled["manifest"][7:])):
                 seen.add(address.partition("?")[0])
     return seen
 
@@ -148,7 +155,14 @@ def test_no_route_shows_or_changes_anything_for(who, box, client, filled):
 def test_no_route_changes_anything_for_an_account_that_may_only_read(box, filled):
     reader = box.add_account("reader", ["read"])
     before = everything(box)
-    assert walk(box, filled, basic("reader", reader.password.reveal()))
+    assert walk(box, filled, basic("reader", reader.password.reveal())) >= {
+        f"/v2/{HIDDEN}/manifests/1",
+        f"/artifactory/{HIDDEN}/1/manifest.json",
+        f"{API}/storage/{HIDDEN}/1/manifest.json",
+        f"{API}/search/aql",
+        f"{API}/search/checksum",
+        f"{API}/build/hidden/1",
+    }
     assert everything(box) == before
 
 
