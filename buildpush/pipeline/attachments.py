@@ -27,7 +27,7 @@ _NOT_FOUND: Final = 404
 
 
 def attach(
-    subjects: Sequence[Descriptor],
+    subject: Descriptor,
     statements: Sequence[Statement],
     wanted: Attestations,
     repository: Repository,
@@ -36,7 +36,7 @@ def attach(
     created: str,
     sink: Sink,
 ) -> int:
-    """Store *statements* beside each of *subjects*, which need not be there yet; return the number of referrers.
+    """Store *statements* beside *subject*, which need not be there yet; return the number of referrers.
 
     Raises:
         PushError: the registry does not accept one.
@@ -44,17 +44,16 @@ def attach(
         AuthenticationError: the credentials are refused.
     """
     notes = _notes_to(sink)
-    for subject in subjects:
-        for statement in statements:
-            if wanted.signer:
-                referrer = signed_referrer(subject, statement, wanted.signer, created)
-            else:
-                referrer = bare_referrer(subject, statement, created)
-            push(referrer.image, [repository.at(referrer.digest)], registry, checksums=False, sink=notes)
-        if wanted.signer and wanted.cosign_tag and statements:
-            make = partial(cosign_attestations, subject.digest, statements, wanted.signer)
-            _add_to_cosign_tag(repository.tagged(f"{list_tag(subject.digest)}.att"), make, registry, notes)
-    return len(subjects) * len(statements)
+    for statement in statements:
+        if wanted.signer:
+            referrer = signed_referrer(subject, statement, wanted.signer, created)
+        else:
+            referrer = bare_referrer(subject, statement, created)
+        push(referrer.image, [repository.at(referrer.digest)], registry, checksums=False, sink=notes)
+    if wanted.signer and wanted.cosign_tag and statements:
+        make = partial(cosign_attestations, subject.digest, statements, wanted.signer)
+        _add_to_cosign_tag(repository.tagged(f"{list_tag(subject.digest)}.att"), make, registry, notes)
+    return len(statements)
 
 
 def _notes_to(sink: Sink) -> Sink:

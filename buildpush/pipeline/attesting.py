@@ -10,11 +10,14 @@ from buildpush.engines.bases import bases
 from buildpush.foundation.events import Decision, Note
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import Descriptor
-from buildpush.images.model import Image, Platform, PushedIndex
-from buildpush.images.references import Reference
+from buildpush.images.model import Image, Index, Platform, PushedIndex
+from buildpush.images.references import Digest, Reference
 from buildpush.pipeline.attachments import attach
+from buildpush.pipeline.built import Built
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.publication import Pushed, git_of, revision_of
+from buildpush.provenance.packages import packages_in
+from buildpush.provenance.sbom import Contents, sbom
 from buildpush.provenance.slsa import LOCAL_BUILDER, BaseImage, BuildRun, SourceRevision, moment_text, provenance
 from buildpush.provenance.statement import SLSA, Statement, Subject, subjects_of
 from buildpush.registry.client import Registry
@@ -28,24 +31,27 @@ class Attesting:
         order: of the step.
         context: of the run.
         started: the start of its build.
-        engine: name of the engine that builds.
+
+    Attributes:
+        engine: name of the engine that builds; empty if none does.
     """
 
-    def __init__(self, order: ResolvedStep, context: RunContext, started: datetime, engine: str) -> None:
+    def __init__(self, order: ResolvedStep, context: RunContext, started: datetime) -> None:
         self._order = order
         self._context = context
         self._started = started
-        self._engine = engine
+        self.engine = ""
         self._bases: dict[tuple[Reference, Platform], BaseImage] = {}
 
     def add_base(self, reference: Reference, platform: Platform, image: Image) -> None:
         """Remember a base image that an engine pulls through us, with the digest that it has."""
         self._bases[reference, platform] = BaseImage(reference, platform, digest_of(image.manifest or b""))
 
-    def attach(self, receipt: Pushed, registry: Registry, build_info: str) -> int:
+    def attach(self, image: Built, receipt: Pushed, registry: Registry, build_info: str) -> int:
         """Store what is said about an image beside it, before any tag names it; return the number of referrers.
 
         Args:
+            image: whose layers are read for an SBOM.
             receipt: the future one.
             registry: that is pushed to.
             build_info: address of the build-info, if there is to be one.
@@ -55,32 +61,51 @@ class Attesting:
             UnreachableError: there is no answer.
             AuthenticationError: the credentials are refused.
         """
-        wanted, log = self._order.attestations, self._context.log
-        count = attach(
-            [manifest for manifest, _ in described(receipt)],
-            self._statements(receipt, build_info),
-            wanted,
-            receipt.references[0].repository,
-            registry,
-            created=moment_text(self._context.now()),
-            sink=log,
-        )
+        wanted, log, created = self._order.attestations, self._context.log, moment_text(self._context.now())
+        common, sboms, count = self._provenance(receipt, build_info), self._sboms(image, receipt, created), 0
+        for manifest, _ in described(receipt):
+            count += attach(
+                manifest,
+                [*common, *sboms.get(manifest.digest, ())],
+                wanted,
+                receipt.references[0].repository,
+                registry,
+                created=created,
+                sink=log,
+            )
         key = f"signed with the key {wanted.signer.verifier.fingerprint}" if wanted.signer else ""
-        log(Decision("provenance", "attached", key or "not signed: sign_key is not set"))
+        names = {"provenance": bool(common), "SBOM": bool(sboms)}
+        what = " and ".join(name for name, is_there in names.items() if is_there)
+        log(Decision(what, "attached", key or "not signed: sign_key is not set"))
         return count
 
-    def _statements(self, receipt: Pushed, build_info: str) -> tuple[Statement, ...]:
-        if self._order.request is None:
+    def _provenance(self, receipt: Pushed, build_info: str) -> tuple[Statement, ...]:
+        if self._order.request is None or not self._order.attestations.provenance:
             return ()
         predicate = provenance(self._order.request, self._run(receipt, build_info))
         return (Statement(tuple(_subjects(receipt)), SLSA, predicate),)
+
+    def _sboms(self, image: Built, receipt: Pushed, created: str) -> dict[Digest, list[Statement]]:
+        """Return the SBOM of each image that can run, by its digest."""
+        kind = self._order.attestations.sbom
+        if not kind:
+            return {}
+        sources = image.images if isinstance(image, Index) else (image,)
+        receipts = receipt.images if isinstance(receipt, PushedIndex) else (receipt,)
+        statements: dict[Digest, list[Statement]] = {}
+        for source, one in zip(sources, receipts, strict=True):
+            if one.platform.runs:
+                contents = Contents(receipt.references[0], one.digest, packages_in(source), created)
+                subjects = subjects_of(receipt.references, one.digest, one.platform)
+                statements[one.digest] = [Statement(subjects, *sbom(kind, contents))]
+        return statements
 
     def _run(self, receipt: Pushed, build_info: str) -> BuildRun:
         order, context = self._order, self._context
         url = order.build.url or context.ci.url
         named = [BaseImage(reference) for reference in bases(order.request)] if order.request else []
         return BuildRun(
-            engine=self._engine,
+            engine=self.engine,
             platforms=tuple(platform for _, platform in described(receipt) if platform),
             builder=order.attestations.builder or _builder(url),
             started=self._started,

@@ -123,6 +123,10 @@ class _StepRun:
             hosts.note_never_trusted(self.log, insecure_hosts(order.request) if order.request else ())
 
     def _carry_out(self, order: ResolvedStep, output: Output | None, hosts: Hosts) -> None:
+        if order.attestations.wanted:
+            from buildpush.pipeline.attesting import Attesting
+
+            self.attesting = Attesting(order, self.context, self.started)
         engine = self._choose_engine(order, hosts)
         if engine and self.options.push:
             order = outputs.keep_in_daemon(order, engine, self.context.kept_images, self.log)
@@ -176,10 +180,8 @@ class _StepRun:
         engine = choice.choose(order.engine, order.for_engines, order.request, engines, self.log)
         choice.note_traps(engine, order.request, self.log)
         self._refuse_notes()
-        if order.attestations.wanted:
-            from buildpush.pipeline.attesting import Attesting
-
-            self.attesting = Attesting(order, self.context, self.started, engine.name)
+        if self.attesting:
+            self.attesting.engine = engine.name
         return engine
 
     def _pulled(self, reference: Reference, platform: Platform, image: Image) -> None:
@@ -296,9 +298,8 @@ class _StepRun:
             if publication:
                 publication.announce(pushed, base(pushed))
             if self.attesting:
-                self.referrers = self.attesting.attach(
-                    pushed, hosts.registry, publication.address if publication else ""
-                )
+                build_info = publication.address if publication else ""
+                self.referrers = self.attesting.attach(image, pushed, hosts.registry, build_info)
 
         with self.log.phase("push", ", ".join(map(str, order.references))):
             self.pushed = push(

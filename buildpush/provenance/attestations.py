@@ -16,12 +16,14 @@ class Attestations:
 
     Attributes:
         provenance: whether there is to be a SLSA provenance.
+        sbom: format of the SBOM; empty for none.
         builder: what it names as the builder; empty for a name made from the page of the run.
         signer: signs; ``None`` for documents without a signature.
         cosign_tag: whether signed documents are stored under cosign's tag as well.
     """
 
     provenance: bool = False
+    sbom: str = ""
     builder: str = ""
     signer: Signer | None = None
     cosign_tag: bool = False
@@ -29,4 +31,4 @@ class Attestations:
     @property
     def wanted(self) -> bool:
         """Whether there is to be any."""
-        return self.provenance
+        return self.provenance or bool(self.sbom)

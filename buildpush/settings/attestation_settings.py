@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from buildpush.settings.declare import setting
 from buildpush.settings.kinds import AddressText, SecretText, Switch
 from buildpush.settings.plugin_settings import PluginSettings
@@ -18,6 +20,16 @@ class AttestationSettings(PluginSettings):
         default=False,
         group="Attestations",
         example=True,
+        honoured_by="push",
+        place="env",
+    )
+    sbom: Literal["spdx", "cyclonedx"] | None = setting(
+        "The format in which the registry gets a list of the packages in the image: SPDX 2.3 or CycloneDX 1.6.",
+        "It is a referrer of the image; of an index, of each image in it. "
+        "The packages are those of dpkg, apk and Python's `pip`, read from the layers of the image, which are "
+        "fetched for it if they are of a base image.",
+        group="Attestations",
+        example="spdx",
         honoured_by="push",
         place="env",
     )

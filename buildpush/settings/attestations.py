@@ -17,7 +17,7 @@ def attestations_of(settings: BuildAndPush, ctx: ResolveContext) -> Attestations
         SecretError: the key cannot be read.
         SettingsError: ``cryptography`` is not installed.
     """
-    if not (settings.provenance and settings.push):
+    if not (wants_any(settings) and settings.push):
         return Attestations()
     signer = None
     if settings.sign_key is not None:
@@ -31,13 +31,27 @@ def attestations_of(settings: BuildAndPush, ctx: ResolveContext) -> Attestations
         except SecretError as error:
             where = error.where or ctx.where(error.setting or "sign_key")
             raise SecretError(error.args[0], hint=error.hint, setting=error.setting, where=where) from error
-    return Attestations(settings.provenance, settings.builder_id or "", signer, settings.cosign_tag)
+    return Attestations(
+        provenance=settings.provenance and not settings.push_only,  # which a note reports: nothing is built
+        sbom=settings.sbom or "",
+        builder=settings.builder_id or "",
+        signer=signer,
+        cosign_tag=settings.cosign_tag,
+    )
+
+
+def wants_any(settings: BuildAndPush) -> bool:
+    """Return whether anything is to be stored beside the image."""
+    return settings.provenance or settings.sbom is not None
 
 
 def attestation_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
     """Yield a note for each setting that needs another one."""
-    signed = "sign_key" if settings.provenance else "provenance"
-    needed = {"builder_id": "provenance", "sign_key": "provenance", "sign_password": signed, "cosign_tag": signed}
-    for name, other in needed.items():
-        if getattr(settings, name) and not getattr(settings, other):
+    is_any = wants_any(settings)
+    is_signed = is_any and settings.sign_key is not None
+    one_of = "provenance or sbom"
+    needed = {"builder_id": (settings.provenance, "provenance"), "sign_key": (is_any, one_of)}
+    needed |= dict.fromkeys(("sign_password", "cosign_tag"), (is_signed, "sign_key" if is_any else one_of))
+    for name, (is_there, other) in needed.items():
+        if getattr(settings, name) and not is_there:
             yield f"{ctx.source_of(name)}: {name} has no effect without {other}"

@@ -73,7 +73,7 @@ _REFUSED: Final = {
     ),
     "--policy": ("no policies are evaluated here", "leave it out"),
     "--provenance": _ATTESTATIONS,
-    "--sbom": ("buildpush writes no SBOM yet", "leave it out, or write {option}=false"),
+    "--sbom": _ATTESTATIONS,
     "--shm-size": _RUN,
     "--tag": ("the names of the image are set by settings", "write them in repo and tags"),
     "--ulimit": _RUN,
@@ -230,9 +230,9 @@ def _provenance(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
 
 
 def _sbom(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
-    if option.value.lower() not in FALSE:
+    if option.value.lower() not in {"", *TRUE, *FALSE}:
         option.refuse()
-    return settings
+    return settings.replace(sbom="spdx" if option.is_on else None)
 
 
 def _output(option: BuildxOption, settings: BuildAndPush) -> BuildAndPush:
