@@ -199,6 +199,19 @@ def test_the_fifth_plugin_publishes_build_info_of_what_is_pushed(plugin, box, ap
     assert "/shop/7" in out
 
 
+@sandbox
+def test_the_plugin_that_uploads_takes_its_variables(plugin, place, box):
+    (place / "dist").mkdir()
+    (place / "dist/a.whl").write_text("a wheel")
+    address = f"{box.url}/artifactory/"
+    login = {"PLUGIN_USERNAME": box.username, "PLUGIN_PASSWORD": box.password.reveal()}
+    words = {"PLUGIN_SOURCE": "dist/*", "PLUGIN_TARGET": "generic-local/", "PLUGIN_TARGET_PROPS": "a=1,b=null"}
+    code, out, err = plugin(PLUGIN_URL=address, **login, **words)
+    assert code == 0, err
+    assert "generic-local/dist/a.whl" in out
+    assert box.properties("generic-local", "dist/a.whl") == {"a": ["1"]}
+
+
 @pytest.mark.programs
 def test_build_info_names_what_drone_says_of_the_run(plugin, box, app, monkeypatch):
     """The plugin reads the same variables, of which a container without git has no others."""
@@ -255,6 +268,7 @@ def test_a_variable_of_the_other_plugin_is_named(plugin, app):
         ),
         ({"PLUGIN_REPO": "h.test/a/b", "PLUGIN_URL": "https://h.test"}, "plugins/buildx:1.3", "buildx"),
         ({}, "kaniko", "kaniko"),
+        ({"PLUGIN_SOURCE": "x", "PLUGIN_URL": "https://h.test", "PLUGIN_FLAT": "true"}, None, "artifactory"),
     ],
 )
 def test_the_variables_say_which_plugin_is_meant(env, like, name):
@@ -265,6 +279,7 @@ def test_the_variables_say_which_plugin_is_meant(env, like, name):
     ("env", "like", "words"),
     [
         ({"PLUGIN_REPO": "h.test/a/b", "PLUGIN_URL": "https://h.test"}, None, "PLUGIN_URL for the one that publishes"),
+        ({"PLUGIN_REPO": "h.test/a/b", "PLUGIN_SOURCE": "x"}, None, "PLUGIN_SOURCE for the one that uploads"),
         ({"PLUGIN_USERNAME": "ci"}, None, "no variable says what to do"),
         ({}, None, "no variable says what to do"),
         ({}, "bulidx", "unknown plugin 'bulidx'"),
