@@ -360,7 +360,9 @@ async def _body(answer: web.StreamResponse) -> bytes:
 
 
 def _is_registry(request: web.Request) -> bool:
-    return request.path.startswith(("/v2", "/artifactory/api/docker/"))
+    path = request.path
+    # Docker promotion has an address of the registry, and is a call of REST.
+    return path.startswith(("/v2", "/artifactory/api/docker/")) and not path.endswith("/v2/promote")
 
 
 def _opens(who: Caller, request: web.Request) -> bool:
