@@ -615,7 +615,7 @@ def test_a_published_build_can_be_shown(project, capsys, monkeypatch):
     assert run_command([*shown, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "shop"
     assert run_command(shown) == 0
-    assert "module      site:7 (docker): 3 files\n" in capsys.readouterr().out
+    assert "module        site:7 (docker): 3 files\n" in capsys.readouterr().out
 
 
 def test_build_writes_a_layout_and_pushes_nothing(project, capsys):

@@ -61,7 +61,7 @@ class BuildDifference:
     def rows(self) -> list[tuple[str, str, str, str, str]]:
         """Return the kind, part, module, name, and value of each change as text."""
         return [
-            (one.kind, one.part, one_line(one.module), one_line(one.name), _value(one.old, one.new))
+            (one.kind, one.part, one_line(one.module), _name(one.name), _value(one.old, one.new))
             for one in self.changes
         ]
 
@@ -179,3 +179,8 @@ def _of_values(part: str, old: Mapping[str, str], new: Mapping[str, str], *, mod
 def _value(old: str, new: str) -> str:
     words = [one_line(text[:_SHOWN] if text.startswith("sha256:") else text) for text in (old, new) if text]
     return " -> ".join(words)
+
+
+def _name(text: str) -> str:
+    """Return the name of a file; a layer is named by its digest, whose beginning is enough."""
+    return one_line(text)[: _SHOWN + 1] if text.startswith("sha256__") else one_line(text)

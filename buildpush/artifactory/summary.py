@@ -11,7 +11,7 @@ from buildpush.foundation.text import one_line
 
 def summary(info: BuildInfo) -> str:
     """Return what *info* says, a line for each fact, module and promotion; its text is foreign, and made safe."""
-    return "\n".join(f"{label:<12}{one_line(text)}".rstrip() for label, text in _rows(info))
+    return "\n".join(f"{label:<14}{one_line(text)}".rstrip() for label, text in _rows(info))
 
 
 def _rows(info: BuildInfo) -> Iterator[tuple[str, str]]:
@@ -23,7 +23,7 @@ def _rows(info: BuildInfo) -> Iterator[tuple[str, str]]:
     for source in info.vcs:
         branch = f" ({source.branch})" if source.branch else ""
         message = f": {source.message}" if source.message else ""
-        yield "source", f"{source.url} {source.revision}{branch}{message}"
+        yield "source", f"{source.url} {source.revision}{branch}{message}".strip()
     for module in info.modules:
         yield "module", _module(module)
     names = [key.removeprefix(ENVIRONMENT_PREFIX) for key in info.properties if key.startswith(ENVIRONMENT_PREFIX)]

@@ -131,6 +131,6 @@ def test_a_difference_is_plain_json_types():
 @pytest.mark.parametrize("statuses", [None, "x", [None], [{"status": "released\x1b[31m", "user": "ann"}]])
 def test_a_summary_has_a_line_for_each_fact(statuses):
     shown = summary(info(Module("a:1"), vcs=(VcsEntry("https://git.test/a", "abc"),), others={"statuses": statuses}))
-    assert "module      a:1 (docker): no files" in shown.splitlines()
+    assert "module        a:1 (docker): no files" in shown.splitlines()
     assert "\x1b" not in shown
-    assert ("promotion   status released" in shown) == isinstance(statuses and statuses[0], dict)
+    assert ("promotion     status released" in shown) == isinstance(statuses and statuses[0], dict)
