@@ -10,13 +10,14 @@ import sys
 from compileall import compile_dir
 from pathlib import Path
 
-from benchmarks import docs, index, serving, small, startup, steps
+from benchmarks import builds, docs, index, serving, small, startup, steps
 from benchmarks.pushing import before, registries, table
+from benchmarks.pushing.figures import Figures
 
 # A few minutes; the tables of the push and of the engines take half an hour each.
 USUAL = ("start", "small", "docs", "steps")
 HERE = Path(__file__).parents[1]
-PARTS = (*USUAL, "sandbox", "sandbox-index", "push", "engines")
+PARTS = (*USUAL, "build-info", "push", "engines")
 
 
 def main() -> None:
@@ -37,11 +38,11 @@ def main() -> None:
         ("small", lambda: small.measure(rounds, size)),
         ("docs", docs.measure),
         ("steps", lambda: steps.measure(rounds)),
-        ("sandbox", lambda: serving.measure(rounds, size)),
-        ("sandbox-index", lambda: index.measure(rounds)),
     ):
         if part in parts:
             act()
+    if "build-info" in parts:
+        _build_info(rounds, size, wanted.save)
     for part, rows in (("push", table.ROWS), ("engines", table.ENGINES)):
         if part in parts:
             usual = before.ROWS if wanted.before else rows
@@ -49,6 +50,16 @@ def main() -> None:
             kinds = wanted.registry or list(registries.KINDS)
             wish = table.Wish(chosen, kinds, wanted.size or 1000, wanted.rounds or 3, wanted.save, wanted.before)
             table.measure(wish)
+
+
+def _build_info(rounds: int, size: int, save: Path | None) -> None:
+    """Print what build-info and uploads cost, how fast the sandbox serves, and how fast it finds."""
+    kept = Figures()
+    builds.measure(kept, rounds)
+    serving.measure(kept, rounds, size)
+    index.measure(kept, rounds)
+    if save:
+        save.write_text("\n".join(kept.lines(size, rounds)) + "\n", encoding="utf-8")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import urllib3
 
-from benchmarks.turns import in_turns
+from benchmarks.pushing.figures import Entry, Figures
+from benchmarks.turns import Figure, in_turns
 from buildpush.sandbox import Sandbox
 from buildpush.sandbox.entries import BUILD_INFO
 from buildpush.sandbox.store import Store
@@ -32,8 +33,8 @@ RUNS_OF_BUILD = 100
 FILES_OF_BUILD = FILES // BUILDS
 
 
-def measure(rounds: int) -> None:
-    """Print what each request takes, beside the aim; the sandbox is filled before."""
+def measure(kept: Figures, rounds: int) -> None:
+    """Add what each request takes, beside the aim; the sandbox is filled before."""
     with tempfile.TemporaryDirectory() as name:
         data = Path(name) / "data"
         began = time.perf_counter()
@@ -44,9 +45,11 @@ def measure(rounds: int) -> None:
         )
         with Sandbox(data) as box:
             figures = in_turns({label: _act(box, *what) for label, what in _REQUESTS.items()}, rounds)
-        for label, figure in figures.items():
-            kept = "kept" if figure.median <= AIM else "NOT kept"
-            print(f"  {label:58}{figure.median * 1000:7.1f} ms  aim {AIM * 1000:.0f} ms, {kept}")
+        kept.add("index", "sandbox", [_entry(label, figure) for label, figure in figures.items()])
+
+
+def _entry(label: str, figure: Figure) -> Entry:
+    return Entry(label, figure.median, spread=figure.spread, aim=f"{AIM * 1000:.0f} ms", kept=figure.median <= AIM)
 
 
 def _fill(data: Path) -> None:

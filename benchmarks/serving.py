@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +17,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from benchmarks.pushing.figures import Entry, Figures
 from benchmarks.pushing.registries import KINDS, Target
 from benchmarks.turns import Figure, in_turns
 
@@ -89,36 +91,41 @@ class Client:
                 raise SystemExit(message)
 
 
-def measure(rounds: int, megabytes: int) -> None:
-    """Print megabytes per second of both servers, and the ratio of their seconds."""
+def measure(kept: Figures, rounds: int, megabytes: int) -> None:
+    """Add the seconds of both servers, and their ratio."""
+    if shutil.which(THEIRS) is None:
+        print(f"  left out: {THEIRS} is not here")
+        return
     print(f"{megabytes} MB pushed and pulled by 1, 4 and 16 clients, in turns, median of {rounds} rounds")
     filling = os.urandom(megabytes * MEGABYTE)
     with ExitStack() as stack:
         targets = {name: stack.enter_context(KINDS[name]()) for name in (OURS, THEIRS)}
         for clients in CLIENTS:
-            kept: dict[str, list[Image]] = {}
+            pushed: dict[str, list[Image]] = {}
             for verb, act in (("push", _push), ("pull", _pull)):
-                acts = {name: act(target, clients, filling, kept) for name, target in targets.items()}
-                _show(f"{verb}, {clients:2} at once", in_turns(acts, rounds), megabytes)
+                acts = {name: act(target, clients, filling, pushed) for name, target in targets.items()}
+                kept.add("serving", OURS, _entries(f"{verb}, {clients} at once", in_turns(acts, rounds)))
 
 
-def _show(what: str, figures: dict[str, Figure], megabytes: int) -> None:
+def _entries(what: str, figures: dict[str, Figure]) -> list[Entry]:
     ours, theirs = figures[OURS], figures[THEIRS]
-    speeds = "".join(f"  {one.name} {megabytes / one.median:5.0f} MB/s ± {one.spread:.2f} s" for one in (ours, theirs))
-    print(f"  {what}{speeds}  x {ours.ratio(theirs):.2f} of its time")
+    return [
+        Entry(f"{OURS}: {what}", ours.median, spread=ours.spread, aim="not slower", kept=ours.ratio(theirs) <= 1),
+        Entry(f"{THEIRS}: {what}", theirs.median, spread=theirs.spread, ratio=theirs.ratio(ours)),
+    ]
 
 
-def _push(target: Target, clients: int, filling: bytes, kept: dict[str, list[Image]]) -> Callable[[int], float]:
+def _push(target: Target, clients: int, filling: bytes, pushed: dict[str, list[Image]]) -> Callable[[int], float]:
     def act(number: int) -> float:
         images = [_image(target, f"{clients}-{number}-{one}", filling[one::clients]) for one in range(clients)]
-        kept[target.host] = images
+        pushed[target.host] = images
         return _all_at_once(target, images, Client.push)
 
     return act
 
 
-def _pull(target: Target, _clients: int, _filling: bytes, kept: dict[str, list[Image]]) -> Callable[[int], float]:
-    return lambda _number: _all_at_once(target, kept[target.host], Client.pull)
+def _pull(target: Target, _clients: int, _filling: bytes, pushed: dict[str, list[Image]]) -> Callable[[int], float]:
+    return lambda _number: _all_at_once(target, pushed[target.host], Client.pull)
 
 
 def _all_at_once(target: Target, images: list[Image], act: Callable[[Client, Image], None]) -> float:
