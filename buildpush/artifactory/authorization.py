@@ -18,6 +18,13 @@ def key_header(credential: Credential | None) -> dict[str, str]:
     return {"X-JFrog-Art-Api": credential.password.reveal()} if credential and is_alone else {}
 
 
+def login_hint(credential: Credential | None) -> str:
+    """Return what to do about an answer that does not accept *credential*."""
+    if credential is None:
+        return "set JF_URL and JF_ACCESS_TOKEN, or JF_URL, JF_USER and JF_PASSWORD"
+    return "check that the token, or user and password, are correct, have not expired, and are for this host"
+
+
 def who(credential: Credential | None) -> str:
     """Return in words the user and the source of a credential."""
     if credential is None:

@@ -35,7 +35,7 @@ from buildpush.artifactory.answers import (
     wrapped_build,
 )
 from buildpush.artifactory.aql import Criteria, file_queries
-from buildpush.artifactory.authorization import authorization, key_header, who
+from buildpush.artifactory.authorization import authorization, key_header, login_hint, who
 from buildpush.artifactory.document import BuildInfo, started_text
 from buildpush.artifactory.reading import Reading
 from buildpush.credentials.docker import Credential
@@ -50,8 +50,6 @@ from buildpush.images.references import Repository
 
 T = TypeVar("T")
 
-_LOGIN_HINT = "check that the token, or user and password, are correct, have not expired, and are for this host"
-_NO_LOGIN_HINT = "set JF_URL and JF_ACCESS_TOKEN, or JF_URL, JF_USER and JF_PASSWORD"
 _BUILD_INFO_TYPE = "application/vnd.org.jfrog.artifactory+json"
 _PROMOTION_TYPE = "application/vnd.org.jfrog.artifactory.build.PromotionRequest+json"
 _IMAGE_PACKAGES = frozenset({"docker", "oci"})
@@ -421,7 +419,7 @@ class Artifactory:
     def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
         words = message_of(answer.body)
         if answer.status == _UNAUTHORIZED:
-            hint = _LOGIN_HINT if self.credential else _NO_LOGIN_HINT
+            hint = login_hint(self.credential)
             return AuthenticationError(f"{self._unknown()}: {words}", hint=hint, setting="artifactory_url")
         message = f"{self.host} answers {answer.status} to {method} {path.partition('?')[0]}: {words}"
         return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))

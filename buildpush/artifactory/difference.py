@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
-from buildpush.artifactory.document import ENVIRONMENT_PREFIX, Artifact, BuildInfo, Module, started_text
+from buildpush.artifactory.directories import MANIFESTS
+from buildpush.artifactory.document import Artifact, BuildInfo, Module, started_text
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 
-_MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
 _SHOWN: Final = 19  # characters of a digest: sha256: and twelve
 
 
@@ -87,8 +87,7 @@ def difference(old: BuildInfo, new: BuildInfo) -> BuildDifference:
     """
     pairs = list(_pairs(old.modules, new.modules))
     changes = [change for pair in pairs for change in _of_modules(*pair)]
-    environments = (_environment(old.properties), _environment(new.properties))
-    changes += _of_values("environment", *environments)
+    changes += _of_values("environment", old.environment, new.environment)
     changes += _of_values("source", {v.url: v.revision for v in old.vcs}, {v.url: v.revision for v in new.vcs})
     kept = {file.sha256 for file in old.artifacts} & {file.sha256 for file in new.artifacts} - {""}
     return BuildDifference(_title(old), _title(new), tuple(changes), len(kept))
@@ -96,14 +95,6 @@ def difference(old: BuildInfo, new: BuildInfo) -> BuildDifference:
 
 def _title(info: BuildInfo) -> str:
     return f"{info.name} {info.number} ({started_text(info.started)})"
-
-
-def _environment(properties: Mapping[str, str]) -> dict[str, str]:
-    return {
-        key.removeprefix(ENVIRONMENT_PREFIX): value
-        for key, value in properties.items()
-        if key.startswith(ENVIRONMENT_PREFIX)
-    }
 
 
 def _pairs(old: Iterable[Module], new: Iterable[Module]) -> Iterator[tuple[Module | None, Module | None]]:
@@ -141,7 +132,7 @@ def _files(module: Module) -> list[_File]:
 def _file(module: Module, file: Artifact) -> _File:
     if module.type != "docker":
         return _File("file", file.path or file.name, file.sha256)
-    if file.name in _MANIFESTS:
+    if file.name in MANIFESTS:
         return _File("manifest", file.name, file.sha256)
     if file.sha256 and file.sha256 == module.properties.get("docker.image.id", "").removeprefix("sha256:"):
         return _File("config", "", file.sha256)

@@ -15,7 +15,8 @@ from buildpush.artifactory.answers import FileFacts
 from buildpush.artifactory.document import Artifact, BuildInfo, Dependency, Module
 from buildpush.foundation.records import dataclass
 
-_MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
+# The names of the file that every image has, and its directory is known by.
+MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
 # The forms in which versions of Artifactory write the directory of a digest.
 DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 
@@ -59,7 +60,7 @@ class ImageFiles:
     @property
     def is_image(self) -> bool:
         """Whether the head is a manifest."""
-        return name_of(self.head.path) in _MANIFESTS
+        return name_of(self.head.path) in MANIFESTS
 
     @property
     def is_named_by_digest(self) -> bool:
@@ -112,7 +113,7 @@ def groups_of(artifacts: Iterable[Artifact]) -> tuple[ImageFiles, ...]:
 
 
 def _directories(files: tuple[Artifact, ...]) -> Iterator[ImageFiles]:
-    heads = [file for file in files if name_of(file.path) in _MANIFESTS]
+    heads = [file for file in files if name_of(file.path) in MANIFESTS]
     if len(heads) == 1:
         yield ImageFiles(heads[0], tuple(file for file in files if file is not heads[0]))
     else:  # not an image: each file is looked up by itself
@@ -129,7 +130,7 @@ def name_of(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def is_same(file: Artifact, facts: FileFacts) -> bool:
+def is_same(file: Artifact | FileFacts, facts: FileFacts) -> bool:
     """Return whether *facts* are those of *file*, by the strongest checksum that both have."""
     pairs = ((file.sha256, facts.sha256), (file.sha1, facts.sha1), (file.md5, facts.md5))
     pair = next(((ours, theirs) for ours, theirs in pairs if ours and theirs), ("", "?"))

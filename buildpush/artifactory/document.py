@@ -219,6 +219,12 @@ class BuildInfo:
         every = {(a.repository, a.path or a.name, a.sha256): a for module in self.modules for a in module.artifacts}
         return tuple(every.values())
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables among the properties, by their names."""
+        start = ENVIRONMENT_PREFIX
+        return {key.removeprefix(start): text for key, text in self.properties.items() if key.startswith(start)}
+
     def document(self) -> dict[str, Any]:
         """Return the JSON document for Artifactory: keys in the order of ``jf``, without empty values."""
         return _document(self)

@@ -11,15 +11,16 @@ from buildpush.artifactory.answers import NO_FILE_FACTS, FileFacts
 from buildpush.artifactory.aql import inside
 from buildpush.artifactory.authorization import who
 from buildpush.artifactory.client import Artifactory
+from buildpush.artifactory.directories import is_same
+from buildpush.artifactory.patience import in_parallel
 from buildpush.artifactory.patterns import FilePattern, FoundFile, excludes, target_of
 from buildpush.artifactory.transfers import (
+    BLOCK,
     THREADS,
     FileChecksums,
     FileOptions,
     TransferredFile,
-    agree,
     checksums_of,
-    in_threads,
     reading,
     refusal,
 )
@@ -37,7 +38,6 @@ from buildpush.foundation.records import dataclass
 from buildpush.http.messages import Answer, Stream
 
 _PARTIAL: Final = 206
-_BLOCK: Final = 1024 * 1024
 _MODE: Final = 0o644
 
 
@@ -186,7 +186,7 @@ def download_files(
         complete.append(file)
         return file
 
-    return tuple(in_threads(download, items, threads))
+    return tuple(in_parallel(download, items, threads))
 
 
 def _download(item: DownloadItem, server: Artifactory, sink: Sink) -> TransferredFile:
@@ -196,7 +196,7 @@ def _download(item: DownloadItem, server: Artifactory, sink: Sink) -> Transferre
         if not path.parent.resolve().is_relative_to(item.base.resolve()):
             message = f"{item.name} is outside of {item.base}: a link leads there"
             raise SettingsError(message, hint="choose another target directory")
-        if path.is_file() and agree(checksums_of(path).facts, item.facts):
+        if path.is_file() and is_same(checksums_of(path).facts, item.facts):
             size = path.stat().st_size
             sink(Progress(item.name, size, size, "unchanged"))
             return TransferredFile(item.name, item.repository, item.path, size, item.facts, "unchanged")
@@ -233,7 +233,7 @@ class _FileDownload:
                 continue
             facts = self._received.facts
             known = [one for one in (self._item.facts, expected) if one != NO_FILE_FACTS]
-            if all(agree(facts, one) for one in known):
+            if all(is_same(facts, one) for one in known):
                 return self._complete(facts, is_checked=bool(known))
             if attempt == attempts:
                 break
@@ -287,5 +287,5 @@ class _FileDownload:
 
 
 def _blocks(answer: Stream) -> Iterator[bytes]:
-    while block := answer.read(_BLOCK):
+    while block := answer.read(BLOCK):
         yield block

@@ -67,13 +67,13 @@ def ask_until(
     return answers
 
 
-def in_parallel(act: Callable[[T], R], things: Sequence[T]) -> list[R]:
-    """Return the result of *act* for each of *things*, in order, four at a time; the first error is raised."""
-    if len(things) == 1:
-        return [act(things[0])]
+def in_parallel(act: Callable[[T], R], things: Sequence[T], workers: int = WORKERS) -> list[R]:
+    """Return the result of *act* for each of *things*, in order; after an error no more are begun, and it is raised."""
+    if workers == 1 or len(things) == 1:
+        return [act(thing) for thing in things]
     from buildpush.foundation.workers import Workers
 
-    pool = Workers(WORKERS, thread_name_prefix="artifactory")
+    pool = Workers(workers, thread_name_prefix="artifactory")
     waits = True
     try:
         return list(pool.map(act, things))

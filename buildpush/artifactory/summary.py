@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from buildpush.artifactory.document import ENVIRONMENT_PREFIX, BuildInfo, Module, started_text
+from buildpush.artifactory.document import BuildInfo, Module, started_text
 from buildpush.foundation.text import one_line
 
 
@@ -26,9 +26,8 @@ def _rows(info: BuildInfo) -> Iterator[tuple[str, str]]:
         yield "source", f"{source.url} {source.revision}{branch}{message}".strip()
     for module in info.modules:
         yield "module", _module(module)
-    names = [key.removeprefix(ENVIRONMENT_PREFIX) for key in info.properties if key.startswith(ENVIRONMENT_PREFIX)]
-    if names:
-        yield "environment", ", ".join(names)
+    if info.environment:
+        yield "environment", ", ".join(info.environment)
     yield from (("promotion", text) for text in _promotions(info.others.get("statuses")))
 
 

@@ -1,29 +1,27 @@
-"""What uploads and downloads of files have in common: options, receipts, threads, refusals."""
+"""What uploads and downloads of files have in common: options, receipts, checksums, refusals."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from buildpush.artifactory.answers import FileFacts, message_of
+from buildpush.artifactory.authorization import login_hint
 from buildpush.artifactory.client import Artifactory, RefusedError
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, PushError, RegistryError
 from buildpush.foundation.records import dataclass
 from buildpush.http.messages import Answer
 
 TransferFate = Literal["sent", "exists", "received", "unchanged", "planned"]
-T = TypeVar("T")
-R = TypeVar("R")
 
 ALGORITHMS: Final = ("sha256", "sha1", "md5")
-_BLOCK: Final = 1024 * 1024
+BLOCK: Final = 1024 * 1024
 THREADS: Final = 4
 REFUSED: Final = frozenset({401, 403})
 _HINTS: Final = {
-    401: "set JF_URL and JF_ACCESS_TOKEN, or JF_URL, JF_USER and JF_PASSWORD",
     403: "the account needs the permissions Read, and for uploads Deploy, in that repository",
     404: "check that the repository and the file exist",
     409: "check the repository's rules, and whether it takes uploads",
@@ -98,7 +96,7 @@ class FileChecksums:
 def blocks_of(path: Path) -> Iterator[bytes]:
     """Yield the bytes of a file."""
     with path.open("rb", buffering=0) as file:
-        while block := file.read(_BLOCK):
+        while block := file.read(BLOCK):
             yield block
 
 
@@ -108,13 +106,6 @@ def checksums_of(path: Path) -> FileChecksums:
     for block in blocks_of(path):
         found.update(block)
     return found
-
-
-def agree(ours: FileFacts, theirs: FileFacts) -> bool:
-    """Return whether every checksum that both have is the same, and there is one."""
-    pairs = [(getattr(ours, name), getattr(theirs, name).lower()) for name in ALGORITHMS]
-    common = [pair for pair in pairs if all(pair)]
-    return bool(common) and all(one == other for one, other in common)
 
 
 @contextmanager
@@ -130,28 +121,11 @@ def reading() -> Iterator[None]:
         raise PushError(str(error), hint=error.hint) from error
 
 
-def in_threads(act: Callable[[T], R], items: Sequence[T], threads: int) -> list[R]:
-    """Return the result of *act* for each of *items*, in order; after an error no more are begun."""
-    if threads == 1 or len(items) == 1:
-        return [act(item) for item in items]
-    from buildpush.foundation.workers import Workers
-
-    pool = Workers(threads, thread_name_prefix="files")
-    waits = True
-    try:
-        return list(pool.map(act, items))
-    except KeyboardInterrupt:
-        waits = False  # the owner of the connections ends the requests that are running
-        raise
-    finally:
-        pool.shutdown(wait=waits, cancel_futures=True)
-
-
 def refusal(answer: Answer, what: str, server: Artifactory) -> AuthenticationError | RegistryError:
     """Return the error for an *answer* that refuses *what*, an upload or a download."""
     words, hint = message_of(answer.body), _HINTS.get(answer.status)
     if answer.status in REFUSED:
-        who = server.credential
+        who, hint = server.credential, hint or login_hint(server.credential)
         whose = f"the credentials from {who.source}" if who else "a request without credentials"
         message = f"{server.host} refuses {whose} for the {what}: {words}"
         return AuthenticationError(message, hint=hint, setting="artifactory_url")

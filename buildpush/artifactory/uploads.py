@@ -11,17 +11,17 @@ from urllib.parse import quote
 from buildpush.artifactory.addresses import segments
 from buildpush.artifactory.answers import NO_FILE_FACTS, FileFacts, file_facts, json_object
 from buildpush.artifactory.client import Artifactory
+from buildpush.artifactory.directories import is_same
 from buildpush.artifactory.document import Artifact, Module
 from buildpush.artifactory.local_files import UploadItem
+from buildpush.artifactory.patience import in_parallel
 from buildpush.artifactory.transfers import (
     REFUSED,
     THREADS,
     TransferFate,
     TransferredFile,
-    agree,
     blocks_of,
     checksums_of,
-    in_threads,
     reading,
     refusal,
 )
@@ -69,7 +69,7 @@ def upload_files(
         return file
 
     try:
-        return tuple(in_threads(upload, items, threads))
+        return tuple(in_parallel(upload, items, threads))
     finally:
         sink(meter.traffic)
 
@@ -152,7 +152,7 @@ class _FileUpload:
         if theirs is None:
             with reading():
                 theirs = self._server.file(self._item.repository, self._item.path)
-        if theirs is None or not agree(facts, theirs):
+        if theirs is None or not is_same(facts, theirs):
             message = f"{self._server.host} has other bytes at {self._item.place} than {self._item.name} had"
             raise DigestError(message, hint="the file may have changed meanwhile; upload it again")
         self._meter.count("skipped", size if fate == "exists" else 0)

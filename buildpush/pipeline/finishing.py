@@ -17,9 +17,9 @@ from buildpush.foundation.errors import (
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
 from buildpush.http.urls import EVERY_HOST, names_of_host
-from buildpush.images.model import INDEX_TYPES, MANIFEST_TYPES
 from buildpush.images.references import Digest, Reference
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
+from buildpush.registry.pull import ACCEPT
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, BuildInfo, Published
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from buildpush.artifactory.pending import Pending
     from buildpush.settings.resolved import ResolvedStep
 
-FINISH: Final = ("buildpush", "build-info", "publish")
 _NOT_FOUND: Final = 404
 
 
@@ -62,6 +61,8 @@ def finish_command(server: Artifactory, trust: Sequence[str] = ()) -> tuple[str,
 
     The password or token is left out; it comes from ``JF_PASSWORD``, or ``--password env:NAME``.
     """
+    from buildpush.artifactory.publishing import FINISH
+
     name = server.credential.username if server.credential else ""
     user = ("--username", name) if name else ()
     return (*FINISH, "--artifactory-url", server.url, *user, *trust)
@@ -124,8 +125,9 @@ class _Root:
     @property
     def image(self) -> str:
         """Path and tag, or digest, as the platforms of an index have it."""
-        tag = f":{self.reference.tag}" if self.reference.tag else f"@{self.reference.digest}"
-        return f"{self.head.path.rsplit('/', 2)[0]}{tag}"
+        from buildpush.artifactory.layout import tag_or_digest
+
+        return f"{self.head.path.rsplit('/', 2)[0]}{tag_or_digest(self.reference)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,11 +169,12 @@ def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Si
 
 
 def _roots(info: BuildInfo) -> Iterator[_Root]:
+    from buildpush.artifactory.directories import MANIFESTS
     from buildpush.artifactory.merging import SEPARATOR
 
     for module in info.modules:
         names = filter(None, module.properties.get("docker.image.tag", "").split(SEPARATOR))
-        heads = [a for a in module.artifacts if a.name in {"manifest.json", "list.manifest.json"} and a.sha256]
+        heads = [a for a in module.artifacts if a.name in MANIFESTS and a.sha256]
         for reference in map(Reference.parse, names if heads and not module.parent else ()):
             directory = f"/{reference.tag or reference.digest}/"
             yield from (
@@ -189,8 +192,7 @@ def _is_current(root: _Root, registry: Registry) -> bool:
 
 def _state_of(root: _Root, registry: Registry, name: str) -> _NameState | None:
     """Return what the registry answers about a tag or digest; ``None`` if it does not say."""
-    headers = {"Accept": ", ".join(sorted(MANIFEST_TYPES | INDEX_TYPES))}
-    repository = root.reference.repository
+    repository, headers = root.reference.repository, {"Accept": ACCEPT}
     try:
         answer = registry.request(repository, "HEAD", f"manifests/{name}", actions="pull", headers=headers)
     except (AuthenticationError, ElsewhereError):

@@ -236,6 +236,7 @@ def test_a_refusal_ends_with_the_code_of_its_cause_and_never_shows_the_token(
         assert caught.value.exit_code == code
         assert TOKEN not in f"{caught.value} {caught.value.hint}"
         assert caught.value.hint
+        assert "JF_ACCESS_TOKEN" not in caught.value.hint  # a token was given
 
 
 def test_what_was_uploaded_before_a_refusal_is_said(call, storage, tmp_path):
