@@ -11,7 +11,7 @@ from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.aql_domains import DIRECTORIES, DOMAINS, FILES, Domain, FieldKind
 from buildpush.sandbox.aql_grammar import Criterion, Group, Query, read_query, syntax_error
 from buildpush.sandbox.aql_where import Clause, Translator
-from buildpush.sandbox.permissions import RIGHTS, Caller
+from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.storage import write_time
 from buildpush.sandbox.store import Store
 
@@ -62,11 +62,6 @@ def answer(store: Store, text: str, caller: Caller) -> dict[str, Any]:
     return {"results": results, "range": ends | limit}
 
 
-def is_admin(caller: Caller) -> bool:
-    """Return whether the caller may do everything everywhere."""
-    return caller.rights.issuperset(RIGHTS) and caller.repositories is None and caller.scopes is None
-
-
 def _shown(query: Query, domain: Domain, text: str) -> _Shown:
     fields: dict[str, None] = {}
     keys: set[str] = set()
@@ -91,7 +86,7 @@ def _problem(query: Query, shown: _Shown, caller: Caller) -> str | None:
     one_key = len(keys) == 1 and keys[0].operator == "$eq"
     checks = (
         (
-            not is_admin(caller) and not fields.issuperset(place),
+            not caller.is_admin and not fields.issuperset(place),
             f"For permissions reasons AQL demands the following fields: {', '.join(place[:-1])} and {place[-1]}.",
         ),
         (
@@ -170,7 +165,7 @@ def _results(
     names = [f"{domain.prefix}{name}" for name in shown.fields]
     for row in rows:
         values = row[: len(names)]
-        if not is_admin(caller) and not caller.may_read_file(*row[len(names) : len(names) + 2]):
+        if not caller.is_admin and not caller.may_read_file(*row[len(names) : len(names) + 2]):
             continue
         document = {
             name: write_time(value) if kind is FieldKind.TIME else value

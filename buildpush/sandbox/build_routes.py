@@ -13,21 +13,22 @@ from buildpush.sandbox import builds, wire
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.bodies import field, flag, read_json, read_object, texts
 from buildpush.sandbox.build_diff import difference
+from buildpush.sandbox.deploying import Deployer
 from buildpush.sandbox.entries import BuildEntry
-from buildpush.sandbox.promotion import Relocation, message, read_order
+from buildpush.sandbox.promotion import BuildPromotion, message, read_order
 from buildpush.sandbox.retention import delete_runs, named_runs, read_rule
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
-LARGEST_REQUEST = 1024 * 1024
 _TRUE = {"1", "true"}
 
 
 class BuildRoutes:
     """Handlers that publish, show, change, promote and delete builds."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, deployer: Deployer) -> None:
         self._store = store
+        self._deployer = deployer
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route; GET includes HEAD. A name may be that of an action, where the method is another."""
@@ -143,7 +144,7 @@ class BuildRoutes:
     async def promote(self, request: web.Request) -> web.Response:
         """Promote the newest run of a number."""
         repo = self._repository(request, "read", "publish")
-        order = read_order(read_object(await wire.read_all(request, LARGEST_REQUEST)))
+        order = read_order(read_object(await wire.read_all(request)))
         if order.timestamp and not builds.is_started(order.timestamp):
             text = f"Unable to parse the timestamp '{order.timestamp}'."
             return web.json_response({"messages": [message("ERROR", text)]}, status=400)
@@ -152,7 +153,7 @@ class BuildRoutes:
         if not runs:
             text = f"Cannot find builds by the name '{name}' and the number '{number}' and buildRepo '{repo}'."
             raise RequestRefusedError(404, "NOT_FOUND", text)
-        messages = Relocation(self._store, runs[0], order, wire.caller()).apply()
+        messages = BuildPromotion(self._store, self._deployer, runs[0], order, wire.caller()).apply()
         return web.json_response({"messages": messages})
 
     # Deleted
@@ -160,14 +161,14 @@ class BuildRoutes:
     async def discard(self, request: web.Request) -> web.Response:
         """Delete the runs that a rule does not keep; with ``async`` too, they are gone with the answer."""
         repo = self._repository(request, "delete")
-        rule = read_rule(read_object(await wire.read_all(request, LARGEST_REQUEST)))
+        rule = read_rule(read_object(await wire.read_all(request)))
         runs = rule.discarded(self._runs(request.match_info["name"], repo))
         delete_runs(self._store, runs, wire.caller(), artifacts=rule.artifacts)
         return web.Response(status=204)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete runs that the body names."""
-        body = read_object(await wire.read_all(request, LARGEST_REQUEST))
+        body = read_object(await wire.read_all(request))
         named = {key: field(body, key, str, "") for key in ("project", "buildRepo")}
         repo = self._repository(request, "delete", **named)
         artifacts, everything = (flag(body, key) for key in ("deleteArtifacts", "deleteAll"))

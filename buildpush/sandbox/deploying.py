@@ -57,6 +57,25 @@ class Deployer:
             self._store.put_entry(entry)
             self._store.set_properties(entry.repo, entry.path, properties)
 
+    def relocate(
+        self, entry: FileEntry, repo: str, path: str, *, moves: bool, changes: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        """Copy or move a file with its properties, and *changes* of them; both are as old as the content.
+
+        Raises:
+            RequestRefusedError: as for :meth:`put`; 403, the caller may not remove the file, or set properties.
+        """
+        if moves:
+            wire.require("delete", f"{entry.repo}/{entry.path}")
+        if changes:
+            wire.require("annotate", f"{repo}/{path}")
+        copy = replace(entry, repo=repo, path=path)
+        if not moves:
+            copy = replace(copy, created=self._store.clock(), created_by=wire.caller().username)
+        self.put(copy, {**self._store.properties(entry.repo, entry.path), **(changes or {})})
+        if moves:
+            self._store.remove([entry])
+
     def _checked_manifest(self, entry: FileEntry) -> FileEntry:
         path = self._store.content.path(entry.checksums.sha256)
         body = path.read_bytes() if entry.checksums.size <= LARGEST else b""

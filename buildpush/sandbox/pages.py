@@ -14,6 +14,7 @@ from buildpush.images.references import Digest
 from buildpush.sandbox import layout
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.build_pages import BuildPages, build_address, run_table
+from buildpush.sandbox.deploying import IMAGE_TYPES
 from buildpush.sandbox.entries import BUILD_INFO, FileEntry, RepositoryEntry
 from buildpush.sandbox.file_pages import FilePages
 from buildpush.sandbox.html import Markup, code, element, facts, joined, link, table
@@ -23,7 +24,6 @@ from buildpush.sandbox.page import answer, hidden_where_secret, moment, size
 from buildpush.sandbox.store import Store
 
 _LATEST = 5
-IMAGES = frozenset({"docker", "oci"})  # package types of repositories that have images
 
 
 class Pages:
@@ -77,7 +77,7 @@ class Pages:
         contents = {file.checksums.sha256: file.checksums.size for file in files}
         kind = f"virtual: {', '.join(repository.members)}" if repository.rclass == "virtual" else repository.rclass
         tree = f"/ui/files/{quote(repository.key)}/"
-        of_images = repository.package_type in IMAGES
+        of_images = repository.package_type in IMAGE_TYPES
         address = f"/ui/repositories/{quote(repository.key)}" if of_images else tree
         images = len(self._tags(repository)) if of_images else ""
         stored = size(sum(contents.values()))

@@ -37,6 +37,11 @@ class Caller:
     scopes: Mapping[str, frozenset[str]] | None = None
     registry_only: bool = False
 
+    @property
+    def is_admin(self) -> bool:
+        """Whether the caller may do everything everywhere."""
+        return self.rights.issuperset(RIGHTS) and self.repositories is None and self.scopes is None
+
     def sees(self, repo: str) -> bool:
         """Return whether the account may know that there is a repository *repo*."""
         return self.repositories is None or repo in self.repositories

@@ -8,9 +8,10 @@ from typing import Any
 
 from buildpush.foundation.records import dataclass
 from buildpush.sandbox import builds
-from buildpush.sandbox.answers import RequestRefusedError, forbidden
+from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.bodies import field, flag, texts
 from buildpush.sandbox.build_artifacts import BuildFiles
+from buildpush.sandbox.deploying import Deployer
 from buildpush.sandbox.entries import BuildEntry, FileEntry, RepositoryEntry
 from buildpush.sandbox.permissions import Caller
 from buildpush.sandbox.store import Store
@@ -65,19 +66,20 @@ def _properties(document: Mapping[str, Any]) -> dict[str, list[str]]:
     return {str(key): list(texts(document, key)) for key in document}
 
 
-class Relocation:
+class BuildPromotion:
     """A promotion of one run: where its files go, and its status.
 
     Raises:
         RequestRefusedError: 404, there is no repository to promote to, or from.
     """
 
-    def __init__(self, store: Store, run: BuildEntry, order: PromotionOrder, who: Caller) -> None:
+    def __init__(self, store: Store, deployer: Deployer, run: BuildEntry, order: PromotionOrder, who: Caller) -> None:
         self._store = store
+        self._deployer = deployer
         self._run = run
         self._order = order
         self._who = who
-        self._target = _deployed_to(_repository(store, order.target)) if order.target else ""
+        self._target = _target(deployer, order.target) if order.target else ""
         source = _repository(store, order.source).physical if order.source else None
         self._files = BuildFiles(store, run, who, source)
 
@@ -88,12 +90,12 @@ class Relocation:
             RequestRefusedError: 400, files are missing; 403, the account may not write or remove one.
         """
         entries, messages = self._wanted() if self._target else ([], [message("INFO", _NO_TARGET)])
-        for entry in entries:
-            self._check(entry)
-        if not self._order.dry_run:
-            with self._store.change():
-                for entry in entries:
-                    self._relocate(entry)
+        with self._store.change(lasting=not self._order.dry_run):
+            for entry in entries:
+                self._deployer.relocate(
+                    entry, self._target, entry.path, moves=not self._order.copy, changes=self._order.properties
+                )
+            if not self._order.dry_run:
                 self._record()
         return messages
 
@@ -109,25 +111,6 @@ class Relocation:
         warnings = [message("WARNING", f"Unable to find '{name}' {what}: it is skipped.") for name in missing]
         entries = {(entry.repo, entry.path): entry for files in found for entry in files.entries}
         return [entry for entry in entries.values() if entry.repo != self._target], warnings
-
-    def _check(self, entry: FileEntry) -> None:
-        """Check the rights to relocate a file: a different file in its place would be lost."""
-        there = self._store.file(self._target, entry.path)
-        replaced = there is not None and there.checksums.sha256 != entry.checksums.sha256
-        needed = [("deploy", self._target)]
-        needed += [("delete", self._target)] if replaced else []
-        needed += [] if self._order.copy else [("delete", entry.repo)]
-        needed += [("annotate", self._target)] if self._order.properties else []
-        for right, repo in needed:
-            if not self._who.may(right, repo):
-                raise forbidden(self._who.username, right, f"{repo}:{entry.path}")
-
-    def _relocate(self, entry: FileEntry) -> None:
-        properties = {**self._store.properties(entry.repo, entry.path), **self._order.properties}
-        self._store.put(self._target, entry.path, entry.checksums, entry.media_type, self._who.username)
-        self._store.set_properties(self._target, entry.path, properties)
-        if not self._order.copy:
-            self._store.remove([entry])
 
     def _record(self) -> None:
         """Add the status to the history of the run; without one, nothing is recorded."""
@@ -162,13 +145,11 @@ def _repository(store: Store, key: str) -> RepositoryEntry:
     return repository
 
 
-def _deployed_to(repository: RepositoryEntry) -> str:
-    """Return the key of the local repository that stores what is sent to *repository*."""
-    if repository.rclass == "virtual" and repository.deploy_to:
-        return repository.deploy_to
-    if repository.rclass not in {"local", "federated"}:
-        raise _no_target(repository.key)
-    return repository.key
+def _target(deployer: Deployer, key: str) -> str:
+    try:
+        return deployer.repository(key)
+    except RequestRefusedError as error:
+        raise _no_target(key) from error
 
 
 def _no_target(key: str) -> RequestRefusedError:

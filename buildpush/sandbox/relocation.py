@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from urllib.parse import quote
 
@@ -92,7 +91,7 @@ class RelocationRoutes:
             self._store.set_properties(order.target, order.place(directory.path), properties)
         for entry in self._files(order):
             try:
-                self.relocate_file(entry, order.target, order.place(entry.path), moves=order.moves)
+                self._deployer.relocate(entry, order.target, order.place(entry.path), moves=order.moves)
                 done += 1
             except RequestRefusedError as refused:
                 errors.append(refused)
@@ -109,16 +108,6 @@ class RelocationRoutes:
     def _directories(self, order: RelocationOrder) -> list[DirectoryEntry]:
         top = self._store.directory(order.source, order.path)
         return [top, *self._store.directories(order.source, order.path)] if top else []
-
-    def relocate_file(self, entry: FileEntry, repo: str, path: str, *, moves: bool) -> None:
-        """Copy or move a file with its properties; a copy is created now, and both are as old as the content."""
-        properties = self._store.properties(entry.repo, entry.path)
-        copy = replace(entry, repo=repo, path=path)
-        if not moves:
-            copy = replace(copy, created=self._store.clock(), created_by=wire.caller().username)
-        self._deployer.put(copy, properties)
-        if moves:
-            self._store.remove([entry])
 
 
 def _target(request: web.Request) -> ItemPath:

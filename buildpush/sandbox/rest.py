@@ -9,8 +9,6 @@ from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
-LARGEST_METADATA = 1024 * 1024
-
 
 class RestRoutes:
     """Handlers for the server itself and its repositories, and for the paths that the sandbox does not have."""
@@ -43,7 +41,7 @@ class RestRoutes:
 
     async def usage(self, request: web.Request) -> web.Response:
         """Accept a usage report, and ignore it."""
-        await wire.read_all(request, LARGEST_METADATA)
+        await wire.read_all(request)
         return web.json_response({})
 
     async def uploads(self, _request: web.Request) -> web.Response:

@@ -165,7 +165,7 @@ class SearchRoutes:
 
 def _require_admin(act: str) -> None:
     caller = wire.caller()
-    if not aql.is_admin(caller):
+    if not caller.is_admin:
         raise forbidden(caller.username, act, "storageinfo")
 
 

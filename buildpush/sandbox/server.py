@@ -88,7 +88,7 @@ class Server:
         relocation = RelocationRoutes(store, deployer)
         groups = (
             self._registry,
-            BuildRoutes(store),
+            BuildRoutes(store, deployer),
             TokenRoutes(accounts, providers),
             SearchRoutes(store),
             StorageRoutes(store),

@@ -18,7 +18,6 @@ from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
 STORAGE, METADATA = f"{BASE}/api/storage/", f"{BASE}/api/metadata/"
-LARGEST_METADATA = 1024 * 1024
 Changes = Mapping[str, Sequence[str] | None]
 
 
@@ -137,7 +136,7 @@ class StorageRoutes:
 
     async def patch_properties(self, request: web.Request) -> web.Response:
         """Set properties that are given in the body; null deletes one."""
-        body = await wire.read_all(request, LARGEST_METADATA)
+        body = await wire.read_all(request)
         try:
             properties = json.loads(body)["props"]
             json.dumps(properties, ensure_ascii=False).encode()  # a lone surrogate cannot be stored

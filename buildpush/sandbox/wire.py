@@ -14,6 +14,8 @@ from buildpush.sandbox.permissions import Caller
 
 # Where Artifactory is on the platform.
 BASE = "/artifactory"
+# Bytes of a request that is a document, and neither a file nor a build.
+LARGEST_DOCUMENT = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -122,7 +124,7 @@ def break_connection(request: web.Request) -> None:
     raise ConnectionResetError
 
 
-async def read_all(request: web.Request, largest: int) -> bytes:
+async def read_all(request: web.Request, largest: int = LARGEST_DOCUMENT) -> bytes:
     """Return the whole body.
 
     Raises:
