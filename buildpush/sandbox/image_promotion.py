@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 from aiohttp import web
 
 from buildpush.sandbox import wire
 from buildpush.sandbox.answers import RequestRefusedError
+from buildpush.sandbox.bodies import field, flag, read_object
 from buildpush.sandbox.deploying import Deployer
 from buildpush.sandbox.manifests import INDEX, SINGLE, read_manifest
 from buildpush.sandbox.paths import read_path
@@ -16,7 +17,6 @@ from buildpush.sandbox.relocation import RelocationOrder, RelocationRoutes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
-LARGEST = 64 * 1024
 _FIELDS = ("targetRepo", "dockerRepository", "targetDockerRepository", "tag", "targetTag")
 
 
@@ -34,25 +34,25 @@ class ImagePromotionRoutes:
 
     async def promote(self, request: web.Request) -> web.Response:
         """Move an image, or copy it, as asked for; all of its tags, or one."""
-        document = _document(await wire.read_all(request, LARGEST))
         try:
+            document = read_object(await wire.read_all(request))
             self._carry_out(self._order(request.match_info["key"], document))
         except RequestRefusedError as refused:
             refused.as_rest = True
             raise
         return web.Response(text="Promotion ended successfully")
 
-    def _order(self, key: str, document: dict[str, Any]) -> RelocationOrder:
-        source, target = (self._deployer.repository(one) for one in (key, document["targetRepo"]))
-        tag = document.get("tag")
-        image = document["dockerRepository"]
-        to = document.get("targetDockerRepository") or image
+    def _order(self, key: str, document: Mapping[str, Any]) -> RelocationOrder:
+        named = _texts(document)
+        source, target = (self._deployer.repository(one) for one in (key, named["targetRepo"]))
+        tag, image = named["tag"], named["dockerRepository"]
+        to = named["targetDockerRepository"] or image
         if tag:
-            image, to = f"{image}/{tag}", f"{to}/{document.get('targetTag') or tag}"
+            image, to = f"{image}/{tag}", f"{to}/{named['targetTag'] or tag}"
         path, place = (read_path(f"{repo}/{one}").path for repo, one in ((source, image), (target, to)))
         if (source, path) == (target, place):
             _refuse("the source of the promotion is its target")
-        moves = document.get("copy") is not True
+        moves = not flag(document, "copy")
         for right in ("read", "delete") if moves else ("read",):
             wire.require(right, f"{source}/{path}")
         if not self._store.directory(source, path):
@@ -94,21 +94,13 @@ class ImagePromotionRoutes:
                 self._store.set_properties(entry.repo, entry.path, names)
 
 
-def _document(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        _refuse("the body is not a JSON object")
-    for name in _FIELDS:
-        if not isinstance(document.get(name) or "", str):
-            _refuse(f"{name} is not a text")
+def _texts(document: Mapping[str, Any]) -> dict[str, str]:
+    named = {name: field(document, name, str, "") for name in _FIELDS}
     for name in ("targetRepo", "dockerRepository"):
-        if not document.get(name):
+        if not named[name]:
             _refuse(f"{name} is missing")
-    return document
+    return named
 
 
 def _refuse(message: str) -> NoReturn:
-    raise RequestRefusedError(400, "BAD_REQUEST", message, as_rest=True)
+    raise RequestRefusedError(400, "BAD_REQUEST", message)

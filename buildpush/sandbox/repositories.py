@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,15 +12,14 @@ from aiohttp import web
 
 from buildpush.sandbox import wire
 from buildpush.sandbox.answers import RequestRefusedError, forbidden
+from buildpush.sandbox.bodies import read_object
 from buildpush.sandbox.deploying import IMAGE_TYPES, LOCAL
 from buildpush.sandbox.entries import RepositoryEntry
-from buildpush.sandbox.permissions import RIGHTS
 from buildpush.sandbox.remotes import login
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.upstream import Login
 from buildpush.sandbox.wire import BASE
 
-LARGEST = 1024 * 1024
 CLASSES = ("local", "remote", "virtual", "federated")
 PACKAGE_TYPES = (*IMAGE_TYPES, "generic")
 _PATH = f"{BASE}/api/repositories"
@@ -99,14 +97,7 @@ class RepositoryRoutes:
 
     async def _configuration(self, request: web.Request) -> tuple[str, Mapping[str, Any]]:
         key = _administered(request)
-        body = await wire.read_all(request, LARGEST)
-        try:
-            document = json.loads(body)
-            json.dumps(document, ensure_ascii=False).encode()  # a lone surrogate cannot be stored
-        except (ValueError, RecursionError):
-            document = None
-        if not isinstance(document, dict):
-            _refuse("the configuration is not a JSON object")
+        document = read_object(await wire.read_all(request))
         if document.get("key", key) != key or not _KEY.fullmatch(key):
             _refuse(f"'{key}' is no key, or not that of the configuration")
         return key, document
@@ -165,7 +156,7 @@ def add_remote(store: Store, key: str, url: str) -> None:
 def _administered(request: web.Request) -> str:
     """Return the key in the path; the caller must have all rights everywhere."""
     key, who = request.match_info["repo"], wire.caller()
-    if not who.rights.issuperset(RIGHTS) or who.repositories is not None:
+    if not who.is_admin:
         raise forbidden(who.username, "administer", key)
     return key
 

@@ -5,6 +5,8 @@ import urllib.parse
 
 import pytest
 
+from buildpush.sandbox import Sandbox
+
 pytestmark = pytest.mark.sandbox
 
 API = "/artifactory/api/build"
@@ -471,3 +473,15 @@ def test_another_file_in_the_target_is_not_overwritten_without_the_right(client,
     digest = box.digest("docker-release/app", "1")
     assert promote(robot, targetRepo="docker-release", copy=True).status == 403
     assert box.digest("docker-release/app", "1") == digest
+
+
+def test_a_promotion_does_not_replace_an_immutable_tag(connect):
+    with Sandbox(immutable=["docker-release"]) as box:
+        client = connect(box)
+        first = client.push("docker-release/app", "1", b"another")
+        client.push(APP, "1", b"first")
+        paths = [path for path in box.files() if path.startswith("app/1/")]
+        publish(client, modules=[{"id": "app:1", "artifacts": artifacts_of(box, *paths)}])
+        assert promote(client, targetRepo="docker-release", status="released").status == 409
+        assert box.digest("docker-release/app", "1") == first
+        assert (box.files().count(paths[0]), "statuses" in box.builds("hello")[0]) == (1, False)
