@@ -313,3 +313,12 @@ def test_a_replacement_that_fails_deletes_nothing(site):
     site.box.add_fault("POST", "/api/build/delete", status=403, times=None)
     assert exists(site, "replace") == 6
     assert len(site.box.builds("shop")) == 1
+
+
+@pytest.mark.parametrize("variable", ["PLUGIN_BUILD_PROJECT", "JFROG_CLI_BUILD_PROJECT", "JF_PROJECT"])
+def test_the_project_comes_from_the_variables_that_a_step_reads(tmp_path, monkeypatch, capsys, variable):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(variable, "web")
+    words = ["--build-name", "shop", "--build-number", "7", "--build-dir", "d", "--json"]
+    assert run_command(["build-info", "add", write(tmp_path / "a.json", document("a")), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["project"] == "web"

@@ -136,3 +136,13 @@ def test_a_directory_of_sources_that_is_not_there_is_an_error(collector, capsys)
     collector.image(f"{HELLO}:1")
     assert collector.collect(f"{HELLO}:1", "--git-path", "nowhere") == 2
     assert "--git-path" in capsys.readouterr().err
+
+
+def test_what_follows_runs_of_the_same_number_is_a_setting_here_too(collector, monkeypatch, capsys):
+    collector.image(f"{HELLO}:1")
+    assert collector.collect(f"{HELLO}:1", "--publish") == 0
+    monkeypatch.setenv("PLUGIN_BUILD_EXISTS", "refuse")
+    assert collector.collect(f"{HELLO}:1", "--publish") == 6
+    assert len(collector.box.builds("shop")) == 1
+    assert collector.collect(f"{HELLO}:1", "--build-exists", "add") == 2
+    assert "--build-exists has no effect without --publish" in capsys.readouterr().err

@@ -17,11 +17,17 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
-    from buildpush.artifactory.collection import BuildKey
+    from buildpush.artifactory.collection import BuildKey, Collection
     from buildpush.pipeline.builds import Builds
 
 _NAME, _NUMBER = click.Argument(["name"]), click.Argument(["number"])
-_PROJECT = click.Option(["--project"], envvar="JF_PROJECT", default="", metavar="KEY", help="JFrog project.")
+_PROJECT = click.Option(
+    ["--project"],
+    envvar=["PLUGIN_BUILD_PROJECT", "JFROG_CLI_BUILD_PROJECT", "JF_PROJECT"],
+    default="",
+    metavar="KEY",
+    help="JFrog project.",
+)
 _EXISTS = click.Option(
     ["--build-exists", "exists"],
     type=click.Choice(["add", "refuse", "replace"]),
@@ -58,7 +64,7 @@ def make_build_info() -> click.Command:
     group.add_command(click.Command("publish", callback=_publish, params=publish, help=_PUBLISH))
     group.add_command(click.Command("add", callback=_add, params=[files, *build_options(), _PROJECT, JSON], help=_ADD))
     images = click.Argument(["images"], nargs=-1, required=True)
-    collect = [images, *build_options(), *_of_images(), _PROJECT, JSON, *server]
+    collect = [images, *build_options(), *_of_images(), _PROJECT, _EXISTS, JSON, *server]
     group.add_command(click.Command("collect", callback=_collect, params=collect, help=_COLLECT))
     for name, (sentence, act, parameters) in _COMMANDS.items():
         group.add_command(click.Command(name, callback=act, params=[*parameters, _PROJECT, *server], help=sentence))
@@ -85,12 +91,15 @@ def _publish(file: Path | None, exists: Any, *, as_json: bool, **options: Any) -
 
 def _refuse_with_file(names: Iterable[str]) -> None:
     """Refuse options that say which build is published, if they are given beside a file; variables may be there."""
-    source = click.get_current_context().get_parameter_source
     for name in names:
-        if source(name) is ParameterSource.COMMANDLINE:
+        if _is_flag_given(name):
             flag = f"--{name.replace('_', '-')}"
             message = f"{flag} has no effect beside FILE, which says which build it is"
             raise SettingsError(message, hint=f"leave out {flag}, or FILE to publish what was collected")
+
+
+def _is_flag_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _add(files: tuple[Path, ...], project: str, *, as_json: bool, **build: Any) -> None:
@@ -101,8 +110,7 @@ def _add(files: tuple[Path, ...], project: str, *, as_json: bool, **build: Any) 
     with with_display(RunContext.default()) as context:
         collection = add_to_collection(_key(context.env, project=project, **build), files, directory, context)
         content = content_of(collection)
-    lines = [f"{collection.key} in {collection.path.parent}", *(f"  {name}" for name in content["modules"])]
-    _print(content, "\n".join(map(one_line, lines)), as_document=as_json)
+    _print(content, _collected_text(collection, content), as_document=as_json)
 
 
 def _of_images() -> list[click.Parameter]:
@@ -110,7 +118,11 @@ def _of_images() -> list[click.Parameter]:
         click.Option(["--module"], default="", metavar="ID", help="Id of the module; default: NAME:TAG."),
         click.Option(["--compat"], type=click.Choice(["jf"]), help="Write the modules that jf writes."),
         click.Option(
-            ["--build-url", "url"], envvar="JFROG_CLI_BUILD_URL", default="", metavar="URL", help="Page of the run."
+            ["--build-url", "url"],
+            envvar=["PLUGIN_BUILD_URL", "JFROG_CLI_BUILD_URL"],
+            default="",
+            metavar="URL",
+            help="Page of the run; default: that of the CI system.",
         ),
         click.Option(
             ["--git-path"],
@@ -124,32 +136,33 @@ def _of_images() -> list[click.Parameter]:
 
 
 def _collect(
-    images: tuple[str, ...],
-    project: str,
-    build_name: str | None,
-    build_number: str | None,
-    build_dir: Path | None,
-    *,
-    publish: bool,
-    as_json: bool,
-    **options: Any,
+    images: tuple[str, ...], project: str, exists: Any, *, publish: bool, as_json: bool, **options: Any
 ) -> None:
     from buildpush.pipeline.collecting import content_of, publish_collected
     from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.image_records import CollectOptions, collect_images
     from buildpush.pipeline.saved import ServerFlags
 
+    if not publish and _is_flag_given("exists"):
+        message = "--build-exists has no effect without --publish"
+        raise SettingsError(message, hint="add --publish, or leave out --build-exists")
+    build = {name: options.pop(name) for name in ("build_name", "build_number")}
+    directory = options.pop("build_dir")
     names = ("module", "compat", "url", "git_path", "pulled")
-    details = CollectOptions(directory=build_dir, **{name: options.pop(name) for name in names})
+    details = CollectOptions(directory=directory, **{name: options.pop(name) for name in names})
     flags = ServerFlags(trust=flags_in(options), **options)
     with with_display(RunContext.default()) as context:
-        key = _key(context.env, build_name, build_number, project)
+        key, directories = _key(context.env, project=project, **build), [directory] if directory else []
         collection = collect_images(images, key, context, flags, details)
         content = content_of(collection)
-        published = publish_collected(key, [build_dir] if build_dir else [], context, flags) if publish else None
-    lines = [f"{collection.key} in {collection.path.parent}", *(f"  {name}" for name in content["modules"])]
-    text = published.url if published else "\n".join(map(one_line, lines))
+        published = publish_collected(key, directories, context, flags, exists=exists) if publish else None
+    text = published.url if published else _collected_text(collection, content)
     _print({**content, "url": published.url if published else None}, text, as_document=as_json)
+
+
+def _collected_text(collection: Collection, content: Mapping[str, Any]) -> str:
+    lines = [f"{collection.key} in {collection.path.parent}", *(f"  {name}" for name in content["modules"])]
+    return "\n".join(map(one_line, lines))
 
 
 def _key(env: Mapping[str, str], build_name: str | None, build_number: str | None, project: str) -> BuildKey:

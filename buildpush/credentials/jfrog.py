@@ -23,6 +23,7 @@ _JFROG: Final = ".jfrog.io"
 _PROVIDER: Final = "BUILDPUSH_OIDC_PROVIDER"
 _ID_TOKEN: Final = "JFROG_CLI_OIDC_EXCHANGE_TOKEN_ID"  # noqa: S105 - the name of a variable, as in jf
 _OF_GITHUB: Final = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+PROJECT_VARIABLES: Final = ("JFROG_CLI_BUILD_PROJECT", "JF_PROJECT")
 BUILD_ATTEMPT: Final = "build.attempt"  # among the values that a resumed run has from the earlier one
 
 
@@ -197,7 +198,7 @@ def _by_exchange(env: Mapping[str, str]) -> Credential:
     exchange = OidcExchange(
         _platform(env),
         env[_PROVIDER],
-        project=env.get("JF_PROJECT", ""),
+        project=project_in(env),
         audience=env.get("BUILDPUSH_OIDC_AUDIENCE", ""),
         token=Secret(text, _ID_TOKEN) if text else None,
         file=file,
@@ -277,6 +278,11 @@ def _is_registry_of(server: str, host: str) -> bool:
     is_jfrogs = one.endswith(_JFROG) and other.endswith(_JFROG)
     is_key = is_jfrogs and other.startswith(f"{one.removesuffix(_JFROG)}-")
     return one == other or ("." in one and other.endswith(f".{one}")) or is_key
+
+
+def project_in(env: Mapping[str, str]) -> str:
+    """Return the key of the JFrog project that *env* names, or ``""``."""
+    return next((env[name] for name in PROJECT_VARIABLES if env.get(name)), "")
 
 
 def default_build_name(facts: Facts, repository: Repository, *, for_all_jobs: bool = False) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from buildpush.credentials.jfrog import PROJECT_VARIABLES
 from buildpush.engines import AUTO, ENGINES
 from buildpush.images.model import Compression, MediaTypes
 from buildpush.settings.attestation_settings import AttestationSettings
@@ -383,7 +384,7 @@ class BuildAndPush(AttestationSettings):
         example="team",
         honoured_by="publish",
         place="env",
-        ambient=("JFROG_CLI_BUILD_PROJECT", "JF_PROJECT"),
+        ambient=PROJECT_VARIABLES,
     )
     build_module: Text | None = setting(
         "Name of the module in the build-info.",

@@ -85,7 +85,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         name=settings.build_name,
         number=settings.build_number,
         url=settings.build_url or ci(ctx.env).url,
-        project=ctx.env.get("JFROG_CLI_BUILD_PROJECT") or ctx.env.get("JF_PROJECT", ""),
+        project=targets.project_in(ctx.env),
         compat=settings.compat or "",
         publish=True,
         sources={"name": ctx.source_of("build_name"), "number": ctx.source_of("build_number")},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
@@ -11,12 +12,70 @@ from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, 
 from buildpush.expressions.ci import ci
 from buildpush.settings.authorities import with_every_host
 from buildpush.settings.build_info import sources_of
-from buildpush.settings.declare import explicitly_set, setting
+from buildpush.settings.declare import StepSection, explicitly_set, setting
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import FileText, Properties, Structure, Switch, Text, ThreadCount, WholeNumber
 from buildpush.settings.resolved import FilesToUpload, ResolveContext, ResolvedStep
 from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
 from buildpush.settings.step_settings import StepSettings, ca_path_setting
+
+
+def _target(place: StepSection) -> Any:
+    return setting(
+        "Repository and path in Artifactory; one that ends in a slash is a directory.",
+        "Several files that would get one name are refused.",
+        default=REQUIRED,
+        group="Upload",
+        example="generic-local/app/1.0/{1}.whl",
+        honoured_by="run",
+        place=place,
+    )
+
+
+def _target_props(place: StepSection) -> Any:
+    return setting(
+        "Properties of every file, as in `stage=test;team=web`.",
+        "As in Harness' plugin, properties without a value, or with `null`, are left out.",
+        default=(),
+        group="Upload",
+        example=["stage=test", "team=web"],
+        honoured_by="run",
+        place=place,
+    )
+
+
+def _threads(place: StepSection) -> Any:
+    return setting(
+        "How many files are on their way at the same time.",
+        default=4,
+        group="Upload",
+        example=8,
+        honoured_by="run",
+        place=place,
+    )
+
+
+def _build_name(place: StepSection, more: str = "") -> Any:
+    return setting(
+        "Name of the build that the files belong to; with it, they are a module of its build-info.",
+        more,
+        group="Upload",
+        example="api",
+        honoured_by="publish",
+        place=place,
+        ambient=("JFROG_CLI_BUILD_NAME",),
+    )
+
+
+def _build_number(place: StepSection) -> Any:
+    return setting(
+        "Number of that build; without it, the number of the run.",
+        group="Upload",
+        example="42",
+        honoured_by="publish",
+        place=place,
+        ambient=("JFROG_CLI_BUILD_NUMBER",),
+    )
 
 
 class ArtifactoryUpload(StepSettings):
@@ -39,14 +98,7 @@ class ArtifactoryUpload(StepSettings):
         example="dist/(*).whl",
         honoured_by="run",
     )
-    target: Text = setting(
-        "Repository and path in Artifactory; one that ends in a slash is a directory.",
-        "Several files that would get one name are refused.",
-        default=REQUIRED,
-        group="Upload",
-        example="generic-local/app/1.0/{1}.whl",
-        honoured_by="run",
-    )
+    target: Text = _target("spec")
     upload_as_flat: Switch = setting(
         "Whether files lose their directories below a target that ends in a slash.",
         default=True,
@@ -68,40 +120,10 @@ class ArtifactoryUpload(StepSettings):
         honoured_by="",
         harmless=True,
     )
-    build_name: Text | None = setting(
-        "Name of the build that the files belong to; with it, they are a module of its build-info.",
-        "A stage variable `PLUGIN_BUILD_NAME` sets it, as in Harness.",
-        group="Upload",
-        example="api",
-        honoured_by="publish",
-        place="env",
-        ambient=("JFROG_CLI_BUILD_NAME",),
-    )
-    build_number: Text | None = setting(
-        "Number of that build; without it, the number of the run.",
-        group="Upload",
-        example="42",
-        honoured_by="publish",
-        place="env",
-        ambient=("JFROG_CLI_BUILD_NUMBER",),
-    )
-    target_props: Properties = setting(
-        "Properties of every file, as in `stage=test;team=web`.",
-        "As in Harness' plugin, properties without a value, or with `null`, are left out.",
-        default=(),
-        group="Upload",
-        example=["stage=test", "team=web"],
-        honoured_by="run",
-        place="env",
-    )
-    threads: ThreadCount = setting(
-        "How many files are on their way at the same time.",
-        default=4,
-        group="Upload",
-        example=8,
-        honoured_by="run",
-        place="env",
-    )
+    build_name: Text | None = _build_name("env", "A stage variable `PLUGIN_BUILD_NAME` sets it, as in Harness.")
+    build_number: Text | None = _build_number("env")
+    target_props: Properties = _target_props("env")
+    threads: ThreadCount = _threads("env")
     ca_path: FileText | None = ca_path_setting("Upload")
 
 
@@ -116,14 +138,7 @@ class UploadFiles(ServerSettings):
         honoured_by="run",
         place="settings",
     )
-    target: Text = setting(
-        "Repository and path in Artifactory; one that ends in a slash is a directory.",
-        default=REQUIRED,
-        group="Upload",
-        example="generic-local/app/1.0/",
-        honoured_by="run",
-        place="settings",
-    )
+    target: Text = _target("settings")
     flat: Switch = setting(
         "Whether files lose their directories below a target that ends in a slash.",
         default=False,
@@ -132,22 +147,8 @@ class UploadFiles(ServerSettings):
         honoured_by="run",
         place="settings",
     )
-    target_props: Properties = setting(
-        "Properties of every file; those without a value, or with `null`, are left out.",
-        default=(),
-        group="Upload",
-        example=["stage=test", "team=web"],
-        honoured_by="run",
-        place="settings",
-    )
-    threads: ThreadCount = setting(
-        "How many files are on their way at the same time.",
-        default=4,
-        group="Upload",
-        example=8,
-        honoured_by="run",
-        place="settings",
-    )
+    target_props: Properties = _target_props("settings")
+    threads: ThreadCount = _threads("settings")
     retries: WholeNumber | None = setting(
         "How often a request is tried again; without it, five times.",
         group="Upload",
@@ -155,22 +156,8 @@ class UploadFiles(ServerSettings):
         honoured_by="run",
         place="settings",
     )
-    build_name: Text | None = setting(
-        "Name of the build that the files belong to.",
-        group="Upload",
-        example="api",
-        honoured_by="publish",
-        place="settings",
-        ambient=("JFROG_CLI_BUILD_NAME",),
-    )
-    build_number: Text | None = setting(
-        "Number of that build; without it, the number of the run.",
-        group="Upload",
-        example="42",
-        honoured_by="publish",
-        place="settings",
-        ambient=("JFROG_CLI_BUILD_NUMBER",),
-    )
+    build_name: Text | None = _build_name("settings")
+    build_number: Text | None = _build_number("settings")
     publish_build_info: Switch | None = setting(
         "Whether the files are published as a module of the build; by default if {setting}`build_name` is set.",
         group="Upload",
@@ -294,7 +281,7 @@ def _build(settings: ArtifactoryUpload | UploadFiles, ctx: ResolveContext) -> Bu
         name=settings.build_name,
         number=number,
         url=ci(ctx.env).url,
-        project=ctx.env.get("JFROG_CLI_BUILD_PROJECT") or ctx.env.get("JF_PROJECT", ""),
+        project=targets.project_in(ctx.env),
         publish=True,
         sources={"name": ctx.source_of("build_name"), "number": source},
     )
