@@ -336,14 +336,14 @@ def open_builds(
     Raises:
         SettingsError: no Artifactory is given, or a reference leads nowhere.
     """
-    from buildpush.pipeline.builds import opened_builds
+    from buildpush.pipeline import builds
     from buildpush.pipeline.saved import ServerFlags
 
     flags = ServerFlags(
         artifactory_url=artifactory_url, artifactory_token=artifactory_token, username=username, password=password
     )
-    with call_context(sink, env=env) as context, opened_builds(context, flags, project) as builds:
-        yield builds
+    with call_context(sink, env=env) as context, builds.open_builds(context, flags, project) as found:
+        yield found
 
 
 @with_keywords

@@ -322,3 +322,9 @@ def test_the_project_comes_from_the_variables_that_a_step_reads(tmp_path, monkey
     words = ["--build-name", "shop", "--build-number", "7", "--build-dir", "d", "--json"]
     assert run_command(["build-info", "add", write(tmp_path / "a.json", document("a")), *words]) == 0
     assert json.loads(capsys.readouterr().out)["project"] == "web"
+
+
+def test_a_directory_that_cannot_be_made_is_an_error(here, capsys):
+    (here / "d").write_text("a file")
+    assert add(write(here / "a.json", document("a")), "--build-dir", "d") == 2
+    assert "cannot be written to" in capsys.readouterr().err

@@ -26,7 +26,7 @@ from buildpush.artifactory.document import BuildInfo, check_identity, started_fr
 from buildpush.artifactory.merging import merge, renamed
 from buildpush.artifactory.pending import Pending, load
 from buildpush.artifactory.reading import Reading, load_json
-from buildpush.foundation.errors import SourceError
+from buildpush.foundation.errors import SettingsError, SourceError
 from buildpush.foundation.locks import locked, private_directory
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import write_private
@@ -73,15 +73,19 @@ class Collection:
             started: of the build, if it has none yet.
 
         Raises:
-            SettingsError: Artifactory would refuse the name or number, or others may change the directory.
+            SettingsError: Artifactory would refuse the name or number, others may change the directory, or it cannot be
+                made.
             SourceError: something else is in it.
-            OSError: it cannot be made.
         """
         check_identity("name", key.name)
         check_identity("number", key.number)
         path = directory / key.directory
-        with _held(path):
-            return cls(key, path, _started(path, key, started))
+        try:
+            with _held(path):
+                return cls(key, path, _started(path, key, started))
+        except OSError as error:
+            message = f"the directory {directory} cannot be written to: {error.strerror or error}"
+            raise SettingsError(message, hint="name one that you may write to", setting="build_dir") from error
 
     def add(self, info: BuildInfo, *, server: str = "", pushed: bool = True) -> Path:
         """Add everything that *info* has, and return the file that has it; adding the same twice changes nothing.

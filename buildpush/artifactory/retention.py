@@ -77,8 +77,8 @@ def discard(
         BuildInfoError: the server refuses, or keeps runs that were not promoted.
     """
     if retention.count is None and retention.days is None:
-        message = "nothing says which runs to discard"
-        raise SettingsError(message, hint="add --max-builds or --max-days")
+        message = "without a number of runs or of days that stay, none can be discarded"
+        raise SettingsError(message, hint="add --max-builds (count) or --max-days (days)")
     before = _runs(client, name, project)
     outdated = retention.outdated(before, now)
     client.apply_retention(name, retention.rule(now), later=later, project=project)

@@ -185,13 +185,13 @@ def _key(env: Mapping[str, str], build_name: str | None, build_number: str | Non
 
 @contextmanager
 def _builds(project: str, server: dict[str, Any]) -> Iterator[Builds]:
-    from buildpush.pipeline.builds import opened_builds
+    from buildpush.pipeline.builds import open_builds
     from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.saved import ServerFlags
 
     with (
         with_display(RunContext.default()) as context,
-        opened_builds(context, ServerFlags(trust=flags_in(server), **server), project) as builds,
+        open_builds(context, ServerFlags(trust=flags_in(server), **server), project) as builds,
     ):
         yield builds
 

@@ -70,7 +70,7 @@ class Builds:
         if earlier:
             return difference(self.show(earlier_name or name, earlier), new)
         if earlier_name:
-            message = f"nothing says which run of {earlier_name} is the earlier one"
+            message = f"the earlier run of {earlier_name} has no number"
             raise SettingsError(message, hint="give its number")
         return difference(self._before(new), new)
 
@@ -136,7 +136,7 @@ class Builds:
 
 
 @contextmanager
-def opened_builds(context: RunContext, flags: ServerFlags, project: str = "") -> Iterator[Builds]:
+def open_builds(context: RunContext, flags: ServerFlags, project: str = "") -> Iterator[Builds]:
     """Yield the builds of the Artifactory that *flags* name; an interrupt ends the request that is running."""
     with context:
         client, _ = open_server(context, flags)

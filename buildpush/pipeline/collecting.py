@@ -23,16 +23,9 @@ if TYPE_CHECKING:
 def open_collection(key: BuildKey, directory: Path | None, context: RunContext) -> Collection:
     """Return the collection of a build in *directory*, by default that in the state directory; it may be a new one.
 
-    Raises:
-        SettingsError: it cannot be made, others may change it, or Artifactory would refuse the name or number.
-        SourceError: something else is in it.
+    Errors are those of :meth:`Collection.open`.
     """
-    parent = context.cwd / directory if directory else context.state.builds
-    try:
-        return Collection.open(parent, key, context.now())
-    except OSError as error:
-        message = f"the directory {parent} cannot be written to: {error.strerror or error}"
-        raise SettingsError(message, hint="name one that you may write to with --build-dir") from error
+    return Collection.open(context.cwd / directory if directory else context.state.builds, key, context.now())
 
 
 def add_to_collection(key: BuildKey, files: Sequence[Path], directory: Path | None, context: RunContext) -> Collection:

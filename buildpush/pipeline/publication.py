@@ -194,8 +194,8 @@ class Publication:
             except (CancelledError, TimeOutError):
                 raise
             except BuildPushError as error:
-                way = shlex.join([*finish_command(self._server, self._trust), str(path)])
-                self._sink(Note(f"{name} is not published yet: {error}; to publish it, run {way}"))
+                command = shlex.join([*finish_command(self._server, self._trust), str(path)])
+                self._sink(Note(f"{name} is not published yet: {error}; to publish it, run {command}"))
                 continue
             else:
                 self._sink(Note(f"{name} is published: {published.url}"))
@@ -227,12 +227,12 @@ class Publication:
         if isinstance(error, PushError | AuthenticationError) and not (self._is_confirmed or _may_be_named(error)):
             self._build.drop(self._step)
         elif error is not None and not self._build.is_deferred and not isinstance(error, BuildInfoError):
-            self._note_way_on()  # the message of a BuildInfoError names it
+            self._note_command()  # the message of a BuildInfoError names it
 
-    def _note_way_on(self) -> None:
+    def _note_command(self) -> None:
         if path := self._build.path:
-            way = shlex.join([*finish_command(self._server, self._trust), str(path)])
-            self._sink(Note(f"if the registry has the image, this command publishes its build-info: {way}"))
+            command = shlex.join([*finish_command(self._server, self._trust), str(path)])
+            self._sink(Note(f"if the registry has the image, this command publishes its build-info: {command}"))
 
 
 def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:

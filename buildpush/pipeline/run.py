@@ -96,7 +96,7 @@ def _walk_and_send(
 
 
 def _raise_failure(outcomes: tuple[Outcome, ...], unsent: BuildPushError | None, context: RunContext) -> None:
-    """Raise the first failure; the run is told of the others."""
+    """Raise the first failure; the others are notes."""
     if unsent and any(one.status == "failed" for one in outcomes):
         context.log(Note(f"{unsent}; {unsent.hint}"))
     raise_failure(outcomes, context.results, context.log)

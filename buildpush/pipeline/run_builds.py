@@ -16,13 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from buildpush.foundation.errors import SettingsError
-
 if TYPE_CHECKING:
     from buildpush.artifactory import BuildInfo
     from buildpush.artifactory.collection import Collection
     from buildpush.artifactory.pending import Claim, Pending
-    from buildpush.credentials.jfrog import BuildIdentity
     from buildpush.settings.resolved import ResolvedStep
 
 
@@ -192,7 +189,10 @@ class RunBuilds:
     def _new(self, order: ResolvedStep, started: datetime) -> RunBuild:
         key, build = build_of(order), order.build
         if build.directory:
-            return CollectedBuild(_collection(build, build.directory, started))
+            from buildpush.artifactory.collection import BuildKey, Collection
+
+            key_of_build = BuildKey(build.name, build.number, build.project)
+            return CollectedBuild(Collection.open(build.directory, key_of_build, started))
         return RunBuild(started, is_deferred=self._common is None or key in self._common, order=order)
 
     def resume(self, order: ResolvedStep, started: datetime) -> RunBuild | None:
@@ -214,13 +214,3 @@ class RunBuilds:
             )
             self._builds.clear()
         return waiting
-
-
-def _collection(build: BuildIdentity, directory: Path, started: datetime) -> Collection:
-    from buildpush.artifactory.collection import BuildKey, Collection
-
-    try:
-        return Collection.open(directory, BuildKey(build.name, build.number, build.project), started)
-    except OSError as error:
-        message = f"the directory {directory} cannot be written to: {error.strerror or error}"
-        raise SettingsError(message, hint="name one that you may write to", setting="build_dir") from error

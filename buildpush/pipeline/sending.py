@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def send_builds(context: RunContext) -> BuildPushError | None:
-    """Send the builds that wait, and return the first error; *context* is told of the others.
+    """Send the builds that wait, and return the first error; the others are notes.
 
     The results of the steps of a build that could not be sent do not name it any longer.
     """
@@ -81,10 +81,10 @@ def leave_builds(context: RunContext) -> None:
         if (pending := build.pending) and (order := build.order):
             build.close()
             words = f"the build-info {pending.info.name} {pending.info.number} is not published"
-            context.log(Note(f"{words}; {_way_on(build.path, pending, order, context)}"))
+            context.log(Note(f"{words}; {_command_to_publish(build.path, pending, order, context)}"))
 
 
-def _way_on(path: Path | None, pending: Pending, order: ResolvedStep, context: RunContext) -> str:
+def _command_to_publish(path: Path | None, pending: Pending, order: ResolvedStep, context: RunContext) -> str:
     from buildpush.artifactory.pending import save
 
     try:
