@@ -23,7 +23,7 @@ _JFROG: Final = ".jfrog.io"
 _PROVIDER: Final = "BUILDPUSH_OIDC_PROVIDER"
 _ID_TOKEN: Final = "JFROG_CLI_OIDC_EXCHANGE_TOKEN_ID"  # noqa: S105 - the name of a variable, as in jf
 _OF_GITHUB: Final = ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-PROJECT_VARIABLES: Final = ("JFROG_CLI_BUILD_PROJECT", "JF_PROJECT")
+_PROJECT_VARIABLES: Final = ("JFROG_CLI_BUILD_PROJECT", "JF_PROJECT")
 BUILD_ATTEMPT: Final = "build.attempt"  # among the values that a resumed run has from the earlier one
 
 
@@ -282,7 +282,7 @@ def _is_registry_of(server: str, host: str) -> bool:
 
 def project_in(env: Mapping[str, str]) -> str:
     """Return the key of the JFrog project that *env* names, or ``""``."""
-    return next((env[name] for name in PROJECT_VARIABLES if env.get(name)), "")
+    return next((env[name] for name in _PROJECT_VARIABLES if env.get(name)), "")
 
 
 def default_build_name(facts: Facts, repository: Repository, *, for_all_jobs: bool = False) -> tuple[str, str]:

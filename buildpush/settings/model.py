@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from buildpush.credentials.jfrog import PROJECT_VARIABLES
 from buildpush.engines import AUTO, ENGINES
 from buildpush.images.model import Compression, MediaTypes
 from buildpush.settings.attestation_settings import AttestationSettings
@@ -384,7 +383,7 @@ class BuildAndPush(AttestationSettings):
         example="team",
         honoured_by="publish",
         place="env",
-        ambient=PROJECT_VARIABLES,
+        ambient=("JFROG_CLI_BUILD_PROJECT", "JF_PROJECT"),
     )
     build_module: Text | None = setting(
         "Name of the module in the build-info.",
