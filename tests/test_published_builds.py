@@ -201,6 +201,18 @@ def test_the_commands_print_what_was_done(box, put, capsys, monkeypatch, release
             assert json.loads(capsys.readouterr().out)
 
 
+def test_properties_are_written_as_for_an_upload(builds, put, box, release, monkeypatch):
+    put("1")
+    monkeypatch.setenv("JF_URL", box.url)
+    monkeypatch.setenv("JF_USER", box.username)
+    monkeypatch.setenv("JF_PASSWORD", box.password.reveal())
+    words = ["promote", "app", "1", release, "--props", "stage=prod;team=web,api", "--props", "team=db"]
+    assert run_command(["build-info", *words]) == 0
+    properties = box.properties(release, "app/1/a.txt")
+    assert (properties["stage"], properties["team"]) == (["prod"], ["web", "api", "db"])
+    assert run_command(["build-info", *words, "--props", "stage"]) == 2
+
+
 RUNS = [PublishedRun(str(number), (NOW - timedelta(days=number)).isoformat()) for number in range(5)]
 
 

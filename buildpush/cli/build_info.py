@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from buildpush.cli.options import JSON, build_options, flags_in, pair, server_options
+from buildpush.cli.options import JSON, build_options, flags_in, server_options
 from buildpush.cli.report import as_json, with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -226,12 +226,11 @@ def _diff(
 def _promote(
     name: str, number: str, target: str, props: tuple[str, ...], project: str, *, as_json: bool, **options: Any
 ) -> None:
+    from buildpush.pipeline.files import properties_in
+
     how = {key: options.pop(key) for key in ("status", "comment", "source", "move", "dependencies", "dry_run")}
-    properties: dict[str, tuple[str, ...]] = {}
-    for key, value in (pair(text, "--property") for text in props):
-        properties[key] = (*properties.get(key, ()), value)
     with _builds(project, options) as builds:
-        promoted = builds.promote(name, number, target, properties=properties, **how)
+        promoted = builds.promote(name, number, target, properties=properties_in(props), **how)
     _print(promoted.as_json(), str(promoted), as_document=as_json)
 
 
@@ -303,10 +302,10 @@ _COMMANDS: dict[str, tuple[str, Callable[..., None], list[click.Parameter]]] = {
             click.Option(["--dependencies"], is_flag=True, help="Take the files that the build used as well."),
             click.Option(["--dry-run"], is_flag=True, help="Ask the server whether it would work; change nothing."),
             click.Option(
-                ["--property", "props"],
+                ["--props"],
                 multiple=True,
-                metavar="KEY=VALUE",
-                help="Set on the files in TARGET; may be repeated.",
+                metavar="NAME=VALUE,...;...",
+                help="Properties of the files in TARGET; may be repeated.",
             ),
             JSON,
         ],
