@@ -5,10 +5,11 @@ In short: :func:`describe` turns a receipt into a :class:`BuildInfo`, and :func:
 """
 
 from buildpush.artifactory.buildinfo import describe, moved_home
-from buildpush.artifactory.client import Artifactory, Home
+from buildpush.artifactory.client import Artifactory
 from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, VcsEntry
 from buildpush.artifactory.environment import allowed_environment, excluded_variables
 from buildpush.artifactory.existing import check_publish
+from buildpush.artifactory.layout import Home
 from buildpush.artifactory.publishing import Published, expected_build_info, publish, publish_push
 
 __all__ = [

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from buildpush.artifactory.client import Home
 from buildpush.artifactory.document import (
     ENVIRONMENT_PREFIX,
     Agent,
@@ -25,7 +24,7 @@ from buildpush.artifactory.document import (
     VcsEntry,
 )
 from buildpush.artifactory.jf_form import as_jf
-from buildpush.artifactory.layout import Layout, annotations_of, is_attestation, tag_or_digest
+from buildpush.artifactory.layout import Home, Layout, annotations_of, is_attestation, tag_or_digest
 from buildpush.foundation.forms import clean_address
 from buildpush.foundation.secrets import redact
 from buildpush.images.model import PushedImage, PushedIndex

@@ -37,11 +37,11 @@ from buildpush.artifactory.answers import (
 from buildpush.artifactory.aql import Criteria, file_queries
 from buildpush.artifactory.authorization import authorization, key_header, login_hint, who
 from buildpush.artifactory.document import BuildInfo, started_text
+from buildpush.artifactory.layout import Home, homes_to_try, likely_home
 from buildpush.artifactory.reading import Reading
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, BuildPushError, SourceError
 from buildpush.foundation.events import Decision, Sink, ignore
-from buildpush.foundation.records import dataclass
 from buildpush.http.client import Http
 from buildpush.http.failures import Interruption
 from buildpush.http.messages import Answer, Body, Stream
@@ -85,19 +85,6 @@ class RefusedError(BuildInfoError):
 
 
 _BEFORE_7 = frozenset("123456")  # major versions with other pages
-
-
-@dataclass(frozen=True, slots=True)
-class Home:
-    """Where Artifactory keeps the images of a repository.
-
-    Attributes:
-        repository_key: of the physical repository.
-        prefix: what comes before the image's own path in a reference; see :func:`buildpush.artifactory.describe`.
-    """
-
-    repository_key: str
-    prefix: str
 
 
 class Artifactory:
@@ -301,7 +288,7 @@ class Artifactory:
         Raises:
             BuildInfoError: this Artifactory has no such repository.
         """
-        for key, prefix in _candidates(repository, named_key):
+        for key, prefix in homes_to_try(repository, named_key):
             facts = self.repository(key)
             if facts is None or facts.package_type not in _IMAGE_PACKAGES:
                 continue
@@ -447,23 +434,3 @@ class Artifactory:
         except SourceError as error:
             message = f"{self.host} does not answer as expected: {error}"
             raise BuildInfoError(message) from error
-
-
-def _candidates(repository: Repository, named_key: str | None) -> list[tuple[str, str]]:
-    """Return the possible repository keys, the most likely first, each with its prefix in the path.
-
-    A JFrog registry has one of three forms: ``host/KEY/image``; ``KEY.host/image`` or ``name-KEY.jfrog.io/image``; and
-    a port per key, where only the registry knows the key.
-    """
-    first, slash, _ = repository.path.partition("/")
-    label = repository.host.partition(":")[0].partition(".")[0]
-    keys = [(first, f"{first}/")] if slash else []
-    keys += [(named_key, "")] if named_key and named_key != first else []
-    keys += [(label, ""), (label.partition("-")[2], "")] if not named_key and not label.isdigit() else []
-    return [(key, prefix) for key, prefix in keys if key]
-
-
-def likely_home(repository: Repository, named_key: str | None) -> Home:
-    """Return where *repository* probably is: under the key that the registry named, or the first part of its path."""
-    key = named_key or repository.path.partition("/")[0]
-    return Home(key, f"{key}/" if repository.path.startswith(f"{key}/") else "")

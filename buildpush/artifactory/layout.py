@@ -1,4 +1,4 @@
-"""Where Artifactory keeps the files of an image that was pushed, by its receipt."""
+"""Where Artifactory keeps images, and the files of one that was pushed, by its receipt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,20 @@ from buildpush.artifactory.document import Artifact, Dependency
 from buildpush.foundation import strict_json
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import PushedBlob, PushedImage, PushedIndex, is_nondistributable
-from buildpush.images.references import Digest, Reference
+from buildpush.images.references import Digest, Reference, Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where Artifactory keeps the images of a repository.
+
+    Attributes:
+        repository_key: of the physical repository.
+        prefix: what comes before the image's own path in a reference; see :func:`buildpush.artifactory.describe`.
+    """
+
+    repository_key: str
+    prefix: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,3 +98,23 @@ def annotations_of(index: PushedIndex) -> dict[str, dict[str, str]]:
 def is_attestation(annotations: Mapping[str, str]) -> bool:
     """Return whether a manifest with these *annotations* in its index is about an image, and not one."""
     return annotations.get("vnd.docker.reference.type") == "attestation-manifest"
+
+
+def homes_to_try(repository: Repository, named_key: str | None) -> list[tuple[str, str]]:
+    """Return the possible repository keys, the most likely first, each with its prefix in the path.
+
+    A JFrog registry has one of three forms: ``host/KEY/image``; ``KEY.host/image`` or ``name-KEY.jfrog.io/image``; and
+    a port per key, where only the registry knows the key.
+    """
+    first, slash, _ = repository.path.partition("/")
+    label = repository.host.partition(":")[0].partition(".")[0]
+    keys = [(first, f"{first}/")] if slash else []
+    keys += [(named_key, "")] if named_key and named_key != first else []
+    keys += [(label, ""), (label.partition("-")[2], "")] if not named_key and not label.isdigit() else []
+    return [(key, prefix) for key, prefix in keys if key]
+
+
+def likely_home(repository: Repository, named_key: str | None) -> Home:
+    """Return where *repository* probably is: under the key that the registry named, or the first part of its path."""
+    key = named_key or repository.path.partition("/")[0]
+    return Home(key, f"{key}/" if repository.path.startswith(f"{key}/") else "")

@@ -14,7 +14,7 @@ from typing import Final
 from buildpush.artifactory.answers import FileFacts
 from buildpush.artifactory.authorization import who
 from buildpush.artifactory.buildinfo import describe
-from buildpush.artifactory.client import Artifactory, Home, RefusedError, likely_home
+from buildpush.artifactory.client import Artifactory, RefusedError
 from buildpush.artifactory.directories import Finding, Presence, is_same, with_actual_paths, with_checksums
 from buildpush.artifactory.document import (
     Artifact,
@@ -24,6 +24,7 @@ from buildpush.artifactory.document import (
     check_identity,
 )
 from buildpush.artifactory.existing import IfExists, is_forbidden, make_room
+from buildpush.artifactory.layout import Home, likely_home
 from buildpush.artifactory.marking import AnnotationResult, annotate
 from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_stored
 from buildpush.artifactory.pending import Pending, save

@@ -15,7 +15,7 @@ from buildpush.artifactory import Artifactory, BuildInfo
 from buildpush.artifactory.addresses import base_url, property_query
 from buildpush.artifactory.answers import message_of
 from buildpush.artifactory.authorization import authorization, key_header, who
-from buildpush.artifactory.client import Home, likely_home
+from buildpush.artifactory.layout import Home, likely_home
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.secrets import Secret
