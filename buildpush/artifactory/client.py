@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -46,6 +47,7 @@ from buildpush.http.client import Http
 from buildpush.http.failures import Interruption
 from buildpush.http.messages import Answer, Body, Stream
 from buildpush.http.urls import Address
+from buildpush.http.words import is_page
 from buildpush.images.references import Repository
 
 T = TypeVar("T")
@@ -62,12 +64,13 @@ _WRITE_STATUSES = frozenset({200, 201, 204})
 _MISSING = 404
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+_NOT_IMPLEMENTED = 501
 # A list of files is not available in every edition, nor to every user.
-_LIST_ANSWERS = frozenset({200, 400, 403, 404, 405, 501})
-# A search can also take too long, or be one too many at the same time.
-_SEARCH_ANSWERS = _LIST_ANSWERS | {408, 429}
-# The newer endpoint for properties is missing before Artifactory 6.1.
-_NO_ENDPOINT = frozenset({404, 405})
+_LIST_ANSWERS = frozenset({200, 400, 403, 404, 405, _NOT_IMPLEMENTED})
+# A search can also be too large, take too long, or be one too many at the same time; a database may not bear it.
+_SEARCH_ANSWERS = _LIST_ANSWERS | {408, 413, 429, 500, 503, 504}
+# The newer endpoint for properties is missing before Artifactory 6.1, and a proxy may not know its method.
+_NO_ENDPOINT = frozenset({404, 405, _NOT_IMPLEMENTED})
 # An unknown repository key is "Bad Request".
 _REPOSITORY_ANSWERS = frozenset({200, 400, 403, 404})
 
@@ -334,7 +337,10 @@ class Artifactory:
         repeatable: bool | None = None,
     ) -> Answer:
         answer = self.send(method, path, headers=headers, body=body, repeatable=repeatable)
-        if answer.status not in accept:
+        in_its_place = answer.status in _WRITE_STATUSES and is_page(answer.body)  # of a login, or of a proxy
+        if in_its_place and _NOT_IMPLEMENTED in accept:
+            return replace(answer, status=_NOT_IMPLEMENTED)
+        if answer.status not in accept or (in_its_place and method != "GET"):  # what is read must be JSON
             raise self._refusal(method, path, answer)
         return answer
 
@@ -426,6 +432,8 @@ class Artifactory:
             return f"the permissions Read and Deploy on builds are needed for {who(self.credential)}"
         if status == _MISSING:
             return f"check that {self.url} is the address of Artifactory"
+        if status in _WRITE_STATUSES:
+            return "check the address of Artifactory, and whether a proxy answers in its place"
         return None
 
     def _parse(self, answer: Answer, read: Callable[[Reading], T]) -> T:

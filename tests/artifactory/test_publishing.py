@@ -67,6 +67,36 @@ def test_an_image_that_is_where_it_was_pushed_to_takes_five_requests(desk):
     ]
 
 
+PAGE = b"<!doctype html><title>Sign in</title>"
+NO_PATCH = [{"status": status, "body": body} for status in (404, 405, 501) for body in (b"", PAGE)]
+
+
+@pytest.mark.parametrize("answer", [*NO_PATCH, {"status": 200, "body": PAGE}], ids=str)
+def test_properties_are_put_where_something_does_not_know_the_method_of_the_newer_request(desk, answer):
+    """Also a proxy in between, which may say so by a page, and by any status."""
+    desk.box.add_fault("PATCH", "api/metadata", **answer, times=None)
+    info = desk.hello()
+    desk.publish(info)
+    assert [desk.box.properties("docker-local", one.path)["build.name"] for one in info.artifacts] == [["hello"]] * 5
+    assert desk.waits == []
+
+
+@pytest.mark.parametrize(("method", "path"), [("PUT", "api/storage"), ("PUT", "api/build")])
+def test_a_page_in_place_of_the_answer_to_a_change_is_no_success(desk, method, path):
+    desk.box.add_fault("PATCH", "api/metadata", status=501, times=None)
+    desk.box.add_fault(method, path, status=200, body=PAGE, times=None)
+    with pytest.raises(BuildInfoError, match='answered with a web page, titled "Sign in"'):
+        desk.publish(desk.hello())
+
+
+@pytest.mark.parametrize("status", [200, 400, 403, 404, 405, 408, 413, 429, 500, 501, 503, 504])
+def test_a_page_in_place_of_a_search_is_no_search(desk, status):
+    desk.box.add_fault("POST", "api/search/aql", status=status, body=PAGE, times=None)
+    info = desk.hello()
+    desk.publish(info)
+    assert [desk.box.properties("docker-local", one.path)["build.name"] for one in info.artifacts] == [["hello"]] * 5
+
+
 def test_without_a_search_only_manifests_are_looked_at_where_the_receipt_says_all(desk):
     desk.refuse_searches()
     desk.publish(desk.hello())
