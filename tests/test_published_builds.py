@@ -146,6 +146,15 @@ def test_old_runs_are_discarded_and_promoted_ones_stay(builds, put):
     assert numbers(builds.runs("app")) == ["4", "2", "1"]
 
 
+def test_promoted_runs_do_not_count(builds, put):
+    for number, days in (("1", 3), ("2", 2), ("3", 1)):
+        put(number, days=days)
+    builds.promote("app", "3", status="released")
+    assert numbers(builds.discard("app", count=1)) == ["1"]
+    assert numbers(builds.discard("app", count=1)) == []
+    assert numbers(builds.runs("app")) == ["3", "2"]
+
+
 def test_a_server_that_discards_nothing_is_found_out(builds, put, box):
     put("1", days=1)
     put("2")

@@ -21,7 +21,7 @@ class Retention:
     """Which runs stay.
 
     Attributes:
-        count: the newest so many stay; ``None`` for no limit.
+        count: the newest so many stay, besides those that were promoted; ``None`` for no limit.
         days: runs that started before so many days are deleted; ``None`` for no limit.
         keep: numbers of runs that stay in any case; they do not count.
         artifacts: whether the files of deleted runs are deleted as well.
@@ -80,13 +80,19 @@ def discard(
         message = "without a number of runs or of days that stay, none can be discarded"
         raise SettingsError(message, hint="add --max-builds (count) or --max-days (days)")
     before = _runs(client, name, project)
-    outdated = retention.outdated(before, now)
     client.apply_retention(name, retention.rule(now), later=later, project=project)
     left = client.runs(name, project=project)
+    outdated = [run for run in retention.outdated(before, now) if run in left]
     if later:
         sink(Note(f"{client.host} deletes runs of {name} after its answer; buildpush build-info list shows which stay"))
-    else:
-        _check_left(client, name, [run for run in outdated if run in left], project, sink)
+    elif outdated:
+        doubtful = outdated if retention.count is None else left  # promoted runs do not use up the count
+        promoted = [run for run in doubtful if _is_promoted(client, name, run, project)]
+        others = [run for run in before if run not in promoted]
+        _refuse_left(client, name, [run for run in retention.outdated(others, now) if run in left])
+        for run in outdated:
+            if run in promoted:
+                sink(Note(f"run {run.number} of {name} stays, since it was promoted"))
     return tuple(run for run in before if run not in left)
 
 
@@ -119,14 +125,9 @@ def _runs(client: Artifactory, name: str, project: str) -> tuple[PublishedRun, .
     return runs
 
 
-def _check_left(client: Artifactory, name: str, left: list[PublishedRun], project: str, sink: Sink) -> None:
-    """Note the promoted runs among those that should be gone, and refuse the others."""
-    for run in left:
-        info = client.get_build(name, run.number, started_from(run.started), project=project)
-        statuses = info.others.get("statuses") if info else None
-        if not statuses:
-            _refuse_left(client, name, [run])
-        sink(Note(f"run {run.number} of {name} stays, since it was promoted"))
+def _is_promoted(client: Artifactory, name: str, run: PublishedRun, project: str) -> bool:
+    info = client.get_build(name, run.number, started_from(run.started), project=project)
+    return bool(info and info.others.get("statuses"))
 
 
 def _refuse_left(client: Artifactory, name: str, left: list[PublishedRun]) -> None:
