@@ -56,8 +56,8 @@ class Accounts:
         """
         password = secrets.token_urlsafe(24)
         with self.store.change():
-            self.store.put_account(username, " ".join(rights), repositories)
-            self.store.put_credential(hash_of(password), username, "password")
+            self._put(username, rights, repositories)
+            self._put_credential(password, username, "password")
             token = self.tokens.make(username).token
         return NewAccount(username, Secret(password, "sandbox"), Secret(token, "sandbox"))
 
@@ -89,7 +89,7 @@ class Accounts:
     def identity_token(self, caller: Caller) -> str:
         """Return a refresh token for the registry, as docker keeps it in place of a password."""
         token = secrets.token_urlsafe(32)
-        self.store.put_credential(hash_of(token), caller.username, "identity")
+        self._put_credential(token, caller.username, "identity")
         return token
 
     def by_identity_token(self, token: str) -> Caller:
@@ -98,8 +98,8 @@ class Accounts:
         Raises:
             RequestRefusedError: 401, it is unknown.
         """
-        credential = self.store.credential(hash_of(token))
-        return self._required(self.caller(credential[0]) if credential and credential[1] == "identity" else None)
+        owner = self._owner(token, "identity")
+        return self._required(self.caller(owner) if owner else None)
 
     def by_password(self, username: str, password: str) -> Caller:
         """Return the account with this password or, as in Artifactory, with an access token in its place.
@@ -136,9 +136,8 @@ class Accounts:
         return caller
 
     def _by_password(self, username: str, text: str) -> Caller | None:
-        credential = self.store.credential(hash_of(text))
         token = self.tokens.find(text)
-        owner = credential[0] if credential and credential[1] == "password" else token and token.username
+        owner = self._owner(text, "password") or (token and token.username)
         return self.caller(username) if owner == username else None
 
     def _by_token(self, text: str) -> Caller | None:
@@ -166,18 +165,34 @@ class Accounts:
 
     def caller(self, username: str) -> Caller | None:
         """Return an account as it is now, or ``None`` if there is none with this name."""
-        rights = self.store.rights(username)
-        if rights is None:
-            return None
-        return Caller(username, frozenset(rights.split()), self._limits(username))
+        rows = self.store.rows("SELECT rights FROM accounts WHERE username = ?", username)
+        return Caller(username, frozenset(rows[0][0].split()), self._limits(username)) if rows else None
 
     def _limits(self, username: str) -> Collection[str] | None:
         """Return the repositories that an account is limited to, virtual ones that show them, and their caches."""
-        limits = self.store.limits(username)
+        rows = self.store.rows("SELECT repo FROM limits WHERE username = ?", username)
+        limits = frozenset(row[0] for row in rows)
         repositories = self.store.repositories() if limits else []
         showing = [one.key for one in repositories if limits.intersection(one.members)]
         caches = [key for one in repositories if one.rclass == "remote" and one.key in limits for key in one.members]
         return limits.union(showing, caches) or None
+
+    def _put(self, username: str, rights: Sequence[str], repositories: Collection[str] | None) -> None:
+        with self.store.change():
+            self.store.rows("INSERT OR REPLACE INTO accounts VALUES (?, ?)", username, " ".join(rights))
+            self.store.rows("DELETE FROM limits WHERE username = ?", username)
+            for repo in repositories or ():
+                self.store.rows("INSERT OR IGNORE INTO limits VALUES (?, ?)", username, repo)
+
+    def _put_credential(self, secret: str, username: str, kind: str) -> None:
+        row = (hash_of(secret), username, kind, self.store.clock())
+        self.store.rows("INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)", *row)
+
+    def _owner(self, secret: str, kind: str) -> str | None:
+        """Return the account with this password or registry token, or ``None``."""
+        query = "SELECT username FROM credentials WHERE hash = ? AND kind = ?"
+        rows = self.store.rows(query, hash_of(secret), kind)
+        return str(rows[0][0]) if rows else None
 
     def _verified_claims(self, token: str) -> dict[str, Any] | None:
         claims = jwt.verified(token, self._key)

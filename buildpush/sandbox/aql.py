@@ -56,7 +56,7 @@ def answer(store: Store, text: str, caller: Caller) -> dict[str, Any]:
     if problem := _problem(query, shown, caller):
         raise RequestRefusedError(400, "BAD_REQUEST", problem)
     statement = _statement(store, query, domain, shown, text)
-    results = list(_results(store.select(statement.text, statement.values), domain, shown, caller))
+    results = list(_results(store.rows(statement.text, *statement.values), domain, shown, caller))
     ends = {"start_pos": query.offset, "end_pos": query.offset + len(results), "total": len(results)}
     limit = {} if query.limit is None else {"limit": query.limit}
     return {"results": results, "range": ends | limit}

@@ -14,11 +14,11 @@ _STEP = 1024
 
 def summary(store: Store) -> dict[str, Any]:
     """Return the document of ``api/storageinfo``; equal contents are one binary."""
-    ((binaries, binaries_size),) = store.select(
-        "SELECT count(*), ifnull(sum(size), 0) FROM (SELECT size FROM files GROUP BY sha256)", ()
+    ((binaries, binaries_size),) = store.rows(
+        "SELECT count(*), ifnull(sum(size), 0) FROM (SELECT size FROM files GROUP BY sha256)"
     )
-    stored = {row[0]: row[1:] for row in store.select("SELECT repo, count(*), sum(size) FROM files GROUP BY repo", ())}
-    folders = dict(store.select("SELECT repo, count(*) FROM directories GROUP BY repo", ()))
+    stored = {row[0]: row[1:] for row in store.rows("SELECT repo, count(*), sum(size) FROM files GROUP BY repo")}
+    folders = dict(store.rows("SELECT repo, count(*) FROM directories GROUP BY repo"))
     size = sum(one[1] for one in stored.values())
     rows = [
         _row(repository, folders.get(repository.key, 0), *stored.get(repository.key, (0, 0)), whole=size)

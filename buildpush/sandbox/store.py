@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import chain
@@ -27,7 +27,6 @@ from buildpush.sandbox.entries import (
     DirectoryEntry,
     FileEntry,
     RepositoryEntry,
-    TokenEntry,
 )
 from buildpush.sandbox.tables import DIRECTORY_COLUMNS, FILE_COLUMNS, SCHEMA
 
@@ -37,7 +36,7 @@ DAY_SECONDS = 24 * 3600
 
 
 class Store:
-    """Files, properties, builds and accounts below one data directory; may be used from several threads.
+    """Files, properties and builds below one data directory; may be used from several threads.
 
     Args:
         directory: for all data; made if it is missing.
@@ -61,7 +60,7 @@ class Store:
     def _prepare(self) -> None:
         """Make the tables; the first write also locks the directory."""
         try:
-            if self._rows("SELECT 1 FROM sqlite_schema WHERE name = 'uploads'"):
+            if self.rows("SELECT 1 FROM sqlite_schema WHERE name = 'uploads'"):
                 self._free(before=self.clock() - DAY_SECONDS)  # first: the disk may be full
             self._add_columns()
             self._index.executescript(SCHEMA + derived.SCHEMA)
@@ -75,29 +74,29 @@ class Store:
 
     def _fill(self) -> None:
         """Fill the derived tables of a directory that is older than they are."""
-        ((version,),) = self._rows("PRAGMA user_version")
+        ((version,),) = self.rows("PRAGMA user_version")
         if version >= derived.VERSION:
             return
         with self.change():
-            self._rows(derived.FILL_PROPERTIES)
+            self.rows(derived.FILL_PROPERTIES)
             for build in self.builds():
                 self.put_build(build)
-            self._rows(f"PRAGMA user_version = {derived.VERSION}")
+            self.rows(f"PRAGMA user_version = {derived.VERSION}")
 
     def _add_columns(self) -> None:
         """Bring the tables of a directory that an earlier version has made up to date."""
-        columns = {row[1] for row in self._rows("PRAGMA table_info(repositories)")}
+        columns = {row[1] for row in self.rows("PRAGMA table_info(repositories)")}
         for column in ("url", "description") if columns and "url" not in columns else ():
-            self._rows(f"ALTER TABLE repositories ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
-        columns = {row[1] for row in self._rows("PRAGMA table_info(files)")}
+            self.rows(f"ALTER TABLE repositories ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+        columns = {row[1] for row in self.rows("PRAGMA table_info(files)")}
         if not columns or "modified_by" in columns:
             return
-        self._rows("ALTER TABLE files ADD COLUMN modified_by TEXT NOT NULL DEFAULT ''")
-        self._rows("ALTER TABLE properties ADD COLUMN changed REAL NOT NULL DEFAULT 0")
+        self.rows("ALTER TABLE files ADD COLUMN modified_by TEXT NOT NULL DEFAULT ''")
+        self.rows("ALTER TABLE properties ADD COLUMN changed REAL NOT NULL DEFAULT 0")
         self._index.executescript(SCHEMA + derived.SCHEMA)
         with self.change():
-            self._rows("UPDATE files SET modified_by = created_by")
-            for repo, path, username in self._rows("SELECT repo, path, created_by FROM files"):
+            self.rows("UPDATE files SET modified_by = created_by")
+            for repo, path, username in self.rows("SELECT repo, path, created_by FROM files"):
                 self.make_directory(repo, path.rpartition("/")[0], username)
 
     def sweep(self, before: float, stale: Sequence[FileEntry] = ()) -> None:
@@ -108,15 +107,15 @@ class Store:
         self._free(before, stale)
         with self.change():
             self.remove(stale)
-            self._rows("DELETE FROM uploads WHERE begun < ?", before)
+            self.rows("DELETE FROM uploads WHERE begun < ?", before)
             for table in ("digests", "subjects"):
-                self._rows(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM files)")  # noqa: S608 - constants
+                self.rows(f"DELETE FROM {table} WHERE sha256 NOT IN (SELECT sha256 FROM files)")  # noqa: S608 - constants
 
     def _free(self, before: float, stale: Sequence[FileEntry] = ()) -> None:
         paths = {(entry.repo, entry.path) for entry in stale}
-        rows = self._rows("SELECT repo, path, sha256 FROM files")
+        rows = self.rows("SELECT repo, path, sha256 FROM files")
         contents = {sha256 for repo, path, sha256 in rows if (repo, path) not in paths}
-        arriving = {row[0] for row in self._rows("SELECT identifier FROM uploads WHERE begun >= ?", before)}
+        arriving = {row[0] for row in self.rows("SELECT identifier FROM uploads WHERE begun >= ?", before)}
         self.content.sweep(contents, arriving)
 
     def close(self) -> None:
@@ -134,14 +133,14 @@ class Store:
             self._index.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._rows("COMMIT" if lasting else "ROLLBACK")
+                self.rows("COMMIT" if lasting else "ROLLBACK")
             except BaseException:
                 with suppress(sqlite3.Error):
                     self._index.execute("ROLLBACK")
                 raise
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Run a query.
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run a query, and return its rows.
 
         Raises:
             OSError: the disk is full; as with other files, so that there is one answer.
@@ -154,10 +153,6 @@ class Store:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise
 
-    def select(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
-        """Return the rows that a SELECT finds; see aql.py, which writes them."""
-        return self._rows(query, *values)
-
     # Repositories
 
     def add_repository(self, repository: RepositoryEntry) -> None:
@@ -169,14 +164,14 @@ class Store:
         """Add a repository, or change an existing one."""
         row = (repository.key, repository.rclass, repository.package_type, json.dumps(repository.members))
         more = (repository.deploy_to, repository.url, repository.description)
-        self._rows("INSERT OR REPLACE INTO repositories VALUES (?, ?, ?, ?, ?, ?, ?)", *row, *more)
+        self.rows("INSERT OR REPLACE INTO repositories VALUES (?, ?, ?, ?, ?, ?, ?)", *row, *more)
 
     def remove_repository(self, key: str) -> None:
         """Remove a repository with all that is in it; virtual ones no longer have it as a member."""
         with self.change():
             for table in ("files", "directories", "properties"):
-                self._rows(f"DELETE FROM {table} WHERE repo = ?", key)  # noqa: S608 - constants
-            self._rows("DELETE FROM repositories WHERE key = ?", key)
+                self.rows(f"DELETE FROM {table} WHERE repo = ?", key)  # noqa: S608 - constants
+            self.rows("DELETE FROM repositories WHERE key = ?", key)
             for one in self.repositories():
                 if key in one.members:
                     members = tuple(member for member in one.members if member != key)
@@ -185,7 +180,7 @@ class Store:
 
     def repositories(self) -> list[RepositoryEntry]:
         """Return all repositories, sorted by key."""
-        rows = self._rows("SELECT * FROM repositories ORDER BY key")
+        rows = self.rows("SELECT * FROM repositories ORDER BY key")
         entries = {
             key: RepositoryEntry(key, rclass, package_type, tuple(json.loads(members)), *more)
             for key, rclass, package_type, members, *more in rows
@@ -222,8 +217,8 @@ class Store:
             if self.directory(entry.repo, entry.path):
                 raise RequestRefusedError(409, "CONFLICT", f"'{entry.repo}:{entry.path}' is a directory.")
             self.make_directory(entry.repo, entry.directory, entry.modified_by)
-            self._rows("DELETE FROM properties WHERE repo = ? AND path = ?", entry.repo, entry.path)
-            self._rows(f"INSERT OR REPLACE INTO files ({FILE_COLUMNS}) VALUES ({', '.join('?' * 11)})", *row)  # noqa: S608 - constants
+            self.rows("DELETE FROM properties WHERE repo = ? AND path = ?", entry.repo, entry.path)
+            self.rows(f"INSERT OR REPLACE INTO files ({FILE_COLUMNS}) VALUES ({', '.join('?' * 11)})", *row)  # noqa: S608 - constants
 
     def file(self, repo: str, path: str) -> FileEntry | None:
         """Return the file at a path."""
@@ -237,7 +232,7 @@ class Store:
         """Return the directories, at any depth below one, that have a file with one of these names."""
         where = f"{derived.NAME} IN ({', '.join('?' * len(names))}) AND repo = ? AND path > ? AND path < ?"
         query = f"SELECT DISTINCT {PARENT} FROM files WHERE {where}"  # noqa: S608 - constants
-        rows = self._rows(query, *names, repo, *_below(directory))
+        rows = self.rows(query, *names, repo, *_below(directory))
         return [parent.rstrip("/") for (parent,) in rows]
 
     def files_in(self, repo: str, directory: str) -> list[FileEntry]:
@@ -268,33 +263,33 @@ class Store:
 
     def _files(self, where: str, *values: object) -> list[FileEntry]:
         query = f"SELECT {FILE_COLUMNS} FROM files WHERE {where} ORDER BY repo, path"  # noqa: S608 - constants
-        return [_file(row) for row in self._rows(query, *values)]
+        return [_file(row) for row in self.rows(query, *values)]
 
     # What is known about contents, whatever files have them
 
     def put_digest(self, digest: str, sha256: str) -> None:
         """Remember another digest of a content, by another algorithm."""
-        self._rows("INSERT OR IGNORE INTO digests VALUES (?, ?)", digest, sha256)
+        self.rows("INSERT OR IGNORE INTO digests VALUES (?, ?)", digest, sha256)
 
     def sha256(self, digest: str) -> str:
         """Return the SHA-256 of the content with this other digest, or an empty string."""
-        row = _first(self._rows("SELECT sha256 FROM digests WHERE digest = ?", digest))
+        row = _first(self.rows("SELECT sha256 FROM digests WHERE digest = ?", digest))
         return str(row[0]) if row else ""
 
     def put_subject(self, subject: str, sha256: str) -> None:
         """Remember that a manifest refers to the digest *subject*."""
-        self._rows("INSERT OR IGNORE INTO subjects VALUES (?, ?)", subject, sha256)
+        self.rows("INSERT OR IGNORE INTO subjects VALUES (?, ?)", subject, sha256)
 
     def subject_of(self, subject: str) -> list[str]:
         """Return the SHA-256 of every manifest that refers to the digest *subject*, sorted."""
-        return [row[0] for row in self._rows("SELECT sha256 FROM subjects WHERE subject = ? ORDER BY sha256", subject)]
+        return [row[0] for row in self.rows("SELECT sha256 FROM subjects WHERE subject = ? ORDER BY sha256", subject)]
 
     def remove(self, entries: Sequence[FileEntry]) -> None:
         """Remove files, with their properties; see :meth:`sweep` for their contents."""
         with self.change():
             for entry in entries:
                 for table in ("files", "properties"):
-                    self._rows(f"DELETE FROM {table} WHERE repo = ? AND path = ?", entry.repo, entry.path)  # noqa: S608 - constants
+                    self.rows(f"DELETE FROM {table} WHERE repo = ? AND path = ?", entry.repo, entry.path)  # noqa: S608 - constants
 
     # Directories
 
@@ -326,7 +321,7 @@ class Store:
         return self._directories(f"repo = ? AND {PARENT} = ?", repo, directory and f"{directory}/")
 
     def _directories(self, where: str, *values: object) -> list[DirectoryEntry]:
-        rows = self._rows(f"SELECT {DIRECTORY_COLUMNS} FROM directories WHERE {where} ORDER BY repo, path", *values)  # noqa: S608 - constants
+        rows = self.rows(f"SELECT {DIRECTORY_COLUMNS} FROM directories WHERE {where} ORDER BY repo, path", *values)  # noqa: S608 - constants
         return [DirectoryEntry(*row) for row in rows]
 
     def remove_directory(self, repo: str, path: str) -> None:
@@ -334,7 +329,7 @@ class Store:
         with self.change():
             for table in ("files", "directories", "properties"):
                 where = "repo = ? AND (path = ? OR (path > ? AND path < ?))"
-                self._rows(f"DELETE FROM {table} WHERE {where}", repo, path, *_below(path))  # noqa: S608 - constants
+                self.rows(f"DELETE FROM {table} WHERE {where}", repo, path, *_below(path))  # noqa: S608 - constants
 
     def prune(self, repo: str, path: str) -> None:
         """Remove a directory that is empty, then the one above it if that has become empty, and so on."""
@@ -347,37 +342,37 @@ class Store:
 
     def properties(self, repo: str, path: str) -> dict[str, list[str]]:
         """Return the properties of a file or directory: key to values, sorted by key."""
-        rows = self._rows("SELECT key, listed FROM properties WHERE repo = ? AND path = ? ORDER BY key", repo, path)
+        rows = self.rows("SELECT key, listed FROM properties WHERE repo = ? AND path = ? ORDER BY key", repo, path)
         return {key: json.loads(values) for key, values in rows}
 
     def set_properties(self, repo: str, path: str, changes: Mapping[str, Sequence[str] | None]) -> None:
         """Replace the values of the given keys; ``None`` removes a key."""
         with self.change():
             for key, values in changes.items():
-                self._rows("DELETE FROM properties WHERE repo = ? AND path = ? AND key = ?", repo, path, key)
+                self.rows("DELETE FROM properties WHERE repo = ? AND path = ? AND key = ?", repo, path, key)
                 if values is not None:
                     row = (repo, path, key, json.dumps(list(values)), self.clock())
-                    self._rows("INSERT INTO properties VALUES (?, ?, ?, ?, ?)", *row)
+                    self.rows("INSERT INTO properties VALUES (?, ?, ?, ?, ?)", *row)
 
     def properties_changed(self, repo: str, path: str) -> float | None:
         """Return when a property of a file or directory was last set, or ``None`` if it has none."""
-        row = _first(self._rows("SELECT max(changed) FROM properties WHERE repo = ? AND path = ?", repo, path))
+        row = _first(self.rows("SELECT max(changed) FROM properties WHERE repo = ? AND path = ?", repo, path))
         return row[0] if row else None
 
     # Uploads
 
     def put_upload(self, identifier: str, name: str) -> None:
         """Remember that an upload was begun for the image *name*."""
-        self._rows("INSERT INTO uploads VALUES (?, ?, ?)", identifier, name, self.clock())
+        self.rows("INSERT INTO uploads VALUES (?, ?, ?)", identifier, name, self.clock())
 
     def upload(self, identifier: str) -> str | None:
         """Return the image that an unfinished upload is for, or ``None``."""
-        row = _first(self._rows("SELECT name FROM uploads WHERE identifier = ?", identifier))
+        row = _first(self.rows("SELECT name FROM uploads WHERE identifier = ?", identifier))
         return str(row[0]) if row else None
 
     def remove_upload(self, identifier: str) -> None:
         """Forget an upload."""
-        self._rows("DELETE FROM uploads WHERE identifier = ?", identifier)
+        self.rows("DELETE FROM uploads WHERE identifier = ?", identifier)
 
     # Builds
 
@@ -386,13 +381,13 @@ class Store:
         row = (build.repo, build.name, build.number, build.started_ms, json.dumps(build.document))
         files = [(*row[:4], *file) for file in derived.build_files(build.document)]
         with self.change():
-            self._rows("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?, ?)", *row)
+            self.rows("INSERT OR REPLACE INTO builds VALUES (?, ?, ?, ?, ?)", *row)
             self._index.executemany(derived.INSERT_FILE, files)
 
     def remove_build(self, build: BuildEntry) -> None:
         """Remove a run; see :mod:`buildpush.sandbox.builds` for its document among the files."""
         key = (build.repo, build.name, build.number, build.started_ms)
-        self._rows("DELETE FROM builds WHERE repo = ? AND name = ? AND number = ? AND started_ms = ?", *key)
+        self.rows("DELETE FROM builds WHERE repo = ? AND name = ? AND number = ? AND started_ms = ?", *key)
 
     def builds(self, name: str | None = None, number: str | None = None, repo: str | None = None) -> list[BuildEntry]:
         """Return the runs that match what is given, newest first."""
@@ -401,69 +396,17 @@ class Store:
         where = " AND ".join(f"{column} = ?" for column in values) or "1"
         order = "ORDER BY started_ms DESC, name, number DESC"
         query = f"SELECT repo, name, number, started_ms, document FROM builds WHERE {where} {order}"  # noqa: S608 - constants
-        rows = self._rows(query, *values.values())
+        rows = self.rows(query, *values.values())
         return [BuildEntry(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in rows]
 
     def build_names(self, repo: str) -> list[tuple[str, int]]:
         """Return the names of the builds in a repository with the start of their newest run, newest first."""
-        return self._rows("SELECT name, max(started_ms) FROM builds WHERE repo = ? GROUP BY name ORDER BY 2 DESC", repo)
+        return self.rows("SELECT name, max(started_ms) FROM builds WHERE repo = ? GROUP BY name ORDER BY 2 DESC", repo)
 
     def build_runs(self, repo: str, name: str) -> list[tuple[str, int]]:
         """Return number and start of the runs of a build, newest first, without their documents."""
         query = "SELECT number, started_ms FROM builds WHERE repo = ? AND name = ? ORDER BY started_ms DESC"
-        return self._rows(query, repo, name)
-
-    # Accounts: see accounts.py
-
-    def put_account(self, username: str, rights: str, repositories: Collection[str] | None = None) -> None:
-        """Make an account, or change its rights and the repositories that it is limited to."""
-        with self.change():
-            self._rows("INSERT OR REPLACE INTO accounts VALUES (?, ?)", username, rights)
-            self._rows("DELETE FROM limits WHERE username = ?", username)
-            for repo in repositories or ():
-                self._rows("INSERT OR IGNORE INTO limits VALUES (?, ?)", username, repo)
-
-    def limits(self, username: str) -> frozenset[str]:
-        """Return the keys of the repositories that an account is limited to; none for no limit."""
-        return frozenset(row[0] for row in self._rows("SELECT repo FROM limits WHERE username = ?", username))
-
-    def rights(self, username: str) -> str | None:
-        """Return the rights of an account, as passed to :meth:`put_account`, or ``None``."""
-        row = _first(self._rows("SELECT rights FROM accounts WHERE username = ?", username))
-        return str(row[0]) if row else None
-
-    def put_credential(self, hashed: str, username: str, kind: str) -> None:
-        """Remember the hash of a password or token."""
-        self._rows("INSERT OR REPLACE INTO credentials VALUES (?, ?, ?, ?)", hashed, username, kind, self.clock())
-
-    def credential(self, hashed: str) -> tuple[str, str] | None:
-        """Return the user name and the kind of the password or token with this hash, or ``None``."""
-        row = _first(self._rows("SELECT username, kind FROM credentials WHERE hash = ?", hashed))
-        return (row[0], row[1]) if row else None
-
-    def put_token(self, token: TokenEntry) -> None:
-        """Remember an access token."""
-        row = (token.identifier, token.hashed, token.refresh_hash, token.reference_hash, token.username, token.scope)
-        self._rows("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row, token.issued, token.expires)
-
-    def token(self, hashed: str) -> TokenEntry | None:
-        """Return the access token whose hash, or whose reference token's hash, is this."""
-        return _first(self._tokens("hash = ?1 OR reference_hash = ?1", hashed))
-
-    def refreshable_token(self, refresh_hash: str) -> TokenEntry | None:
-        """Return the access token whose refresh token has this hash."""
-        return _first(self._tokens("refresh_hash = ?", refresh_hash))
-
-    def tokens(self, username: str) -> list[TokenEntry]:
-        """Return the access tokens of an account, oldest first."""
-        return self._tokens("username = ? ORDER BY issued, identifier", username)
-
-    def _tokens(self, where: str, value: str) -> list[TokenEntry]:
-        return [TokenEntry(*row) for row in self._rows(f"SELECT * FROM tokens WHERE {where}", value)]  # noqa: S608 - constants
-
-    def remove_token(self, identifier: str) -> None:
-        """Forget an access token."""
-        self._rows("DELETE FROM tokens WHERE identifier = ?", identifier)
+        return self.rows(query, repo, name)
 
 
 def _file(row: Sequence[Any]) -> FileEntry:

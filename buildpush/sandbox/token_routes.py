@@ -142,7 +142,7 @@ class TokenRoutes:
 
     async def list(self, _request: web.Request) -> web.Response:
         """List the access tokens of the caller, without the tokens."""
-        entries = self._accounts.store.tokens(wire.caller().username)
+        entries = self._tokens.of(wire.caller().username)
         return web.json_response({"tokens": [_show(entry) for entry in entries]})
 
     async def revoke(self, request: web.Request) -> web.Response:

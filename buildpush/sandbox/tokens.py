@@ -85,12 +85,12 @@ class Tokens:
         refresh_hash, reference_hash = (text and hash_of(text) for text in texts)
         hashes = (hash_of(token), refresh_hash, reference_hash)
         entry = TokenEntry(identifier, *hashes, username, scope, now, now + seconds if seconds else None)
-        self._store.put_token(entry)
+        self._put(entry)
         return IssuedToken(entry, token, *texts)
 
     def find(self, text: str) -> TokenEntry | None:
         """Return the token or reference token, unless it has expired or was revoked."""
-        entry = self._store.token(hash_of(text))
+        entry = self._find("hash = ?1 OR reference_hash = ?1", hash_of(text))
         is_over = entry is not None and entry.expires is not None and entry.expires < self._store.clock()
         return None if is_over else entry
 
@@ -106,12 +106,12 @@ class Tokens:
             RequestRefusedError: 400, they do not belong together; 401, the refresh token was used, or is unknown.
         """
         with self._store.change():
-            entry = self._store.refreshable_token(hash_of(refresh))
+            entry = self._find("refresh_hash = ?", hash_of(refresh))
             if entry is None:
                 raise RequestRefusedError(401, "UNAUTHORIZED", "Invalid refresh token: it is unknown or was used")
             if access is not None and hash_of(access) not in {entry.hashed, entry.reference_hash}:
                 raise RequestRefusedError(400, "BAD_REQUEST", "The refresh token is of another access token")
-            self._store.remove_token(entry.identifier)
+            self._remove(entry)
             seconds = default if entry.expires is None else round(entry.expires - entry.issued)
             return self.make(
                 entry.username, seconds, entry.scope, refreshable=True, reference=entry.reference_hash is not None
@@ -124,11 +124,28 @@ class Tokens:
             RequestRefusedError: 404, the account has no such token.
         """
         hashed = None if text is None else hash_of(text)
-        for entry in self._store.tokens(username):
+        for entry in self.of(username):
             if identifier == entry.identifier or (hashed and hashed in {entry.hashed, entry.reference_hash}):
-                self._store.remove_token(entry.identifier)
+                self._remove(entry)
                 return
         raise RequestRefusedError(404, "NOT_FOUND", "Token not found")
+
+    def of(self, username: str) -> list[TokenEntry]:
+        """Return the tokens of an account, oldest first."""
+        return self._select("username = ? ORDER BY issued, identifier", username)
+
+    def _find(self, where: str, hashed: str) -> TokenEntry | None:
+        return next(iter(self._select(where, hashed)), None)
+
+    def _select(self, where: str, value: str) -> list[TokenEntry]:
+        return [TokenEntry(*row) for row in self._store.rows(f"SELECT * FROM tokens WHERE {where}", value)]  # noqa: S608 - constants
+
+    def _put(self, entry: TokenEntry) -> None:
+        row = (entry.identifier, entry.hashed, entry.refresh_hash, entry.reference_hash, entry.username, entry.scope)
+        self._store.rows("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row, entry.issued, entry.expires)
+
+    def _remove(self, entry: TokenEntry) -> None:
+        self._store.rows("DELETE FROM tokens WHERE identifier = ?", entry.identifier)
 
 
 def hash_of(secret: str) -> str:

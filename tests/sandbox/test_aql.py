@@ -299,10 +299,10 @@ def test_as_many_conditions_as_fit_are_answered(store):
 
 def test_a_directory_of_an_earlier_version_is_searched_as_well(own, tmp_path):
     for table in ("property_values", "build_files"):
-        own.select(f"DROP TABLE {table}", ())
+        own.rows(f"DROP TABLE {table}")
     for trigger in ("property_set", "property_removed"):
-        own.select(f"DROP TRIGGER IF EXISTS {trigger}", ())
-    own.select("PRAGMA user_version = 0", ())
+        own.rows(f"DROP TRIGGER IF EXISTS {trigger}")
+    own.rows("PRAGMA user_version = 0")
     own.close()
     again = Store(tmp_path, lambda: NOW, lasting=False)
     try:

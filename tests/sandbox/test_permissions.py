@@ -110,11 +110,11 @@ def walk(box, filled, authorization):
 def everything(box):
     """Return all that the store has but the credentials."""
     tables = ("repositories", "files", "properties", "builds", "uploads", "accounts", "limits")
-    return {table: box._store._rows(f"SELECT * FROM {table}") for table in tables}
+    return {table: box._store.rows(f"SELECT * FROM {table}") for table in tables}
 
 
 def credentials(box):
-    return [box._store._rows(f"SELECT * FROM {table}") for table in ("credentials", "tokens")]
+    return [box._store.rows(f"SELECT * FROM {table}") for table in ("credentials", "tokens")]
 
 
 def basic(username, password):
