@@ -176,10 +176,10 @@ def _key(env: Mapping[str, str], build_name: str | None, build_number: str | Non
 
     known = ci_build(env)
     name, number = build_name or known.name, build_number or known.whole_number
-    for what, text in (("name", name), ("number", number)):
+    for what, text, hint in (("name", name, "add --build-name"), ("number", number, "add --build-number")):
         if not text:
             message = f"no build {what} given"
-            raise SettingsError(message, hint=f"add --build-{what}", setting=f"build_{what}")
+            raise SettingsError(message, hint=hint, setting=f"build_{what}")
     return BuildKey(name, number, project)
 
 

@@ -1,5 +1,7 @@
 """What is said about an image that a step has built: the statements that are stored beside it."""
 
+# Flags of other programs in this module's texts: --porcelain --untracked-files
+
 from __future__ import annotations
 
 from collections.abc import Iterator

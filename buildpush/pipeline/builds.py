@@ -41,6 +41,7 @@ class Builds:
 
         Raises:
             SettingsError: there is none.
+            BuildInfoError: the server refuses, or answers with something else.
         """
         moment = started_from(started) if started else None
         if started and moment is None:
@@ -65,6 +66,7 @@ class Builds:
 
         Raises:
             SettingsError: one of the runs does not exist.
+            BuildInfoError: the server refuses, or answers with something else.
         """
         new = self.show(name, number)
         if earlier:

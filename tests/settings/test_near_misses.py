@@ -77,10 +77,22 @@ CONNECTOR = {
         "auth": {"type": "UsernamePassword", "spec": LOGIN},
     },
 }
-PLACES = {"the connector": (), "spec": ("spec",), "auth": ("spec", "auth"), "auth.spec": ("spec", "auth", "spec")}
+OF_ARTIFACTORY = {
+    **CONNECTOR,
+    "type": "Artifactory",
+    "spec": {"artifactoryServerUrl": "https://a.test", "auth": CONNECTOR["spec"]["auth"]},
+}
+PLACES = {
+    "the connector": (),
+    "DockerRegistry": ("spec",),
+    "Artifactory": ("spec",),
+    "auth": ("spec", "auth"),
+    "auth.spec": ("spec", "auth", "spec"),
+}
 OTHERS = {
     "type": "Anonymous",
     "dockerRegistryUrl": "https://b.test",
+    "artifactoryServerUrl": "https://b.test",
     "providerType": "Harbour",
     "auth": {"type": "Anonymous"},
     "spec": {},
@@ -107,8 +119,12 @@ def connectors_of(directory, entry, **top):
     return found.identifier, found.url, found.scope, found.password is None, found.username, found.notes
 
 
+def unchanged(place):
+    return OF_ARTIFACTORY if place == "Artifactory" else CONNECTOR
+
+
 def changed(place, key, value):
-    entry = copy.deepcopy(CONNECTOR)
+    entry = copy.deepcopy(unchanged(place))
     home = entry
     for step in PLACES[place]:
         home = home[step]
@@ -118,9 +134,8 @@ def changed(place, key, value):
 
 def is_silent(directory, place, key):
     try:
-        return connectors_of(directory, changed(place, key, OTHERS.get(key, "other"))) == connectors_of(
-            directory, CONNECTOR
-        )
+        before = connectors_of(directory, unchanged(place))
+        return connectors_of(directory, changed(place, key, OTHERS.get(key, "other"))) == before
     except BuildPushError:
         return False
 

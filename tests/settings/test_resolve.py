@@ -167,7 +167,7 @@ def test_a_fact_that_is_not_known_is_never_silently_empty(house, name):
             continue
         assert value not in (None, "null"), fact
         if value == "":
-            assert name in NOT_OF_IMAGES or setting.group == "Build-info", fact
+            assert name in NOT_OF_IMAGES or setting.group in {"Build-info", "Attestations"}, fact
             assert len(notes) == 1, fact
 
 
@@ -743,4 +743,6 @@ class TestPublish:
 
     def test_one_without_the_other_is_an_error(self, house):
         assert "password is not" in str(house.refused(PUBLISH + "      username: me\n"))
-        assert "username is not" in str(house.refused(PUBLISH + "      api_key: env:TOKEN\n"))
+
+    def test_an_api_key_needs_no_user_name(self, house):
+        assert house.resolve(PUBLISH + "      api_key: env:TOKEN\n").artifactory.credential.username == ""
