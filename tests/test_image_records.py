@@ -9,7 +9,7 @@ import pytest
 
 from buildpush.cli import run_command
 from buildpush.http.client import Http
-from tests.artifactory.conftest import Desk, Recipes
+from tests.artifactory.conftest import Desk, Recipes, digest_of
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]  # git is asked for the revision
 
@@ -120,6 +120,32 @@ def test_an_image_that_the_build_has_used_is_made_of_dependencies(collector):
     }
     assert [one["type"] for one in module["dependencies"] if one["id"] == "manifest.json"] == ["json"]
     assert "build.name" not in collector.box.properties("docker-local", "team/hello/1/manifest.json")
+
+
+def test_layers_of_the_base_that_an_image_names_are_dependencies(collector, capsys):
+    base = collector.recipes.image(LAYERS[:1], [], collector.name("docker-local/team/base:1"))
+    collector.send_blobs(base, LAYERS[:1])
+    collector.upload(base)
+    named = {"org.opencontainers.image.base.name": collector.name("docker-local/team/base:1")}
+    pushed = collector.recipes.hello(collector.name(f"{HELLO}:1"))
+    manifest = json.dumps(json.loads(pushed.manifest) | {"annotations": named}).encode()
+    collector.send_blobs(pushed, LAYERS)
+    collector.upload(replace(pushed, manifest=manifest, digest=digest_of(manifest)))
+    assert collector.collect(f"{HELLO}:1", "--publish") == 0
+    [module] = collector.build["modules"]
+    [dependency] = module["dependencies"]
+    assert dependency["sha256"] == pushed.layers[0].digest.hex
+    assert dependency["sha1"]
+    assert dependency["md5"]
+    assert "is not known" not in capsys.readouterr().err
+
+
+def test_an_image_that_names_no_base_has_no_dependencies_and_a_note(collector, capsys):
+    collector.image(f"{HELLO}:1")
+    assert collector.collect(f"{HELLO}:1", "--publish") == 0
+    assert capsys.readouterr().err.count("the base image of") == 1
+    [module] = collector.build["modules"]
+    assert "dependencies" not in module
 
 
 def test_id_and_link_are_options_and_a_module_of_jf_as_well(collector):

@@ -200,3 +200,23 @@ def test_an_access_token_opens_base_images_for_engines_too(site, base, monkeypat
         text = text.replace(mark, word)
     (tmp_path / "steps.yml").write_text(text)
     assert run_command(["run", "steps.yml"]) == 0
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("engine", ["docker", "buildx", "buildah"])
+def test_layers_of_the_base_are_dependencies_whichever_engine_builds(site, tmp_path, need, capsys, engine, compression):
+    need(engine)
+    (tmp_path / "a").write_text("a\n")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
+    words = ["run", "--connectors", "examples/connectors.yml", "--connector-ref", "jfrog", "--publish-build-info"]
+    named = [*words, "--repo", "docker-local/base", "--tags", "1", "--engine", "native", "--compression", compression]
+    assert run_command(named) == 0
+    (tmp_path / "Dockerfile").write_text(f"FROM {site.host}/docker-local/base:1\nCOPY Dockerfile /b\n")
+    built = [*words, "--repo", "docker-local/app", "--tags", "1", "--engine", engine, "--build-name", "app"]
+    assert run_command([*built, "--compression", compression, "--no-cache"]) == 0
+    [module] = site.builds("app")[0]["modules"]
+    [dependency] = module["dependencies"]
+    assert dependency["sha256"] == module["artifacts"][2]["sha256"]  # behind manifest and configuration
+    assert dependency["sha1"] == module["artifacts"][2]["sha1"]
+    assert len(module["artifacts"]) == 4
+    assert "is not known" not in capsys.readouterr().err

@@ -344,6 +344,20 @@ def _names(stage: BuildStage) -> Iterator[tuple[str, int, bool]]:
                 yield name, instruction.line, copied
 
 
+def final_base(dockerfile: Dockerfile, request: BuildRequest, platform: Platform) -> StageSource:
+    """Return what the image for *platform* begins with, through all stages: an image, a context, or ``scratch``.
+
+    Raises:
+        DockerfileError: the target does not exist, or a FROM cannot be resolved.
+    """
+    values = global_arguments(dockerfile, request.build_args, platform_arguments(dockerfile, request, platform))
+    source = StageSource(stage=dockerfile.target(request.target))
+    while source.stage:
+        base = find_base(dockerfile, source.stage, values, request.build_contexts)
+        source = replace(base, platform=base.platform or source.platform)
+    return source
+
+
 def base_images(dockerfile: Dockerfile, request: BuildRequest) -> tuple[Reference, ...]:
     """Return the images of registries that *request* needs, each once, in file order.
 

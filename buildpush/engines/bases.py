@@ -10,7 +10,8 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import base_images
+from buildpush.dockerfile.stages import StageSource, base_images
+from buildpush.dockerfile.stages import final_base as final_base_in
 from buildpush.engines import Find
 from buildpush.foundation.errors import BadNameError, DockerfileError
 from buildpush.http.urls import EVERY_HOST, names_of_host
@@ -39,6 +40,15 @@ def _bases_or_none(request: BuildRequest) -> tuple[Reference, ...] | None:
         return base_images(file, request) if file.stages else None
     except DockerfileError:
         return None  # the engine may understand it; if not, it reports it
+
+
+def final_base(request: BuildRequest, platform: Platform) -> StageSource | None:
+    """Return what the image for *platform* begins with; ``None`` where only the engine can read the Dockerfile."""
+    try:
+        file = outline(request.dockerfile)
+        return final_base_in(file, request, platform) if file.stages else None
+    except DockerfileError:
+        return None
 
 
 def unknown_bases_note(request: BuildRequest) -> str:

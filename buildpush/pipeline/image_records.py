@@ -18,6 +18,7 @@ from buildpush.expressions.git import Git, vcs
 from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
+from buildpush.pipeline.base_images import find_base_layers
 from buildpush.pipeline.collecting import open_collection
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.saved import ServerFlags, open_registry, open_server
@@ -71,7 +72,10 @@ def collect_images(
         registry = open_registry(server, http, context)
         record = _record(key, options, context)
         references = [image_at(server.host, name) for name in names]
-        infos = [_described(reference, record, server, registry, context) for reference in references]
+        infos = [
+            _described(reference, record, server, registry, context, with_base=not (options.pulled or options.compat))
+            for reference in references
+        ]
     collection = open_collection(key, options.directory, context)
     for info in infos:
         collection.add(_as_used(info) if options.pulled else info, server=server.url)
@@ -98,10 +102,18 @@ def _record(key: BuildKey, options: CollectOptions, context: RunContext) -> Buil
 
 
 def _described(
-    reference: Reference, record: BuildRecord, server: Artifactory, registry: Registry, context: RunContext
+    reference: Reference,
+    record: BuildRecord,
+    server: Artifactory,
+    registry: Registry,
+    context: RunContext,
+    *,
+    with_base: bool,
 ) -> BuildInfo:
     """Return the build-info of one image, with the paths at which Artifactory has its files."""
-    info = expected_build_info(receipt(reference, registry), record, server)
+    pushed = receipt(reference, registry)
+    base = find_base_layers(pushed, registry, context.log) if with_base else ()
+    info = expected_build_info(pushed, record, server, base)
     findings = find_files(groups_of(info.artifacts), server)
     lost = [one.expected.head for one in findings if one.actual is None and one.presence is not Presence.UNKNOWN]
     lost += [file for one in findings for file in one.absent]

@@ -151,6 +151,8 @@ class _StepRun:
                     self._push(image, order, hosts, publication)
             if not (order.request or order.source):  # an earlier step or run has pushed it
                 self.pushed = receipt(order.references[0], hosts.registry)
+                if publication:
+                    self.base = self._find_base(None, self.pushed, order, hosts)
             self._publish_and_write_receipts(order, publication)
 
     # ---- resolve
@@ -291,12 +293,10 @@ class _StepRun:
     def _push(self, image: Built, order: ResolvedStep, hosts: Hosts, publication: Publication | None) -> None:
         """Push; this reads the image, which makes the layers of an engine that creates them on demand."""
 
-        def base(pushed: Pushed) -> frozenset[Digest]:
-            return frozenset(base_layers(image, pushed)) if order.request else frozenset()
-
         def before(pushed: Pushed) -> None:
-            if publication:
-                publication.announce(pushed, base(pushed))
+            if publication:  # its base is looked up before a tag changes, which may be the base's own
+                self.base = self._find_base(image, pushed, order, hosts)
+                publication.announce(pushed, self.base)
             if self.attesting:
                 build_info = publication.address if publication else ""
                 self.referrers = self.attesting.attach(image, pushed, hosts.registry, build_info)
@@ -312,7 +312,16 @@ class _StepRun:
                 before=before,
                 sink=self.log,
             )
-        self.base = base(self.pushed)
+
+    def _find_base(self, image: Built | None, pushed: Pushed, order: ResolvedStep, hosts: Hosts) -> frozenset[Digest]:
+        """Return the layers of the base image, which are dependencies of the build; ``jf`` has a rule of its own."""
+        from buildpush.pipeline.base_images import find_base_layers
+
+        if order.build.compat == "jf":
+            return frozenset()
+        if image and order.request and (known := frozenset(base_layers(image, pushed))):
+            return known
+        return find_base_layers(pushed, hosts.registry, self.log, built=image, request=order.request)
 
     # ---- upload
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from buildpush.foundation import strict_json
-from buildpush.foundation.errors import PushError
+from buildpush.foundation.errors import BadNameError, PushError
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import Platform
-from buildpush.images.references import Digest, Reference
+from buildpush.images.references import Digest, Reference, Repository
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 SLSA: Final = "https://slsa.dev/provenance/v1"
@@ -93,6 +93,22 @@ def package_url(reference: Reference, platform: Platform | None = None) -> str:
     qualifiers = {"platform": quote(str(platform), safe="") if platform else "", "repository_url": repository.host}
     query = "&".join(f"{name}={value}" for name, value in qualifiers.items() if value)
     return f"pkg:docker/{repository.path}@{version}?{query}"
+
+
+def image_in_package_url(url: str, digest: Digest) -> Reference:
+    """Return the image with *digest* that a purl names: as :func:`package_url` writes it, or with the host in its name.
+
+    Raises:
+        BadNameError: it names no image.
+    """
+    parts = urlsplit(url)
+    kind, _, rest = parts.path.partition("/")
+    host = parse_qs(parts.query).get("repository_url", [""])[0]
+    if (parts.scheme, kind) != ("pkg", "docker"):
+        message = "this is not the purl of an image"
+        raise BadNameError(message)
+    name = unquote(rest.partition("@")[0])
+    return Repository.parse(f"{host}/{name}" if host else name).at(digest)
 
 
 def subjects_of(
