@@ -94,6 +94,8 @@ def test_two_images_a_matrix_and_what_is_in_parallel_are_one_run_that_is_sent_on
     page = f"{site.box.url}/ui/builds/shop/7/{info.timestamp}/published?buildRepo=artifactory-build-info"
     assert {step.published.url for step in results} == {page}
     assert {step.published.started for step in results} == {info.started}
+    choices = [[one.choice for one in step.decisions if one.what == "build-info"] for step in results]
+    assert choices == [["sent at the end of the run"]] * len(results)
     assert site.left() == []
 
 

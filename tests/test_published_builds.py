@@ -222,6 +222,33 @@ def test_properties_are_written_as_for_an_upload(builds, put, box, release, monk
     assert run_command(["build-info", *words, "--props", "stage"]) == 2
 
 
+def test_a_list_of_nothing_says_so(box, capsys, monkeypatch):
+    for name, value in {"JF_URL": box.url, "JF_ACCESS_TOKEN": box.token.reveal()}.items():
+        monkeypatch.setenv(name, value)
+    for words, note in ((["list"], "note: there are no builds\n"), (["list", "app"], "note: there is no run of app\n")):
+        assert run_command(["build-info", *words]) == 0
+        assert capsys.readouterr() == ("", note)
+    assert run_command(["build-info", "list", "app", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"runs": []}
+
+
+def test_an_interrupt_does_not_say_that_nothing_has_happened(box, capsys, monkeypatch):
+    def interrupted(*_args, **_named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("JF_URL", box.url)
+    monkeypatch.setattr("buildpush.pipeline.builds.promote", interrupted)
+    assert run_command(["build-info", "promote", "app", "1", "generic-release"]) == 130
+    assert "interrupted: what Artifactory was asked for may still happen" in capsys.readouterr().err
+
+
+def test_a_repository_that_does_not_exist_is_what_the_hint_is_about(builds, put):
+    put("1")
+    with pytest.raises(BuildInfoError, match="'nowhere'") as caught:
+        builds.promote("app", "1", "nowhere")
+    assert "key of the repository" in caught.value.hint
+
+
 RUNS = [PublishedRun(str(number), (NOW - timedelta(days=number)).isoformat()) for number in range(5)]
 
 

@@ -430,6 +430,8 @@ class Artifactory:
             return f"the permissions Read and Annotate on the repository are needed for {who(self.credential)}"
         if status == _FORBIDDEN:
             return f"the permissions Read and Deploy on builds are needed for {who(self.credential)}"
+        if status == _MISSING and path.startswith("api/build/"):
+            return "check name and number of the build, and the key of the repository"
         if status == _MISSING:
             return f"check that {self.url} is the address of Artifactory"
         if status in _WRITE_STATUSES:

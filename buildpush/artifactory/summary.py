@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from buildpush.artifactory.directories import MANIFESTS
 from buildpush.artifactory.document import BuildInfo, Module, started_text
 from buildpush.foundation.text import one_line
 
@@ -26,6 +27,8 @@ def _rows(info: BuildInfo) -> Iterator[tuple[str, str]]:
         yield "source", f"{source.url} {source.revision}{branch}{message}".strip()
     for module in info.modules:
         yield "module", _module(module)
+        yield from (("image", name) for name in module.properties.get("docker.image.tag", "").split(",") if name)
+        yield from (("digest", f"sha256:{one.sha256}") for one in module.artifacts if one.name in MANIFESTS)
     if info.environment:
         yield "environment", ", ".join(info.environment)
     yield from (("promotion", text) for text in _promotions(info.others.get("statuses")))

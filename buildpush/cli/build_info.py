@@ -193,7 +193,11 @@ def _builds(project: str, server: dict[str, Any]) -> Iterator[Builds]:
         with_display(RunContext.default()) as context,
         open_builds(context, ServerFlags(trust=flags_in(server), **server), project) as builds,
     ):
-        yield builds
+        try:
+            yield builds
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note("what Artifactory was asked for may still happen")
+            raise
 
 
 def _print(document: dict[str, Any], text: str, *, as_document: bool) -> None:
@@ -211,8 +215,11 @@ def _show(name: str, number: str, started: str, project: str, *, as_json: bool, 
 def _list(name: str | None, project: str, *, as_json: bool, **server: Any) -> None:
     with _builds(project, server) as builds:
         found = [asdict(one) for one in (builds.list() if name is None else builds.runs(name))]
-    lines = ("  ".join(one_line(text) for text in reversed(one.values())) for one in found)
-    _print({"builds" if name is None else "runs": found}, "\n".join(lines), as_document=as_json)
+    if not found:
+        click.echo(f"note: there is no run of {one_line(name)}" if name else "note: there are no builds", err=True)
+    if found or as_json:
+        lines = ("  ".join(one_line(text) for text in reversed(one.values())) for one in found)
+        _print({"builds" if name is None else "runs": found}, "\n".join(lines), as_document=as_json)
 
 
 def _diff(

@@ -75,10 +75,11 @@ class Attesting:
                 created=created,
                 sink=log,
             )
-        key = f"signed with the key {wanted.signer.verifier.fingerprint}" if wanted.signer else ""
         names = {"provenance": bool(common), "SBOM": bool(sboms)}
         what = " and ".join(name for name, is_there in names.items() if is_there)
-        log(Decision(what, "attached", key or "not signed: sign_key is not set"))
+        key = wanted.signer and wanted.signer.verifier.fingerprint
+        how = ("attached and signed", f"sign_key is the key {key}") if key else ("not signed", "sign_key is not set")
+        log(Decision(what, *how))
         return count
 
     def _provenance(self, receipt: Pushed, build_info: str) -> tuple[Statement, ...]:

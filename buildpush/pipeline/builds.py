@@ -52,7 +52,8 @@ class Builds:
             message = (
                 f"{self._client.host} does not have the build {name} {number}{f' of {started}' if started else ''}"
             )
-            raise SettingsError(message, hint="check name, number and project", setting="build_name")
+            hint = "check name, number and project; buildpush build-info list shows which builds are there"
+            raise SettingsError(message, hint=hint, setting="build_name")
         return info
 
     def diff(self, name: str, number: str, earlier: str = "", *, earlier_name: str = "") -> BuildDifference:

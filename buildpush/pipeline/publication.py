@@ -157,6 +157,7 @@ class Publication:
         with suppress(OSError, SettingsError):  # what was written there before is enough to continue from
             self._build.keep(self._context.state.pending)
         if self._build.is_deferred:
+            self._sink(Decision("build-info", "sent at the end of the run", "several steps publish it"))
             return Published(self._server.build_page(info), info.name, info.number, info.started)
         finish = finish_command(self._server, self._trust)
         try:
@@ -181,7 +182,8 @@ class Publication:
         command = shlex.join(
             [*finish_command(self._server, self._trust), *collection_flags(build.collection.key, [directory])]
         )
-        self._sink(Decision("build-info", f"collected in {directory}", f"to publish it, run {command}"))
+        reason = f"build_dir is set; to publish it, run {command}"
+        self._sink(Decision("build-info", f"collected in {directory}", reason))
 
     def _finish_earlier(self) -> None:
         for path, pending in self._unfinished(self._record()):

@@ -32,8 +32,15 @@ SHOWN_PARAMETERS = {
     "client_id",
     "properties",
     "recursive",
+    "project",
+    "buildRepo",
+    "started",
+    "list",
+    "deep",
+    "listFolders",
+    "recursiveProperties",
+    "atomicProperties",
 }
-SHOWN_PARAMETERS |= {"project", "buildRepo", "started", "list", "deep"}
 
 
 @dataclass(frozen=True, slots=True)
