@@ -95,6 +95,15 @@ def test_without_a_build_name_nothing_is_published(box, place):
     assert box.builds() == []
 
 
+def test_a_build_that_is_not_published_has_no_number_without_a_note(box, place):
+    text = UPLOAD.format(target="generic-local/", variables="{PLUGIN_BUILD_NUMBER: 4}").replace("(*)", "*")
+    (result,) = place(text)
+    assert any("build_number has no effect without build_name" in note for note in result.notes)
+    env = {"TOKEN": box.password.reveal(), "JFROG_CLI_BUILD_NUMBER": "4"}  # for other programs of the job
+    (result,) = place(text.replace("{PLUGIN_BUILD_NUMBER: 4}", "{}"), env=env)
+    assert not any("build_number" in note for note in result.notes)
+
+
 def test_an_upload_of_nothing_fails_before_any_request(box, place):
     text = UPLOAD.format(target="generic-local/", variables="{}").replace("dist/(*).whl", "none/*.whl")
     with pytest.raises(SettingsError, match="no file matches"):

@@ -75,7 +75,7 @@ def cosign_attestations(
 ) -> Referrer:
     """Return the artifact with all attestations that cosign's tag for *subject* names: *earlier* ones, and ours.
 
-    A statement of a type replaces what is *earlier* and equal to it.
+    One that is equal to an *earlier* one is there once.
     """
     ours = [
         Content(

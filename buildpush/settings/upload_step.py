@@ -212,7 +212,7 @@ def resolve_upload(settings: ArtifactoryUpload, ctx: ResolveContext) -> Resolved
     text = with_every_host({}, settings.ca_path, ctx)
     order = _order(settings, server, files, ctx, publish=settings.build_name is not None)
     plain = frozenset({host_of(url)}) if connector.plain_http else frozenset()
-    return replace(order, plain_http=plain, authorities=text, notes=connector.notes)
+    return replace(order, plain_http=plain, authorities=text, notes=(*connector.notes, *order.notes))
 
 
 def resolve_upload_plugin(settings: UploadFiles, ctx: ResolveContext) -> ResolvedStep:
@@ -267,7 +267,16 @@ def _order(
         upload=files,
         set_names=explicitly_set(settings),
         sources={name: one for name, one in sources_of(None, server, build).items() if name != "credentials"},
+        notes=() if publish else tuple(_unused_build(settings, ctx)),
     )
+
+
+def _unused_build(settings: ArtifactoryUpload | UploadFiles, ctx: ResolveContext) -> Iterator[str]:
+    """Yield a note for each setting about a build that is not published; those of ``jf`` may be for others."""
+    for name, variable in (("build_name", "JFROG_CLI_BUILD_NAME"), ("build_number", "JFROG_CLI_BUILD_NUMBER")):
+        if getattr(settings, name) is not None and not ctx.ambient(name, variable):
+            missing = "build_name" if settings.build_name is None else "publish_build_info"
+            yield f"{ctx.source_of(name)}: {name} has no effect without {missing}"
 
 
 def _build(settings: ArtifactoryUpload | UploadFiles, ctx: ResolveContext) -> BuildIdentity:
