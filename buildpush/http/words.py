@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.regex import regex
-from buildpush.foundation.secrets import without_partial_secret
+from buildpush.foundation.secrets import redact, without_partial_secret
 from buildpush.foundation.text import LONGEST_QUOTE, decoded, quotation, without_tags
 
 _MOST_READ: Final = 256 * 1024
@@ -34,7 +34,8 @@ def error_in(body: bytes) -> tuple[str | None, str]:
     """
     text = decoded(body) if len(body) <= _MOST_READ else without_partial_secret(decoded(body[:_MOST_READ], whole=False))
     if _PAGE.match(text):
-        return None, quotation(_page_words(text))
+        # A part of a secret may look like a tag, and without it the rest is not recognized any more.
+        return None, quotation(_page_words(redact(text)))
     try:
         document = strict_json.parse(body)
     except ValueError:

@@ -95,6 +95,23 @@ def test_nothing_is_lost_and_every_module_has_its_own_id(several):
     assert {one.id for one in every} <= {one.id for one in whole.modules} | new.keys()
 
 
+def test_a_module_stays_the_same_one_when_files_are_added_to_it():
+    first = Artifact("manifest.json", "", "r1", "1" * 64)
+    unplaced = Artifact("manifest.json", "", "", "1" * 64)
+
+    def info(*files):
+        return BuildInfo(
+            name="b",
+            number="1",
+            started=START,
+            modules=(Module("app:1"), Module("team/app:1", artifacts=files, parent="app:1")),
+        )
+
+    several = [info(first), info(first, unplaced)]
+    whole = merge(several)
+    assert {"app:1", "team/app:1"} <= {one.id for one in whole.modules} | dict(renamed(several, whole)).keys()
+
+
 def facts_of(module: Module):
     yield from (("artifact", one.repository, one.path, one.name, one.sha256) for one in module.artifacts)
     yield from (("dependency", one.id, one.sha256) for one in module.dependencies)
