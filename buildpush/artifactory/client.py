@@ -54,6 +54,7 @@ T = TypeVar("T")
 
 _BUILD_INFO_TYPE = "application/vnd.org.jfrog.artifactory+json"
 _PROMOTION_TYPE = "application/vnd.org.jfrog.artifactory.build.PromotionRequest+json"
+_EVIDENCE = "evidence/api/v1/"
 _IMAGE_PACKAGES = frozenset({"docker", "oci"})
 
 # Statuses of answers that are accepted, as in jfrog-client-go.
@@ -251,6 +252,22 @@ class Artifactory:
         answer = self._post(path, request, _PROMOTION_TYPE, accept=_OK)
         return self._parse(answer, lambda document: document.each("messages", promotion_message))
 
+    def has_evidence(self) -> bool:
+        """Return whether the platform has the Evidence service."""
+        answer = self._ask("GET", f"/{_EVIDENCE}system/version", accept=_OK | _NO_ENDPOINT)
+        # Where there is no such service, a proxy or the web interface may answer with a page.
+        return answer.status in _OK and not is_page(answer.body)
+
+    def put_evidence(self, key: str, path: str, envelope: bytes) -> bool:
+        """Store a signed statement about the file at *path*; return whether a key that is trusted there has signed it.
+
+        Evidence that is sent again is stored again, beside the earlier one.
+        """
+        place = f"/{_EVIDENCE}subject/{segments(key, *path.split('/'))}"
+        headers = {"Content-Type": "application/json"}
+        answer = self._ask("POST", place, accept=_WRITE_STATUSES, body=envelope, headers=headers)
+        return self._parse(answer, lambda document: document.others().get("verified") is True)
+
     def delete_runs(self, name: str, numbers: Sequence[str], *, artifacts: bool = False, project: str = "") -> None:
         """Delete one run for each of *numbers*, which may have the same number several times."""
         request = {"buildName": name, "buildNumbers": list(numbers), "deleteArtifacts": artifacts}
@@ -357,7 +374,7 @@ class Artifactory:
 
         Args:
             method: in capitals.
-            path: below the address of Artifactory.
+            path: below the address of Artifactory; with a slash at its beginning, below that of the platform.
             headers: besides those of the login.
             body: bytes, or a stream, which is sent once; see :meth:`buildpush.http.client.Http.request`.
             repeatable: likewise.
@@ -369,7 +386,7 @@ class Artifactory:
             credential = self._credential()
             answer = self.http.request(
                 method,
-                f"{self.url}{path}",
+                self._address(path),
                 headers={**(headers or {}), **key_header(credential)},
                 body=body,
                 authorization=partial(authorization, credential),
@@ -382,6 +399,9 @@ class Artifactory:
                 raise Interruption(message, sent=0)
         self._server_version = self._server_version or version_in(answer)
         return answer
+
+    def _address(self, path: str) -> str:
+        return f"{self.platform_url}{path[1:]}" if path.startswith("/") else f"{self.url}{path}"
 
     @contextmanager
     def open(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[Stream | Answer]:
@@ -426,7 +446,7 @@ class Artifactory:
         return f"{self.host} refuses {what} for Artifactory (from {self.credential.source})"
 
     def _remedy(self, status: int, path: str) -> str | None:
-        if status == _FORBIDDEN and path.startswith(("api/storage", "api/metadata")):
+        if status == _FORBIDDEN and path.startswith(("api/storage", "api/metadata", f"/{_EVIDENCE}")):
             return f"the permissions Read and Annotate on the repository are needed for {who(self.credential)}"
         if status == _FORBIDDEN:
             return f"the permissions Read and Deploy on builds are needed for {who(self.credential)}"

@@ -36,6 +36,7 @@ class Attesting:
 
     Attributes:
         engine: name of the engine that builds; empty if none does.
+        statements: those that are stored, by the digest of the manifest that they are beside.
     """
 
     def __init__(self, order: ResolvedStep, context: RunContext, started: datetime) -> None:
@@ -43,6 +44,7 @@ class Attesting:
         self._context = context
         self._started = started
         self.engine = ""
+        self.statements: dict[Digest, tuple[Statement, ...]] = {}
         self._bases: dict[tuple[Reference, Platform], BaseImage] = {}
 
     def add_base(self, reference: Reference, platform: Platform, image: Image) -> None:
@@ -66,9 +68,10 @@ class Attesting:
         wanted, log, created = self._order.attestations, self._context.log, moment_text(self._context.now())
         common, sboms, count = self._provenance(receipt, build_info), self._sboms(image, receipt, created), 0
         for manifest, _ in described(receipt):
+            self.statements[manifest.digest] = (*common, *sboms.get(manifest.digest, ()))
             count += attach(
                 manifest,
-                [*common, *sboms.get(manifest.digest, ())],
+                self.statements[manifest.digest],
                 wanted,
                 receipt.references[0].repository,
                 registry,

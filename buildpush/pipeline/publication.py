@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from buildpush.artifactory.existing import IfExists
     from buildpush.artifactory.pending import Pending
     from buildpush.artifactory.transfers import TransferredFile
+    from buildpush.pipeline.evidence import Statements
+    from buildpush.provenance.attestations import Attestations
     from buildpush.settings.resolved import ResolvedStep
 
 Pushed = PushedImage | PushedIndex
@@ -97,6 +99,12 @@ class Publication:
 
         record = self._record()
         return f"{self._server.url}api/build/{segments(record.name, record.number)}{query_of(project=record.project)}"
+
+    def send_evidence(self, statements: Statements, pushed: Pushed, wanted: Attestations) -> None:
+        """Store what is said about *pushed* as evidence; errors are those of :func:`.evidence.send_evidence`."""
+        from buildpush.pipeline.evidence import send_evidence
+
+        send_evidence(statements, pushed, self._record(), wanted, self._server, sink=self._sink)
 
     def announce(self, receipt: Pushed, base: Collection[Digest] = ()) -> None:
         """Write down what is about to be pushed; if that is not possible, the push continues, with a note.

@@ -380,6 +380,8 @@ class _StepRun:
         if self.pushed and publication:
             with self.log.phase("publish", f"{order.build.name} {order.build.number}"):
                 self.published = publication.publish(self.pushed, self.base)
+                if self.attesting:
+                    publication.send_evidence(self.attesting.statements, self.pushed, order.attestations)
         elif self.pushed and self.options.push:
             self.log(Decision("build-info", "not published", _reason_not_published(order)))
 

@@ -20,6 +20,9 @@ class Attestations:
         builder: what it names as the builder; empty for a name made from the page of the run.
         signer: signs; ``None`` for documents without a signature.
         cosign_tag: whether signed documents are stored under cosign's tag as well.
+        evidence: whether signed documents are stored as JFrog Evidence: ``always``, ``never``, or ``auto`` where the
+            server has it.
+        key_alias: the alias of the key at JFrog; may be empty.
     """
 
     provenance: bool = False
@@ -27,6 +30,8 @@ class Attestations:
     builder: str = ""
     signer: Signer | None = None
     cosign_tag: bool = False
+    evidence: str = "auto"
+    key_alias: str = ""
 
     @property
     def wanted(self) -> bool:

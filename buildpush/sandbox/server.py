@@ -26,6 +26,7 @@ from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, fo
 from buildpush.sandbox.build_routes import BuildRoutes
 from buildpush.sandbox.content import hash_file
 from buildpush.sandbox.deploying import Deployer
+from buildpush.sandbox.evidence import EvidenceRoutes
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.files import FileRoutes
 from buildpush.sandbox.image_promotion import ImagePromotionRoutes
@@ -95,6 +96,7 @@ class Server:
             RepositoryRoutes(store, logins),
             relocation,
             ImagePromotionRoutes(store, deployer, relocation),
+            EvidenceRoutes(store),
             RestRoutes(store),
             Pages(store),
             FileRoutes(store, deployer, remotes),

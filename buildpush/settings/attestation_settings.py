@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from buildpush.settings.declare import setting
-from buildpush.settings.kinds import AddressText, SecretText, Switch
+from buildpush.settings.kinds import AddressText, SecretText, Switch, Text
 from buildpush.settings.plugin_settings import PluginSettings
 
 
@@ -66,5 +66,23 @@ class AttestationSettings(PluginSettings):
         group="Attestations",
         example=True,
         honoured_by="push",
+        place="env",
+    )
+    evidence: Literal["auto", "always", "never"] = setting(
+        "Whether signed documents are also stored as JFrog Evidence, at the Artifactory that gets the build-info.",
+        "`auto` stores them where the server has Evidence, and is a note where it has not, or refuses them; "
+        "with `always` that is an error.",
+        default="auto",
+        group="Attestations",
+        example="always",
+        honoured_by="publish",
+        place="env",
+    )
+    sign_key_alias: Text | None = setting(
+        "The alias of {setting}`sign_key` among JFrog's trusted keys, which evidence names.",
+        "Without it, evidence names no key.",
+        group="Attestations",
+        example="release-2026",
+        honoured_by="publish",
         place="env",
     )

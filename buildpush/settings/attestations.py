@@ -10,8 +10,10 @@ from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
 
 
-def attestations_of(settings: BuildAndPush, ctx: ResolveContext) -> Attestations:
+def attestations_of(settings: BuildAndPush, ctx: ResolveContext, *, publishes: bool) -> Attestations:
     """Return what is stored beside the image; the key is read now, so that a wrong password costs no build.
+
+    *publishes* is whether an Artifactory gets a build-info, which gets evidence as well.
 
     Raises:
         SecretError: the key cannot be read.
@@ -19,6 +21,9 @@ def attestations_of(settings: BuildAndPush, ctx: ResolveContext) -> Attestations
     """
     if not (wants_any(settings) and settings.push):
         return Attestations()
+    if settings.evidence == "always" and settings.sign_key is not None and not publishes:
+        message = "evidence is stored at the Artifactory that gets the build-info, and none gets it"
+        raise ctx.fail(message, "evidence", "set JF_URL or artifactory_url, or leave out evidence")
     signer = None
     if settings.sign_key is not None:
         from buildpush.provenance.keys import Signer
@@ -37,6 +42,8 @@ def attestations_of(settings: BuildAndPush, ctx: ResolveContext) -> Attestations
         builder=settings.builder_id or "",
         signer=signer,
         cosign_tag=settings.cosign_tag,
+        evidence=settings.evidence,
+        key_alias=settings.sign_key_alias or "",
     )
 
 
@@ -51,7 +58,8 @@ def attestation_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[s
     is_signed = is_any and settings.sign_key is not None
     one_of = "provenance or sbom"
     needed = {"builder_id": (settings.provenance, "provenance"), "sign_key": (is_any, one_of)}
-    needed |= dict.fromkeys(("sign_password", "cosign_tag"), (is_signed, "sign_key" if is_any else one_of))
+    signed = ("sign_password", "cosign_tag", "evidence", "sign_key_alias")
+    needed |= dict.fromkeys(signed, (is_signed, "sign_key" if is_any else one_of))
     for name, (is_there, other) in needed.items():
-        if getattr(settings, name) and not is_there:
+        if getattr(settings, name) not in {None, False, "auto", "never"} and not is_there:
             yield f"{ctx.source_of(name)}: {name} has no effect without {other}"

@@ -98,7 +98,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         authorities=trusted,
         insecure=insecure,
         sources=sources_of(credentials.get(repository.host), artifactory, build),
-        attestations=attestations_of(settings, ctx),
+        attestations=attestations_of(settings, ctx, publishes=artifactory is not None),
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
         notes=(*notes, *shorthands),
     )

@@ -64,6 +64,12 @@ BESIDE = {
     "source_tar_path": {"push_only": "true"},
     **{name: {"provenance": "true"} for name in ("builder_id", "sign_key")},
     "cosign_tag": {"provenance": "true", "sign_key": "file:sign.pem"},
+    "sign_key_alias": {"provenance": "true", "sign_key": "file:sign.pem"},
+    "evidence": {
+        "provenance": "true",
+        "sign_key": "file:sign.pem",
+        "artifactory_url": "https://acme.jfrog.io/artifactory",
+    },
 }
 # Other values than the examples, where a value must lead somewhere or differ from the usual one.
 VALUES = {
