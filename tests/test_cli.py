@@ -364,11 +364,13 @@ def test_json_and_a_digest_alone_cannot_both_have_stdout(project, capsys):
 
 
 def test_a_second_run_sends_no_layer_again(project, capsys):
+    def sent():
+        return [one for one in project.box.requests if one.method == "PATCH" and "/blobs/uploads/" in one.path]
+
     project.run()
-    before = [request for request in project.box.requests if request.method == "PATCH"]
+    before = sent()
     assert project.run() == 0
-    after = [request for request in project.box.requests if request.method == "PATCH"]
-    assert len(after) - len(before) <= 1  # the config carries the time of the build
+    assert len(sent()) - len(before) <= 1  # the config carries the time of the build
     assert "already there" in capsys.readouterr().out
 
 
