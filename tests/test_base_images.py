@@ -146,6 +146,15 @@ def test_a_registry_that_does_not_give_the_base_is_one_note(bench, status):
     assert "linux/amd64, linux/arm64" in note
 
 
+@pytest.mark.parametrize(("status", "requests"), [(403, 1), (404, 1), (500, 2)])
+def test_a_base_that_is_not_given_is_not_asked_for_again_for_another_platform(bench, status, requests):
+    pushed = bench.push(own(BASE))
+    bench.box.add_fault("GET", "/v2/docker-local/base/manifests/", status=status, times=None)
+    before = len(bench.asked())
+    bench.find(pushed, request=bench.request("FROM @base:1\n"))
+    assert len(bench.asked()) - before == requests  # the client makes two attempts here, where repeating may help
+
+
 def test_a_host_without_an_answer_is_one_note(bench):
     pushed = bench.push(image((*BASE, *OWN)))
     assert bench.find(pushed, request=bench.request("FROM 127.0.0.1:1/team/base:1\n")) == frozenset()

@@ -19,7 +19,15 @@ from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import StageSource
 from buildpush.engines.bases import final_base
 from buildpush.foundation import strict_json
-from buildpush.foundation.errors import BadNameError, BuildPushError, CancelledError, TimeOutError
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BadNameError,
+    BuildPushError,
+    CancelledError,
+    RegistryError,
+    TimeOutError,
+    UnreachableError,
+)
 from buildpush.foundation.events import Note, Sink
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import diff_ids
@@ -38,6 +46,7 @@ _DIGEST: Final = "org.opencontainers.image.base.digest"
 _SUBJECT: Final = "vnd.docker.reference.digest"
 _PROVENANCE: Final = "https://slsa.dev/provenance/"
 _MOST: Final = 8  # images that are asked for, of those that a provenance names
+_TRY_LATER: Final = frozenset({429, *range(500, 600)})
 
 Named = Iterator[tuple[Reference, Platform]]
 Read = TypeVar("Read")
@@ -87,6 +96,7 @@ class _Search:
         self._request = request
         self._notes = annotations_of(pushed) if isinstance(pushed, PushedIndex) else {}
         self._known: dict[tuple[Reference, Platform], Image | None] = {}
+        self._given_up: set[Reference | str] = set()  # hosts that were repeatedly asked in vain, and what was refused
         self.images = pushed.images if isinstance(pushed, PushedIndex) else (pushed,)
         self.failures: dict[str, None] = {}
 
@@ -118,17 +128,22 @@ class _Search:
     def _pull(self, reference: Reference, platform: Platform) -> Image | None:
         key = reference, platform
         if key not in self._known:
-            found = self._attempt(partial(pull, reference, self._registry, platform))
+            given_up = {reference, reference.repository.host} & self._given_up
+            found = None if given_up else self._attempt(partial(pull, reference, self._registry, platform), reference)
             self._known[key] = found if isinstance(found, Image) else None
         return self._known[key]
 
-    def _attempt(self, read: Callable[[], Read]) -> Read | None:
+    def _attempt(self, read: Callable[[], Read], reference: Reference) -> Read | None:
         try:
             return read()
         except (CancelledError, TimeOutError):
             raise
         except BuildPushError as error:
             self.failures[str(error)] = None
+            if isinstance(error, UnreachableError) or (isinstance(error, RegistryError) and error.status in _TRY_LATER):
+                self._given_up.add(reference.repository.host)
+            elif isinstance(error, RegistryError | AuthenticationError):
+                self._given_up.add(reference)
             return None
 
     # ---- what names a base
@@ -161,14 +176,16 @@ class _Search:
         for at, other in enumerate(self.images):
             notes = self._notes.get(str(other.digest), {})
             if is_attestation(notes) and notes.get(_SUBJECT) == str(image.digest):
-                materials = self._attempt(partial(self._materials, at))
+                materials = self._attempt(partial(self._materials, at), self._attestation(at))
                 yield from ((reference, image.platform) for reference in (materials or ())[:_MOST])
 
     def _materials(self, at: int) -> tuple[Reference, ...]:
         if isinstance(self._built, Index):
             return tuple(_materials(self._built.images[at]))
-        name = self._pushed.references[0].repository.at(self.images[at].digest)
-        return tuple(_materials(pull(name, self._registry, artifact=True)))
+        return tuple(_materials(pull(self._attestation(at), self._registry, artifact=True)))
+
+    def _attestation(self, at: int) -> Reference:
+        return self._pushed.references[0].repository.at(self.images[at].digest)
 
 
 def _materials(attestation: Built) -> Iterator[Reference]:
