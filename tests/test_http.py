@@ -26,7 +26,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from urllib3 import exceptions as e
 
-from buildpush.foundation.errors import BuildError, CancelledError, RegistryError, SettingsError, UnreachableError
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BuildError,
+    CancelledError,
+    RegistryError,
+    SettingsError,
+    UnreachableError,
+)
 from buildpush.foundation.events import Retry
 from buildpush.foundation.secrets import MASK, Secret, redact
 from buildpush.http import download as fetching
@@ -545,6 +552,16 @@ def test_a_host_that_is_back_may_go_down_again():
 
 
 @sandbox
+@pytest.mark.parametrize("header", ["Authorization", "X-JFrog-Art-Api"])
+@pytest.mark.parametrize("token", ["a\r\nX-Other: b", "a\nb", "a\0b", "a\x1b[1m", "a\u20ac", "a\u00fc", "a\ud800"])
+def test_a_token_that_no_header_can_have_is_refused_once_and_not_shown(header, token):
+    events = []
+    with Http(sink=events.append) as http, pytest.raises(AuthenticationError, match="the token or password") as caught:
+        http.request("GET", "http://127.0.0.1:9/", headers={header: f"Bearer {token}"})
+    assert events == []
+    assert token not in f"{caught.value} {caught.value.hint}"
+
+
 @given(st.lists(st.sampled_from([100, 102, 103, 104, 199]), max_size=8))
 @settings(max_examples=25, deadline=None)
 def test_interim_answers_are_read_over(interim):

@@ -236,6 +236,35 @@ def test_a_server_that_refuses_every_token_is_asked_for_one_more_and_no_token_is
     assert "token-number" not in f"{caught.value} {caught.value.hint}"
 
 
+LIES = {
+    "no object": b"[]",
+    "no token": b'{"token": "x"}',
+    "a number": b'{"access_token": 5}',
+    "an object": b'{"access_token": {"a": "planted-secret"}}',
+    "the end of a line": b'{"access_token": "planted-secret\\r\\nX: y"}',
+    "a letter that no header can have": b'{"access_token": "planted-secret\\u20ac"}',
+    "half a letter": b'{"access_token": "planted-secret\\ud800"}',
+    "a lifetime without end": b'{"access_token": "planted-secret", "expires_in": 1e999}',
+    "a lifetime of 400 digits": b'{"access_token": "planted-secret", "expires_in": 1' + b"0" * 400 + b"}",
+    "a page": b"<html><title>planted-secret</title>",
+    "not a text": b"\xff\xfe",
+    "too deep": b'{"access_token": ' + b"[" * 10_000,
+}
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("lie", LIES)
+def test_an_exchange_that_answers_with_something_else_is_refused_once_with_its_reason(tmp_path, lie):
+    def answer(request, _registry):
+        return Reply(200, {"Content-Type": "application/json"}, LIES[lie]) if "oidc" in request.path else None
+
+    with HostileRegistry(answer, Storage()) as host:
+        env = {"JF_URL": host.url, "BUILDPUSH_OIDC_PROVIDER": "ci", "JFROG_CLI_OIDC_EXCHANGE_TOKEN_ID": "an-id-token"}
+        with pytest.raises(AuthenticationError, match=r"gives no access token|answered with"):
+            work(tmp_path, env, count=1)
+        assert len(host.requests) == 1
+
+
 @pytest.mark.sandbox
 def test_a_token_that_cannot_be_renewed_is_refused_once(server, tmp_path):
     host, _, _ = server(0)

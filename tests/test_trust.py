@@ -332,7 +332,7 @@ def test_the_command_that_publishes_a_saved_build_info_trusts_what_the_step_trus
     assert len(box.builds()) == 1
     capsys.readouterr()
     flags = words[5:-1]
-    assert run_command(["build-info", "show", "site", "7", *words[3:5], *flags, *login]) == 0
+    assert run_command(["build-info", "show", "site", "7", "--json", *words[3:5], *flags, *login]) == 0
     assert json.loads(capsys.readouterr().out)["name"] == "site"
 
 

@@ -206,7 +206,7 @@ class TokenRefresh:
 def _issued(answer: Answer, what: str) -> AccessToken:
     document = _document(answer, what)
     access, refresh, seconds = (document.get(name) for name in ("access_token", "refresh_token", "expires_in"))
-    if not isinstance(access, str) or not access or not access.isprintable():
+    if not isinstance(access, str) or not access or not (access.isascii() and access.isprintable()):
         message = f"{what} gives no access token"
         raise AuthenticationError(message, hint="check that JF_URL is the address of the platform")
     lifetime = float(seconds) if isinstance(seconds, int | float) and seconds > 0 else 0.0

@@ -18,7 +18,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from buildpush import __version__
-from buildpush.foundation.errors import BuildPushError, CancelledError, ElsewhereError, RegistryError, UnreachableError
+from buildpush.foundation.errors import (
+    AuthenticationError,
+    BuildPushError,
+    CancelledError,
+    ElsewhereError,
+    RegistryError,
+    UnreachableError,
+)
 from buildpush.foundation.events import Retry, Sink, ignore
 from buildpush.foundation.text import one_line
 from buildpush.http.failures import PROXY_LOGIN, Interruption, NoAnswer, failure_of, proxy_login_failure
@@ -310,6 +317,7 @@ class Http:
         value = request.authorization() if callable(request.authorization) else request.authorization
         if value:
             headers["Authorization"] = value
+        _check_login(headers, request.address)
         try:
             response = manager.urlopen(
                 request.method,
@@ -481,3 +489,11 @@ def _final_error(request: HttpRequest, failure: NoAnswer) -> BuildPushError:
         return Interruption(str(error), sent=request.body.sent, hint=error.hint)
     times = f" (tried {request.attempt} times)" if request.attempt > 1 else ""
     return UnreachableError(f"{error}{times}", hint=error.hint)
+
+
+def _check_login(headers: Mapping[str, str], address: Address) -> None:
+    """Refuse a login that no header can have, such as a token that contains the end of a line."""
+    logins = [value for name, value in headers.items() if name.lower() in {"authorization", *_SECRET_HEADERS}]
+    if not all(value.isprintable() and value.isascii() for value in logins):
+        message = f"the token or password for {address.netloc} has characters that no token has"
+        raise AuthenticationError(message, hint="check that it is copied whole, and nothing with it")

@@ -131,13 +131,21 @@ def verify(
         keys: files with public keys.
         server: the Artifactory that has the build-info; ``JF_URL`` without one, and none without that.
         build: name and number of its build; without it, those that the provenance names.
+
+    Raises:
+        SettingsError: *build* or a token is given, and no Artifactory.
     """
     from buildpush.pipeline import verification
 
     name, artifactory = reference_of(reference), None
     verifiers = [_public_key(context.cwd / key) for key in keys]
+    has_server = bool(server.artifactory_url or context.env.get("JF_URL"))
+    asked = "--build" if build else "--artifactory-token" if server.artifactory_token else ""
+    if asked and not has_server:  # a comparison that was asked for must not be left out
+        message = f"{asked} is given, but no Artifactory that has the build-info"
+        raise SettingsError(message, hint="add --artifactory-url, or set JF_URL")
     with _step(("verify", str(name)), options, context, (), [Location("docker", reference=name)]) as clients:
-        if server.artifactory_url or context.env.get("JF_URL"):
+        if has_server:
             from buildpush.pipeline.saved import open_server
 
             credential = clients.registry.authorizer(name.repository.host).credential

@@ -15,7 +15,7 @@ from buildpush.foundation import limits
 from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Http
 from buildpush.images.references import Repository
-from buildpush.pipeline import deadlines, fetched_contexts, tools
+from buildpush.pipeline import deadlines, fetched_contexts, files, tools
 from buildpush.pipeline import images as moving
 from buildpush.places import CommandResult, Recorded
 from buildpush.registry.client import Registry
@@ -126,7 +126,7 @@ def _watch(stage, monkeypatch):
 
     for module in (places, fetched_contexts, tools):
         monkeypatch.setattr(module, "Here", lambda *_, **__: place)
-    for module in (deadlines, moving):
+    for module in (deadlines, files, moving):
         monkeypatch.setattr(module, "time_limit", limited)
     monkeypatch.setattr(Http, "_new_manager", manager)
     monkeypatch.setattr(Native, "build", build)

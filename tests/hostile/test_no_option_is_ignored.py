@@ -10,6 +10,8 @@ import json
 import click
 import pytest
 
+from buildpush import sandbox
+from buildpush.artifactory import Artifactory, retention
 from buildpush.cli import group, tools
 from buildpush.cli.options import SettingOption
 from buildpush.settings.stepkinds import BUILD
@@ -72,8 +74,14 @@ def test_an_option_is_seen_or_named_wherever_an_image_comes_from_and_goes(stage,
     assert silent == REASONS.keys() & set(options)
 
 
+AT = "--artifactory-url=http://{host}/artifactory/"
 RUN = ["--repo={host}/docker-local/app", "--tags=1", "--engine=native", "--no-publish-build-info"]
-SHOW = ["build-info", "show", "shown", "7", "--artifactory-url=http://{host}/artifactory/"]
+KEPT = ["--build-name=kept", "--build-number=1"]
+ADD = ["build-info", "add", "saved.json", "--build-name=shown", "--build-number=7", "--build-dir=kept"]
+COLLECT = ["build-info", "collect", "{host}/docker-local/index:1", *KEPT, AT]
+VERIFY = ["verify", "{host}/docker-local/app:1"]
+UPLOAD = ["upload", "sources/*", "docker-local/files/", AT]
+DOWNLOAD = ["download", "docker-local/files/*", "out/", AT]
 READING = {
     "templates": ["--templates=nowhere"],
     "inputs": ["--inputs=nowhere.yml"],
@@ -82,6 +90,28 @@ READING = {
     "var": ["--var=regoin=eu"],
     "as_json": ["--json"],
 }
+FILES = {
+    "flat": ["--flat"],
+    "recursive": ["--no-recursive"],
+    "exclusions": ["--exclusions=*/deep/*"],
+    "threads": ["--threads=0"],
+    "dry_run": ["--dry-run"],
+    "timeout": ["--timeout=10m"],
+    "as_json": ["--json"],
+}
+
+
+def at_server(words, options, *, project=True):
+    """Return a command about what Artifactory has: how it is found is an option as well."""
+    server = {
+        "artifactory_url": ([*words, AT], [*words, "--artifactory-url={web}/artifactory/"]),
+        "artifactory_token": ["--artifactory-token=env:OTHER"],
+        "username": ["--username=other"],
+        "password": ["--username=other", "--password=env:TOKEN"],
+    }
+    return [*words, AT], options | server | ({"project": ["--project=team"]} if project else {})
+
+
 # Each command: the words, and what each of its options adds; a pair says words of its own.
 COMMANDS = {
     "run": (
@@ -133,16 +163,92 @@ COMMANDS = {
             "step": (["explain", "tags", "--file=two.yml"], ["explain", "tags", "--file=two.yml", "--step=b"]),
         },
     ),
-    "build-info show": (
-        SHOW,
+    "build-info show": at_server(
+        ["build-info", "show", "shown", "7"],
+        {"started": ["--started=2020-01-01T00:00:00.000+0000"], "as_json": ["--json"]},
+    ),
+    "build-info list": at_server(["build-info", "list", "shown"], {"as_json": ["--json"]}),
+    "build-info diff": at_server(
+        ["build-info", "diff", "shown", "7", "7"], {"earlier_name": ["--earlier-name=other"], "as_json": ["--json"]}
+    ),
+    "build-info promote": at_server(
+        ["build-info", "promote", "shown", "7", "docker-local", "--status=tested"],
         {
-            "artifactory_url": (SHOW, [*SHOW[:4], "--artifactory-url={web}/artifactory/"]),
-            "artifactory_token": ["--artifactory-token=env:OTHER"],
-            "username": ["--username=other"],
-            "password": ["--username=other", "--password=env:TOKEN"],
-            "project": ["--project=team"],
+            "status": ["--status=released"],
+            "comment": ["--comment=good"],
+            "source": ["--source-repo=docker-local"],
+            "move": ["--move"],
+            "dependencies": ["--dependencies"],
+            "dry_run": ["--dry-run"],
+            "props": ["--props=stage=released"],
+            "as_json": ["--json"],
         },
     ),
+    "build-info discard": at_server(
+        ["build-info", "discard", "shown", "--max-builds=9"],
+        {
+            "count": ["--max-builds=8"],
+            "days": ["--max-days=9"],
+            "keep": ["--exclude=7"],
+            "artifacts": ["--delete-artifacts"],
+            "later": ["--async"],
+            "as_json": ["--json"],
+        },
+    ),
+    "build-info delete": at_server(
+        ["build-info", "delete", "shown", "7"], {"artifacts": ["--delete-artifacts"], "as_json": ["--json"]}
+    ),
+    "build-info publish": at_server(
+        ["build-info", "publish", "saved.json"],
+        {
+            "build_name": ["--build-name=other"],
+            "build_number": ["--build-number=8"],
+            "build_dir": ["--build-dir=kept"],
+            "exists": ["--build-exists=refuse"],
+            "as_json": ["--json"],
+        },
+    ),
+    "build-info add": (
+        ADD,
+        {
+            "build_name": ["--build-name=other"],
+            "build_number": ["--build-number=2"],
+            "build_dir": ["--build-dir=elsewhere"],
+            "project": ["--project=team"],
+            "as_json": ["--json"],
+        },
+    ),
+    "build-info collect": at_server(
+        [*COLLECT[:-1], "--publish"],
+        {
+            "build_name": ["--build-name=other"],
+            "build_number": ["--build-number=2"],
+            "build_dir": (COLLECT, [*COLLECT, "--build-dir=elsewhere"]),
+            "module": ["--module=other"],
+            "compat": ["--compat=jf"],
+            "url": ["--build-url=https://ci.test/1"],
+            "git_path": ["--git-path=no-repository"],
+            "pulled": ["--pulled"],
+            "exists": ["--build-exists=refuse"],
+            "publish": (COLLECT, [*COLLECT, "--publish"]),
+            "as_json": ["--json"],
+        },
+    ),
+    "verify": (
+        VERIFY,
+        {name: OPTIONS[name] for name in ("connectors", "connector_ref", "secrets", "insecure", "timeout")}
+        | {
+            "username": OPTIONS["username"],
+            "password": OPTIONS["password"],
+            "keys": ["--key=key.pem"],
+            "artifactory_url": [AT, "--build", "shown", "7"],
+            "artifactory_token": ["--artifactory-token=env:OTHER"],
+            "build": ["--build", "shown", "7"],
+            "as_json": ["--json"],
+        },
+    ),
+    "upload": at_server(UPLOAD[:-1], FILES | {"props": ["--props=stage=test"]}, project=False),
+    "download": at_server(DOWNLOAD[:-1], FILES, project=False),
     "doctor": (
         ["doctor", *RUN],
         READING
@@ -173,6 +279,8 @@ COMMANDS = {
             "faults": ["--fault=GET /v2/ status=503"],
             "referrers": ["--no-referrers"],
             "line": ["--line=reset-after=50MB"],
+            "remotes": ["--remote=far=https://far.test"],
+            "quiet": ["--quiet"],
         },
     ),
     "tutorial": (
@@ -198,14 +306,43 @@ def more(stage, monkeypatch):
             for step in steps
         ]
     (stage.directory / "stages.yml").write_text(json.dumps({"stages": stages}), encoding="utf-8")
-    stage.see(["run", *RUN[:-1], "--publish-build-info", "--build-name=shown", "--build-number=7"])
+    published = [*RUN[:-1], "--publish-build-info", "--build-name=shown", "--build-number=7"]
+    stage.see(["run", *published])
+    stage.see(["run", *published])
+    (stage.directory / "saved.json").write_text(json.dumps(stage.box.builds()[0]), encoding="utf-8")
+    for name in ("sources/a", "sources/deep/b"):
+        path = stage.directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name, encoding="utf-8")
+    stage.see(UPLOAD)
+    stage.see(["merge", "{host}/docker-local/index:1", "docker://{host}/docker-local/app:1"])
+    changes_nothing(stage, monkeypatch)
+    usual_serve = sandbox.serve
+
+    def serve(*words, **options):
+        stage.doors.append(f"shows each request: {options['show'] is not None}")
+        usual_serve(*words, **options)
 
     def welcome(box, line):
-        stage.doors.append(f"{box._rules} {box._data} {box._faults._planned} {line is None}")
+        stage.doors.append(f"{box._rules} {box._data} {box._faults._planned} {box._remotes} {line is None}")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tools, "_welcome", welcome)
+    monkeypatch.setattr(sandbox, "serve", serve)
     return stage
+
+
+def changes_nothing(stage, monkeypatch):
+    """Let the stage see what changes runs, and the server keep them: each call must find the same."""
+    usual = Artifactory._post
+
+    def post(self, path, document, *words, **options):
+        stage.doors.append(f"{path} {json.dumps(document)}")
+        return usual(self, path, document, *words, **options)
+
+    monkeypatch.setattr(Artifactory, "_post", post)
+    monkeypatch.setattr(retention, "_refuse_left", lambda *_: None)
+    stage.box.add_fault("POST", "api/build/(delete|promote|retention)", status=200, body=b"{}", times=None)
 
 
 # It looks for every engine on this machine.
@@ -241,5 +378,4 @@ def test_every_option_of_every_command_is_tried():
         for name, options in commands(group)
         if name in {words[0] for words in MOVES.values()}
     }
-    tried["build-info publish"] = tried["build-info show"] - {"project"}  # they find the server in one way
     assert dict(commands(group)) == tried

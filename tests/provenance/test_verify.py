@@ -56,6 +56,14 @@ def test_what_was_not_checked_is_said(job):
     ]
 
 
+@pytest.mark.parametrize("more", [{"build": ("app", "7")}, {"artifactory_token": "env:TOKEN"}])
+def test_a_comparison_that_was_asked_for_is_not_left_out(job, more):
+    job.run()
+    [name] = more
+    with pytest.raises(SettingsError, match=f"{name}= is given, but no Artifactory"):
+        job.verify(**more)
+
+
 @pytest.mark.parametrize(("settings", "signed_by"), [({"provenance": True}, {"not signed"}), ({}, set())])
 def test_an_image_without_a_signature_is_not_in_order_if_a_key_is_given(job, settings, signed_by):
     job.run(**settings)
