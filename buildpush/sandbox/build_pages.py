@@ -25,7 +25,7 @@ class BuildPages:
     def routes(self) -> list[web.RouteDef]:
         """Return every route; GET includes HEAD."""
         handlers = (
-            ("/ui/builds/", self.builds),
+            ("/ui/builds{_:/?}", self.builds),
             ("/ui/builds/{name}", self.runs),
             ("/ui/builds/{name}/{number}/{started}/published", self.build),
         )

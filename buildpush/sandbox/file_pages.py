@@ -24,7 +24,7 @@ class FilePages:
 
     def routes(self) -> list[web.RouteDef]:
         """Return every route; GET includes HEAD."""
-        return [web.get("/ui/files/{key}/{path:.*}", self.item)]
+        return [web.get("/ui/files/{key}{_:/?}{path:.*}", self.item)]
 
     async def item(self, request: web.Request) -> web.Response:
         """Show a file, or what is in a directory."""

@@ -38,7 +38,7 @@ class Pages:
             ("/", _to_start),
             ("/ui", _to_start),
             ("/ui/", self.start),
-            ("/ui/repositories/", self.repositories),
+            ("/ui/repositories{_:/?}", self.repositories),
             ("/ui/repositories/{key}", self.repository),
             ("/ui/images/{key}/{image:.+}/{tag}", self.image),
         )

@@ -82,6 +82,12 @@ def test_the_root_leads_to_the_pages(client, path):
 
 
 @pytest.mark.sandbox
+@pytest.mark.parametrize("path", ["/ui/repositories", "/ui/builds", "/ui/files/docker-local"])
+def test_a_slash_at_the_end_is_not_needed(client, path):
+    assert look(client, path) == look(client, f"{path}/")
+
+
+@pytest.mark.sandbox
 def test_the_page_of_an_image_shows_what_it_is_made_of(client, box):
     history = [{"created_by": "ADD base"}, {"created_by": "ENV A=b", "empty_layer": True}, {"created_by": "COPY app"}]
     digest = client.push(APP, "1", b"base", b"x" * 2500, labels={"team": "web"}, history=history)
