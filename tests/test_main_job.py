@@ -220,3 +220,24 @@ def test_layers_of_the_base_are_dependencies_whichever_engine_builds(site, tmp_p
     assert dependency["sha1"] == module["artifacts"][2]["sha1"]
     assert len(module["artifacts"]) == 4
     assert "is not known" not in capsys.readouterr().err
+
+
+def test_the_provenance_that_buildkit_has_pushed_names_the_base_of_a_collected_image(site, base, tmp_path, monkeypatch):
+    if b"io.containerd.snapshotter" not in docker("info"):
+        pytest.skip("needs Docker with the image store of containerd, which keeps attestations")
+    named = f"{site.host}/docker-local"
+    docker("tag", base, f"{named}/base:1")
+    docker("push", f"{named}/base:1")
+    (tmp_path / "Dockerfile").write_text(f"FROM {named}/base:1\nRUN echo built > /built\n")
+    try:
+        docker("buildx", "build", "--provenance=mode=min", "--push", "--tag", f"{named}/app:1", str(tmp_path))
+    finally:
+        docker("rmi", "--force", f"{named}/base:1", f"{named}/app:1")
+    for name, value in (("URL", site.url), ("USER", site.username), ("PASSWORD", site.password.reveal())):
+        monkeypatch.setenv(f"JF_{name}", value)
+    words = ["--build-name", "app", "--build-number", "1", "--publish"]
+    assert run_command(["build-info", "collect", "docker-local/app:1", *words]) == 0
+    modules = site.builds("app")[0]["modules"]
+    [platform] = [module for module in modules if "dependencies" in module]
+    layers = platform["artifacts"][2:]  # behind manifest and configuration
+    assert [one["sha256"] for one in platform["dependencies"]] == [one["sha256"] for one in layers[:-1]]
