@@ -177,8 +177,9 @@ class _Check:
                 continue
             digest = digest_of(image.manifest or b"")
             try:
+                likely = sorted(images, key=subject_of(image.manifest or b"").__ne__)
                 for content in contents(image):
-                    found = [read_attestation(content, one, "index", digest, self._keys) for one in images]
+                    found = [read_attestation(content, one, "index", digest, self._keys) for one in likely]
                     self._add(next((one for one in found if not one.problem), found[0]) if found else None)
             except BuildPushError as error:
                 self._add_damaged(digest, "index", str(digest), error)

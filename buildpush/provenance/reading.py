@@ -79,7 +79,9 @@ def read_attestation(
         statement = Statement.parse(payload)
     except PushError as error:
         return Attestation(subject, place, str(digest), kind, signed_by, str(error))
-    problem = "" if statement.is_about(subject) else "it is about another image"
+    # BuildKit's names no image if the build gave it no name; what is not signed proves nothing anyway.
+    names_none = signed_by == UNSIGNED and not statement.subjects
+    problem = "" if names_none or statement.is_about(subject) else "it is about another image"
     return Attestation(subject, place, str(digest), statement.predicate_type, signed_by, problem, statement)
 
 
