@@ -46,6 +46,13 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items) -> None:
+    """Keep the tests of real programs in one process: they share a daemon, names of images, builders and caches."""
+    for item in items:
+        if item.get_closest_marker("engines"):
+            item.add_marker(pytest.mark.xdist_group("engines"))
+
+
 def is_loopback(address: object) -> bool:
     """Return whether a socket address stays on this machine; names other than localhost do not."""
     if not isinstance(address, tuple) or not isinstance(address[0], str):

@@ -359,10 +359,3 @@ def base(need, busybox):
     subprocess.run(["docker", "import", "-", BASE], input=raw.getvalue(), check=True, capture_output=True)
     yield BASE
     subprocess.run(["docker", "rmi", "--force", BASE], check=True, capture_output=True)
-
-
-def pytest_collection_modifyitems(items):
-    """Keep tests of Docker's classic builder in one process: one build removes images that another begins with."""
-    for item in items:
-        if "classic" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("classic"))
