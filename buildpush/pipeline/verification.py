@@ -8,7 +8,14 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
-from buildpush.foundation.errors import BuildPushError, CancelledError, PushError, TimeOutError, UnreachableError
+from buildpush.foundation.errors import (
+    BuildInfoError,
+    BuildPushError,
+    CancelledError,
+    PushError,
+    TimeOutError,
+    UnreachableError,
+)
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
@@ -17,6 +24,8 @@ from buildpush.images.model import Image, Index
 from buildpush.images.references import Digest, Reference, Repository
 from buildpush.images.referrers import cosign_tags, subject_of
 from buildpush.pipeline.attachments import contents, tagged_contents
+from buildpush.provenance.attachment import Content
+from buildpush.provenance.envelope import ENVELOPE_TYPE
 from buildpush.provenance.keys import Verifier
 from buildpush.provenance.reading import Attestation, read_attestation
 from buildpush.registry.client import Registry
@@ -117,6 +126,8 @@ def verify(
         check.look_beside(part)
     if isinstance(target, Index):
         check.look_into(target)
+    if server:
+        check.look_at_evidence(server, tuple(_parts(target)))
     check.judge_signatures(digest)
     check.compare_build(target, server, build)
     return Verification(
@@ -183,6 +194,25 @@ class _Check:
                     self._add(next((one for one in found if not one.problem), found[0]) if found else None)
             except BuildPushError as error:
                 self._add_damaged(digest, "index", str(digest), error)
+
+    def look_at_evidence(self, server: Artifactory, subjects: Sequence[Digest]) -> None:
+        """Read JFrog Evidence about *subjects*; where that is not possible, it is not known whether there is any."""
+        from buildpush.artifactory.addresses import segments
+
+        try:
+            key = server.locate(self._repository).repository_key
+            found = server.search({"repo": key, "path": {"$match": f".evidence/*/{one.hex}"}} for one in subjects)
+            for file in (found or ())[:_MOST]:
+                answer = server.send("GET", segments(file.repository, *file.path.split("/")))
+                [subject] = [one for one in subjects if one.hex == file.directory.rpartition("/")[2]]
+                content = Content(ENVELOPE_TYPE, answer.body, {})
+                if answer.ok:
+                    self._add(read_attestation(content, subject, "evidence", digest_of(answer.body), self._keys))
+        except BuildInfoError as error:
+            self.unchecked.append(f"JFrog Evidence was not read: {error}")
+            return
+        if found is None:
+            self.unchecked.append(f"JFrog Evidence was not read: {server.host} does not let us search")
 
     def _read(self, digest: Digest, subject: Digest) -> None:
         try:

@@ -25,7 +25,7 @@ class Attestation:
 
     Attributes:
         subject: what it is stored beside.
-        place: ``referrer``, a tag, or ``index`` for BuildKit's own.
+        place: ``referrer``, a tag, ``index`` for BuildKit's own, or ``evidence`` for JFrog's.
         digest: of the document.
         kind: its predicate type, or its media type if it is not a statement.
         signed_by: fingerprint of the key that was given and has signed it, or one of :data:`UNSIGNED`,

@@ -115,3 +115,24 @@ def test_evidence_that_has_nowhere_to_go_is_refused_before_the_build(job):
 def test_evidence_without_a_signature_has_a_note(job):
     result = job.run(provenance=True, evidence="always")
     assert [note for note in result.notes if "evidence has no effect without sign_key" in note]
+
+
+@pytest.mark.parametrize("repo", ["docker-local", "docker"])
+def test_verify_reads_the_evidence_and_checks_its_signature(job, repo):
+    name = f"{job.box.host}/{repo}/team/app"
+    run(job, repo=name)
+    found = job.verify(f"{name}:1", keys=["key.pub"], artifactory_url=job.box.artifactory_url)
+    assert found.ok, found.problems
+    [one] = [one for one in found.attestations if one.place == "evidence"]
+    assert (one.kind, one.verified, one.subject) == (SLSA, True, found.digest)
+    job.new_key()
+    other = job.verify(f"{name}:1", keys=["key.pub"], artifactory_url=job.box.artifactory_url)
+    assert [one.signed_by for one in other.attestations if one.place == "evidence"] == ["signed by another key"]
+
+
+def test_evidence_that_cannot_be_searched_is_unknown_and_not_absent(job):
+    run(job)
+    job.box.add_fault("POST", "/api/search/aql", times=None, status=403)
+    found = job.verify(artifactory_url=job.box.artifactory_url)
+    assert found.ok
+    assert [text for text in found.unchecked if text.startswith("JFrog Evidence was not read")]
