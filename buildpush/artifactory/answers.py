@@ -128,7 +128,7 @@ def listed_file(repository: str, directory: str, reading: Reading) -> StoredFile
     """Return one entry of an answer that lists the files below *directory*."""
     facts = FileFacts(reading.text("sha1"), reading.text("md5"), reading.text("sha2"))
     path = reading.text("uri").lstrip("/")
-    return StoredFile(repository, f"{directory}/{path}" if directory else path, facts)
+    return StoredFile(repository, _inside(reading, "uri", f"{directory}/{path}" if directory else path), facts)
 
 
 def found_file(reading: Reading) -> StoredFile:
@@ -136,7 +136,14 @@ def found_file(reading: Reading) -> StoredFile:
     facts = FileFacts(reading.text("actual_sha1"), reading.text("actual_md5"), reading.text("sha256"))
     directory, name = reading.text("path", needed=True), reading.text("name", needed=True)
     path = name if directory == "." else f"{directory}/{name}"
-    return StoredFile(reading.text("repo", needed=True), path, facts)
+    return StoredFile(reading.text("repo", needed=True), _inside(reading, "path", path), facts)
+
+
+def _inside(reading: Reading, key: str, path: str) -> str:
+    """Return *path*, which requests will name, if it leads nowhere else."""
+    if not {".", ".."}.isdisjoint(path.split("/")):
+        raise reading.wrong(key, "a path inside the repository")
+    return path
 
 
 def json_object(answer: Answer) -> Reading:

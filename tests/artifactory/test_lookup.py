@@ -15,6 +15,7 @@ from buildpush.artifactory.aql import LONGEST, file_queries, inside
 from buildpush.artifactory.directories import Presence, groups_of
 from buildpush.artifactory.document import Artifact
 from buildpush.artifactory.lookup import find_files
+from buildpush.foundation.errors import BuildInfoError
 
 MANIFEST, BLOB, OTHER = "a" * 64, "b" * 64, "c" * 64
 
@@ -195,3 +196,19 @@ def test_an_index_of_eight_platforms_with_attestations_is_one_query():
     digests = (f"{number:064x}" for number in range(17))
     places = [criteria for digest in digests for criteria in inside("docker-local", f"team/app/sha256:{digest}")]
     assert len(list(file_queries(places))) == 1
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize(
+    ("directory", "name"), [("a/../../x", "f"), ("a", ".."), ("a", "../f"), ("./a", "f"), (".", ".")]
+)
+def test_a_row_that_leads_out_of_its_repository_is_no_answer(desk, directory, name):
+    """Requests name what a row names, and a client in between may take ``..`` out of their addresses."""
+    row = {"repo": "docker-local", "path": directory, "name": name, "sha256": "a" * 64}
+    desk.box.add_fault("POST", "api/search/aql", status=200, body=json.dumps({"results": [row]}).encode())
+    listed = {"files": [{"uri": f"/{directory}/{name}", "sha1": "a" * 40}]}
+    desk.box.add_fault("GET", "api/storage", status=200, body=json.dumps(listed).encode())
+    with pytest.raises(BuildInfoError, match="should be a path inside the repository"):
+        desk.client().search(inside("docker-local", "a"))
+    with pytest.raises(BuildInfoError, match="should be a path inside the repository"):
+        desk.client().files_below("docker-local", "")
