@@ -88,6 +88,29 @@ def test_two_images_and_an_upload_are_one_build(box, place):
     ]
 
 
+@pytest.mark.programs
+def test_a_number_that_was_published_is_refused_before_anything_is_uploaded(box, place):
+    variables = "{{PLUGIN_BUILD_NAME: planks, PLUGIN_BUILD_NUMBER: '7', PLUGIN_BUILD_EXISTS: {}}}"
+    add, refuse, replace = (
+        UPLOAD.format(target="generic-local/", variables=variables.format(one)).replace("(*)", "*")
+        for one in ("add", "refuse", "replace")
+    )
+    place(add)
+    with pytest.raises(SettingsError, match="published before"):
+        place(refuse)
+    place(replace)
+    assert len(box.builds("planks")) == 1
+
+
+@pytest.mark.programs
+def test_the_files_of_an_upload_are_collected_for_a_later_job(box, place, tmp_path):
+    variables = "{PLUGIN_BUILD_NAME: planks, PLUGIN_BUILD_NUMBER: '7', PLUGIN_BUILD_DIR: build-info}"
+    place(UPLOAD.format(target="generic-local/", variables=variables).replace("(*)", "*"))
+    assert box.builds("planks") == []
+    assert list((tmp_path / "build-info").iterdir())
+
+
+@pytest.mark.programs
 def test_without_a_build_name_nothing_is_published(box, place):
     (result,) = place(UPLOAD.format(target="generic-local/", variables="{}").replace("(*)", "*"))
     assert [file.place for file in result.files] == ["generic-local/a.whl", "generic-local/b.whl"]  # flat by default

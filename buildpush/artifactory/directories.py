@@ -74,8 +74,9 @@ class ImageFiles:
         return (self.head, *self.others)
 
     def at(self, repository: str, path: str) -> ImageFiles:
-        """Return the same files in another directory."""
-        moved = tuple(replace(f, repository=repository, path=f"{path}/{name_of(f.path)}") for f in self.files)
+        """Return the same files in another directory; an empty one is the top of the repository."""
+        below = f"{path}/" if path else ""
+        moved = tuple(replace(f, repository=repository, path=below + name_of(f.path)) for f in self.files)
         return ImageFiles(moved[0], moved[1:])
 
 

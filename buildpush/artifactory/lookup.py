@@ -96,7 +96,7 @@ def _confirmed(expected: ImageFiles, stored: Sequence[StoredFile], client: Artif
 
 def _at(expected: ImageFiles, presence: Presence, key: str, path: str, stored: Sequence[StoredFile]) -> Finding:
     """Return the finding that our files are in a directory, of which *stored* has all files."""
-    inside_it = [one for one in stored if one.repository == key and one.path.startswith(f"{path}/")]
+    inside_it = [one for one in stored if one.repository == key and one.path.startswith(f"{path}/" if path else "")]
     beside = {one.facts.sha256: one for one in inside_it if one.directory == path}
     names = {one.path for one in inside_it}
     files, absent = [], []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
@@ -78,6 +78,28 @@ def _build_number(place: StepSection) -> Any:
     )
 
 
+def _build_exists(place: StepSection) -> Any:
+    return setting(
+        "What follows if that build has runs of the same number already: one more, an error, or one in their place.",
+        "`refuse` is an error before anything is uploaded.",
+        default="add",
+        group="Upload",
+        example="refuse",
+        honoured_by="publish",
+        place=place,
+    )
+
+
+def _build_dir(place: StepSection) -> Any:
+    return setting(
+        "Directory that collects that build, from several runs, jobs and machines; then nothing is published.",
+        group="Upload",
+        example="build-info",
+        honoured_by="publish",
+        place=place,
+    )
+
+
 class ArtifactoryUpload(StepSettings):
     """Upload files to Artifactory: the step ``ArtifactoryUpload``."""
 
@@ -122,6 +144,8 @@ class ArtifactoryUpload(StepSettings):
     )
     build_name: Text | None = _build_name("env", "A stage variable `PLUGIN_BUILD_NAME` sets it, as in Harness.")
     build_number: Text | None = _build_number("env")
+    build_exists: Literal["add", "refuse", "replace"] = _build_exists("env")
+    build_dir: FileText | None = _build_dir("env")
     target_props: Properties = _target_props("env")
     threads: ThreadCount = _threads("env")
     ca_path: FileText | None = ca_path_setting("Upload")
@@ -158,6 +182,8 @@ class UploadFiles(ServerSettings):
     )
     build_name: Text | None = _build_name("settings")
     build_number: Text | None = _build_number("settings")
+    build_exists: Literal["add", "refuse", "replace"] = _build_exists("settings")
+    build_dir: FileText | None = _build_dir("settings")
     publish_build_info: Switch | None = setting(
         "Whether the files are published as a module of the build; by default if {setting}`build_name` is set.",
         group="Upload",
@@ -273,8 +299,9 @@ def _order(
 
 def _unused_build(settings: ArtifactoryUpload | UploadFiles, ctx: ResolveContext) -> Iterator[str]:
     """Yield a note for each setting about a build that is not published; those of ``jf`` may be for others."""
-    for name, variable in (("build_name", "JFROG_CLI_BUILD_NAME"), ("build_number", "JFROG_CLI_BUILD_NUMBER")):
-        if getattr(settings, name) is not None and not ctx.ambient(name, variable):
+    ambient = {"build_name": "JFROG_CLI_BUILD_NAME", "build_number": "JFROG_CLI_BUILD_NUMBER"}
+    for name in ("build_name", "build_number", "build_exists", "build_dir"):
+        if name in explicitly_set(settings) and not ctx.ambient(name, ambient.get(name, "")):
             missing = "build_name" if settings.build_name is None else "publish_build_info"
             yield f"{ctx.source_of(name)}: {name} has no effect without {missing}"
 
@@ -292,5 +319,7 @@ def _build(settings: ArtifactoryUpload | UploadFiles, ctx: ResolveContext) -> Bu
         url=ci(ctx.env).url,
         project=targets.project_in(ctx.env),
         publish=True,
+        exists=settings.build_exists,
+        directory=ctx.cwd / settings.build_dir if settings.build_dir else None,
         sources={"name": ctx.source_of("build_name"), "number": source},
     )
