@@ -420,6 +420,8 @@ SAID = {
     "04-engines": ({"megabytes": 1, "engine": "native"}, "native: sha256:"),
     "05-pipeline-file": ({"branch": "dev", "services": "one, two"}, "docker-local/two:dev"),
     "06-expressions": ({"branch": "Fix/crust", "release": "12"}, "docker-local/bread:fix-crust-12"),
+    "07-build-info": ({"build_name": "bakery", "image": "bread"}, "docker-local/bread:2"),
+    "08-promotion": ({"build_name": "bakery", "image": "bread"}, "build bakery 42 is promoted to docker-release"),
 }
 
 
