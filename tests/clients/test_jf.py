@@ -81,3 +81,11 @@ def test_jf_records_revision_and_environment(jf, box, tmp_path):
         {"url": "https://git.test/shop.git", "revision": head.strip(), "branch": "main", "message": "Begin"}
     ]
     assert build["properties"]["buildInfo.env.CI"] == "true"
+
+
+def test_jf_promotes_an_image_by_its_tag(jf, box, image):
+    jf.run("rt", "docker-push", image, "docker-local", "--skip-login")
+    digest = box.digest("docker-local/team/hello", "1")
+    words = ("team/hello", "docker-local", "docker-release", "--source-tag=1", "--target-tag=stable", "--copy")
+    jf.run("rt", "docker-promote", *words)
+    assert box.digest("docker-release/team/hello", "stable") == box.digest("docker-local/team/hello", "1") == digest
