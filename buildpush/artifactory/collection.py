@@ -177,6 +177,9 @@ def collections_in(directory: Path) -> Iterator[Collection]:
 
 
 def _load(file: Path, started: datetime) -> Pending:
+    if not file.is_file():  # a pipe would be waited for without end
+        message = "is not a file"
+        raise SourceError(message, where=str(file), hint="remove it: it is not from buildpush")
     pending = load(file)
     return replace(pending, info=replace(pending.info, started=started))
 

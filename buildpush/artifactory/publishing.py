@@ -342,5 +342,7 @@ def _unpublished_error(
     error: BuildPushError, info: BuildInfo, client: Artifactory, directory: Path | None, finish: Sequence[str]
 ) -> BuildInfoError:
     advice = f" ({error.hint})" if error.hint else ""
-    message = f"the image is pushed, but its build-info {info.name} {info.number} is not published: {error}{advice}"
+    are_images = any(module.type == "docker" for module in info.modules)
+    done = "the image is pushed, but its" if are_images else "the files are uploaded, but their"
+    message = f"{done} build-info {info.name} {info.number} is not published: {error}{advice}"
     return BuildInfoError(message, hint=_save_for_later(info, client, directory, finish), setting=error.setting)

@@ -19,7 +19,7 @@ _MOST_REDIRECTS = 3
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 Login = tuple[str, Secret]
 # What it means that a server cannot be used now.
-UNREACHABLE = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+UNREACHABLE = (aiohttp.ClientError, TimeoutError, ConnectionError, ValueError)
 
 
 @asynccontextmanager

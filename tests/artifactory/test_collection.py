@@ -155,6 +155,13 @@ def test_a_module_that_is_damaged_is_an_error_that_names_it(tmp_path):
     assert file.name in str(error.value.where)
 
 
+def test_a_pipe_among_the_modules_is_an_error_and_not_waited_for(tmp_path):
+    collection = opened(tmp_path)
+    os.mkfifo(collection.add(info("a")).with_name("pipe.json"))
+    with pytest.raises(SourceError, match="is not a file"):
+        read([collection])
+
+
 def test_the_drafts_of_a_process_that_was_killed_are_no_part_of_it(tmp_path):
     collection = opened(tmp_path)
     file = collection.add(info("a"))

@@ -1,5 +1,6 @@
 """Remote repositories: what they do not have is fetched, kept in a cache, and checked; nothing is pushed to them."""
 
+import errno
 import hashlib
 import json
 
@@ -199,3 +200,13 @@ def test_official_images_of_docker_hub_are_below_library():
 def test_a_remote_repository_that_cannot_be_is_an_error(key, url):
     with pytest.raises(SettingsError, match="remote repository"), Sandbox(remotes={key: url}):
         pass
+
+
+def test_a_full_disk_is_not_taken_for_a_server_that_is_down(client, upstream, monkeypatch):
+    async def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    upstream.push("docker-local/app", "1", b"a layer")
+    layer = client.send("GET", "/v2/hub/app/manifests/1").json()["layers"][0]["digest"]
+    monkeypatch.setattr("buildpush.sandbox.remotes.Remotes._receive", full)
+    assert client.send("GET", f"/v2/hub/app/blobs/{layer}").status == 507
