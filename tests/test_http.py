@@ -562,6 +562,7 @@ def test_a_token_that_no_header_can_have_is_refused_once_and_not_shown(header, t
     assert token not in f"{caught.value} {caught.value.hint}"
 
 
+@sandbox
 @given(st.lists(st.sampled_from([100, 102, 103, 104, 199]), max_size=8))
 @settings(max_examples=25, deadline=None)
 def test_interim_answers_are_read_over(interim):
