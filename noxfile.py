@@ -86,7 +86,8 @@ def tests(session: nox.Session) -> None:
 
 
 def _run_pytest(session: nox.Session, *arguments: str) -> None:
-    session.run("pytest", "--cov", "--cov-append", "--cov-report=", *arguments)
+    # As a module: what tests start in other processes has to find them from here.
+    session.run("python", "-m", "pytest", "--cov", "--cov-append", "--cov-report=", *arguments)
 
 
 @nox.session
@@ -148,7 +149,7 @@ def clients(session: nox.Session) -> None:
     _install_engines(session)
     _install_clients(session)
     session.install("-e", f".[{EXTRAS}]", *TEST)
-    session.run("pytest", "tests/clients", *session.posargs)
+    session.run("python", "-m", "pytest", "tests/clients", *session.posargs)
 
 
 def _install_clients(session: nox.Session) -> None:
