@@ -18,7 +18,7 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
 EXTRAS = "sandbox,notebooks,docs,sign"
 SLOW = "programs or engines or sandbox"
-# A worker per core; those of a group, the tests of real programs, go to one worker.
+# A worker per core; tests of a group, which share something outside, go to one worker.
 PARALLEL = ("--numprocesses=auto", "--dist=loadgroup")
 ON_CI = os.environ.get("CI") == "true"
 EXECUTED = Path("docs/_executed")

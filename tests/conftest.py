@@ -47,10 +47,12 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Keep the tests of real programs in one process: they share a daemon, names of images, builders and caches."""
+    """Keep tests of real programs that share names of images in one process: of a file, or of one builder."""
     for item in items:
-        if item.get_closest_marker("engines"):
-            item.add_marker(pytest.mark.xdist_group("engines"))
+        if "classic" in item.nodeid:
+            item.add_marker(pytest.mark.xdist_group("classic"))
+        elif item.get_closest_marker("engines") and "engines" not in item.path.parts:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))
 
 
 def is_loopback(address: object) -> bool:
@@ -172,6 +174,7 @@ QUESTIONS = {
     "docker": ("docker", "info"),  # the program alone is no use without its daemon
     "busybox": ("/bin/busybox", "true"),
     "openssl": ("openssl", "version"),
+    "ip": ("ip", "-V"),
     "buildx": ("docker", "buildx", "version"),
     "conformance": ("which", "conformance"),  # it has no question to answer, only tests to run
     **{name: (name, "version") for name in ("crane", "oras", "regctl", "helm", "cosign2", "cosign3")},

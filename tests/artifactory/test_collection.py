@@ -230,6 +230,7 @@ def test_what_is_published_while_others_add_is_taken_once_each(tmp_path):
 def test_one_that_is_killed_while_it_adds_leaves_whole_modules(tmp_path):
     process = started(add_many, tmp_path, "a", 10_000)
     while not any(len(ids(one) if read([one]) else []) > 5 for one in collections_in(tmp_path)):
+        assert process.is_alive()
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.join()

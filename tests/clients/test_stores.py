@@ -16,13 +16,29 @@ BUILD = ("--build-name=shop", "--build-number=7")
 
 
 @pytest.fixture
-def overlay(need, box, tmp_path, monkeypatch):
+def bridge(need):
+    """Yield the name of a network bridge; a daemon without one removes that of the usual daemon, docker0."""
+    need("ip")
+    name = f"bp{os.getpid()}"
+    made = subprocess.run(["ip", "link", "add", name, "type", "bridge"], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no bridge can be made here: {made.stderr}")
+    try:
+        subprocess.run(["ip", "address", "add", "10.213.77.1/24", "dev", name], check=True)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+        yield name
+    finally:
+        subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+@pytest.fixture
+def overlay(need, box, bridge, tmp_path, monkeypatch):
     """Yield a function that runs docker, logged in to the sandbox, with a daemon of its own."""
-    need("docker", "dockerd")
+    need("docker", "dockerd", "ip")
     if os.geteuid() != 0:
         pytest.skip("a daemon of its own needs root")
     socket, log = tmp_path / "d.sock", tmp_path / "log"
-    argv = ["dockerd", "--storage-driver=overlay2", "--bridge=none", "--iptables=false", "--ip6tables=false"]
+    argv = ["dockerd", "--storage-driver=overlay2", f"--bridge={bridge}", "--iptables=false", "--ip6tables=false"]
     argv += [f"--host=unix://{socket}", f"--data-root={tmp_path / 'data'}", f"--exec-root={tmp_path / 'exec'}"]
     (tmp_path / "daemon.json").write_text("{}")
     argv += [f"--pidfile={tmp_path / 'pid'}", f"--config-file={tmp_path / 'daemon.json'}"]

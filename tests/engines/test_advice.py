@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -119,7 +120,8 @@ def old(need, tmp_path):
 def test_what_run_writes_into_a_volume_is_lost_where_it_is_said(old, directory, busybox, name):
     directory.write("busybox", busybox.read_bytes(), mode=0o755)
     directory.dockerfile(
-        "FROM scratch\nCOPY busybox /bin/sh\nCOPY busybox /data/kept\nVOLUME /data\n"
+        # Its own label: the classic builder keeps a step as an image, which another test with that step may remove.
+        f"FROM scratch\nLABEL test={uuid4().hex}\nCOPY busybox /bin/sh\nCOPY busybox /data/kept\nVOLUME /data\n"
         'RUN ["/bin/sh", "-c", "echo hi > /data/lost"]\nCOPY Dockerfile /data/copied\n'
     )
     with old[name].build(directory.request()) as image:
@@ -139,7 +141,7 @@ def test_what_run_writes_into_a_volume_is_lost_where_it_is_said(old, directory, 
 )
 def test_a_builder_fails_at_what_it_is_said_to_lack(old, directory, busybox, name, lack, line):
     directory.write("busybox", busybox.read_bytes(), mode=0o755)
-    directory.dockerfile(f"FROM scratch\nCOPY busybox /bin/sh\n{line}\n")
+    directory.dockerfile(f"FROM scratch\nLABEL test={uuid4().hex}\nCOPY busybox /bin/sh\n{line}\n")
     if lack not in old[name].unsupported_features():
         with old[name].build(directory.request()):
             return
