@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from buildpush.artifactory.document import (
     ENVIRONMENT_PREFIX,
+    AffectedIssue,
     Agent,
     Artifact,
     BuildInfo,
@@ -84,6 +85,7 @@ def build_info_of(record: BuildRecord, modules: Iterable[Module]) -> BuildInfo:
         artifactory_principal=record.artifactory_principal,
         principal=redact(record.principal),
         url=redact(record.url),
+        issues=replace(record.issues, affected=tuple(map(_clean_issue, record.issues.affected))),
         vcs=tuple(_clean(vcs) for vcs in record.vcs),
         project=record.project,
     )
@@ -173,6 +175,10 @@ def _platform_name(image: PushedImage, index: PushedIndex, annotations: Mapping[
 def _environment(environment: Mapping[str, str]) -> dict[str, str]:
     # Secrets are masked already where the variables are collected, but a caller of the library may pass other ones.
     return {f"{ENVIRONMENT_PREFIX}{name}": redact(value) for name, value in sorted(environment.items())}
+
+
+def _clean_issue(issue: AffectedIssue) -> AffectedIssue:
+    return replace(issue, key=redact(issue.key), url=redact(issue.url), summary=redact(issue.summary))
 
 
 def _clean(vcs: VcsEntry) -> VcsEntry:

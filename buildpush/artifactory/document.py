@@ -75,6 +75,45 @@ class VcsEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class AffectedIssue:
+    """An issue that a commit of the build is about.
+
+    Attributes:
+        aggregated: whether it is of an earlier run.
+    """
+
+    key: str = ""
+    url: str = ""
+    summary: str = ""
+    aggregated: bool = False
+    others: Others = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracker:
+    """The system that has the issues, and its version."""
+
+    name: str = ""
+    version: str = ""
+    others: Others = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Issues:
+    """The issues that the commits since the last run are about.
+
+    Attributes:
+        aggregate: whether the server adds those of earlier runs, until one has *aggregation_status*.
+    """
+
+    tracker: Tracker = Tracker()
+    aggregate: bool = False
+    aggregation_status: str = ""
+    affected: tuple[AffectedIssue, ...] = ()
+    others: Others = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     """One file of the build in Artifactory.
 
@@ -147,6 +186,7 @@ class BuildRecord:
     module: str = ""
     compat: str = ""
     vcs: tuple[VcsEntry, ...] = ()
+    issues: Issues = Issues()
     environment: Mapping[str, str] = field(default_factory=dict)
     principal: str = ""
     artifactory_principal: str = ""
@@ -201,6 +241,7 @@ class BuildInfo:
     artifactory_principal: str = ""
     principal: str = ""
     url: str = ""
+    issues: Issues = Issues()
     vcs: tuple[VcsEntry, ...] = ()
     project: str = ""
     others: Others = field(default_factory=dict)
@@ -283,12 +324,17 @@ def _each(kind: type) -> _Form:
     )
 
 
+def _one(kind: type[Record], missing: Record) -> _Form:
+    return _Form(lambda reading, key: reading.one(key, partial(_read, kind), missing), _document)
+
+
 _TEXT = _Form(Reading.text)
 _NEEDED = _Form(partial(Reading.text, needed=True))
 _NUMBER = _Form(Reading.number)
+_FLAG = _Form(Reading.flag)
 _TEXTS = _Form(Reading.texts, lambda texts: dict(sorted(texts.items())))
 _MOMENT = _Form(_started, started_text)
-_AGENT = _Form(lambda reading, key: reading.one(key, partial(_read, Agent), Agent("")), _document)
+_AGENT = _one(Agent, Agent(""))
 
 
 class _Key(NamedTuple):
@@ -313,6 +359,19 @@ _KEYS: Mapping[type, tuple[_Key, ...]] = {
         _Key("revision", "The commit."),
         _Key("branch", "The branch, if one is checked out."),
         _Key("message", "The message of the commit."),
+    ),
+    AffectedIssue: (
+        _Key("key", "Key of the issue, such as `SHOP-12`."),
+        _Key("url", "Page of the issue."),
+        _Key("summary", "What the commit says of it."),
+        _Key("aggregated", "`true` for an issue of an earlier run, which the server has added.", _FLAG),
+    ),
+    Tracker: (_Key("name", "Name of the tracker."), _Key("version", "Its version.")),
+    Issues: (
+        _Key("tracker", "The system that has the issues.", _one(Tracker, Tracker())),
+        _Key("aggregateBuildIssues", "`true` if the server adds the issues of earlier runs.", _FLAG, "aggregate"),
+        _Key("aggregationBuildStatus", "Status of the run with which that begins.", attribute="aggregation_status"),
+        _Key("affectedIssues", "The issues, with what the commits say of them.", _each(AffectedIssue), "affected"),
     ),
     Artifact: (
         _Key("name", "Name of the file: `manifest.json`, `list.manifest.json` or `sha256__` and hex.", _NEEDED),
@@ -345,6 +404,7 @@ _KEYS: Mapping[type, tuple[_Key, ...]] = {
         _Key("artifactoryPrincipal", "Who published it, as the server says.", attribute="artifactory_principal"),
         _Key("principal", "Who began the run at the CI system."),
         _Key("url", "Page of the run at the CI system."),
+        _Key("issues", "The issues that the commits since the last run are about.", _one(Issues, Issues())),
         _Key("vcs", "The sources.", _each(VcsEntry)),
         _Key("project", "Key of the JFrog project."),
     ),
@@ -355,6 +415,9 @@ _NESTED: Mapping[str, type] = {
     "modules": Module,
     "artifacts": Artifact,
     "dependencies": Dependency,
+    "issues": Issues,
+    "tracker": Tracker,
+    "affectedIssues": AffectedIssue,
     "vcs": VcsEntry,
 }
 

@@ -16,7 +16,16 @@ from functools import partial, reduce
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
-from buildpush.artifactory.document import Agent, Artifact, BuildInfo, Dependency, Module, VcsEntry
+from buildpush.artifactory.document import (
+    AffectedIssue,
+    Agent,
+    Artifact,
+    BuildInfo,
+    Dependency,
+    Module,
+    Tracker,
+    VcsEntry,
+)
 
 # Between the values of a property that several documents have.
 SEPARATOR: Final = ", "
@@ -146,6 +155,7 @@ _KEYS: Final[Mapping[type, Callable[[Any], tuple[Any, ...]]]] = {
     Artifact: lambda one: (one.repository, one.path, one.name, one.sha256),
     Dependency: lambda one: (one.id, one.sha256),
     VcsEntry: lambda one: (one.url, one.revision, one.branch, one.message),
+    AffectedIssue: lambda one: (one.key, one.url, one.summary),
 }
 
 
@@ -159,6 +169,13 @@ def _texts(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
         return text if text == again else SEPARATOR.join(sorted({*text.split(SEPARATOR), *again.split(SEPARATOR)}))
 
     return _by_key(one, other, both)
+
+
+def _trackers(one: Tracker, other: Tracker) -> Tracker:
+    """Return the tracker that both have, or the names of two as one text, since a document has a single one."""
+    names = {*one.name.split(SEPARATOR), *other.name.split(SEPARATOR)} - {""}
+    version = max(one.version, other.version)
+    return Tracker(SEPARATOR.join(sorted(names)), version, _by_key(one.others, other.others, _json))
 
 
 def _json(one: Any, other: Any) -> Any:
@@ -180,6 +197,7 @@ def _text(value: object) -> str:
 _JOINS: Final[tuple[tuple[type, Callable[[Any, Any], Any]], ...]] = (
     (tuple, _union),
     (Mapping, partial(_by_key, join=_json)),
+    (Tracker, _trackers),
     (Agent, lambda one, other: max(one, other, key=lambda agent: (agent.name, agent.version))),
     (datetime, min),
     (str, lambda one, other: max(one, other, key=lambda text: (len(text), text))),  # some text wins over none

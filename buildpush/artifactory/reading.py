@@ -82,6 +82,13 @@ class Reading:
             raise _wrong(self._at(key), "a whole number", value)
         return value
 
+    def flag(self, key: str) -> bool:
+        """Return whether *key* is true; if it is missing or null, ``False``."""
+        value = self._take(key)
+        if value is not None and not isinstance(value, bool):
+            raise _wrong(self._at(key), "true or false", value)
+        return bool(value)
+
     def texts(self, key: str) -> dict[str, str]:
         """Return the object of strings at *key*, or an empty one."""
         value = self._take(key)

@@ -103,6 +103,29 @@ class Git:
         return self.ask("log", "-1", "--format=%B") if self.revision else None
 
     @property
+    def is_shallow(self) -> bool:
+        """Whether the history is cut off."""
+        return self.ask("rev-parse", "--is-shallow-repository") == "true"
+
+    def has_commit(self, revision: str) -> bool:
+        """Return whether the commit with the full hash *revision* is here; what is no such hash is not."""
+        found = REVISION.match(revision) and self.ask("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+        return bool(found)
+
+    def subjects(self, since: str, most: int) -> list[str] | None:
+        """Return the first lines of the messages of HEAD's commits, newest first.
+
+        Args:
+            since: full hash of a commit, which is left out with all before it; empty for none.
+            most: number of lines.
+        """
+        commits = f"{since}..HEAD" if since else "HEAD"
+        if self.ask("rev-list", "--count", commits, "--") == "0":
+            return []
+        lines = self.ask("log", f"--max-count={most}", "--format=%s", commits, "--")
+        return None if lines is None else lines.split("\n")
+
+    @property
     def author(self) -> str | None:
         """Name of the author of HEAD's commit."""
         return self.ask("log", "-1", "--format=%an") if self.revision else None

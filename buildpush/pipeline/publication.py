@@ -33,6 +33,7 @@ from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.finishing import collection_flags, finish, finish_command
+from buildpush.pipeline.issues import find_issues
 from buildpush.pipeline.run_builds import CollectedBuild, RunBuild
 from buildpush.registry.client import Registry
 
@@ -245,11 +246,17 @@ class Publication:
             self._sink(Note(f"if the registry has the image, this command publishes its build-info: {command}"))
 
 
-def recorder(order: ResolvedStep, context: RunContext, started: datetime) -> Callable[[], BuildRecord]:
+def recorder(
+    order: ResolvedStep, context: RunContext, started: datetime, server: Artifactory
+) -> Callable[[], BuildRecord]:
     """Return a function that returns the record of a build that began at *started*, with its duration so far."""
     from buildpush.artifactory.jf_form import in_ci_for_jf
 
-    facts = cache(partial(build_record, order, context, started))  # which asks git
+    @cache  # since git and the server are asked
+    def facts() -> BuildRecord:
+        git = git_of(order, context)
+        issues = find_issues(order.issues, order.build, started, git=git, server=server, sink=context.log)
+        return replace(build_record(order, context, started), issues=issues)
 
     def record() -> BuildRecord:
         if order.build.compat == "jf" and not in_ci_for_jf(context.env):

@@ -350,7 +350,7 @@ class _StepRun:
         if server is None or not order.build.publish:
             return nullcontext()
         build = self.context.builds.of(order, self.started)
-        record, trust = recorder(order, self.context, build.started), tuple(trust_flags(order, server.host))
+        record, trust = recorder(order, self.context, build.started, server), tuple(trust_flags(order, server.host))
         place = (*self.step.around, self.step.identifier, self.step.where)
         exists = order.build.exists
         return Publication(

@@ -29,6 +29,7 @@ from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.flows import relative_hint
+from buildpush.settings.issues import issue_search
 from buildpush.settings.labels import automatic_labels, label_notes
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.proxies import proxies_of
@@ -94,6 +95,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         unshared=base_image_hosts(settings, ctx) - {*given},
         artifactory=artifactory,
         build=build,
+        issues=issue_search(settings, ctx),
         plain_http=plain_http,
         authorities=trusted,
         insecure=insecure,

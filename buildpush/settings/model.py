@@ -29,7 +29,7 @@ from buildpush.settings.kinds import (
     Texts,
     WholeNumber,
 )
-from buildpush.settings.step_settings import compat_setting
+from buildpush.settings.step_settings import compat_setting, issues_setting
 
 # The contents of a table are known when the code runs, not when its types are checked.
 if TYPE_CHECKING:
@@ -394,6 +394,9 @@ class BuildAndPush(AttestationSettings):
         place="env",
     )
     compat: Literal["jf"] | None = compat_setting("env")
+    issues_tracker: Text | None = issues_setting("tracker", "env")
+    issues_regexp: Text | None = issues_setting("regexp", "env")
+    issues_url: AddressText | None = issues_setting("url", "env")
     env_include: Texts = setting(
         "Variables to record in the build-info, as names or patterns with `*`.",
         "Without it, none are. Names that look like secrets, and those that `jf` leaves out, are left out even if a "

@@ -14,10 +14,11 @@ from buildpush.settings.build_info import sources_of
 from buildpush.settings.declare import explicitly_set, setting
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.flows import relative_hint
+from buildpush.settings.issues import issue_search
 from buildpush.settings.kinds import AddressText, FileText, ReferenceText, Text
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
-from buildpush.settings.step_settings import compat_setting
+from buildpush.settings.step_settings import compat_setting, issues_setting
 
 
 class PublishBuildInfo(ServerSettings):
@@ -65,6 +66,9 @@ class PublishBuildInfo(ServerSettings):
         place="settings",
     )
     compat: Literal["jf"] | None = compat_setting("settings")
+    issues_tracker: Text | None = issues_setting("tracker", "settings")
+    issues_regexp: Text | None = issues_setting("regexp", "settings")
+    issues_url: AddressText | None = issues_setting("url", "settings")
 
 
 def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> ResolvedStep:
@@ -95,6 +99,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         references=(reference,),
         artifactory=artifactory,
         build=build,
+        issues=issue_search(settings, ctx),
         push=False,
         credentials=credentials,
         unshared=frozenset({host} if artifactory.binding and artifactory.binding.ambient else ()),

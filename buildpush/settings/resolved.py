@@ -7,6 +7,7 @@ from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from buildpush.artifactory.issues import IssueSearch
 from buildpush.credentials.connectors import Connectors
 from buildpush.credentials.docker import Credential
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
@@ -61,6 +62,7 @@ class ResolvedStep:
         credentials: by registry host; hosts that are missing here are looked up in Docker's own configuration.
         unshared: hosts whose credential is not for other steps: it is for base images, or is in the environment.
         artifactory: where build-info goes; ``None`` where none is published.
+        issues: how the issues of the build-info are found; ``None`` for none.
         set_names: settings that were set to another value than their default.
         nondistributable: whether layers that are usually fetched from their vendor are pushed too.
         plain_http: hosts that are reached without TLS, by their connectors.
@@ -90,6 +92,7 @@ class ResolvedStep:
     credentials: Mapping[str, Credential] = field(default_factory=dict)
     unshared: frozenset[str] = frozenset()
     artifactory: ArtifactoryTarget | None = None
+    issues: IssueSearch | None = None
     build: BuildIdentity = field(default_factory=BuildIdentity)
     push: bool = True
     engine: str = "auto"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from buildpush.settings.declare import Settings, StepSection, setting
 from buildpush.settings.kinds import (
@@ -44,6 +45,35 @@ def compat_setting(place: StepSection) -> Any:
         honoured_by="publish",
         place=place,
     )
+
+
+_ISSUES: Final[Mapping[str, tuple[str, str, str]]] = {
+    "tracker": (
+        "Name of the tracker that has the issues which {setting}`issues_regexp` finds.",
+        "It is only written to the build-info: no tracker is asked.",
+        "JIRA",
+    ),
+    "regexp": (
+        "Pattern of an issue in the first line of a commit's message: group 1 is the key, group 2 the summary.",
+        (
+            "The build-info lists the issues of the commits since the last published run of the build, at most 100. "
+            "{setting}`issues_tracker` must be set as well. "
+            "It is a Java regular expression, as in `<+...>`; one that could take too long is refused."
+        ),
+        "([A-Z]+-[0-9]+): (.+)",
+    ),
+    "url": (
+        "Address of the issues; with a slash and the key after it, it is the page of one.",
+        "",
+        "https://acme.atlassian.net/browse/",
+    ),
+}
+
+
+def issues_setting(name: str, place: StepSection) -> Any:
+    """Return the declaration of ``issues_`` and *name*, which the same steps have."""
+    sentence, text, example = _ISSUES[name]
+    return setting(sentence, text, group="Build-info", example=example, honoured_by="publish", place=place)
 
 
 class StepSettings(Settings):

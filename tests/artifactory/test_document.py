@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -11,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.artifactory.document import (
+    AffectedIssue,
     Agent,
     Artifact,
     BuildInfo,
     Dependency,
+    Issues,
     Module,
+    Tracker,
     VcsEntry,
     check_identity,
     fields,
@@ -157,8 +161,22 @@ def test_what_is_no_object_is_no_build_info(document):
 
 def test_keys_that_are_not_known_are_kept():
     """A document of another tool is published whole: issues, statuses, excluded artifacts."""
-    document = {**GOOD, "issues": {"tracker": {"name": "JIRA"}}, "statuses": [{"status": "released"}]}
-    assert BuildInfo.parse(document).document() == document
+    issues = {
+        "tracker": {"name": "JIRA", "version": "9", "kind": "cloud"},
+        "aggregateBuildIssues": True,
+        "aggregationBuildStatus": "released",
+        "affectedIssues": [{"key": "A-1", "url": "https://a.test/A-1", "summary": "s", "aggregated": True, "by": "me"}],
+        "since": "7",
+    }
+    document = {**GOOD, "issues": issues, "statuses": [{"status": "released"}]}
+    info = BuildInfo.parse(document)
+    assert info.document() == document
+    assert (info.issues.aggregate, info.issues.affected[0].summary) == (True, "s")
+
+
+def test_an_issue_that_is_no_issue_is_an_error_that_names_its_place():
+    with pytest.raises(SourceError, match=r"issues\.affectedIssues\[0\]\.aggregated should be true or false"):
+        BuildInfo.parse({**GOOD, "issues": {"affectedIssues": [{"key": "A-1", "aggregated": "yes"}]}})
 
 
 def test_null_is_as_good_as_missing():
@@ -219,5 +237,7 @@ def test_every_key_that_is_written_has_a_sentence():
     meanings = dict(fields())
     module = Module("a", artifacts=(Artifact("f", "p", "r", "1", "2", "3", "json"),), dependencies=(Dependency("d"),))
     info = BuildInfo(name="n", number="1", started=datetime.now(UTC), modules=(module,), vcs=(VcsEntry("u"),))
+    issue = AffectedIssue("A-1", "https://a.test/A-1", "s", aggregated=True)
+    info = replace(info, issues=Issues(Tracker("JIRA", "9"), True, "released", (issue,)))
     assert set(paths(info.document())) <= meanings.keys()
     assert all(meaning.endswith(".") for meaning in meanings.values())

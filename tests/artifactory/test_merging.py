@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from buildpush.artifactory import Agent, BuildInfo, VcsEntry, describe
-from buildpush.artifactory.document import Artifact, Dependency, Module
+from buildpush.artifactory.document import AffectedIssue, Artifact, Dependency, Issues, Module, Tracker
 from buildpush.artifactory.merging import merge, renamed
 
 START = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -53,6 +53,13 @@ infos = st.builds(
     duration_ms=st.integers(0, 2),
     properties=properties,
     url=texts,
+    issues=st.builds(
+        Issues,
+        st.builds(Tracker, texts, texts),
+        st.booleans(),
+        texts,
+        st.lists(st.builds(AffectedIssue, texts, texts, texts, st.booleans()), max_size=3).map(tuple),
+    ),
     vcs=st.lists(st.builds(VcsEntry, texts, texts), max_size=2).map(tuple),
     others=others,
 )
@@ -91,6 +98,11 @@ def test_nothing_is_lost_and_every_module_has_its_own_id(several):
     assert {(one.url, one.revision) for info in several for one in info.vcs} == {
         (one.url, one.revision) for one in whole.vcs
     }
+    assert {(one.key, one.url, one.summary) for info in several for one in info.issues.affected} == {
+        (one.key, one.url, one.summary) for one in whole.issues.affected
+    }
+    trackers = {name for info in several for name in info.issues.tracker.name.split(", ")} - {""}
+    assert trackers == set(whole.issues.tracker.name.split(", ")) - {""}
     new = dict(renamed(several, whole))
     assert {one.id for one in every} <= {one.id for one in whole.modules} | new.keys()
 

@@ -46,6 +46,9 @@ BESIDE = {
         f"base_image_{name}": {"base_image_username": "usual", "base_image_password": "env:TOKEN"}
         for name in ("registry", "username", "password")
     },
+    "issues_tracker": {"issues_tracker": "usual", "issues_regexp": "(a)(b)"},
+    "issues_regexp": {"issues_tracker": "JIRA", "issues_regexp": "(a)(b)"},
+    "issues_url": {"issues_tracker": "JIRA", "issues_regexp": "(a)(b)"},
     "push": {"publish_build_info": "auto", "artifactory_url": None},
     "source_image": {"push_only": "true"},
     "context_sub_path": {"dockerfile": "Dockerfile"},

@@ -60,7 +60,8 @@ HARNESS_PLUGIN_KEYS = {
     "pem_file_path",
     "log_level",
 }
-OWN_PLUGIN_KEYS = {"compat"}  # settings of a Plugin step are free in Harness
+# Settings of a Plugin step are free in Harness.
+OWN_PLUGIN_KEYS = {"compat", "issues_tracker", "issues_regexp", "issues_url"}
 BOTH = [(model, setting) for model in (BuildAndPush, PublishBuildInfo) for setting in settings_of(model)]
 
 
