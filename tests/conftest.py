@@ -47,12 +47,10 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items) -> None:
-    """Keep tests of real programs that share names of images in one process: of a file, or of one builder."""
+    """Keep the tests of real programs in one process: they share a daemon, names of images, builders and caches."""
     for item in items:
-        if "classic" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("classic"))
-        elif item.get_closest_marker("engines") and "engines" not in item.path.parts:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
+        if item.get_closest_marker("engines"):
+            item.add_marker(pytest.mark.xdist_group("engines"))
 
 
 def is_loopback(address: object) -> bool:
