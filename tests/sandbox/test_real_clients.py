@@ -112,6 +112,8 @@ def test_dockers_wrong_password_is_refused(box, need):
 
 
 def test_docker_finds_its_layers_in_another_repository_of_the_sandbox(box, docker, context):
+    # What no test pushed before: the daemon would look for it where that was.
+    (context / "hello").write_text(os.urandom(8).hex())
     first, second = f"{box.host}/docker-local/one:1", f"{box.host}/docker-release/two:1"
     docker("build", "--tag", first, "--provenance=false", str(context), env={**os.environ, "DOCKER_BUILDKIT": "1"})
     docker("push", first)
