@@ -81,9 +81,7 @@ def _short(image: str) -> str:
 
 
 def _identity(module: Module) -> _Identity:
-    # Not the first, which is another one after modules were joined.
-    placed = (file for file in module.artifacts if file.repository)
-    head = min(placed, key=lambda file: (file.repository, file.path), default=Artifact(""))
+    head = module.artifacts[0] if module.artifacts else Artifact("")
     image = module.parent or _image_of(module.id, head)
     if module.type == "docker" and head.repository and image:
         for name in reversed(_Identity("", head.repository, image).names):

@@ -33,7 +33,15 @@ artifacts = st.builds(
     others=others,
 )
 dependencies = st.builds(Dependency, st.sampled_from(["d1", "d2"]), st.sampled_from(["", "1" * 64]), others=others)
-modules = st.builds(
+
+
+def placed(module: Module, path: str, repository: str) -> Module:
+    """Return *module* with all files in one place: those of an image are in one directory."""
+    files = (replace(file, path=path and f"{path}/{file.name}", repository=repository) for file in module.artifacts)
+    return replace(module, artifacts=tuple(files))
+
+
+unplaced = st.builds(
     Module,
     names,
     st.sampled_from(["docker", "generic"]),
@@ -43,6 +51,8 @@ modules = st.builds(
     st.sampled_from(["", "app:1", "a/app:1"]),
     others,
 )
+places = st.sampled_from(["", "app/1", "a/app/1", "b/app/1"])
+modules = st.builds(placed, unplaced, places, st.sampled_from(["", "r1", "r2"]))
 infos = st.builds(
     BuildInfo,
     name=st.just("b"),
@@ -105,23 +115,6 @@ def test_nothing_is_lost_and_every_module_has_its_own_id(several):
     assert trackers == set(whole.issues.tracker.name.split(", ")) - {""}
     new = dict(renamed(several, whole))
     assert {one.id for one in every} <= {one.id for one in whole.modules} | new.keys()
-
-
-def test_a_module_stays_the_same_one_when_files_are_added_to_it():
-    first = Artifact("manifest.json", "", "r1", "1" * 64)
-    unplaced = Artifact("manifest.json", "", "", "1" * 64)
-
-    def info(*files):
-        return BuildInfo(
-            name="b",
-            number="1",
-            started=START,
-            modules=(Module("app:1"), Module("team/app:1", artifacts=files, parent="app:1")),
-        )
-
-    several = [info(first), info(first, unplaced)]
-    whole = merge(several)
-    assert {"app:1", "team/app:1"} <= {one.id for one in whole.modules} | dict(renamed(several, whole)).keys()
 
 
 def facts_of(module: Module):
