@@ -48,7 +48,8 @@ def renamed(infos: Iterable[BuildInfo], merged: BuildInfo) -> list[tuple[str, st
     """Return the ids of modules in *infos* that were changed in *merged*, each with the new one."""
     ids = {_identity(module): module.id for module in merged.modules}
     modules = chain.from_iterable(info.modules for info in infos)
-    return sorted({(one.id, ids[_identity(one)]) for one in modules if one.id != ids[_identity(one)]})
+    found = ((one.id, ids.get(_identity(one), one.id)) for one in modules)
+    return sorted({(old, new) for old, new in found if old != new})
 
 
 # ---- which module is which
