@@ -46,11 +46,20 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.hookimpl(tryfirst=True)  # the plugin that reads the groups would ask before they are there
 def pytest_collection_modifyitems(items) -> None:
     """Keep the tests of real programs in one process: they share a daemon, names of images, builders and caches."""
     for item in items:
         if item.get_closest_marker("engines"):
             item.add_marker(pytest.mark.xdist_group("engines"))
+
+
+def pytest_collection_finish(session) -> None:
+    """Refuse to run where the groups are not heard of: the plugin says nothing, and images vanish between workers."""
+    if getattr(session.config.option, "loadgroup", False):
+        apart = [item.nodeid for item in session.items if item.get_closest_marker("engines") and "@" not in item.nodeid]
+        if apart:
+            pytest.exit(f"pytest and pytest-xdist do not agree about groups, first at {apart[0]}", returncode=3)
 
 
 def is_loopback(address: object) -> bool:
