@@ -78,11 +78,6 @@ class DirectoryEntry:
         """Last part of the path."""
         return self.path.rpartition("/")[2]
 
-    @property
-    def directory(self) -> str:
-        """The path without its last part."""
-        return self.path.rpartition("/")[0]
-
 
 @dataclass(frozen=True, slots=True)
 class BuildEntry:

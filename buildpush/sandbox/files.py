@@ -13,7 +13,6 @@ from buildpush.sandbox import wire
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums, Incoming
 from buildpush.sandbox.deploying import LOCAL, Deployer
-from buildpush.sandbox.entries import FileEntry
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.paths import ItemPath, item_path
 from buildpush.sandbox.registry import checksum_headers
@@ -83,11 +82,8 @@ class FileRoutes:
         return _created(item_document(self._store, request, repo, item.path))
 
     def _deploy_file(self, request: web.Request, repo: str, item: ItemPath, checksums: Checksums) -> web.Response:
-        now, username = self._store.clock(), wire.caller().username
-        before = self._store.file(repo, item.path)
-        created = (before.created, before.created_by) if before else (now, username)
         media_type = _TYPES.guess_type(item.path)[0] or "application/octet-stream"
-        entry = FileEntry(repo, item.path, checksums, media_type, created[0], now, created[1], username)
+        entry = self._store.new_entry(repo, item.path, checksums, media_type, wire.caller().username)
         self._deployer.put(entry, item.properties)
         return _created(item_document(self._store, request, repo, item.path))
 

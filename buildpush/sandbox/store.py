@@ -203,10 +203,14 @@ class Store:
         Raises:
             RequestRefusedError: 409, there is a directory at that path, or it leads through a file.
         """
+        self.put_entry(self.new_entry(repo, path, checksums, media_type, username))
+
+    def new_entry(self, repo: str, path: str, checksums: Checksums, media_type: str, username: str) -> FileEntry:
+        """Return the entry of a file that is stored now; one that takes the place of another is as old as that."""
         now = self.clock()
         before = self.file(repo, path)
         created, created_by = (before.created, before.created_by) if before else (now, username)
-        self.put_entry(FileEntry(repo, path, checksums, media_type, created, now, created_by, username))
+        return FileEntry(repo, path, checksums, media_type, created, now, created_by, username)
 
     def put_entry(self, entry: FileEntry) -> None:
         """Store a file as it is described; else as :meth:`put`."""
