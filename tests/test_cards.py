@@ -16,7 +16,7 @@ from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import decode
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.sources import read
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import STEP_KINDS
 from tests.settings.flags import read_flags
 
@@ -77,9 +77,9 @@ def test_the_example_of_env_variables_says_the_setting_it_names(tmp_path):
 
 def test_every_setting_has_exactly_one_card():
     steps = {kind.model: name for name, kind in reversed(STEP_KINDS.items())}
-    shared = {*StepSettings.fields()}
+    shared = {*CommonSettings.fields()}
     own = [f"{step}.{name}" for model, step in steps.items() for name in model.fields() if name not in shared]
-    names = [*StepSettings.fields(), *(name.removeprefix("build.") for name in own)]
+    names = [*CommonSettings.fields(), *(name.removeprefix("build.") for name in own)]
     assert sorted(card.name for card in cards.cards()) == sorted(names)
     assert len(ALL) == len(cards.cards())
 

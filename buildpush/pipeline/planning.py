@@ -23,7 +23,7 @@ from buildpush.pipeline.steps import Walk, raise_failure
 from buildpush.settings.evaluate import check_known, evaluate
 from buildpush.settings.failures import choose
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.tree import Loaded, Step
 
 _MAY_BE_WRITTEN = frozenset({"context", "dockerfile", "build_contexts"})
@@ -122,6 +122,6 @@ def _is_left_to_run(error: BuildPushError, progress: StatusSoFar) -> bool:
     return choose(progress.strategies, error_types(error), exit_code(error)) is not None
 
 
-def _missing_outputs(settings: StepSettings) -> frozenset[str]:
+def _missing_outputs(settings: CommonSettings) -> frozenset[str]:
     """Return the outputs that a step with *settings* cannot have."""
     return OF_PUSHES if isinstance(settings, BuildAndPush) and not settings.push else frozenset()

@@ -11,7 +11,7 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.conditions import StatusSoFar
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.tags import tags_without_git
 from buildpush.settings.tree import Step
 
@@ -27,7 +27,7 @@ class Pushes:
     cwd: Path
     _seen: dict[str, list[tuple[Step, StatusSoFar]]] = field(default_factory=dict)
 
-    def add(self, step: Step, settings: StepSettings, progress: StatusSoFar) -> None:
+    def add(self, step: Step, settings: CommonSettings, progress: StatusSoFar) -> None:
         """Add what *step* pushes and writes.
 
         Raises:

@@ -22,7 +22,7 @@ from buildpush.images.model import PushedImage, PushedIndex
 
 if TYPE_CHECKING:
     from buildpush.images.references import Reference
-    from buildpush.settings.step_settings import StepSettings
+    from buildpush.settings.step_settings import CommonSettings
 
 _OF_ONE: Final = frozenset(
     {"metadata_file"}
@@ -64,7 +64,7 @@ class Delivery:
         url = str((result.get("outputs") or {}).get("build_info_url") or "")
         return cls(tuple(Reference.parse(str(name)) for name in names), manifest, url)
 
-    def with_registry(self, settings: StepSettings) -> Delivery:
+    def with_registry(self, settings: CommonSettings) -> Delivery:
         """Return a copy with the type and address of the registry from *settings*."""
         kind, address = (getattr(settings, name, None) for name in ("registry_type", "artifact_registry"))
         return replace(self, registry_type=kind, artifact_registry=address)

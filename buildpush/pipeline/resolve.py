@@ -27,7 +27,7 @@ from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolve import resolve
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.step_credentials import base_image_host
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.tree import Step
 
 _CONNECTORS: Final = "base_image_connector_refs"
@@ -70,7 +70,7 @@ def resolve_step(
     return replace(order, git_directory=history) if history else order
 
 
-def _placeholder(settings: StepSettings, context: RunContext, stack: ExitStack) -> tuple[StepSettings, None]:
+def _placeholder(settings: CommonSettings, context: RunContext, stack: ExitStack) -> tuple[CommonSettings, None]:
     """Return *settings* with an empty directory, which *stack* removes, as a context that is not fetched."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
         return settings, None
@@ -81,8 +81,8 @@ def _placeholder(settings: StepSettings, context: RunContext, stack: ExitStack) 
 
 
 def _local(
-    settings: StepSettings, step: Step, context: RunContext, stack: ExitStack, deadline: Deadline | None
-) -> tuple[StepSettings, Path | None]:
+    settings: CommonSettings, step: Step, context: RunContext, stack: ExitStack, deadline: Deadline | None
+) -> tuple[CommonSettings, Path | None]:
     """Return *settings* with a context that is a directory, and the directory of its Git history, if it has one."""
     if not isinstance(settings, BuildAndPush) or not is_elsewhere(settings.context, context.cwd):
         return settings, None

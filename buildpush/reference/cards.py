@@ -17,7 +17,7 @@ from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.settings import encoders, kinds
 from buildpush.settings.declare import Setting, settings_of
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, kinds_by_model
 
 HONOURED = {
@@ -98,7 +98,7 @@ FACTS: Final[Mapping[str, Callable[[Card], tuple[str, ...]]]] = {
 @cache
 def cards() -> tuple[Card, ...]:
     """Return one card per setting, those of the build step first; those that all steps share are there once."""
-    shared = set(StepSettings.fields())
+    shared = set(CommonSettings.fields())
     return tuple(
         _card(kind.name, setting)
         for kind in STEP_KINDS.values()
@@ -228,13 +228,13 @@ def in_yaml(value: Any) -> str:
     return str(value) if value else ""
 
 
-def example(model: type[StepSettings], setting: Setting) -> StepSettings:
+def example(model: type[CommonSettings], setting: Setting) -> CommonSettings:
     """Return settings that set *setting* to its example, and otherwise only what is required."""
     musts = {other.name: other.example for other in settings_of(model) if other.required}
     return model(**musts | {setting.name: setting.example})
 
 
-def _examples(model: type[StepSettings], setting: Setting) -> dict[str, str]:
+def _examples(model: type[CommonSettings], setting: Setting) -> dict[str, str]:
     """Return the example as written on each surface, without the other settings that are required."""
     value = getattr(example(model, setting), setting.name)
     alone = model.construct({setting.name: value})
@@ -245,33 +245,33 @@ def _examples(model: type[StepSettings], setting: Setting) -> dict[str, str]:
         return {}
 
 
-def _surfaces(model: type[StepSettings], setting: Setting) -> tuple[str, ...]:
+def _surfaces(model: type[CommonSettings], setting: Setting) -> tuple[str, ...]:
     """Return where a setting can be set: commands take flags of the build step only, and Python has keywords."""
     if setting.name == "env_variables":
         return ("YAML",)
     return tuple(surface for surface in SURFACES if model is BUILD.model or surface != "Flags")
 
 
-def _as_yaml(settings: StepSettings) -> str:
+def _as_yaml(settings: CommonSettings) -> str:
     """Return what comes below ``step:`` and ``type:`` in a step file."""
     _step, _type, *lines = encoders.to_yaml(settings).splitlines()
     return "\n".join(line.removeprefix("  ") for line in lines if line.strip() != "spec: {}")
 
 
-def _as_variables(settings: StepSettings) -> str:
+def _as_variables(settings: CommonSettings) -> str:
     return "\n".join(f"{name}={shlex.quote(text)}" for name, text in encoders.to_variables(settings).items())
 
 
-def _as_flags(settings: StepSettings) -> str:
+def _as_flags(settings: CommonSettings) -> str:
     return shlex.join(encoders.to_flags(settings))
 
 
-def _as_python(settings: StepSettings) -> str:
+def _as_python(settings: CommonSettings) -> str:
     keywords = encoders.to_python(settings).strip().removesuffix(",")
     return f'buildpush.run("step.yml", {keywords})' if keywords else ""
 
 
-SURFACES: Mapping[str, Callable[[StepSettings], str]] = MappingProxyType(
+SURFACES: Mapping[str, Callable[[CommonSettings], str]] = MappingProxyType(
     {"YAML": _as_yaml, "Variables": _as_variables, "Flags": _as_flags, "Python": _as_python}
 )
 

@@ -18,7 +18,7 @@ from buildpush.settings.declare import setting_named
 from buildpush.settings.decode import decode
 from buildpush.settings.evaluate import evaluate_setting
 from buildpush.settings.step_facts import facts_of
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Loaded, Step
 from buildpush.settings.written import Origin, WrittenValue
@@ -51,7 +51,7 @@ def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
 
 def _sets(step: Step, card: Card) -> bool:
     """Return whether *step* is of the card's kind and sets its setting."""
-    is_of_kind = STEP_KINDS[card.step].model is step.model or _short(card) in StepSettings.fields()
+    is_of_kind = STEP_KINDS[card.step].model is step.model or _short(card) in CommonSettings.fields()
     return _short(card) in step.settings and is_of_kind
 
 

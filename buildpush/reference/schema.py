@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from buildpush.settings.declare import Setting, camel_case, settings_of
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import STEP_KINDS, StepKind, models
 from buildpush.settings.variables import known_variables
 
@@ -49,7 +49,7 @@ def _types() -> list[str]:
     return sorted({kind.type for kind in STEP_KINDS.values()})
 
 
-def _project(model: type[StepSettings]) -> dict[str, Any]:
+def _project(model: type[CommonSettings]) -> dict[str, Any]:
     return {
         camel_case(setting.name): _property(setting)
         for setting in settings_of(model)
@@ -68,12 +68,12 @@ def _step(kind: StepKind) -> dict[str, Any]:
     return _object(properties) | {"required": ["type", "spec"]}
 
 
-def _plugin_settings(model: type[StepSettings]) -> dict[str, Any]:
+def _plugin_settings(model: type[CommonSettings]) -> dict[str, Any]:
     known = {name: _property(setting) for name, setting in known_variables(model).items()}
     return {name.removeprefix("PLUGIN_").lower(): one for name, one in (_WITHOUT_EFFECT | known).items()}
 
 
-def _placed(model: type[StepSettings], place: str) -> dict[str, Any]:
+def _placed(model: type[CommonSettings], place: str) -> dict[str, Any]:
     return {setting.key: _property(setting) for setting in settings_of(model) if setting.place == place}
 
 

@@ -19,7 +19,7 @@ from buildpush.settings.declare import setting_named
 from buildpush.settings.fields import BadValueError
 from buildpush.settings.kinds import FALSE, TRUE
 from buildpush.settings.model import BuildAndPush
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.tree import Step
 
 _NAME: Final = "buildx_options"
@@ -89,7 +89,7 @@ _SEMICOLON: Final = (
 )
 
 
-def with_options(settings: StepSettings, step: Step, sink: Sink) -> StepSettings:
+def with_options(settings: CommonSettings, step: Step, sink: Sink) -> CommonSettings:
     """Return *settings* with its buildx options turned into settings.
 
     Raises:

@@ -12,11 +12,11 @@ from buildpush.foundation.limits import duration_text
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, explicitly_set, settings_of
 from buildpush.settings.fields import Model
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import kind_of
 
 
-def to_yaml(settings: StepSettings) -> str:
+def to_yaml(settings: CommonSettings) -> str:
     """Return a step file that reads back as *settings*, and that Harness accepts.
 
     Raises:
@@ -36,7 +36,7 @@ def to_yaml(settings: StepSettings) -> str:
     return write_yaml({"step": {**step, "spec": spec}})
 
 
-def to_variables(settings: StepSettings) -> dict[str, str]:
+def to_variables(settings: CommonSettings) -> dict[str, str]:
     """Return variables that read back as *settings*; names and conditions of the step have none and are left out.
 
     Raises:
@@ -52,7 +52,7 @@ def to_variables(settings: StepSettings) -> dict[str, str]:
     return variables
 
 
-def to_flags(settings: StepSettings) -> list[str]:
+def to_flags(settings: CommonSettings) -> list[str]:
     """Return arguments that read back as *settings*; names and conditions of the step have none and are left out.
 
     Raises:
@@ -72,7 +72,7 @@ def to_flags(settings: StepSettings) -> list[str]:
     return arguments
 
 
-def to_python(settings: StepSettings) -> str:
+def to_python(settings: CommonSettings) -> str:
     """Return keyword arguments, one a line, that read back as *settings*.
 
     Raises:
@@ -81,7 +81,7 @@ def to_python(settings: StepSettings) -> str:
     return "".join(f"{setting.name}={_python(setting, value)},\n" for setting, value in _values(settings))
 
 
-def _values(settings: StepSettings) -> Iterable[tuple[Setting, Any]]:
+def _values(settings: CommonSettings) -> Iterable[tuple[Setting, Any]]:
     """Yield every setting that was set, with its value as text, list or dict of text."""
     names = explicitly_set(settings)
     for setting in settings_of(type(settings)):

@@ -21,7 +21,7 @@ from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.layers import remember_passwords
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.step_facts import facts_of
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate, validate_known
 from buildpush.settings.written import WrittenValue, key_prefix
@@ -39,7 +39,7 @@ _FOR_A_PUSH: Final = frozenset({"registry", "username", "password", "push"}) | {
 }
 
 
-def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> StepSettings:
+def evaluate(step: Step, facts: Facts, *, sink: Sink = ignore, push: bool = True) -> CommonSettings:
     """Return the settings of *step*, with its expressions evaluated, and typed.
 
     Args:
@@ -82,7 +82,7 @@ def check_known(step: Step, facts: Facts, *, push: bool = True) -> Mapping[str, 
     return later
 
 
-def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink) -> StepSettings:
+def _with_arguments(settings: CommonSettings, step: Step, facts: Facts, sink: Sink) -> CommonSettings:
     """Return *settings* with the build arguments that variables give; those in the file override them."""
     arguments: dict[str, str] = {}
     for name in getattr(settings, "build_args_from_env", ()):
@@ -102,7 +102,7 @@ def _with_arguments(settings: StepSettings, step: Step, facts: Facts, sink: Sink
     return settings.replace(build_args={**arguments, **given}) if arguments else settings
 
 
-def _with_secrets(settings: StepSettings, step: Step, facts: Facts) -> StepSettings:
+def _with_secrets(settings: CommonSettings, step: Step, facts: Facts) -> CommonSettings:
     """Return *settings* with the build secrets from variables of the file; others are read from the environment."""
     names: Mapping[str, str | Secret] = getattr(settings, "env_docker_secrets", {})
     secrets = {key: _variable(name, step, facts) for key, name in names.items() if name in step.environment}

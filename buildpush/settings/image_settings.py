@@ -29,12 +29,12 @@ from buildpush.settings.kinds import (
     Tags,
     TagText,
 )
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 
 Network = Literal["default", "none", "host"]
 
 
-class ImageSettings(StepSettings):
+class ImageSettings(CommonSettings):
     """What is built, and how."""
 
     # Image

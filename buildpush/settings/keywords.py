@@ -9,7 +9,7 @@ from buildpush.foundation.errors import SourceError
 from buildpush.settings.declare import settings_of
 from buildpush.settings.decode import format_setting, raw_of
 from buildpush.settings.layers import SettingsLayer
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import models
 from buildpush.settings.tree import Step
 from buildpush.settings.words import reject
@@ -17,7 +17,7 @@ from buildpush.settings.written import Origin
 
 
 def python_layer(
-    model: type[StepSettings], values: Mapping[str, Any], kind: Literal["flag", "keyword"]
+    model: type[CommonSettings], values: Mapping[str, Any], kind: Literal["flag", "keyword"]
 ) -> SettingsLayer:
     """Return what flags or keywords set for a kind of step; ``None`` and a flag that was not given set nothing."""
     layer = SettingsLayer()

@@ -11,13 +11,13 @@ from buildpush.expressions.ci import revision_of
 from buildpush.expressions.facts import Facts
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.step_facts import facts_of
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import kind_of
 from buildpush.settings.tree import Step
 
 
 def resolve(
-    settings: StepSettings,
+    settings: CommonSettings,
     *,
     cwd: Path,
     facts: Facts,

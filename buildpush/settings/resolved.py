@@ -23,7 +23,7 @@ from buildpush.images.references import Reference
 from buildpush.provenance.attestations import Attestations
 from buildpush.settings import flows
 from buildpush.settings.flows import ExistingImage
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.written import WrittenValue
 
 
@@ -80,7 +80,7 @@ class ResolvedStep:
             on.
     """
 
-    settings: StepSettings
+    settings: CommonSettings
     references: tuple[Reference, ...]
     request: BuildRequest | None = None
     elsewhere: str = ""

@@ -16,7 +16,7 @@ from buildpush.settings.declare import setting, setting_named
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import AddressText, CertificateText, FileText, SecretText, Switch, Text
 from buildpush.settings.resolved import ResolveContext
-from buildpush.settings.step_settings import StepSettings, ca_path_setting
+from buildpush.settings.step_settings import CommonSettings, ca_path_setting
 
 _CONTENTS: Final = "pem_file_contents"
 _FILE: Final = "pem_file_path"
@@ -25,7 +25,7 @@ _TRUST: Final = ("insecure", _CONTENTS, _FILE)
 OF_TRUST: Final = (*_TRUST, "ca_path")
 
 
-class ServerSettings(StepSettings):
+class ServerSettings(CommonSettings):
     """Settings of every plugin step that talks to an Artifactory."""
 
     url: AddressText = setting(

@@ -30,7 +30,7 @@ from buildpush.settings.loops import loop_notes
 from buildpush.settings.own_names import with_own_names, with_user_of_token
 from buildpush.settings.plugin_variables import OF_KANIKO
 from buildpush.settings.selection import check_runs, select, selected_stages
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepfile import step_layers
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, StepKind, models
 from buildpush.settings.surroundings import environment, platform_layer, values_around, variables_layer
@@ -286,7 +286,7 @@ def _env_file(kind: StepKind, written: Mapping[str, WrittenValue], cwd: Path, no
     return env_file(kind, file, cwd, notes) if file and file.value else NO_ENV_FILE
 
 
-def _project_layer(model: type[StepSettings], project: Node | None) -> SettingsLayer:
+def _project_layer(model: type[CommonSettings], project: Node | None) -> SettingsLayer:
     layer = SettingsLayer()
     if project is None or project.value is None:
         return layer
@@ -305,7 +305,7 @@ def _project_layer(model: type[StepSettings], project: Node | None) -> SettingsL
     return layer
 
 
-def _project_keys(model: type[StepSettings]) -> dict[str, Setting]:
+def _project_keys(model: type[CommonSettings]) -> dict[str, Setting]:
     return {
         camel_case(setting.name): setting
         for setting in settings_of(model)

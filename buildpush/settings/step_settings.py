@@ -76,7 +76,7 @@ def issues_setting(name: str, place: StepSection) -> Any:
     return setting(sentence, text, group="Build-info", example=example, honoured_by="publish", place=place)
 
 
-class StepSettings(Settings):
+class CommonSettings(Settings):
     """Settings that every kind of step has."""
 
     identifier: IdentifierText = setting(

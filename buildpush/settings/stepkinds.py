@@ -11,10 +11,10 @@ from buildpush.settings.build_step import resolve_build
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.publish_step import PublishBuildInfo, resolve_publish
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.upload_step import ArtifactoryUpload, UploadFiles, resolve_upload, resolve_upload_plugin
 
-SettingsType: TypeAlias = type[StepSettings]
+SettingsType: TypeAlias = type[CommonSettings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +124,6 @@ def kinds_by_model() -> dict[SettingsType, StepKind]:
     return {kind.model: kind for kind in reversed(STEP_KINDS.values())}
 
 
-def kind_of(settings: StepSettings) -> StepKind:
+def kind_of(settings: CommonSettings) -> StepKind:
     """Return the step kind of *settings*; if several share a model, the first one."""
     return kinds_by_model()[type(settings)]

@@ -14,7 +14,7 @@ from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.own_names import with_own_names
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.step_facts import OF_STEPS
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import StepKind, models
 from buildpush.settings.tree import (
     ARCHITECTURE_LABELS,
@@ -177,7 +177,7 @@ def variables_layer(kind: StepKind, around: Mapping[str, tuple[str, WrittenValue
 # ---- platform
 
 
-def platform_layer(model: type[StepSettings], path: tuple[Parent, ...]) -> SettingsLayer:
+def platform_layer(model: type[CommonSettings], path: tuple[Parent, ...]) -> SettingsLayer:
     """Return the platform of the stage's machine, where the stage names its architecture."""
     layer = SettingsLayer()
     setting = next((one for one in settings_of(model) if one.name == "platforms"), None)

@@ -17,7 +17,7 @@ from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import FileText, Properties, Structure, Switch, Text, ThreadCount, WholeNumber
 from buildpush.settings.resolved import FilesToUpload, ResolveContext, ResolvedStep
 from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
-from buildpush.settings.step_settings import StepSettings, ca_path_setting
+from buildpush.settings.step_settings import CommonSettings, ca_path_setting
 
 
 def _target(place: StepSection) -> Any:
@@ -100,7 +100,7 @@ def _build_dir(place: StepSection) -> Any:
     )
 
 
-class ArtifactoryUpload(StepSettings):
+class ArtifactoryUpload(CommonSettings):
     """Upload files to Artifactory: the step ``ArtifactoryUpload``."""
 
     connector_ref: Text = setting(

@@ -11,14 +11,14 @@ from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.settings.declare import Setting, explicitly_set, setting_named, settings_of
 from buildpush.settings.decode import decode, raw_of
 from buildpush.settings.fields import ValidationError
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.tree import Step
 from buildpush.settings.written import Origin, key_prefix, subject
 
 _CLASSES: dict[str, type[SettingsError]] = {"bad_name": BadNameError, "plain_secret": SecretError}
 
 
-def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignore) -> StepSettings:
+def validate(step: Step, values: Mapping[str, Raw | None], *, sink: Sink = ignore) -> CommonSettings:
     """Return the settings of *step* with types.
 
     Args:
@@ -91,7 +91,7 @@ def _ways(setting: Setting, step: Step) -> str:
     return f"set it by {', '.join(ways)}{' or ' * bool(ways)}{last}"
 
 
-def _refuse_unhonoured(settings: StepSettings, step: Step, sink: Sink) -> None:
+def _refuse_unhonoured(settings: CommonSettings, step: Step, sink: Sink) -> None:
     set_names = explicitly_set(settings)
     for setting in settings_of(type(settings)):
         if setting.name not in set_names or setting.honoured_by:

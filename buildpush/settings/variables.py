@@ -14,14 +14,14 @@ from buildpush.settings.declare import Setting, Variable, once_per_model, settin
 from buildpush.settings.decode import format_value, split
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.layers import SettingsLayer, remember_passwords
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.written import Origin
 
 AnyRaw = TypeVar("AnyRaw", bound=Raw)
 
 
 @once_per_model
-def known_variables(*models: type[StepSettings]) -> Mapping[str, Setting]:
+def known_variables(*models: type[CommonSettings]) -> Mapping[str, Setting]:
     """Return every variable that sets a setting of *models*, and the setting."""
     known: dict[str, Setting] = {}
     for model in models:
@@ -32,7 +32,7 @@ def known_variables(*models: type[StepSettings]) -> Mapping[str, Setting]:
 
 
 def settings_by(
-    model: type[StepSettings], texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool = False
+    model: type[CommonSettings], texts: Mapping[str, AnyRaw], notes: list[str], *, ambient: bool = False
 ) -> Iterator[tuple[Setting, str, AnyRaw | list[Raw]]]:
     """Yield each setting of *model* that a variable among *texts* sets, with that variable and its value.
 
@@ -44,14 +44,14 @@ def settings_by(
             yield setting, name, raw
 
 
-def _settings_among(model: type[StepSettings], names: Iterable[str]) -> list[Setting]:
+def _settings_among(model: type[CommonSettings], names: Iterable[str]) -> list[Setting]:
     """Return the settings of *model* that one of the variables *names* may set, in the order of their declaration."""
     places, settings = _places(model), settings_of(model)
     return [settings[place] for place in sorted({place for name in names for place in places.get(name, ())})]
 
 
 @once_per_model
-def _places(model: type[StepSettings]) -> Mapping[str, tuple[int, ...]]:
+def _places(model: type[CommonSettings]) -> Mapping[str, tuple[int, ...]]:
     """Return, by variable, the numbers of the settings of *model* that it may set."""
     places: dict[str, tuple[int, ...]] = {}
     for place, setting in enumerate(settings_of(model)):
@@ -95,7 +95,7 @@ def _sum(pairs: list[tuple[Variable, AnyRaw]]) -> tuple[str, AnyRaw | list[Raw]]
 
 
 def variable_layer(
-    model: type[StepSettings], env: Mapping[str, str], notes: list[str], written_names: Mapping[str, str]
+    model: type[CommonSettings], env: Mapping[str, str], notes: list[str], written_names: Mapping[str, str]
 ) -> SettingsLayer:
     """Return the settings in buildpush's variables; *written_names* has those that a plugin gives another name."""
     layer = SettingsLayer()
@@ -104,7 +104,7 @@ def variable_layer(
     return layer
 
 
-def ambient_layer(model: type[StepSettings], env: Mapping[str, str]) -> SettingsLayer:
+def ambient_layer(model: type[CommonSettings], env: Mapping[str, str]) -> SettingsLayer:
     """Return the settings in other tools' variables; the first of several is used."""
     layer = SettingsLayer()
     for setting in _settings_among(model, env):

@@ -7,10 +7,10 @@ from typing import Any
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.settings.declare import settings_of
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 
 
-def read_flags(model: type[StepSettings], arguments: Iterable[str]) -> dict[str, Any]:
+def read_flags(model: type[CommonSettings], arguments: Iterable[str]) -> dict[str, Any]:
     """Return by Python name what *arguments* of the form ``--flag=value`` and ``--switch`` set.
 
     Raises:

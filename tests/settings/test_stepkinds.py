@@ -16,7 +16,7 @@ from buildpush.settings.encoders import to_yaml
 from buildpush.settings.kinds import ReferenceText
 from buildpush.settings.resolved import ResolvedStep
 from buildpush.settings.sources import read
-from buildpush.settings.step_settings import StepSettings
+from buildpush.settings.step_settings import CommonSettings
 from buildpush.settings.stepkinds import STEP_KINDS, StepKind, kind_of
 from buildpush.settings.validate import validate
 
@@ -60,7 +60,7 @@ def test_settings_know_the_first_kind_of_their_model(kind):
     assert kind_of(kind.model(**musts)) is first
 
 
-class Scan(StepSettings):
+class Scan(CommonSettings):
     """A kind of step that is not there."""
 
     scanned: ReferenceText = setting(
