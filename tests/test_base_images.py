@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -17,6 +18,7 @@ from buildpush.http.retry import Retries
 from buildpush.images.compression import digest_of
 from buildpush.images.model import OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST, Image, Index, Layer, Platform
 from buildpush.images.references import Reference
+from buildpush.pipeline import base_images
 from buildpush.pipeline.base_images import find_base_layers
 from buildpush.provenance.statement import PAYLOAD_TYPE, image_in_package_url, package_url
 from buildpush.registry.client import Registry
@@ -59,7 +61,8 @@ class Bench:
     def __init__(self, box, http, directory) -> None:
         self.box, self.directory = box, directory
         login = Credential(box.username, box.password, "the test")
-        self.registry = Registry(http, Keychain({box.host: login}, env={}, home=None))
+        self.keychain = Keychain({box.host: login}, env={}, home=None)
+        self.registry = Registry(http, self.keychain)
         self.notes: list[str] = []
 
     def name(self, text: str) -> Reference:
@@ -153,6 +156,29 @@ def test_a_base_that_is_not_given_is_not_asked_for_again_for_another_platform(be
     before = len(bench.asked())
     bench.find(pushed, request=bench.request("FROM @base:1\n"))
     assert len(bench.asked()) - before == requests  # the client makes two attempts here, where repeating may help
+
+
+@pytest.mark.parametrize("fault", [{"status": 503}, {"status": 429, "retry_after": 60}, {"delay": 2}, {"close": True}])
+def test_a_base_that_cannot_be_read_at_once_is_a_note_and_no_delay(bench, monkeypatch, fault):
+    monkeypatch.setattr(base_images, "_SECONDS", 0.3)
+    pushed = bench.push(own(BASE))
+    bench.box.add_fault("GET", "/v2/docker-local/base/manifests/", times=None, **fault)
+    with Http(retries=Retries(base=0.05)) as patient:
+        bench.registry = Registry(patient, bench.keychain)
+        begun = time.monotonic()
+        assert bench.find(pushed, request=bench.request("FROM @base:1\n")) == frozenset()
+    assert time.monotonic() - begun < 1.5
+    assert "the base image of" in bench.notes[0]
+
+
+def test_all_bases_of_an_index_together_delay_a_push_no_longer_than_a_limit(bench, monkeypatch):
+    monkeypatch.setattr(base_images, "_SECONDS_IN_ALL", 0.3)
+    for one in ARCHITECTURES:
+        bench.push(image([each + one.encode() for each in BASE], one), f"base:{one}")
+    pushed = bench.push(own(BASE))
+    bench.box.add_fault("GET", "/v2/docker-local/base/manifests/", times=None, delay=0.2)
+    assert bench.find(pushed, request=bench.request("FROM @base:$TARGETARCH\n")) < digests(pushed, 2)
+    assert "is not known" in bench.notes[0]
 
 
 def test_a_host_without_an_answer_is_one_note(bench):

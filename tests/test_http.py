@@ -43,7 +43,7 @@ from buildpush.http.download import download
 from buildpush.http.failures import Interruption
 from buildpush.http.messages import Answer, Stream
 from buildpush.http.proxies import Proxies, login
-from buildpush.http.retry import LEAST, Retries, Timeouts
+from buildpush.http.retry import LEAST, Retries, Timeouts, seconds_left, time_budget
 from buildpush.http.tls import certificates_in
 from buildpush.http.urls import Address, AddressError, check_redirect, is_loopback, origin
 from buildpush.http.wires import PacedReader, TooSlowError, pools
@@ -657,6 +657,51 @@ def test_an_answer_that_comes_by_a_byte_now_and_then_keeps_nobody(head, rest, st
 
 
 @sandbox
+@pytest.mark.parametrize(
+    ("handle", "words"),
+    [
+        (lambda _: threading.Event().wait(3), "went silent"),
+        (dripping(HEAD + b"\r\n", b"x" * 100), "answers too slowly"),
+        (lambda request: request.reset(), r"broke: .*"),
+    ],
+    ids=["silence", "a byte now and then", "resets"],
+)
+def test_a_request_takes_no_longer_than_its_time_budget(handle, words):
+    begun = time.monotonic()
+    with Http(retries=Retries(base=0.05)) as client, serving(handle) as server, time_budget(0.3):
+        with pytest.raises(UnreachableError, match=words):
+            client.request("GET", server.url)
+        assert time.monotonic() - begun < 2
+
+
+@sandbox
+def test_a_wait_that_is_longer_than_the_time_budget_is_not_begun(client):
+    with serving(status(503)) as server, time_budget(0.6):
+        assert client.request("GET", server.url).attempts == 3
+    assert client.waits == [pytest.approx(0.25, rel=0.11), pytest.approx(0.5, rel=0.11)]
+
+
+@sandbox
+def test_a_host_that_asked_for_a_pause_is_not_asked_within_a_smaller_time_budget(client):
+    with serving(in_turn(status(429, Retry_After="9"), OK)) as server:
+        with time_budget(1):
+            assert client.request("GET", server.url).status == 429
+        client.request("GET", server.url)
+        client.wait("a", "b", 1, Answer(429, {"Retry-After": "9"}, b"", server.url))
+        with time_budget(1), pytest.raises(UnreachableError, match="does not answer in time"):
+            client.request("GET", server.url)
+
+
+def test_the_smallest_time_budget_counts_and_ends_with_its_block():
+    with time_budget(5):
+        with time_budget(9):
+            assert seconds_left() <= 5
+        with time_budget(-1):
+            assert seconds_left() == 0
+    assert seconds_left() == float("inf")
+
+
+@sandbox
 def test_who_reads_slowly_is_not_taken_for_a_slow_host():
     with (
         Client(timeouts=Timeouts(silence=0.2), retries=Retries(attempts=1)) as client,
@@ -1233,8 +1278,7 @@ def test_certificates_are_found_in_the_order_of_their_variables_and_once(tmp_pat
 
 def test_the_patience_with_a_new_connection_is_ten_seconds():
     """A host that does not answer at all is told soon; what thinks for long has been connected to."""
-    with Http() as client:
-        timeout = client._manager(Address.parse("https://r.io/")).connection_pool_kw["timeout"]
+    timeout = Timeouts().now
     assert (timeout.connect_timeout, timeout.read_timeout) == (10.0, 120.0)
 
 

@@ -40,7 +40,7 @@ from buildpush.http.messages import (
     is_redirect,
 )
 from buildpush.http.proxies import Proxies, proxy_headers
-from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, spread
+from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, seconds_left, spread
 from buildpush.http.tls import tls_context
 from buildpush.http.urls import EVERY_HOST, Address, Zone, check_redirect, is_loopback, names_of_host, origin, zone_of
 
@@ -49,8 +49,6 @@ if TYPE_CHECKING:
 
 MANY_REDIRECTS = 5
 _SECRET_HEADERS = frozenset({"x-jfrog-art-api"})  # credentials besides ``Authorization``
-
-
 _INTERRUPTED = "interrupted"
 
 
@@ -283,6 +281,9 @@ class Http:
     def _wait_for(self, host: str) -> None:
         self.stop_if_cancelled()
         seconds = self._pauses.seconds(host)
+        if max(seconds, 0) >= seconds_left():
+            message = f"{host} does not answer in time"
+            raise UnreachableError(message)
         if seconds > 0:
             self._sleep(spread(seconds))
             self.stop_if_cancelled()
@@ -291,14 +292,16 @@ class Http:
         # A host that never answered is more likely misspelled than down: fail soon.
         most = self._most(host) if host in self._hosts_reached else min(2, self._retries.attempts)
         untouched = not failure.reached and not isinstance(request.body, CountedBody)
-        return not failure.final and request.attempt < most and (request.repeatable or untouched)
+        again = not failure.final and request.attempt < most and (request.repeatable or untouched)
+        return again and self._retries.may_wait(request.attempt)
 
     def _is_repeated(self, request: HttpRequest, answer: Answer, host: str) -> bool:
         rule = RULES.get(answer.status)
         if rule is None or not rule.down:
             self._down_since.pop(host, None)
         most = self._most(host) if rule and rule.down else self._retries.attempts
-        return rule is not None and request.repeatable and request.attempt < most
+        again = rule is not None and request.repeatable and request.attempt < most
+        return again and self._retries.may_wait(request.attempt, answer.headers)
 
     def _most(self, host: str) -> int:
         """Return how often to try a *host* that is down: more often if it answered before, as it may be restarting."""
@@ -327,6 +330,7 @@ class Http:
                 redirect=False,
                 retries=False,
                 preload_content=False,
+                timeout=self._timeouts.now,
             )
             return self._read_answer(request, response)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
@@ -455,10 +459,7 @@ class Http:
 
         from buildpush.http.wires import pools
 
-        more: dict[str, Any] = {
-            "maxsize": 16,
-            "timeout": urllib3.Timeout(connect=self._timeouts.connect, read=self._timeouts.silence),
-        }
+        more: dict[str, Any] = {"maxsize": 16}
         if scheme == "https":
             more["ssl_context"] = tls_context(self._ca_files, insecure, authority)
         if proxy is None:

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from buildpush.foundation.records import dataclass
+
+if TYPE_CHECKING:
+    import urllib3
 
 # Minimum bytes of an answer within the time limit for silence, once it has begun: a byte now and then is too few, and
 # any connection that can carry an image is faster.
 LEAST: Final = 64 * 1024
+_SHORTEST: Final = 0.001  # seconds: 0 would be no limit
+
+_end: ContextVar[float] = ContextVar("end", default=math.inf)  # by the monotonic clock
+
+
+@contextmanager
+def time_budget(seconds: float) -> Iterator[None]:
+    """Give up the requests that this thread sends in the block as soon as they cannot be answered within *seconds*."""
+    token = _end.set(min(_end.get(), time.monotonic() + seconds))
+    try:
+        yield
+    finally:
+        _end.reset(token)
+
+
+def seconds_left() -> float:
+    """Return what is left of the smallest time budget of this thread, at least 0; without one, infinity."""
+    return max(0.0, _end.get() - time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +54,10 @@ class Retries:
     cap: float = 30.0
     longest: float = 60.0
 
+    def may_wait(self, attempt: int, headers: Mapping[str, str] | None = None) -> bool:
+        """Return whether the wait after that many attempts ends before the time budget does."""
+        return self.seconds(attempt, headers) < seconds_left()
+
     def seconds(self, attempt: int, headers: Mapping[str, str] | None = None) -> float:
         """Return how long to wait after that many attempts, the last of which had an answer with *headers*, if any."""
         wish = retry_after(headers or {})
@@ -45,6 +73,14 @@ class Timeouts:
 
     connect: float = 10.0
     silence: float = 120.0
+
+    @property
+    def now(self) -> urllib3.Timeout:
+        """For a request that is sent now: no longer than its time budget."""
+        import urllib3
+
+        left = max(seconds_left(), _SHORTEST)
+        return urllib3.Timeout(connect=min(self.connect, left), read=min(self.silence, left))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from buildpush.http.retry import LEAST
+from buildpush.http.retry import LEAST, seconds_left
 
 _LINE_ENDS = (b"\r\n", b"\n")
 _SWITCHING, _FINAL = 101, 200
@@ -30,7 +30,8 @@ class PacedReader(io.RawIOBase):
 
     Args:
         raw: unbuffered reader of the socket.
-        silence: seconds within which at least :data:`~buildpush.http.retry.LEAST` bytes must arrive.
+        silence: seconds within which at least :data:`~buildpush.http.retry.LEAST` bytes must arrive, and all of them
+            within the time budget, if there is one.
         clock: returns seconds.
     """
 
@@ -58,9 +59,9 @@ class PacedReader(io.RawIOBase):
             self._waited += self._clock() - before
         self._has_begun = True
         self._count += size
-        if self._count >= LEAST:
+        if self._count >= LEAST and seconds_left():
             self._waited, self._count = 0.0, 0
-        elif size and self._waited > self._silence:
+        elif size and (self._waited > self._silence or not seconds_left()):
             message = f"only {self._count} bytes came in {self._waited:.0f} s"
             raise TooSlowError(message)
         return size

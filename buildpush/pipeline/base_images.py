@@ -29,6 +29,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Note, Sink
+from buildpush.http.retry import time_budget
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import diff_ids
 from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
@@ -46,6 +47,8 @@ _DIGEST: Final = "org.opencontainers.image.base.digest"
 _SUBJECT: Final = "vnd.docker.reference.digest"
 _PROVENANCE: Final = "https://slsa.dev/provenance/"
 _MOST: Final = 8  # images that are asked for, of those that a provenance names
+_SECONDS: Final = 5.0  # in which a base must be read: it is worth no more of a delay
+_SECONDS_IN_ALL: Final = 15.0
 _TRY_LATER: Final = frozenset({429, *range(500, 600)})
 
 Named = Iterator[tuple[Reference, Platform]]
@@ -62,7 +65,7 @@ def find_base_layers(
 ) -> frozenset[Digest]:
     """Return the digests of the layers in *pushed* that its base images have.
 
-    What cannot be asked or proved is a note, and no error.
+    What cannot be asked or proved is a note, and no error; so is a base that cannot be read within five seconds.
 
     Args:
         pushed: the receipt, or the future one.
@@ -76,7 +79,8 @@ def find_base_layers(
     """
     search = _Search(pushed, registry, built, request)
     images = [image for image in search.images if image.platform.runs and _ids(image)]
-    counts = [search.count(image) for image in images]
+    with time_budget(_SECONDS_IN_ALL):
+        counts = [search.count(image) for image in images]
     if unknown := [str(image.platform) for image, count in zip(images, counts, strict=True) if count is None]:
         about = f" for {', '.join(unknown)}" if isinstance(pushed, PushedIndex) else ""
         why = "; ".join(search.failures) or "neither a Dockerfile, nor an annotation, nor a provenance names it"
@@ -135,7 +139,8 @@ class _Search:
 
     def _attempt(self, read: Callable[[], Read], reference: Reference) -> Read | None:
         try:
-            return read()
+            with time_budget(_SECONDS):
+                return read()
         except (CancelledError, TimeOutError):
             raise
         except BuildPushError as error:
