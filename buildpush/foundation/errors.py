@@ -29,6 +29,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, ClassVar
 
 from buildpush.foundation.text import one_line, with_margin
@@ -38,7 +39,7 @@ class BuildPushError(Exception):
     """The base of all errors; ``str()`` is one sentence for people, without secrets and control characters.
 
     Attributes:
-        hint: what to do about it, or ``None``.
+        hint: what to do about it, or ``None``; it is a note as well, so that a traceback shows it.
         setting: name of the setting whose card explains it, or ``None``.
         where: where the cause is, such as ``step.yml:7:3`` or ``PLUGIN_TAGS``, or ``None``.
         pushed: the references that were pushed before the error, if several were requested.
@@ -61,13 +62,35 @@ class BuildPushError(Exception):
     ) -> None:
         # Cleaned here, and not only by our displays: a traceback prints the message as well.
         super().__init__(with_margin(message))
-        self.hint = with_margin(hint) if hint else hint
+        self.hint = hint
         self.setting = setting
         self.where = one_line(where) if where else where
 
     def __str__(self) -> str:
         message = super().__str__()
         return f"{self.where}: {message}" if self.where else message
+
+    @property
+    def hint(self) -> str | None:
+        return self._hint
+
+    @hint.setter
+    def hint(self, hint: str | None) -> None:
+        others = own_notes(self)
+        self._hint = with_margin(hint) if hint else hint
+        self.__notes__ = [f"hint: {self._hint}", *others] if hint else others
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows in place of a traceback; it would show two if this raised an error."""
+        with suppress(Exception):
+            return [f"\x1b[31m{type(self).__name__}\x1b[39m: {self}", *map(str, self.__notes__)]
+        return [type(self).__name__]
+
+
+def own_notes(error: BaseException) -> list[str]:
+    """Return the notes of *error* except its hint, such as the tags that are pushed."""
+    hint = f"hint: {getattr(error, '_hint', None)}"
+    return [note for note in getattr(error, "__notes__", ()) if note != hint]
 
 
 class SettingsError(BuildPushError):

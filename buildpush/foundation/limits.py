@@ -14,7 +14,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, Self
 
-from buildpush.foundation.errors import BuildPushError, TimeOutError
+from buildpush.foundation.errors import BuildPushError, TimeOutError, own_notes
 from buildpush.foundation.interrupts import discard_interrupt, interrupt, is_main, start
 
 LONGEST: Final = timedelta(days=3660)  # the system's timers are not reliable beyond it
@@ -69,7 +69,7 @@ def time_limit(
 def _late(message: str, error: BaseException) -> TimeOutError:
     """Return the error of a block that *error* has ended; it says what was done until then."""
     late = TimeOutError(
-        "; ".join([message, *getattr(error, "__notes__", ())]),
+        "; ".join([message, *own_notes(error)]),
         hint="give it a longer 'timeout'; what was confirmed is not sent again",
     )
     late.pushed = getattr(error, "pushed", ())

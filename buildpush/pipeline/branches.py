@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from buildpush.foundation.errors import own_notes
 from buildpush.foundation.events import BranchState, Prompt, Sink, StepState, ignore
 from buildpush.foundation.interrupts import discard_interrupt, interrupt, start, stoppable
 from buildpush.foundation.records import dataclass
@@ -212,7 +213,7 @@ class _ThreadGroup:
 
     def notes(self) -> tuple[str, ...]:
         """Return the notes of the functions that were interrupted, such as the tags that are pushed."""
-        return tuple(note for error in self.errors for note in getattr(error, "__notes__", ()))
+        return tuple(note for error in self.errors for note in own_notes(error))
 
     def _next(self) -> Callable[[], object] | None:
         with self.lock:

@@ -1,4 +1,4 @@
-"""Errors for callers in Python: flags become keywords, and a traceback shows the hint."""
+"""Errors for callers in Python: flags become keywords."""
 
 from __future__ import annotations
 
@@ -46,9 +46,6 @@ def _translate(error: BuildPushError, keywords: Mapping[str, str]) -> None:
     error.where = error.where and translated(error.where)
     if error.hint:
         error.hint = translated(error.hint)
-        note = f"hint: {error.hint}"
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
 
 
 def _keyword(match: Match[str], keywords: Mapping[str, str]) -> str:

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Final, NoReturn, Self
 
 from buildpush.display.notebook import show
-from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.errors import BuildPushError, SettingsError, own_notes
 from buildpush.foundation.events import Event, Sink
 from buildpush.foundation.interrupts import interrupt, stoppable
 from buildpush.foundation.spelling import did_you_mean
@@ -162,7 +162,7 @@ class OpenRun:
                     time.sleep(_POLL_SECONDS)
             except BaseException as error:
                 self.close()
-                for note in getattr(self._error, "__notes__", ()):  # such as the tags that are pushed
+                for note in own_notes(self._error) if self._error else ():
                     error.add_note(note)
                 raise
             finally:
