@@ -20,6 +20,10 @@ NOW = datetime.now(UTC)
 FILE = b"hello"
 
 
+def sums(content):
+    return {name: hashlib.new(name, content).hexdigest() for name in ("sha1", "md5", "sha256")}
+
+
 @pytest.fixture
 def builds(box, monkeypatch):
     monkeypatch.setenv("PASSWORD", box.password.reveal())
@@ -31,9 +35,6 @@ def builds(box, monkeypatch):
 def put(box):
     """Return a function that publishes a run of the build app, which made one file."""
     from buildpush.http.client import Http
-
-    def sums(content):
-        return {name: hashlib.new(name, content).hexdigest() for name in ("sha1", "md5", "sha256")}
 
     def put(number: str, *, days: int = 0, content: bytes = FILE, **more):
         artifact = {"name": "a.txt", "path": f"app/{number}/a.txt", "originalDeploymentRepo": "generic-local"}
@@ -68,6 +69,14 @@ def test_a_run_is_compared_with_the_one_before(builds, put):
     assert change.name == "app/2/a.txt"
 
 
+@pytest.mark.parametrize("pair", [("1", "2"), ("2", "1")])
+def test_two_runs_are_compared_from_the_earlier_to_the_later(builds, put, pair):
+    put("1", days=1)
+    put("2")
+    found = builds.diff("app", *pair)
+    assert (found.old.split()[1], found.new.split()[1]) == ("1", "2")
+
+
 def test_the_first_run_has_none_before_it(builds, put):
     put("1")
     with pytest.raises(SettingsError, match="first run"):
@@ -98,6 +107,21 @@ def test_a_promotion_copies_the_files_and_counts_them(builds, put, box, release)
     assert box.files("generic-local") == ["app/1/a.txt"]
     [status] = builds.show("app", "1").others["statuses"]
     assert (status["status"], status["comment"]) == ("released", "tested")
+
+
+def test_a_promotion_from_one_repository_leaves_the_files_of_others_with_a_note(put, box, release, monkeypatch):
+    monkeypatch.setenv("TOKEN", box.token.reveal())
+    module = {"id": "other", "artifacts": [{"name": "b", "path": "b", "originalDeploymentRepo": "elsewhere-local"}]}
+    files = {"name": "a.txt", "path": "app/1/a.txt", "originalDeploymentRepo": "generic-local"}
+    put("1", modules=[{"id": "files", "artifacts": [files | sums(FILE)]}, module])
+    events = []
+    with buildpush.open_builds(box.artifactory_url, artifactory_token="env:TOKEN", sink=events.append) as builds:
+        promoted = builds.promote("app", "1", release, source="generic-local")
+    assert promoted.files == 1
+    assert box.files(release) == ["app/1/a.txt"]
+    assert "1 file in elsewhere-local: not promoted, because only those in generic-local are" in [
+        e.text for e in events
+    ]
 
 
 def test_a_move_is_tried_before_it_is_done(builds, put, box, release):
@@ -267,7 +291,7 @@ def test_it_is_known_which_runs_a_rule_keeps(retention, gone):
 
 def test_a_rule_without_a_limit_has_none():
     assert Retention(days=1).rule(NOW).keys() == {"deleteBuildArtifacts", "minimumBuildDate"}
-    assert Promotion(status="x").request(dry_run=False) == {
+    assert Promotion(status="x").request(dry_run=False, fail_fast=True) == {
         "status": "x",
         "copy": True,
         "dependencies": False,

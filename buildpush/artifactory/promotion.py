@@ -23,7 +23,7 @@ class Promotion:
     Attributes:
         target: key of the repository that the files go to; ``""`` for a new status only.
         status: such as ``released``; any text. Without one, the history of the build gets no entry.
-        source: key of the only repository that files are taken from.
+        source: key of the only repository that files are taken from; those in others stay, with a note.
         move: whether the files leave their repository; they are copied by default.
         dependencies: whether the files that the build used go as well.
         properties: set on the files in the target.
@@ -38,8 +38,8 @@ class Promotion:
     dry_run: bool = False
     properties: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def request(self, *, dry_run: bool) -> dict[str, Any]:
-        """Return the body of the request; the server stops at the first file that it cannot promote."""
+    def request(self, *, dry_run: bool, fail_fast: bool) -> dict[str, Any]:
+        """Return the body of the request; with *fail_fast*, the server stops at a file that it does not find."""
         texts = {
             "status": self.status,
             "comment": self.comment,
@@ -47,7 +47,7 @@ class Promotion:
             "targetRepo": self.target,
             "properties": {name: list(values) for name, values in self.properties.items()},
         }
-        switches = {"copy": not self.move, "dependencies": self.dependencies, "dryRun": dry_run, "failFast": True}
+        switches = {"copy": not self.move, "dependencies": self.dependencies, "dryRun": dry_run, "failFast": fail_fast}
         return {**{name: value for name, value in texts.items() if value}, **switches}
 
 
@@ -105,11 +105,14 @@ def promote(
         raise SettingsError(message, hint="name the repository, or add --status")
     info = _newest(client, name, number, project, sink)
     only = promotion.dry_run
+    # The server does not find what is elsewhere; what should arrive is counted afterwards.
+    all_there = not _left_out(info, promotion.source, sink)
     if promotion.move and not only:
-        _check(client, client.promote(name, number, promotion.request(dry_run=True), project=project))
-    messages = client.promote(name, number, promotion.request(dry_run=only), project=project)
+        trial = promotion.request(dry_run=True, fail_fast=all_there)
+        _check(client, client.promote(name, number, trial, project=project))
+    messages = client.promote(name, number, promotion.request(dry_run=only, fail_fast=all_there), project=project)
     _check(client, messages)
-    for one in messages:
+    for one in messages if all_there else ():
         sink(Note(f"{client.host} says: {one.text}"))
     target = _physical(client, promotion.target)
     files = None if only or not target else _count(client, info, target, promotion.source, sink)
@@ -125,6 +128,15 @@ def _newest(client: Artifactory, name: str, number: str, project: str, sink: Sin
     if len(runs) > 1:
         sink(Note(f"there are {len(runs)} runs with the number {number}; the one of {runs[0].started} is promoted"))
     return info
+
+
+def _left_out(info: BuildInfo, source: str, sink: Sink) -> int:
+    """Return how many files are in other repositories than *source*, and say so."""
+    others = [file.repository for file in info.artifacts if source and file.repository not in ("", source)]
+    if others:
+        count = f"{len(others)} {'file' if len(others) == 1 else 'files'}"
+        sink(Note(f"{count} in {', '.join(sorted(set(others)))}: not promoted, because only those in {source} are"))
+    return len(others)
 
 
 def _check(client: Artifactory, messages: Iterable[Message]) -> None:

@@ -23,7 +23,7 @@ def _rows(info: BuildInfo) -> Iterator[tuple[str, str]]:
     yield from ((label, text) for label, text in {**facts, "agent": agent}.items() if text)
     for source in info.vcs:
         branch = f" ({source.branch})" if source.branch else ""
-        message = f": {source.message}" if source.message else ""
+        message = f": {source.message.strip().splitlines()[0]}" if source.message.strip() else ""
         yield "source", f"{source.url} {source.revision}{branch}{message}".strip()
     for module in info.modules:
         yield "module", _module(module)

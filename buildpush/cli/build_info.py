@@ -223,10 +223,10 @@ def _list(name: str | None, project: str, *, as_json: bool, **server: Any) -> No
 
 
 def _diff(
-    name: str, number: str, earlier: str, earlier_name: str, project: str, *, as_json: bool, **server: Any
+    name: str, number: str, other: str, other_name: str, project: str, *, as_json: bool, **server: Any
 ) -> None:
     with _builds(project, server) as builds:
-        found = builds.diff(name, number, earlier, earlier_name=earlier_name)
+        found = builds.diff(name, number, other, other_name=other_name)
     _print(found.as_json(), str(found), as_document=as_json)
 
 
@@ -285,13 +285,13 @@ _COMMANDS: dict[str, tuple[str, Callable[..., None], list[click.Parameter]]] = {
         [click.Argument(["name"], required=False), JSON],
     ),
     "diff": (
-        "Show what differs between a run and an EARLIER one, by default the one before.",
+        "Show what the later of two runs changed; OTHER is by default the run before.",
         _diff,
         [
             _NAME,
             _NUMBER,
-            click.Argument(["earlier"], default=""),
-            click.Option(["--earlier-name"], default="", metavar="NAME", help="Build of the earlier run, if another."),
+            click.Argument(["other"], default=""),
+            click.Option(["--other-name"], default="", metavar="NAME", help="Build of the other run, if another."),
             JSON,
         ],
     ),

@@ -56,26 +56,25 @@ class Builds:
             raise SettingsError(message, hint=hint, setting="build_name")
         return info
 
-    def diff(self, name: str, number: str, earlier: str = "", *, earlier_name: str = "") -> BuildDifference:
-        """Return what run *number* has that the run *earlier* has not, and the reverse.
+    def diff(self, name: str, number: str, other: str = "", *, other_name: str = "") -> BuildDifference:
+        """Return what the later of two runs has that the earlier one has not, and the reverse.
 
         Args:
             name: of the build.
-            number: of the later run.
-            earlier: number of the earlier run; by default the one that was published before.
-            earlier_name: of the earlier run's build, if it is another.
+            number: of one run.
+            other: number of the other run; by default the one that was published before.
+            other_name: of the other run's build, if it is another.
 
         Raises:
             SettingsError: one of the runs does not exist.
             BuildInfoError: the server refuses, or answers with something else.
         """
-        new = self.show(name, number)
-        if earlier:
-            return difference(self.show(earlier_name or name, earlier), new)
-        if earlier_name:
-            message = f"the earlier run of {earlier_name} has no number"
+        one = self.show(name, number)
+        if other_name and not other:
+            message = f"the other run, of {other_name}, has no number"
             raise SettingsError(message, hint="give its number")
-        return difference(self._before(new), new)
+        two = self.show(other_name or name, other) if other else self._before(one)
+        return difference(*sorted((two, one), key=lambda info: info.started))
 
     def _before(self, new: BuildInfo) -> BuildInfo:
         """Return the run that was started before *new*."""

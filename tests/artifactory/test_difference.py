@@ -74,7 +74,10 @@ def test_two_tags_of_one_image_are_not_mixed_up():
 
 
 def test_environment_and_sources_are_compared():
-    old = info(properties={"buildInfo.env.A": "1", "other": "1"}, vcs=(VcsEntry("https://git.test/a", "abc"),))
+    old = info(
+        properties={"buildInfo.env.A": "1", "other": "1"},
+        vcs=(VcsEntry("https://git.test/a", "abc", message="mend\n\nbecause"),),
+    )
     new = info(properties={"buildInfo.env.B": "2", "other": "2"}, vcs=(VcsEntry("https://git.test/a", "def"),))
     assert difference(old, new).changes == (
         Change("environment", "A", "1", ""),
@@ -135,7 +138,13 @@ def test_a_summary_names_each_image_with_its_digest():
 
 @pytest.mark.parametrize("statuses", [None, "x", [None], [{"status": "released\x1b[31m", "user": "ann"}]])
 def test_a_summary_has_a_line_for_each_fact(statuses):
-    shown = summary(info(Module("a:1"), vcs=(VcsEntry("https://git.test/a", "abc"),), others={"statuses": statuses}))
+    shown = summary(
+        info(
+            Module("a:1"),
+            vcs=(VcsEntry("https://git.test/a", "abc", message="mend\n\nbecause"),),
+            others={"statuses": statuses},
+        )
+    )
     assert "module        a:1 (docker): no files" in shown.splitlines()
     assert "\x1b" not in shown
     assert ("promotion     status released" in shown) == isinstance(statuses and statuses[0], dict)

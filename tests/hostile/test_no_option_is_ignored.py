@@ -169,7 +169,7 @@ COMMANDS = {
     ),
     "build-info list": at_server(["build-info", "list", "shown"], {"as_json": ["--json"]}),
     "build-info diff": at_server(
-        ["build-info", "diff", "shown", "7", "7"], {"earlier_name": ["--earlier-name=other"], "as_json": ["--json"]}
+        ["build-info", "diff", "shown", "7", "7"], {"other_name": ["--other-name=other"], "as_json": ["--json"]}
     ),
     "build-info promote": at_server(
         ["build-info", "promote", "shown", "7", "docker-local", "--status=tested"],
