@@ -156,7 +156,8 @@ def _install_clients(session: nox.Session) -> None:
     if _on_debian_as_root():
         session.run("bash", ".ci/clients.sh", external=True)
     else:
-        session.log("tests skip those of these that are missing: jf, conformance, oras, regctl, helm, cosign, syft")
+        names = "jf, conformance, oras, regctl, helm, cosign, syft, actionlint"
+        session.log(f"tests skip those of these that are missing: {names}")
 
 
 @nox.session

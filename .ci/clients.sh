@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build the clients that tests/clients holds the sandbox to, into /usr/local/bin: JFrog's own commands, the conformance
-# suite of the OCI, and what people sign, list and copy with. As root, where there is a Go.
+# suite of the OCI, and what people sign, list and copy with; and what checks the starter for GitHub. As root, where
+# there is a Go.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/go.sh"
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -30,4 +31,5 @@ helm helm.sh/helm/v3/cmd/helm@v3.22.0
 cosign2 github.com/sigstore/cosign/v2/cmd/cosign@v2.6.5
 cosign3 github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 syft github.com/anchore/syft/cmd/syft@v1.57.1
+actionlint github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 MODULES

@@ -187,7 +187,7 @@ QUESTIONS = {
     **{name: (name, "version") for name in ("crane", "oras", "regctl", "helm", "cosign2", "cosign3")},
 }
 # What CI may lack: .ci/engines.sh and clients.sh build it where there is a Go, and fail themselves where that fails.
-CLIENTS = {"jf", "conformance", "oras", "regctl", "helm", "cosign2", "cosign3", "syft"}
+CLIENTS = {"jf", "conformance", "oras", "regctl", "helm", "cosign2", "cosign3", "syft", "actionlint"}
 BUILT_IF_POSSIBLE = {"crane", "buildkitd", "buildctl", "go", *CLIENTS}
 
 

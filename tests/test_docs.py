@@ -20,7 +20,7 @@ from buildpush.reference.cards import card_named
 from tests.browser import BROWSER, TELEPHONE, widths_in_browser
 
 ROOT = Path(__file__).parent.parent
-PARTS = ("conf.py", "CHANGELOG.md", "docs", "notebooks", "tests/test_floors.py")
+PARTS = ("conf.py", "CHANGELOG.md", "docs", "examples", "notebooks", "tests/test_floors.py")
 
 pytestmark = pytest.mark.programs
 
@@ -145,7 +145,7 @@ def test_the_build_stops_unless_every_tutorial_was_executed_as_it_stands(spoil, 
 
 def test_every_table_of_a_page_has_a_heading():
     """A row after an empty line is no row of the table above it, but text with bars."""
-    for page in (ROOT / "docs").glob("*.md"):
+    for page in (ROOT / "docs").rglob("*.md"):
         for block in re.split(r"\n\s*\n", page.read_text(encoding="utf-8")):
             rows = [line for line in block.split("\n") if line.startswith("|")]
             has_heading = len(rows) > 1 and re.fullmatch(r"\|(?: ?:?-+:? ?\|)+", rows[1])
