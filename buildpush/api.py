@@ -25,6 +25,7 @@ from buildpush.pipeline.arguments import (
     path_of,
     read_steps,
     takes,
+    transfer_call,
 )
 from buildpush.pipeline.call_options import (
     DownloadOptions,
@@ -43,7 +44,6 @@ from buildpush.pipeline.keywords import with_keywords
 if TYPE_CHECKING:
     from buildpush.foundation.events import Sink
     from buildpush.pipeline.builds import Builds
-    from buildpush.pipeline.files import TransferOptions
     from buildpush.pipeline.open_run import OpenRun
     from buildpush.pipeline.plan import Plan, SkippedStep
     from buildpush.pipeline.results import PipelineResult, RunResult
@@ -289,7 +289,7 @@ def upload(pattern: str, target: str, **options: Unpack[UploadOptions]) -> RunRe
     """
     from buildpush.pipeline import files
 
-    with _transferring(options) as (how, context):
+    with transfer_call(options) as (how, context):
         return files.upload(pattern, target, how, context)
 
 
@@ -302,18 +302,8 @@ def download(pattern: str, target: str = "", **options: Unpack[DownloadOptions])
     """
     from buildpush.pipeline import files
 
-    with _transferring(options) as (how, context):
+    with transfer_call(options) as (how, context):
         return files.download(pattern, target, how, context)
-
-
-@contextmanager
-def _transferring(options: Mapping[str, Any]) -> Iterator[tuple[TransferOptions, RunContext]]:
-    """Yield the options of the transfer in *options*, and a context made from the others."""
-    from buildpush.pipeline.files import transfer_options
-
-    around = {name: options.get(name) for name in ("env", "cwd")}
-    with call_context(options.get("sink"), **around) as context:
-        yield transfer_options({name: options[name] for name in options if name not in {"sink", *around}}), context
 
 
 @with_keywords

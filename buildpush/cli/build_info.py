@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from buildpush.cli.options import JSON, build_options, flags_in, server_options
+from buildpush.cli.options import JSON, build_options, server_in, server_options
 from buildpush.cli.report import as_json, with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -74,17 +74,16 @@ def make_build_info() -> click.Command:
 def _publish(file: Path | None, exists: Any, *, as_json: bool, **options: Any) -> None:
     from buildpush.pipeline.collecting import publish_collected
     from buildpush.pipeline.context import RunContext
-    from buildpush.pipeline.saved import ServerFlags, publish_saved
+    from buildpush.pipeline.saved import publish_saved
 
-    build = {name: options.pop(name) for name in ("build_name", "build_number", "project", "build_dir")}
-    flags = ServerFlags(trust=flags_in(options), **options)
+    flags = server_in(options)
     with with_display(RunContext.default()) as context:
         if file:
-            _refuse_with_file(build)
+            _refuse_with_file(options)
             published = publish_saved(file, context, flags, exists=exists)
         else:
-            directories = build.pop("build_dir")
-            published = publish_collected(_key(context.env, **build), directories, context, flags, exists=exists)
+            directories = options.pop("build_dir")
+            published = publish_collected(_key(context.env, **options), directories, context, flags, exists=exists)
     document = {"name": published.name, "number": published.number, "url": published.url}
     _print(document, published.url, as_document=as_json)
 
@@ -141,16 +140,13 @@ def _collect(
     from buildpush.pipeline.collecting import content_of, publish_collected
     from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.image_records import CollectOptions, collect_images
-    from buildpush.pipeline.saved import ServerFlags
 
     if not publish and _is_flag_given("exists"):
         message = "--build-exists has no effect without --publish"
         raise SettingsError(message, hint="add --publish, or leave out --build-exists")
     build = {name: options.pop(name) for name in ("build_name", "build_number")}
-    directory = options.pop("build_dir")
-    names = ("module", "compat", "url", "git_path", "pulled")
-    details = CollectOptions(directory=directory, **{name: options.pop(name) for name in names})
-    flags = ServerFlags(trust=flags_in(options), **options)
+    directory, flags = options.pop("build_dir"), server_in(options)
+    details = CollectOptions(directory=directory, **options)
     with with_display(RunContext.default()) as context:
         key, directories = _key(context.env, project=project, **build), [directory] if directory else []
         collection = collect_images(images, key, context, flags, details)
@@ -184,15 +180,13 @@ def _key(env: Mapping[str, str], build_name: str | None, build_number: str | Non
 
 
 @contextmanager
-def _builds(project: str, server: dict[str, Any]) -> Iterator[Builds]:
+def _builds(project: str, options: dict[str, Any]) -> Iterator[Builds]:
+    """Yield the builds of the Artifactory in *options*, which keep those that are not about it."""
     from buildpush.pipeline.builds import open_builds
     from buildpush.pipeline.context import RunContext
-    from buildpush.pipeline.saved import ServerFlags
 
-    with (
-        with_display(RunContext.default()) as context,
-        open_builds(context, ServerFlags(trust=flags_in(server), **server), project) as builds,
-    ):
+    flags = server_in(options)
+    with with_display(RunContext.default()) as context, open_builds(context, flags, project) as builds:
         try:
             yield builds
         except KeyboardInterrupt as interrupt:
@@ -235,9 +229,8 @@ def _promote(
 ) -> None:
     from buildpush.pipeline.files import properties_in
 
-    how = {key: options.pop(key) for key in ("status", "comment", "source", "move", "dependencies", "dry_run")}
     with _builds(project, options) as builds:
-        promoted = builds.promote(name, number, target, properties=properties_in(props), **how)
+        promoted = builds.promote(name, number, target, properties=properties_in(props), **options)
     _print(promoted.as_json(), str(promoted), as_document=as_json)
 
 
@@ -245,16 +238,12 @@ def _deleting(act: Callable[..., Any]) -> Callable[..., None]:
     """Return a command that deletes runs by *act*, and prints those that are gone."""
 
     def command(name: str, project: str, *, as_json: bool, **options: Any) -> None:
-        server = {key: options.pop(key) for key in list(options) if key in _SERVER or key.startswith("setting_")}
-        with _builds(project, server) as builds:
+        with _builds(project, options) as builds:
             gone = [asdict(run) for run in act(builds, name, **options)]
         lines = [f"deleted {one_line(name)} {one_line(run['number'])} ({one_line(run['started'])})" for run in gone]
         _print({"deleted": gone}, "\n".join(lines) or "no run is deleted", as_document=as_json)
 
     return command
-
-
-_SERVER = frozenset({"artifactory_url", "artifactory_token", "username", "password"})
 
 
 @_deleting

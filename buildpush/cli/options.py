@@ -12,6 +12,7 @@ from buildpush.foundation.errors import SettingsError
 
 if TYPE_CHECKING:
     from buildpush.pipeline.context import RunContext
+    from buildpush.pipeline.saved import ServerFlags
     from buildpush.settings.contents import ContentsEntry
     from buildpush.settings.declare import Setting
     from buildpush.settings.sources import CompanionFiles
@@ -266,6 +267,14 @@ def flags_in(options: dict[str, Any]) -> dict[str, Any]:
     names = [name for name in options if name.startswith("setting_")]
     given = {name.removeprefix("setting_"): options.pop(name) for name in names}
     return {name: _raw(value) for name, value in given.items() if value is not None and value != ()}
+
+
+def server_in(options: dict[str, Any]) -> ServerFlags:
+    """Remove from *options* those of :func:`server_options`, and return them."""
+    from buildpush.pipeline.saved import ServerFlags
+
+    options |= flags_in(options)
+    return ServerFlags.taken_from(options)
 
 
 def _raw(value: Any) -> Any:

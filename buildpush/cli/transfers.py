@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from buildpush.cli.options import JSON, flags_in, server_options
+from buildpush.cli.options import JSON, server_in, server_options
 from buildpush.cli.report import document_out, reporting, with_display
 
 _PATTERN: Final = """\b
@@ -63,9 +63,9 @@ def _command(verb: str, text: str, arguments: list[click.Parameter], more: list[
     def act(pattern: str, target: str, as_json: bool, **options: Any) -> None:
         from buildpush.pipeline import files
         from buildpush.pipeline.context import RunContext
-        from buildpush.pipeline.files import transfer_options
 
-        how = transfer_options({**flags_in(options), **options})
+        server = server_in(options)
+        how = files.TransferOptions(**options, server=server)
         with document_out(as_json) as document:
             context = RunContext.default()
             report = reporting(context.results, document, as_json=as_json, digest_file=None, env=context.env)

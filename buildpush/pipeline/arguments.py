@@ -19,6 +19,7 @@ from buildpush.pipeline.keywords import with_keywords
 
 if TYPE_CHECKING:
     from buildpush.foundation.events import Sink
+    from buildpush.pipeline.files import TransferOptions
     from buildpush.pipeline.options import CopyOptions
     from buildpush.settings.sources import CompanionFiles
     from buildpush.settings.tree import Loaded
@@ -160,9 +161,26 @@ def copy_call(options: Mapping[str, Any]) -> Iterator[tuple[CopyOptions, RunCont
     """Yield the options of the copy in *options*, and a context made from the others."""
     from buildpush.pipeline.options import CopyOptions
 
-    around = {name: options.get(name) for name in ("env", "cwd", "connectors", "secrets")}
-    with call_context(options.get("sink"), **around) as context:
-        yield CopyOptions(**{name: options[name] for name in options if name not in {"sink", *around}}), context
+    with _call(options, "env", "cwd", "connectors", "secrets") as (own, context):
+        yield CopyOptions(**own), context
+
+
+@contextmanager
+def transfer_call(options: Mapping[str, Any]) -> Iterator[tuple[TransferOptions, RunContext]]:
+    """Yield the options of the upload or download in *options*, and a context made from the others."""
+    from buildpush.pipeline.files import TransferOptions
+    from buildpush.pipeline.saved import ServerFlags
+
+    with _call(options, "env", "cwd") as (own, context):
+        server = ServerFlags.taken_from(own)
+        yield TransferOptions(**own, server=server), context
+
+
+@contextmanager
+def _call(options: Mapping[str, Any], *around: str) -> Iterator[tuple[dict[str, Any], RunContext]]:
+    """Yield *options* without those *around* the call, and a context made from these."""
+    with call_context(options.get("sink"), **{name: options.get(name) for name in around}) as context:
+        yield {name: value for name, value in options.items() if name not in {"sink", *around}}, context
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import field
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from buildpush.artifactory.answers import NO_FILE_FACTS
 from buildpush.artifactory.client import Artifactory
@@ -24,9 +24,7 @@ from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.saved import ServerFlags, open_server
 from buildpush.settings.kinds import MOST_THREADS
 from buildpush.settings.resolved import FilesToUpload
-from buildpush.settings.server_settings import OF_TRUST
 
-_LOGIN: Final = ("artifactory_url", "artifactory_token", "username", "password")
 _ESCAPED: Final = r"(?:\\.|[^\\{}])"
 _PROPERTY = regex(_ESCAPED.format(";") + "+")
 _VALUE = regex(_ESCAPED.format(",") + "+")
@@ -70,15 +68,6 @@ class TransferOptions:
             raise SettingsError(message, hint=f"leave it out for {THREADS}", setting="threads")
         each = tuple(part for text in patterns for part in text.split(";") if part)
         return FileOptions(self.flat, self.recursive, each, self.threads)
-
-
-def transfer_options(given: Mapping[str, Any]) -> TransferOptions:
-    """Return the options that keywords or flags give; those of the server are among them."""
-    rest = {name: value for name, value in given.items() if name not in {*_LOGIN, *OF_TRUST}}
-    login, trust = (
-        {name: given[name] for name in names if given.get(name) is not None} for names in (_LOGIN, OF_TRUST)
-    )
-    return TransferOptions(**rest, server=ServerFlags(**login, trust=trust))
 
 
 def properties_in(props: Sequence[str] | str) -> Mapping[str, tuple[str, ...]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 from buildpush.artifactory import Artifactory, Published
 from buildpush.artifactory.existing import IfExists
@@ -27,7 +27,7 @@ from buildpush.registry.client import Registry
 from buildpush.settings.keywords import python_layer
 from buildpush.settings.publish_step import PublishBuildInfo
 from buildpush.settings.resolved import ResolveContext
-from buildpush.settings.server_settings import Trust, trust_at
+from buildpush.settings.server_settings import OF_TRUST, Trust, trust_at
 from buildpush.settings.stepkinds import STEP_KINDS
 from buildpush.settings.tree import Step
 from buildpush.settings.validate import validate
@@ -50,6 +50,13 @@ class ServerFlags:
     username: str | None = None
     password: str | None = None
     trust: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def taken_from(cls, options: dict[str, Any]) -> Self:
+        """Remove the options about an Artifactory from *options*, and return them."""
+        login = {one.name: options.pop(one.name) for one in fields(cls) if one.name in options}
+        trust = {str(name): options.pop(name, None) for name in OF_TRUST}
+        return cls(**login, trust={name: value for name, value in trust.items() if value is not None})
 
 
 def publish_saved(file: Path, context: RunContext, flags: ServerFlags, *, exists: IfExists = "add") -> Published:
