@@ -533,7 +533,7 @@ def test_a_time_out_while_publishing_does_not_hide_what_was_pushed(project, caps
         ends[-1].reach()
         pytest.fail("the time limit did not end this")
 
-    monkeypatch.setattr("buildpush.artifactory.publish_push", too_late)
+    monkeypatch.setattr("buildpush.artifactory.publish", too_late)
     project.write("step.yml", STEP.replace("identifier: push\n", "identifier: push\n  timeout: 1h\n"))
     assert project.run("--json", "--digest-file", "digest.txt") == 124
     assert pushed_and_kept(project, capsys.readouterr().out)
@@ -544,7 +544,7 @@ def test_an_interrupt_while_publishing_does_not_hide_what_was_pushed(project, ca
     def interrupted(*_args, **_named):
         raise interrupt
 
-    monkeypatch.setattr("buildpush.artifactory.publish_push", interrupted)
+    monkeypatch.setattr("buildpush.artifactory.publish", interrupted)
     assert project.run("--json", "--digest-file", "digest.txt") == code
     shown = capsys.readouterr().out
     assert pushed_and_kept(project, shown)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import publish_push
+from buildpush.artifactory import expected_build_info, publish
 from buildpush.cli import run_command
 from buildpush.http.client import Http
 from buildpush.http.retry import Timeouts
@@ -161,8 +161,8 @@ def test_fault_07_it_crashes_on_a_name_that_is_too_short(plugin, image):
 @pytest.mark.parametrize("name", ["docker-local.acme.io/team/hello:1", "acme-docker-local.jfrog.io/team/hello:1"])
 def test_fault_08_it_wants_the_repository_key_in_the_path(plugin, name):
     pushed = replace(plugin.image(), references=(Reference.parse(name),), repository_key=None)
-    record = plugin.recipes.record()
-    publish_push(pushed, record, plugin.client(), directory=plugin.directory / "pending")
+    info = expected_build_info(pushed, plugin.recipes.record(), plugin.client())
+    publish(info, plugin.client(), directory=plugin.directory / "pending", pushed=pushed)
     [module] = plugin.build("42")["modules"]
     assert module["artifacts"][0]["originalDeploymentRepo"] == "docker-local"
 

@@ -10,7 +10,7 @@ from buildpush.artifactory.document import Agent, BuildInfo, BuildRecord, VcsEnt
 from buildpush.artifactory.environment import allowed_environment, excluded_variables
 from buildpush.artifactory.existing import check_publish
 from buildpush.artifactory.layout import Home
-from buildpush.artifactory.publishing import Published, expected_build_info, publish, publish_push
+from buildpush.artifactory.publishing import Published, expected_build_info, publish
 
 __all__ = [
     "Agent",
@@ -27,5 +27,4 @@ __all__ = [
     "expected_build_info",
     "moved_home",
     "publish",
-    "publish_push",
 ]

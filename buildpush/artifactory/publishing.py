@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -62,6 +62,7 @@ def publish(
     client: Artifactory,
     *,
     directory: Path | None,
+    pushed: PushedImage | PushedIndex | None = None,
     sink: Sink = ignore,
     finish: Sequence[str] = FINISH,
     sleep: Sleep = time.sleep,
@@ -79,6 +80,7 @@ def publish(
         info: as :func:`describe` returns it, or as it was saved.
         client: the Artifactory that has the files.
         directory: where the document is saved if it cannot be published; ``None`` if the caller has it elsewhere.
+        pushed: the image or index that was just pushed; it is an error if Artifactory has no repository for it.
         sink: gets notes about what differs from what was pushed and, if the run is cancelled, about where the document
             was saved.
         finish: the command that publishes it later, without the name of the file.
@@ -95,6 +97,8 @@ def publish(
     check_identity("name", info.name)
     check_identity("number", info.number)
     try:
+        if pushed:
+            _locate(pushed, client)
         return _publish(info, client, sink, sleep, fresh=fresh, exists=exists)
     except (CancelledError, TimeOutError, KeyboardInterrupt):
         sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
@@ -167,42 +171,6 @@ def _move_note(finding: Finding) -> str:
     return f"{words}, and ours was not found; the build-info has its checksums, but no path"
 
 
-def publish_push(
-    pushed: PushedImage | PushedIndex,
-    record: BuildRecord,
-    client: Artifactory,
-    *,
-    directory: Path,
-    base: Collection[Digest] = (),
-    whole: Callable[[BuildInfo], BuildInfo] = lambda info: info,
-    exists: IfExists = "add",
-    sink: Sink = ignore,
-    finish: Sequence[str] = FINISH,
-    sleep: Sleep = time.sleep,
-) -> Published:
-    """Find where Artifactory keeps *pushed*, describe it, and :func:`publish` the result.
-
-    If not even the repository can be requested from the server, the document is saved with the repository key that the
-    registry named, or else with the first part of the path.
-    *base* is as for :func:`describe`; *whole* returns what is published, such as with the modules of earlier pushes;
-    the other arguments are as for :func:`publish`.
-
-    Raises:
-        BuildInfoError, CancelledError, TimeOutError: as :func:`publish` does.
-    """
-    repository, named_key = pushed.references[0].repository, pushed.repository_key
-    try:
-        home = client.locate(repository, named_key)
-    except (BuildPushError, KeyboardInterrupt) as error:
-        info = whole(_describe_at(pushed, record, likely_home(repository, named_key), base))
-        if isinstance(error, CancelledError | TimeOutError | KeyboardInterrupt):
-            sink(Note(f"the build-info is not published; {_save_for_later(info, client, directory, finish)}"))
-            raise
-        raise _unpublished_error(error, info, client, directory, finish) from error
-    info = whole(_describe_at(pushed, record, home, base))
-    return publish(info, client, directory=directory, sink=sink, finish=finish, sleep=sleep, exists=exists)
-
-
 def expected_build_info(
     pushed: PushedImage | PushedIndex, record: BuildRecord, client: Artifactory, base: Collection[Digest] = ()
 ) -> BuildInfo:
@@ -211,20 +179,17 @@ def expected_build_info(
     Raises:
         CancelledError, TimeOutError: unchanged.
     """
-    repository, named_key = pushed.references[0].repository, pushed.repository_key
     try:
-        home = client.locate(repository, named_key)
+        home = _locate(pushed, client)
     except (CancelledError, TimeOutError):
         raise
     except BuildPushError:
-        home = likely_home(repository, named_key)
-    return _describe_at(pushed, record, home, base)
-
-
-def _describe_at(
-    pushed: PushedImage | PushedIndex, record: BuildRecord, home: Home, base: Collection[Digest]
-) -> BuildInfo:
+        home = likely_home(pushed.references[0].repository, pushed.repository_key)
     return describe(pushed, record, repository_key=home.repository_key, prefix=home.prefix, base=base)
+
+
+def _locate(pushed: PushedImage | PushedIndex, client: Artifactory) -> Home:
+    return client.locate(pushed.references[0].repository, pushed.repository_key)
 
 
 # ---- the steps

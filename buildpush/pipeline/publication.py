@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -136,28 +136,23 @@ class Publication:
         return self._build.put(self._step, Pending(info, self._server.url, pushed=pushed))
 
     def publish(self, pushed: Pushed, base: Collection[Digest] = ()) -> Published | None:
-        """Publish the build-info of what was pushed; errors are those of :func:`buildpush.artifactory.publish_push`.
+        """Publish the build-info of what was pushed; errors are those of :func:`buildpush.artifactory.publish`.
 
         If other steps publish the same build, it waits for the end of the run, at the address that is returned. If a
         directory collects it, it is added there, and ``None`` is returned.
         """
-        from buildpush.artifactory import publish_push
-
-        record, info = self._record(), self._put(pushed, base, pushed=True)
-        return self._publish(info, partial(publish_push, pushed, record, self._server, base=base, whole=self._whole))
+        return self._publish(self._put(pushed, base, pushed=True), pushed)
 
     def publish_files(self, files: Sequence[TransferredFile]) -> Published | None:
         """Publish the build-info of uploaded files, as :meth:`publish` does that of an image."""
-        from buildpush.artifactory import publish
         from buildpush.artifactory.buildinfo import build_info_of
         from buildpush.artifactory.uploads import generic_module
 
         record = self._record()
-        info = self._whole(build_info_of(record, [generic_module(record.module or record.name, files)]))
-        return self._publish(info, partial(publish, info, self._server))
+        return self._publish(self._whole(build_info_of(record, [generic_module(record.module or record.name, files)])))
 
-    def _publish(self, info: BuildInfo, send: Callable[..., Published]) -> Published | None:
-        from buildpush.artifactory import Published
+    def _publish(self, info: BuildInfo, pushed: Pushed | None = None) -> Published | None:
+        from buildpush.artifactory import Published, publish
 
         self._is_confirmed = True
         if isinstance(self._build, CollectedBuild):
@@ -170,7 +165,15 @@ class Publication:
             return Published(self._server.build_page(info), info.name, info.number, info.started)
         finish = finish_command(self._server, self._trust)
         try:
-            published = send(directory=self._context.pending, sink=self._sink, finish=finish, exists=self._exists)
+            published = publish(
+                info,
+                self._server,
+                directory=self._context.pending,
+                pushed=pushed,
+                sink=self._sink,
+                finish=finish,
+                exists=self._exists,
+            )
         finally:
             self._build.close()  # it is removed on success, and otherwise left for the next run
         self._build.close(remove=True)

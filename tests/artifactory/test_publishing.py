@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from buildpush.artifactory import Artifactory, BuildInfo, Home, check_publish, describe, publish, publish_push
+from buildpush.artifactory import Artifactory, BuildInfo, Home, check_publish, describe, publish
 from buildpush.artifactory.patience import PATIENCE, WRITE_DELAYS, in_parallel
 from buildpush.artifactory.publishing import expected_build_info, first_difference
 from buildpush.credentials.docker import Credential
@@ -378,12 +378,12 @@ def test_a_server_that_is_gone_is_a_build_info_that_can_be_finished(desk, http):
     assert desk.saved(caught.value).exists()
 
 
-def publish_push_of(desk, pushed, record=None):
-    return publish_push(
-        pushed,
-        record or desk.recipes.record(),
+def publish_push(desk, pushed, info=None):
+    return publish(
+        info or expected_build_info(pushed, desk.recipes.record(), desk.client()),
         desk.client(),
         directory=desk.directory / "pending",
+        pushed=pushed,
         sink=desk.events.append,
         sleep=desk.waits.append,
     )
@@ -392,7 +392,7 @@ def publish_push_of(desk, pushed, record=None):
 def test_a_push_through_a_virtual_repository_names_the_physical_one(desk, recipes):
     desk.hello()
     pushed = recipes.hello(desk.name("docker/team/hello:1.0"))
-    publish_push_of(desk, replace(pushed, repository_key="docker"))
+    publish_push(desk, replace(pushed, repository_key="docker"))
     [stored] = desk.box.builds("hello")
     [module] = stored["modules"]
     assert {artifact["originalDeploymentRepo"] for artifact in module["artifacts"]} == {"docker-local"}
@@ -404,7 +404,7 @@ def test_a_server_that_is_gone_before_it_was_asked_where_the_image_is_loses_noth
     pushed = desk.recipes.hello(desk.name("docker-local/team/hello:1.0"))
     desk.box.add_fault("*", "api/repositories", close=True, times=99)
     with pytest.raises(BuildInfoError, match="the image is pushed") as caught:
-        publish_push_of(desk, pushed)
+        publish_push(desk, pushed)
     desk.box.clear_faults()
     desk.publish(BuildInfo.load(desk.saved(caught.value)))
     assert len(desk.box.builds("hello")) == 1
@@ -412,9 +412,10 @@ def test_a_server_that_is_gone_before_it_was_asked_where_the_image_is_loses_noth
 
 def test_a_cancelled_question_where_the_image_is_loses_nothing(desk, http):
     pushed = desk.recipes.hello(desk.name("docker-local/team/hello:1.0"))
+    info = expected_build_info(pushed, desk.recipes.record(), desk.client())
     http.cancel()
     with pytest.raises(CancelledError):
-        publish_push_of(desk, pushed)
+        publish_push(desk, pushed, info)
     assert [event for event in desk.events if isinstance(event, Note)]
 
 
@@ -423,9 +424,10 @@ def test_ctrl_c_while_asking_where_the_image_is_loses_nothing(desk, monkeypatch)
         raise KeyboardInterrupt
 
     pushed = desk.recipes.hello(desk.name("docker-local/team/hello:1.0"))
+    info = expected_build_info(pushed, desk.recipes.record(), desk.client())
     monkeypatch.setattr(Artifactory, "locate", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        publish_push(pushed, desk.recipes.record(), desk.client(), directory=desk.directory, sink=desk.events.append)
+        publish_push(desk, pushed, info)
     [note] = desk.events
     saved = BuildInfo.load(Path(shlex.split(note.text)[-1]))
     assert saved.artifacts[0].path == "team/hello/1.0/manifest.json"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from buildpush.artifactory import BuildRecord, publish_push
+from buildpush.artifactory import BuildRecord, expected_build_info, publish
 from buildpush.http.client import Http
 from buildpush.images.model import Platform
 from tests.artifactory.conftest import Desk, Recipes
@@ -56,7 +56,8 @@ class Bench(Desk):
 
     def ours(self, pushed):
         record = BuildRecord(name="ours", number="1", started=datetime(2026, 10, 1, tzinfo=UTC), compat="jf")
-        publish_push(pushed, record, self.client(), directory=self.directory / "pending", sink=self.events.append)
+        info, pending = expected_build_info(pushed, record, self.client()), self.directory / "pending"
+        publish(info, self.client(), directory=pending, pushed=pushed, sink=self.events.append)
         return self.stored("ours")
 
     def stored(self, name: str):
