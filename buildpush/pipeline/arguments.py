@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from buildpush.settings.tree import Loaded
 
 OptionalPath = str | Path | None
+# A text is a Sequence of texts as well, and would be taken for a list of letters.
+TextList = list[str] | tuple[str, ...]
 Paths = str | Path | Sequence[str | Path]
 _DEFAULTS = {
     "strict": False,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from buildpush.pipeline.arguments import OptionalPath, Paths
+from buildpush.pipeline.arguments import OptionalPath, Paths, TextList
 
 if TYPE_CHECKING:
     from buildpush.foundation.events import Sink
     from buildpush.foundation.secrets import Secret
+    from buildpush.images.model import Compression, MediaTypes
 
 
 class HostOptions(TypedDict, total=False):
@@ -22,7 +23,7 @@ class HostOptions(TypedDict, total=False):
     secrets: OptionalPath
     username: str | None
     password: Secret | str | None
-    insecure: Sequence[str]
+    insecure: TextList
     timeout: timedelta | str | None
     env: Mapping[str, str] | None
     cwd: OptionalPath
@@ -32,14 +33,14 @@ class HostOptions(TypedDict, total=False):
 class IndexOptions(HostOptions, total=False):
     """Keywords of :func:`merge`."""
 
-    media_types: str | None
+    media_types: MediaTypes | None
     allow_nondistributable_artifacts: bool
 
 
 class ImageOptions(IndexOptions, total=False):
     """Keywords of :func:`push` and :func:`copy`."""
 
-    compression: str | None
+    compression: Compression | None
     platform: str | None
     referrers: bool
 
@@ -49,7 +50,7 @@ class DownloadOptions(TypedDict, total=False):
 
     flat: bool
     recursive: bool
-    exclusions: Sequence[str] | str
+    exclusions: TextList | str
     threads: int
     dry_run: bool
     artifactory_url: str | None
@@ -67,13 +68,13 @@ class DownloadOptions(TypedDict, total=False):
 class UploadOptions(DownloadOptions, total=False):
     """Keywords of :func:`upload`."""
 
-    props: Sequence[str] | str
+    props: TextList | str
 
 
 class VerifyOptions(HostOptions, total=False):
     """Keywords of ``verify``."""
 
-    keys: Sequence[str | Path]
+    keys: Paths
     artifactory_url: str | None
     artifactory_token: str | None
     build: tuple[str, str] | None
@@ -105,4 +106,4 @@ class RunOptions(PipelineOptions, total=False):
 class OpenRunOptions(RunOptions, total=False):
     """Keywords of :func:`open_run`."""
 
-    expected: Sequence[str]
+    expected: TextList

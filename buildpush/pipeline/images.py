@@ -27,6 +27,7 @@ from buildpush.transfer.parse import parse, reference_of
 from buildpush.transfer.sources import find_referrers, open_source
 
 if TYPE_CHECKING:
+    from buildpush.pipeline.arguments import Paths
     from buildpush.pipeline.saved import ServerFlags
     from buildpush.pipeline.verification import Verification
     from buildpush.provenance.keys import Verifier
@@ -118,7 +119,7 @@ def verify(
     options: CopyOptions,
     context: RunContext,
     *,
-    keys: Sequence[str | Path] = (),
+    keys: Paths = (),
     server: ServerFlags,
     build: tuple[str, str] | None = None,
 ) -> Verification:
@@ -128,7 +129,7 @@ def verify(
         reference: of an image or an index.
         options: how the registry is reached.
         context: of the call.
-        keys: files with public keys.
+        keys: a file with public keys, or several.
         server: the Artifactory that has the build-info; ``JF_URL`` without one, and none without that.
         build: name and number of its build; without it, those that the provenance names.
 
@@ -138,7 +139,8 @@ def verify(
     from buildpush.pipeline import verification
 
     name, artifactory = reference_of(reference), None
-    verifiers = [_public_key(context.cwd / key) for key in keys]
+    files = [keys] if isinstance(keys, str | Path) else keys
+    verifiers = [_public_key(context.cwd / key) for key in files]
     has_server = bool(server.artifactory_url or context.env.get("JF_URL"))
     asked = "--build" if build else "--artifactory-token" if server.artifactory_token else ""
     if asked and not has_server:  # a comparison that was asked for must not be left out

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, Signature, signature
 from re import Match
 from typing import ParamSpec, TypeVar
 
@@ -35,7 +36,26 @@ def with_keywords(act: Callable[_P, _R], like: Callable[..., object] | None = No
             _translate(error, (_of_settings() if "settings" in parameters else {}) | keywords)
             raise
 
+    if "settings" in parameters and _is_in_ipython():
+        call.__signature__ = _with_settings(signature(act))  # type: ignore[attr-defined]
     return call
+
+
+def _is_in_ipython() -> bool:
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def _with_settings(whole: Signature) -> Signature:
+    """Return a signature with each setting, which IPython completes and shows; elsewhere it would only be long."""
+    from buildpush.settings.step_keywords import StepSettings
+
+    *before, _ = whole.parameters.values()
+    settings = [
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=hint.__forward_arg__)
+        for name, hint in StepSettings.__annotations__.items()
+    ]
+    return whole.replace(parameters=[*before, *settings])
 
 
 def _translate(error: BuildPushError, keywords: Mapping[str, str]) -> None:

@@ -73,6 +73,13 @@ def test_an_image_without_a_signature_is_not_in_order_if_a_key_is_given(job, set
     assert [text for text in found.problems if "is signed by a key that is given" in text]
 
 
+@pytest.mark.parametrize("keys", ["key.pub", Path("key.pub"), ("key.pub",)])
+def test_one_key_may_be_given_by_itself(job, keys):
+    """A text was taken for a list of its letters, each of them a file."""
+    job.run(**SIGNED)
+    assert job.verify(keys=keys).ok
+
+
 def test_a_signature_of_another_key_is_not_enough(job, tmp_path):
     job.run(**SIGNED)
     job.new_key()
