@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ EXECUTED = ROOT / "docs" / "_executed"
 FLOORS = ROOT / "tests" / "test_floors.py"
 FIGURES = ROOT / "docs" / "performance.jsonl"
 
+sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
+
 project = "buildpush"
 author = "the buildpush authors"
 copyright = f"2026, {author}"
@@ -33,6 +36,7 @@ exclude_patterns = ["_build"]
 
 extensions = [
     "buildpush.sphinx_ext",
+    "headline",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
