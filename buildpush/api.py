@@ -39,10 +39,11 @@ from buildpush.pipeline.call_options import (
     VerifyOptions,
 )
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.keywords import with_keywords
+from buildpush.pipeline.keywords import keywords_of, with_keywords
 
 if TYPE_CHECKING:
     from buildpush.foundation.events import Sink
+    from buildpush.foundation.secrets import Secret
     from buildpush.pipeline.builds import Builds
     from buildpush.pipeline.open_run import OpenRun
     from buildpush.pipeline.plan import Plan, SkippedStep
@@ -234,7 +235,7 @@ def verify(reference: str, **options: Unpack[VerifyOptions]) -> Verification:
         reference: ``HOST/REPOSITORY:TAG`` or ``HOST/REPOSITORY@DIGEST``, of an image or an index.
         keys: a file with public keys as PEM, or several; at least one document must be signed by one of them.
         artifactory_url: address of the Artifactory with the build-info; ``JF_URL`` by default.
-        artifactory_token: reference to its token.
+        artifactory_token: its token, as a ``Secret`` or a reference.
         build: name and number of its build; without it, those that the provenance names.
 
     Returns:
@@ -281,8 +282,8 @@ def upload(pattern: str, target: str, **options: Unpack[UploadOptions]) -> RunRe
         props: properties of every file, such as ``stage=test;team=web,api``.
         threads: how many files are on their way at the same time, up to 32.
         dry_run: whether nothing is sent, and only the files and their targets are returned.
-        artifactory_url, artifactory_token: without them, ``JF_URL`` and its login; the token is a reference.
-        username, password: if there is no token; the password is a reference as well.
+        artifactory_url, artifactory_token: without them, ``JF_URL`` and its login; a ``Secret`` or a reference.
+        username, password: if there is no token.
         insecure, pem_file_path: whether, and by which certificates, the server is trusted.
 
     Raises:
@@ -307,22 +308,21 @@ def download(pattern: str, target: str = "", **options: Unpack[DownloadOptions])
         return files.download(pattern, target, how, context)
 
 
-@with_keywords
 @contextmanager
 def open_builds(
     artifactory_url: str | None = None,
     *,
     project: str = "",
-    artifactory_token: str | None = None,
+    artifactory_token: Secret | str | None = None,
     username: str | None = None,
-    password: str | None = None,
+    password: Secret | str | None = None,
     env: Mapping[str, str] | None = None,
     sink: Sink | None = None,
 ) -> Iterator[Builds]:
     """Yield the builds of an Artifactory, by default of that which ``JF_URL`` names, to list, compare and promote them.
 
-    *project* is the key of the JFrog project that they belong to; *artifactory_token* and *password* are references, as
-    in ``env:NAME``. *env* and *sink* are as for :func:`run`.
+    *project* is the key of the JFrog project that they belong to; *artifactory_token* and *password* are each a
+    ``Secret`` or a reference, such as ``env:NAME``. *env* and *sink* are as for :func:`run`.
 
     Raises:
         SettingsError: no Artifactory is given, or a reference leads nowhere.
@@ -333,7 +333,11 @@ def open_builds(
     flags = ServerFlags(
         artifactory_url=artifactory_url, artifactory_token=artifactory_token, username=username, password=password
     )
-    with call_context(sink, env=env) as context, builds.open_builds(context, flags, project) as found:
+    with (
+        keywords_of(open_builds),
+        call_context(sink, env=env) as context,
+        builds.open_builds(context, flags, project) as found,
+    ):
         yield found
 
 

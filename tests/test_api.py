@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import buildpush
-from buildpush.foundation.errors import BadNameError, BuildPushError, SettingsError
+from buildpush.foundation.errors import BadNameError, BuildPushError, SecretError, SettingsError
 
+ARTIFACTORY = "https://r.example/artifactory"
 STEP = "type: BuildAndPushDockerRegistry\nspec:\n  repo: registry.example/app\n  tags: [1]\n"
 
 
@@ -117,6 +118,44 @@ def test_a_hint_names_keywords_in_place_of_flags(place, arguments, hint):
         buildpush.check(**arguments)
     assert hint in caught.value.hint
     assert "--" not in f"{caught.value} {caught.value.hint}"
+
+
+def push_as(password):
+    return buildpush.push("oci:build", "r.example/a:1", username="ci", password=password)
+
+
+@pytest.mark.parametrize(
+    ("call", "keyword"),
+    [
+        (lambda text: buildpush.run(repo="r.example/a", username="ci", password=text), "password"),
+        (push_as, "password"),
+        (lambda text: buildpush.upload("step.yml", "a/b", artifactory_url=ARTIFACTORY, password=text), "password"),
+        (lambda text: buildpush.open_builds(ARTIFACTORY, artifactory_token=text).__enter__(), "artifactory_token"),
+    ],
+)
+@pytest.mark.parametrize("secret", ["word in full", 5])
+def test_a_password_in_full_leads_to_a_secret(place, call, keyword, secret):
+    with pytest.raises(SecretError, match=f"{keyword}=: the secret is given as plain text") as caught:
+        call(secret)
+    assert caught.value.hint.startswith(f"give it as {keyword}=buildpush.Secret(...), or write where it is: env:NAME")
+
+
+def test_a_password_in_full_in_a_file_leads_to_what_a_file_may_hold(place):
+    (place / "step.yml").write_text(f"{STEP}  envVariables: {{PLUGIN_PASSWORD: word}}\n", encoding="utf-8")
+    with pytest.raises(SecretError, match=r"step\.yml:5") as caught:
+        buildpush.check("step.yml")
+    assert caught.value.hint.startswith("write where it is: env:NAME")
+
+
+def test_a_hint_names_keywords_in_place_of_keys_of_a_file(place):
+    with pytest.raises(SecretError) as caught:
+        buildpush.check("step.yml", build_args={"TOKEN": buildpush.Secret("word in full")})
+    assert caught.value.hint.endswith("give secrets to a build by env_docker_secrets")
+
+
+def test_the_flag_for_one_of_several_becomes_their_keyword(place):
+    with pytest.raises(SettingsError, match=r"^keys=: the public key .*cosign\.pub cannot be read"):
+        buildpush.verify("r.example/a:1", keys=["cosign.pub"])
 
 
 def test_the_line_for_a_shell_in_a_hint_has_its_flags(place):

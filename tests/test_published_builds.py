@@ -109,6 +109,16 @@ def test_a_promotion_copies_the_files_and_counts_them(builds, put, box, release)
     assert (status["status"], status["comment"]) == ("released", "tested")
 
 
+@pytest.mark.parametrize("word", ["token", "password"])
+def test_the_login_may_be_a_secret_itself(put, box, word):
+    put("1")
+    login = (
+        {"artifactory_token": box.token} if word == "token" else {"username": box.username, "password": box.password}
+    )
+    with buildpush.open_builds(box.artifactory_url, **login) as builds:
+        assert [run.number for run in builds.runs("app")] == ["1"]
+
+
 def test_a_promotion_from_one_repository_leaves_the_files_of_others_with_a_note(put, box, release, monkeypatch):
     monkeypatch.setenv("TOKEN", box.token.reveal())
     module = {"id": "other", "artifacts": [{"name": "b", "path": "b", "originalDeploymentRepo": "elsewhere-local"}]}

@@ -216,9 +216,7 @@ def _list(name: str | None, project: str, *, as_json: bool, **server: Any) -> No
         _print({"builds" if name is None else "runs": found}, "\n".join(lines), as_document=as_json)
 
 
-def _diff(
-    name: str, number: str, other: str, other_name: str, project: str, *, as_json: bool, **server: Any
-) -> None:
+def _diff(name: str, number: str, other: str, other_name: str, project: str, *, as_json: bool, **server: Any) -> None:
     with _builds(project, server) as builds:
         found = builds.diff(name, number, other, other_name=other_name)
     _print(found.as_json(), str(found), as_document=as_json)

@@ -54,9 +54,9 @@ class DownloadOptions(TypedDict, total=False):
     threads: int
     dry_run: bool
     artifactory_url: str | None
-    artifactory_token: str | None
+    artifactory_token: Secret | str | None
     username: str | None
-    password: str | None
+    password: Secret | str | None
     insecure: bool
     pem_file_path: OptionalPath
     timeout: timedelta | str | None
@@ -76,7 +76,7 @@ class VerifyOptions(HostOptions, total=False):
 
     keys: Paths
     artifactory_url: str | None
-    artifactory_token: str | None
+    artifactory_token: Secret | str | None
     build: tuple[str, str] | None
 
 

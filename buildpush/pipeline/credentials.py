@@ -140,9 +140,11 @@ def _given(options: CopyOptions, vault: Vault) -> Credential | None:
     return Credential(username, follow_flag("--password", password, vault), "--password")
 
 
-def follow_flag(flag: str, text: str, vault: Vault) -> Secret:
+def follow_flag(flag: str, text: Secret | str, vault: Vault) -> Secret:
     """Return the secret that a flag refers to; a plain word may be the secret itself, and is not looked up."""
-    if not is_reference(text) and not is_expression(text):
+    if isinstance(text, Secret):
+        return text
+    if not isinstance(text, str) or not (is_reference(text) or is_expression(text)):
         message = "the secret is given as plain text"
         raise SecretError(message, where=flag, hint=REFERENCE_HINT)
     return vault.reference(text, flag)

@@ -18,6 +18,7 @@ from buildpush.credentials.vault import Vault
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Http
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.credentials import follow_flag
@@ -46,9 +47,9 @@ class ServerFlags:
     """
 
     artifactory_url: str | None = None
-    artifactory_token: str | None = None
+    artifactory_token: Secret | str | None = None
     username: str | None = None
-    password: str | None = None
+    password: Secret | str | None = None
     trust: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -138,7 +139,7 @@ def _candidates(vault: Vault, flags: ServerFlags) -> Iterator[BoundCredential]:
 
 
 def _by_flag(
-    flag: str, text: str, vault: Vault, *, username: str = "", kind: CredentialKind = "password"
+    flag: str, text: Secret | str, vault: Vault, *, username: str = "", kind: CredentialKind = "password"
 ) -> BoundCredential:
     scheme = "http" if vault.env.get("JF_URL", "").lower().startswith("http:") else "https"
     hint = f"if it is for that host, add --artifactory-url {scheme}://{{}}".format
