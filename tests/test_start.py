@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from buildpush.cli import run_command
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Image, Layer, Platform
 from buildpush.transfer.oci import write_layout
@@ -92,3 +93,15 @@ def test_the_verb_push_loads_no_settings_and_nothing_that_builds(words, box):
     code = "from buildpush.cli import run_command; assert run_command(['push', *sys.argv[1:]]) == 0"
     assert not loaded(code, *words) & NOT_FOR_A_PUSH
     assert box.tags("docker-local/app") == ["1"]
+
+
+def test_a_collection_of_an_image_loads_no_step_and_nothing_that_builds_or_pushes(words, box, monkeypatch):
+    for name, value in {"URL": f"http://{box.host}", "USER": box.username, "PASSWORD": box.password.reveal()}.items():
+        monkeypatch.setenv(f"JF_{name}", value)
+    run_command(["push", *words])
+    code = "from buildpush.cli import run_command; assert run_command(['build-info', 'collect', *sys.argv[1:]]) == 0"
+    found = loaded(code, words[1], "--build-name", "app", "--build-number", "1", "--publish")
+    steps = {f"buildpush.settings.{name}" for name in ("model", "publish_step", "stepkinds", "tree")}
+    building = {"buildpush.dockerfile.stages", "buildpush.engines", "buildpush.registry.push"}
+    assert not found & (HEAVY - {"click", "urllib3"} | steps | building)
+    assert [build["number"] for build in box.builds("app")] == ["1"]

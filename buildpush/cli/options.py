@@ -128,10 +128,9 @@ def build_options(*, several: bool = False) -> list[click.Parameter]:
 def trust_options() -> list[click.Parameter]:
     """Return the flags of the settings about TLS of the step that publishes build-info."""
     from buildpush.settings.declare import setting_named
-    from buildpush.settings.publish_step import PublishBuildInfo
-    from buildpush.settings.server_settings import OF_TRUST
+    from buildpush.settings.server_settings import OF_TRUST, ServerSettings
 
-    return [_setting_option(setting_named(PublishBuildInfo, name), has_variable=False) for name in OF_TRUST]
+    return [_setting_option(setting_named(ServerSettings, name), has_variable=False) for name in OF_TRUST]
 
 
 def _setting_option(setting: Setting, *, has_variable: bool = True) -> click.Option:

@@ -191,6 +191,12 @@ def names_host(text: str) -> bool:
     return bool(slash) and _looks_like_host(host)
 
 
+def reference_at(host: str, text: str) -> Reference:
+    """Return the image that *text* names; without a host it is at *host*."""
+    reference = Reference.parse(text)
+    return reference if names_host(text) else Reference.parse(f"{host}/{text}")
+
+
 def _looks_like_host(text: str) -> bool:
     return text == "localhost" or any(mark in text for mark in ".:[") or text.lower() != text
 

@@ -12,12 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from buildpush.artifactory.layout import annotations_of, is_attestation
-from buildpush.dockerfile.request import BuildRequest
-from buildpush.dockerfile.stages import StageSource
-from buildpush.engines.bases import final_base
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import (
     AuthenticationError,
@@ -34,13 +31,15 @@ from buildpush.images.compression import digest_of
 from buildpush.images.manifests import diff_ids
 from buildpush.images.model import Image, Index, Platform, PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference, references_in_mirrors
-from buildpush.pipeline.attachments import contents
-from buildpush.pipeline.built import Built
-from buildpush.pipeline.publication import Pushed
-from buildpush.provenance.attachment import PREDICATE_NOTE
-from buildpush.provenance.statement import Statement, image_in_package_url
-from buildpush.registry.client import Registry
 from buildpush.registry.pull import pull
+
+# An image that others built has no Dockerfile here, and most have no provenance: what these need loads when they do.
+if TYPE_CHECKING:
+    from buildpush.dockerfile.request import BuildRequest
+    from buildpush.dockerfile.stages import StageSource
+    from buildpush.pipeline.built import Built
+    from buildpush.pipeline.publication import Pushed
+    from buildpush.registry.client import Registry
 
 _NAME: Final = "org.opencontainers.image.base.name"
 _DIGEST: Final = "org.opencontainers.image.base.digest"
@@ -106,7 +105,7 @@ class _Search:
 
     def count(self, image: PushedImage) -> int | None:
         """Return how many of the first layers are the base's; ``None`` if that is not known."""
-        base = final_base(self._request, image.platform) if self._request else None
+        base = _written_base(self._request, image.platform) if self._request else None
         if base and not (base.image or base.context):
             return 0  # FROM scratch
         ways: tuple[Callable[[PushedImage], Named], ...] = (self._annotated, self._attested)
@@ -193,7 +192,17 @@ class _Search:
         return self._pushed.references[0].repository.at(self.images[at].digest)
 
 
+def _written_base(request: BuildRequest, platform: Platform) -> StageSource | None:
+    from buildpush.engines.bases import final_base
+
+    return final_base(request, platform)
+
+
 def _materials(attestation: Built) -> Iterator[Reference]:
+    from buildpush.pipeline.attachments import contents
+    from buildpush.provenance.attachment import PREDICATE_NOTE
+    from buildpush.provenance.statement import Statement
+
     for content in contents(attestation):
         if content.annotations.get(PREDICATE_NOTE, "").startswith(_PROVENANCE):
             yield from _images_in(Statement.parse(content.data).predicate)
@@ -201,6 +210,8 @@ def _materials(attestation: Built) -> Iterator[Reference]:
 
 def _images_in(predicate: Mapping[str, Any]) -> Iterator[Reference]:
     """Yield the images that a provenance of SLSA v0.2 or v1 names, by their digests."""
+    from buildpush.provenance.statement import image_in_package_url
+
     listed = predicate.get("materials") or _dict(predicate.get("buildDefinition")).get("resolvedDependencies")
     for one in listed if isinstance(listed, list) else ():
         entry = _dict(one)

@@ -17,13 +17,12 @@ from buildpush.expressions.ci import revision_of
 from buildpush.expressions.git import Git, vcs
 from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.records import dataclass
-from buildpush.images.references import Reference
+from buildpush.images.references import Reference, reference_at
 from buildpush.pipeline.base_images import find_base_layers
 from buildpush.pipeline.collecting import open_collection
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.saved import ServerFlags, open_registry, open_server
 from buildpush.registry.receipt import receipt
-from buildpush.settings.publish_step import image_at
 
 if TYPE_CHECKING:
     from buildpush.registry.client import Registry
@@ -71,7 +70,7 @@ def collect_images(
         server, http = open_server(context, flags)
         registry = open_registry(server, http, context)
         record = _record(key, options, context)
-        references = [image_at(server.host, name) for name in names]
+        references = [reference_at(server.host, name) for name in names]
         infos = [
             _described(reference, record, server, registry, context, with_base=not (options.pulled or options.compat))
             for reference in references

@@ -25,13 +25,8 @@ from buildpush.pipeline.credentials import follow_flag
 from buildpush.pipeline.finishing import finish
 from buildpush.pipeline.tools import open_artifactory
 from buildpush.registry.client import Registry
-from buildpush.settings.keywords import python_layer
-from buildpush.settings.publish_step import PublishBuildInfo
 from buildpush.settings.resolved import ResolveContext
-from buildpush.settings.server_settings import OF_TRUST, Trust, trust_at
-from buildpush.settings.stepkinds import STEP_KINDS
-from buildpush.settings.tree import Step
-from buildpush.settings.validate import validate
+from buildpush.settings.server_settings import OF_TRUST, ServerSettings, Trust, trust_at
 from buildpush.settings.written import WrittenValue
 
 NONE_GIVEN: Final[Mapping[str, Credential]] = MappingProxyType({})
@@ -111,12 +106,23 @@ def open_server(
 
 def _trust(url: str, flags: Mapping[str, Any], vault: Vault, context: RunContext) -> Trust:
     """Return what *flags* say of TLS at *url*; they mean the same as in a step that publishes build-info."""
+    settings, written = _trust_settings(url, flags) if flags else (ServerSettings.construct({"url": url}), {})
+    return trust_at(url, settings, ResolveContext(context.cwd, context.facts, vault, context.connectors, written))
+
+
+def _trust_settings(url: str, flags: Mapping[str, Any]) -> tuple[ServerSettings, Mapping[str, WrittenValue]]:
+    # Imported here, since few commands have such flags, and this loads the settings of every kind of step.
+    from buildpush.settings.keywords import python_layer
+    from buildpush.settings.publish_step import PublishBuildInfo
+    from buildpush.settings.stepkinds import STEP_KINDS
+    from buildpush.settings.tree import Step
+    from buildpush.settings.validate import validate
+
     layer = python_layer(PublishBuildInfo, flags, "flag")
     written = {name: WrittenValue(*found) for name, found in layer.values.items()}
     step = Step("", "", "", written, "", STEP_KINDS["publish"])
     values = {"url": url, **_NO_BUILD, **{name: one.value for name, one in written.items()}}
-    settings = cast("PublishBuildInfo", validate(step, values))
-    return trust_at(url, settings, ResolveContext(context.cwd, context.facts, vault, context.connectors, written))
+    return cast("ServerSettings", validate(step, values)), written
 
 
 def _unused_flags(target: ArtifactoryTarget, flags: ServerFlags) -> Iterator[str]:

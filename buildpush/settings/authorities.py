@@ -7,8 +7,8 @@ from typing import Final
 
 from buildpush.credentials.vault import LARGEST
 from buildpush.http.urls import EVERY_HOST
-from buildpush.settings.flows import relative_hint
 from buildpush.settings.resolved import ResolveContext
+from buildpush.settings.words import relative_hint
 
 _OF_THE_RUN: Final = "HARNESS_CA_PATH"
 

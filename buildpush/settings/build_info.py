@@ -7,16 +7,16 @@ from typing import Final
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.connectors import Connector
-from buildpush.credentials.docker import Credential, CredentialKind
+from buildpush.credentials.docker import Credential
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
-from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of, how_to_set
+from buildpush.credentials.pairing import NamedHost, Nearness, host_of
 from buildpush.expressions.ci import ci
-from buildpush.foundation.secrets import Secret
 from buildpush.http.urls import is_loopback
 from buildpush.images.references import Repository, names_host
-from buildpush.settings.declare import Setting, setting_named
+from buildpush.settings.declare import setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
+from buildpush.settings.server_settings import token_credentials
 
 _DOCKERS: Final = "Docker's configuration, if it has one"
 
@@ -71,35 +71,6 @@ def _publishes(settings: BuildAndPush, ctx: ResolveContext) -> bool:
     if not settings.push or settings.publish_build_info is False:
         return False
     return bool(settings.publish_build_info or settings.artifactory_url or settings.build_dir)
-
-
-def token_credentials(
-    token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext, *, username: str = ""
-) -> list[BoundCredential]:
-    """Return the ways to log in to Artifactory: the token, of *username* if that is known, then JFrog's variables."""
-    ambient = ctx.ambient(name, "JF_ACCESS_TOKEN")
-    own = [] if token is None or ambient else [own_credential(name, token, url, ctx, username=username, kind="access")]
-    return [*own, *targets.ambient_credentials(ctx.env, token=ambient)]
-
-
-def own_credential(
-    name: str,
-    value: Secret | str,
-    url: Setting,
-    ctx: ResolveContext,
-    *,
-    username: str = "",
-    kind: CredentialKind = "password",
-) -> BoundCredential:
-    """Return a credential that the setting *name* gives for the Artifactory that the setting *url* names."""
-    by = ctx.nearness(name)
-    source = ctx.source_of(name)
-    return BoundCredential(
-        source,
-        lambda: Credential(username, ctx.secret(name, value), source, kind),
-        by,
-        lambda host: how_to_set(url, by, f"https://{host}"),
-    )
 
 
 def _identity(settings: BuildAndPush, repository: Repository, ctx: ResolveContext) -> BuildIdentity:

@@ -28,7 +28,6 @@ from buildpush.settings.authorities import authorities_in, with_every_host
 from buildpush.settings.build_info import build_info, sources_of
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
-from buildpush.settings.flows import relative_hint
 from buildpush.settings.issues import issue_search
 from buildpush.settings.labels import automatic_labels, label_notes
 from buildpush.settings.model import BuildAndPush
@@ -49,7 +48,7 @@ from buildpush.settings.step_credentials import (
     with_token,
 )
 from buildpush.settings.tags import tag_notes, tags_of
-from buildpush.settings.words import nearest
+from buildpush.settings.words import nearest, relative_hint
 
 _NEAR: Final = 0.7
 _LATEST_DATE: Final = 253402300799  # the last second of the year 9999

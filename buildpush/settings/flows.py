@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -18,28 +19,25 @@ from buildpush.foundation.errors import BadNameError, SettingsError
 from buildpush.foundation.files import unwritable
 from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
-from buildpush.settings.declare import explicitly_set, setting_named, settings_of
+from buildpush.settings.declare import Honour, explicitly_set, setting_named, settings_of
 from buildpush.settings.kinds import TRUE
 from buildpush.settings.model import BuildAndPush
+from buildpush.settings.words import relative_hint
 from buildpush.settings.written import WrittenValue
 
-# Settings of the push alone: every step has a repository, and insecure is for base images too.
-_OF_PUSHES: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "push") - {
-    "repo",
-    "insecure",
-}
-_OF_BUILD_INFO: Final = frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == "publish")
+# Every step has a repository, and insecure is for base images too, so these are not of the push alone.
+_OF_MORE_THAN_PUSHES: Final = frozenset({"repo", "insecure"})
 _PACKING: Final = frozenset({"compression", "media_types", "allow_nondistributable_artifacts"})
 Fail = Callable[[str, str, str | None], SettingsError]
 _DESTINATIONS: Final = ("tar_path", "oci_layout_path")
 _SOURCES: Final = ("source_image", "source_tar_path")
-# Settings that engines act on, even if only one does.
-FOR_ENGINES: Final = OWN_SETTINGS | {one.name for one in settings_of(BuildAndPush) if one.honoured_by == "engine"}
-_OF_BUILDS: Final = FOR_ENGINES | {
-    *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),
-    *("load", "tar_format", "context_sub_path", "reproducible", "enable_cache", "path_style"),
-    *("skip_default_registry_fallback", "provenance", "builder_id"),
-}
+_OF_BUILDS: Final = frozenset(
+    {
+        *("engine", "place", "auto_label", "label_schema", "repo_link", "build_args_from_env"),
+        *("load", "tar_format", "context_sub_path", "reproducible", "enable_cache", "path_style"),
+        *("skip_default_registry_fallback", "provenance", "builder_id"),
+    }
+)
 RECEIPTS: Final = (
     *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),
     "dotenv_file",
@@ -47,9 +45,14 @@ RECEIPTS: Final = (
 TAGGING: Final = frozenset({"tags", "auto_tag", "auto_tag_suffix", "expand_tag", "expand_repo"})
 
 
-def relative_hint(cwd: Path) -> str:
-    """Return the hint of an error about a path in the settings."""
-    return f"relative paths start at the working directory {cwd}"
+@cache
+def _honoured_by(what: Honour) -> frozenset[str]:
+    return frozenset(one.name for one in settings_of(BuildAndPush) if one.honoured_by == what)
+
+
+def engine_settings() -> frozenset[str]:
+    """Return the names of the settings that engines act on, even if only one does."""
+    return OWN_SETTINGS | _honoured_by("engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def existing_image(
             raise fail(message, given[0], f"set push_only as well, or leave {given[0]} out")
         return None, ()
     _check(settings, given, fail)
-    unused = sorted(explicitly_set(settings) & _OF_BUILDS - {"platforms"})
+    unused = sorted(explicitly_set(settings) & (engine_settings() | _OF_BUILDS) - {"platforms"})
     notes = (f"push_only builds nothing, so these have no effect: {', '.join(unused)}",) if unused else ()
     if settings.source_tar_path:
         return ExistingImage(tar=_file(settings.source_tar_path, cwd, fail)), notes
@@ -114,9 +117,10 @@ def unused_settings(
     names |= {name for name, one in written.items() if _is_left_out(name, one, settings)}
     names -= {name for name, one in written.items() if _is_ambient(name, one)}
     if not settings.push:
-        if unused := sorted(names & (_OF_PUSHES | _OF_BUILD_INFO) - {*effective}):
+        of_pushes = _honoured_by("push") - _OF_MORE_THAN_PUSHES | _honoured_by("publish")
+        if unused := sorted(names & of_pushes - {*effective}):
             yield f"nothing is pushed, so these have no effect: {', '.join(unused)}"
-    elif not publishes and (unused := sorted(names & _OF_BUILD_INFO)):
+    elif not publishes and (unused := sorted(names & _honoured_by("publish"))):
         yield f"no build-info is published, so these have no effect: {', '.join(unused)}"
 
 

@@ -9,16 +9,16 @@ from urllib.parse import urlsplit
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import BuildIdentity
 from buildpush.expressions.ci import ci
-from buildpush.images.references import Reference, names_host
+from buildpush.images.references import reference_at
 from buildpush.settings.build_info import sources_of
 from buildpush.settings.declare import explicitly_set, setting
 from buildpush.settings.fields import REQUIRED
-from buildpush.settings.flows import relative_hint
 from buildpush.settings.issues import issue_search
 from buildpush.settings.kinds import AddressText, FileText, ReferenceText, Text
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
 from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
 from buildpush.settings.step_settings import compat_setting, issues_setting
+from buildpush.settings.words import relative_hint
 
 
 class PublishBuildInfo(ServerSettings):
@@ -79,7 +79,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         SecretError: a secret reference leads nowhere.
     """
     url = targets.artifactory_address(settings.url)
-    reference = image_at(urlsplit(url).netloc, settings.docker_image)
+    reference = reference_at(urlsplit(url).netloc, settings.docker_image)
     artifactory = targets.target_at(url, ctx.named_host("url", url), login_ways(settings, ctx))
     host = reference.repository.host
     image_host = ctx.named_host("docker_image", host)
@@ -111,12 +111,6 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         notes=(*artifactory.notes, *unused_logins(settings, artifactory, ctx), *trust.notes),
         sources=sources_of(credentials.get(host), artifactory, build),
     )
-
-
-def image_at(host: str, text: str) -> Reference:
-    """Return the image that *text* names; without a host it is at *host*, where its Artifactory is."""
-    reference = Reference.parse(text)
-    return reference if names_host(text) else Reference.parse(f"{host}/{text}")
 
 
 def _git_directory(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | None:

@@ -5,26 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from buildpush.artifactory.issues import IssueSearch
 from buildpush.credentials.connectors import Connectors
 from buildpush.credentials.docker import Credential
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
 from buildpush.credentials.pairing import NamedHost, Nearness, host_of
 from buildpush.credentials.vault import Vault
-from buildpush.dockerfile.request import BuildRequest
-from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Compression, MediaTypes, Platform
 from buildpush.images.references import Reference
 from buildpush.provenance.attestations import Attestations
-from buildpush.settings import flows
-from buildpush.settings.flows import ExistingImage
-from buildpush.settings.step_settings import CommonSettings
-from buildpush.settings.written import WrittenValue
+
+# A command that asks only for trust reads these modules, so what only annotations need is not imported at run time.
+if TYPE_CHECKING:
+    from buildpush.artifactory.issues import IssueSearch
+    from buildpush.dockerfile.request import BuildRequest
+    from buildpush.expressions.facts import Facts
+    from buildpush.settings.flows import ExistingImage
+    from buildpush.settings.step_settings import CommonSettings
+    from buildpush.settings.written import WrittenValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,9 @@ class ResolvedStep:
     @property
     def for_engines(self) -> frozenset[str]:
         """The settings that were set and that an engine acts on, even if only one engine does."""
-        return flows.FOR_ENGINES & self.set_names
+        from buildpush.settings.flows import engine_settings  # imported here, since only builds ask
+
+        return engine_settings() & self.set_names
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from buildpush.credentials.jfrog import ArtifactoryTarget
-from buildpush.credentials.pairing import BoundCredential, host_of, login_pair
+from buildpush.credentials.docker import Credential, CredentialKind
+from buildpush.credentials.jfrog import ArtifactoryTarget, ambient_credentials
+from buildpush.credentials.pairing import BoundCredential, host_of, how_to_set, login_pair
 from buildpush.credentials.vault import is_certificate
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.settings.authorities import authority_in, checked_authority, with_every_host
-from buildpush.settings.build_info import own_credential, token_credentials
-from buildpush.settings.declare import setting, setting_named
+from buildpush.settings.declare import Setting, setting, setting_named
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import AddressText, CertificateText, FileText, SecretText, Switch, Text
 from buildpush.settings.resolved import ResolveContext
@@ -177,6 +177,35 @@ def login_ways(settings: ServerSettings, ctx: ResolveContext) -> list[BoundCrede
         *_password_ways(settings, ctx),
         *token_credentials(settings.access_token, "access_token", url, ctx, username=user),
     ]
+
+
+def token_credentials(
+    token: Secret | str | None, name: str, url: Setting, ctx: ResolveContext, *, username: str = ""
+) -> list[BoundCredential]:
+    """Return the ways to log in to Artifactory: the token, of *username* if that is known, then JFrog's variables."""
+    ambient = ctx.ambient(name, "JF_ACCESS_TOKEN")
+    own = [] if token is None or ambient else [own_credential(name, token, url, ctx, username=username, kind="access")]
+    return [*own, *ambient_credentials(ctx.env, token=ambient)]
+
+
+def own_credential(
+    name: str,
+    value: Secret | str,
+    url: Setting,
+    ctx: ResolveContext,
+    *,
+    username: str = "",
+    kind: CredentialKind = "password",
+) -> BoundCredential:
+    """Return a credential that the setting *name* gives for the Artifactory that the setting *url* names."""
+    by = ctx.nearness(name)
+    source = ctx.source_of(name)
+    return BoundCredential(
+        source,
+        lambda: Credential(username, ctx.secret(name, value), source, kind),
+        by,
+        lambda host: how_to_set(url, by, f"https://{host}"),
+    )
 
 
 def _password_ways(settings: ServerSettings, ctx: ResolveContext) -> list[BoundCredential]:

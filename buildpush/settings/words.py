@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final, NoReturn
 
 from buildpush.foundation import spelling
@@ -31,3 +32,8 @@ def reject(what: str, word: str, words: Iterable[str], where: str) -> NoReturn:
         hint = f"none of the {len(words)} known names is similar; buildpush explain lists the settings"
     message = f"unknown {what} {word!r}"
     raise SourceError(message, where=where, hint=hint)
+
+
+def relative_hint(cwd: Path) -> str:
+    """Return the hint of an error about a path in the settings."""
+    return f"relative paths start at the working directory {cwd}"
