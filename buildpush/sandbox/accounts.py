@@ -136,9 +136,12 @@ class Accounts:
         return caller
 
     def _by_password(self, username: str, text: str) -> Caller | None:
-        token = self.tokens.find(text)
-        owner = self._owner(text, "password") or (token and token.username)
+        owner = self._owner(text, "password") or self._owner_of_token(text)
         return self.caller(username) if owner == username else None
+
+    def _owner_of_token(self, text: str) -> str | None:
+        token = self.tokens.find(text)
+        return token.username if token else None
 
     def _by_token(self, text: str) -> Caller | None:
         if token := self.tokens.find(text):

@@ -168,15 +168,17 @@ class ContentStore:
         """Store arrived bytes under their SHA-256, where no power cut removes them; the same bytes are one file."""
         checksums = incoming.close()
         target = self.path(checksums.sha256)
-        is_new = not target.parent.exists()
-        target.parent.mkdir(mode=0o700, exist_ok=True)
         if self.lasting:
             _sync(incoming.path)
-        incoming.path.replace(target)
+        try:
+            incoming.path.replace(target)
+        except FileNotFoundError:  # the first of its directory
+            target.parent.mkdir(mode=0o700, exist_ok=True)
+            incoming.path.replace(target)
+            if self.lasting:
+                _sync(self._kept)
         if self.lasting:
             _sync(target.parent)
-        if self.lasting and is_new:
-            _sync(self._kept)
         return checksums
 
     def add(self, data: bytes) -> Checksums:

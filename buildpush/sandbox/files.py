@@ -158,5 +158,5 @@ async def _refuse_body(request: web.Request) -> None:
 
 def _created(document: Mapping[str, object]) -> web.Response:
     left_out = {"children", "lastModified", "modifiedBy", "lastUpdated"}
-    body = json.dumps({key: value for key, value in document.items() if key not in left_out}, indent=2)
+    body = json.dumps({key: value for key, value in document.items() if key not in left_out})
     return web.Response(status=201, text=body, headers={"Location": str(document["uri"])}, content_type=CREATED)

@@ -181,10 +181,7 @@ class Store:
     def repositories(self) -> list[RepositoryEntry]:
         """Return all repositories, sorted by key."""
         rows = self.rows("SELECT * FROM repositories ORDER BY key")
-        entries = {
-            key: RepositoryEntry(key, rclass, package_type, tuple(json.loads(members)), *more)
-            for key, rclass, package_type, members, *more in rows
-        }
+        entries = {row[0]: _repository(row) for row in rows}
         for entry in entries.values():
             if entry.rclass == "virtual":
                 members = [entries[key].physical for key in entry.members if key in entries]
@@ -193,7 +190,10 @@ class Store:
 
     def repository(self, key: str) -> RepositoryEntry | None:
         """Return the repository with this key."""
-        return next((repository for repository in self.repositories() if repository.key == key), None)
+        entry = _first([_repository(row) for row in self.rows("SELECT * FROM repositories WHERE key = ?", key)])
+        if entry is None or entry.rclass != "virtual":
+            return entry
+        return next(repository for repository in self.repositories() if repository.key == key)
 
     # Files
 
@@ -411,6 +411,11 @@ class Store:
         """Return number and start of the runs of a build, newest first, without their documents."""
         query = "SELECT number, started_ms FROM builds WHERE repo = ? AND name = ? ORDER BY started_ms DESC"
         return self.rows(query, repo, name)
+
+
+def _repository(row: Sequence[Any]) -> RepositoryEntry:
+    key, rclass, package_type, members, *more = row
+    return RepositoryEntry(key, rclass, package_type, tuple(json.loads(members)), *more)
 
 
 def _file(row: Sequence[Any]) -> FileEntry:
