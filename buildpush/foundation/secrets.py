@@ -9,8 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import threading
-from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
@@ -84,24 +83,20 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _KnownSecrets:
-    """The secrets to hide, the shortest first: *forms* as they are written, *plain* as a reader would see them."""
+    """The secrets to hide: *forms* as they are written, *plain* as a reader would see them."""
 
-    forms: tuple[str, ...] = ()
-    plain: tuple[str, ...] = ()
+    forms: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
 
     def including(self, forms: set[str]) -> _KnownSecrets:
         new_forms = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
-        plain = {bare for form in new_forms for bare in _plain_forms(form) if len(bare) >= SHORTEST and bare.strip("*")}
-        if new_forms <= set(self.forms) and plain <= set(self.plain):
+        if new_forms <= self.forms:
             return self
-        return _KnownSecrets(_by_length({*self.forms, *new_forms}), _by_length({*self.plain, *plain}))
+        plain = {bare for form in new_forms for bare in _plain_forms(form) if len(bare) >= SHORTEST and bare.strip("*")}
+        return _KnownSecrets(self.forms | new_forms, self.plain | plain)
 
 
 _known = _KnownSecrets()
-
-
-def _by_length(forms: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted(forms, key=len))
 
 
 def _plain_forms(form: str) -> set[str]:
@@ -198,7 +193,7 @@ def without_partial_secret(text: str) -> str:
 _UNFINISHED = regex(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
 
 
-def _partial_length(text: str, forms: tuple[str, ...]) -> int:
+def _partial_length(text: str, forms: Collection[str]) -> int:
     """Return how many characters at the end of *text* are the beginning of one of the *forms*."""
     return max(
         (count for form in forms for count in range(1, min(len(form), len(text) + 1)) if text.endswith(form[:count])),
@@ -208,20 +203,16 @@ def _partial_length(text: str, forms: tuple[str, ...]) -> int:
 
 def _without_known(text: str, known: _KnownSecrets) -> str:
     # All are located before any is hidden: hiding one that is the end of another would keep the other from being found.
-    places = [*_plain_places(text, known.forms), *_notation_places(text, known.plain)]
+    found = [form for form in known.forms if form in text]
+    is_plain = text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS))
+    if is_plain and not found:
+        return text  # a quick end for most lines of a log
+    places = [*_places(found, text), *(() if is_plain else _notation_places(text, known.plain))]
     return _with_stars(text, places) if places else text
 
 
-def _plain_places(text: str, forms: tuple[str, ...]) -> Iterator[tuple[int, int]]:
-    """Yield the spans of the secrets that *text* contains in plain text."""
-    # A build prints many lines, and most are shorter than any secret.
-    yield from _places((form for form in forms[: bisect_right(forms, len(text), key=len)] if form in text), text)
-
-
-def _notation_places(text: str, plain: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+def _notation_places(text: str, plain: Collection[str]) -> Iterator[tuple[int, int]]:
     """Yield the spans of the secrets that *text* contains in another notation."""
-    if text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS)):
-        return  # a quick end for most lines of a log
     for way in _decodings(text):
         for depth, reading in enumerate(_readings(text, way), 1):
             matches = [form for form in plain if form in reading]
