@@ -21,7 +21,7 @@ from buildpush.engines.bases import authorities
 from buildpush.foundation.errors import BuildInfoError, BuildPushError, SecretError, SettingsError, UnreachableError
 from buildpush.http import client
 from buildpush.pipeline.finishing import trust_flags
-from tests.test_http import Client, serving_tls
+from tests.http.servers import Client, serving_tls
 
 pytestmark = pytest.mark.programs  # openssl makes the certificates
 
