@@ -1,0 +1,137 @@
+"""The commands beside a run, and the help."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from buildpush import notebooks
+from buildpush.cli import run_command
+from buildpush.engines import ENGINES
+from buildpush.foundation.state import State
+from buildpush.notebooks import tutorials
+
+pytestmark = pytest.mark.programs  # git is asked for the revision
+
+
+def test_a_bare_call_shows_the_help(capsys):
+    run_command([])
+    assert "Commands:" in capsys.readouterr().err
+
+
+def test_a_published_build_can_be_shown(project, capsys, monkeypatch):
+    project.run("--build-name", "shop", "--build-number", "7")
+    capsys.readouterr()
+    monkeypatch.setenv("JF_USER", project.box.username)
+    monkeypatch.setenv("JF_PASSWORD", project.box.password.reveal())
+    shown = ["build-info", "show", "shop", "7", "--artifactory-url", project.box.artifactory_url]
+    assert run_command([*shown, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "shop"
+    assert run_command(shown) == 0
+    assert "module        site:7 (docker): 3 files\n" in capsys.readouterr().out
+
+
+def test_a_sandbox_port_that_is_taken_is_exit_2(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run_command(["sandbox", "--port", str(taken.getsockname()[1])]) == 2
+    assert "--port" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "title"), [([], "buildpush.yaml"), (["project"], "buildpush.yaml"), (["step"], "step file")]
+)
+def test_schema_is_json_of_the_file_that_is_asked_for(capsys, words, title):
+    assert run_command(["schema", *words]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == title
+
+
+def test_clean_says_what_it_removed(project, capsys):
+    project.run()
+    capsys.readouterr()
+    assert run_command(["clean", "--all"]) == 0
+    assert "removed" in capsys.readouterr().out
+    assert not State.default().directory.exists()
+
+
+def test_clean_says_that_nothing_was_left(capsys):
+    assert run_command(["clean"]) == 0
+    assert "nothing was left" in capsys.readouterr().err
+
+
+def test_an_unknown_command_names_near_ones(capsys):
+    assert run_command(["runn"]) == 2
+    assert "did you mean run?" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_the_program_loads_is_no_traceback():
+    code = (
+        "import sys\nfrom buildpush import __main__\n"
+        "class Interrupted:\n    def find_spec(self, name, *_):\n"
+        "        if name == 'buildpush.cli': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n__main__.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "interrupted: nothing was done\n")
+
+
+def test_an_unknown_flag_is_exit_2(capsys):
+    assert run_command(["run", "--no-such-flag"]) == 2
+    assert "no-such-flag" in capsys.readouterr().err
+
+
+def test_version_names_the_package(capsys):
+    assert run_command(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("buildpush ")
+
+
+def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(capsys):
+    run_command(["run", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for engine in ("buildah", "kaniko", "buildx"):
+        assert (f"|{engine}" in shown) == (engine in ENGINES)
+    assert "(not yet) A registry of Harness" in shown
+    assert "[PLUGIN_TAGS; may be repeated, or separated by commas; default: latest]" in shown
+    assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")
+
+
+def test_a_tutorial_says_how_to_keep_a_sandbox_and_what_an_interrupt_leaves(tmp_path, capsys, monkeypatch):
+    done = notebooks.Executed(tmp_path / "a.ipynb", tmp_path / "a.html")
+    monkeypatch.setattr(notebooks, "execute", lambda *_, **__: done)
+    assert run_command(["tutorial"]) == 0
+    assert "buildpush tutorial 01-first-push -p connectors=" in capsys.readouterr().err
+    assert run_command(["tutorial", "-p", "connectors=mine.yml"]) == 0
+    assert "sandbox" not in capsys.readouterr().err
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(notebooks, "execute", interrupted)
+    assert run_command(["tutorial"]) == 130
+    shown = capsys.readouterr().err
+    assert "nothing was written" in shown
+    assert "sent again" not in shown
+
+
+def test_the_help_of_tutorial_names_them(capsys):
+    assert run_command(["tutorial", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(name in shown for name in tutorials.names())
+
+
+def test_a_sandbox_serves_until_it_is_interrupted(tmp_path):
+    words = [sys.executable, "-m", "buildpush", "sandbox", "--port", "0", "--data", str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("token"):
+                break
+        process.send_signal(2)
+        process.stdout.read()
+        assert process.wait(10) == 0
+    shown = [line for line in lines if not line.startswith("Ctrl-C")]
+    assert [line.split()[0] for line in shown] == ["registry", "Artifactory", "pages", "user", "password", "token"]
