@@ -11,12 +11,12 @@ from buildpush.credentials.jfrog import BuildIdentity
 from buildpush.expressions.ci import ci
 from buildpush.images.references import reference_at
 from buildpush.settings.build_info import sources_of
-from buildpush.settings.declare import explicitly_set, setting
+from buildpush.settings.declare import explicitly_set
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.issues import issue_search
 from buildpush.settings.kinds import AddressText, FileText, ReferenceText, Text
 from buildpush.settings.resolved import ResolveContext, ResolvedStep
-from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
+from buildpush.settings.server_settings import ServerSettings, login_ways, plugin_setting, trust_at, unused_logins
 from buildpush.settings.step_settings import compat_setting, issues_setting
 from buildpush.settings.words import relative_hint
 
@@ -24,46 +24,31 @@ from buildpush.settings.words import relative_hint
 class PublishBuildInfo(ServerSettings):
     """Publish build-info of a pushed image: the plugin step of Harness."""
 
-    docker_image: ReferenceText = setting(
+    docker_image: ReferenceText = plugin_setting(
         "The pushed image, with its tag; without a host, it is at the host of `url`.",
         default=REQUIRED,
-        group="Build-info",
         example="acme.jfrog.io/docker-local/team/api:1.4.2",
-        honoured_by="publish",
-        place="settings",
     )
-    build_name: Text = setting(
+    build_name: Text = plugin_setting(
         "Name of the build in Artifactory.",
         default=REQUIRED,
-        group="Build-info",
         example="api",
-        honoured_by="publish",
-        place="settings",
         ambient=("JFROG_CLI_BUILD_NAME",),
     )
-    build_number: Text = setting(
+    build_number: Text = plugin_setting(
         "Number of the build in Artifactory.",
         default=REQUIRED,
-        group="Build-info",
         example="42",
-        honoured_by="publish",
-        place="settings",
         ambient=("JFROG_CLI_BUILD_NUMBER",),
     )
-    build_url: AddressText | None = setting(
+    build_url: AddressText | None = plugin_setting(
         "Link from the build in Artifactory back to the run that made it.",
-        group="Build-info",
         example="https://ci.example.com/runs/42",
-        honoured_by="publish",
-        place="settings",
         ambient=("JFROG_CLI_BUILD_URL",),
     )
-    git_path: FileText | None = setting(
+    git_path: FileText | None = plugin_setting(
         "Directory whose git history gives the revision; without it, the working directory.",
-        group="Build-info",
         example="service",
-        honoured_by="publish",
-        place="settings",
     )
     compat: Literal["jf"] | None = compat_setting("settings")
     issues_tracker: Text | None = issues_setting("tracker", "settings")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from buildpush.credentials.docker import Credential, CredentialKind
@@ -23,74 +24,51 @@ _FILE: Final = "pem_file_path"
 _TRUST: Final = ("insecure", _CONTENTS, _FILE)
 # Settings about TLS, which commands have as flags as well.
 OF_TRUST: Final = (*_TRUST, "ca_path")
+plugin_setting = partial(setting, group="Build-info", honoured_by="publish", place="settings")
 
 
 class ServerSettings(CommonSettings):
     """Settings of every plugin step that talks to an Artifactory."""
 
-    url: AddressText = setting(
+    url: AddressText = plugin_setting(
         "Address of Artifactory; anything after `/artifactory` is left out.",
         default=REQUIRED,
-        group="Build-info",
         example="https://acme.jfrog.io/artifactory/",
-        honoured_by="publish",
-        place="settings",
         ambient=("JF_URL",),
     )
-    access_token: SecretText | None = setting(
+    access_token: SecretText | None = plugin_setting(
         "Reference to the access token for Artifactory.",
-        group="Build-info",
         example="env:ARTIFACTORY_TOKEN",
-        honoured_by="publish",
-        place="settings",
         ambient=("JF_ACCESS_TOKEN",),
     )
-    username: Text | None = setting(
+    username: Text | None = plugin_setting(
         "User for Artifactory, with `password`, `api_key` or `access_token`.",
-        group="Build-info",
         example="ci-bot",
-        honoured_by="publish",
-        place="settings",
     )
-    password: SecretText | None = setting(
+    password: SecretText | None = plugin_setting(
         "Reference to the password of {setting}`username`.",
-        group="Build-info",
         example="env:ARTIFACTORY_PASSWORD",
-        honoured_by="publish",
-        place="settings",
     )
-    api_key: SecretText | None = setting(
+    api_key: SecretText | None = plugin_setting(
         "Reference to an API key; with {setting}`username` it is sent in place of a password, else in its own header.",
-        group="Build-info",
         example="env:ARTIFACTORY_API_KEY",
-        honoured_by="publish",
-        place="settings",
     )
-    insecure: Switch = setting(
+    insecure: Switch = plugin_setting(
         "Whether the host of `url` may have any certificate, or no TLS; it is tried with TLS first.",
         "Harness' plugin declares it and does not use it.",
         default=False,
-        group="Build-info",
         example=True,
-        honoured_by="publish",
-        place="settings",
     )
-    pem_file_contents: CertificateText | None = setting(
+    pem_file_contents: CertificateText | None = plugin_setting(
         "Certificates of an authority to trust at the host of `url`, or a reference to them.",
         "They are trusted besides those of the system and of `SSL_CERT_FILE`, and at no other host. "
         "Harness' plugin declares it and does not use it.",
-        group="Build-info",
         example="env:ACME_CA",
-        honoured_by="publish",
-        place="settings",
     )
-    pem_file_path: FileText | None = setting(
+    pem_file_path: FileText | None = plugin_setting(
         "File of certificates, with the same meaning as `pem_file_contents`.",
         "Harness' plugin declares it and does not use it; the plugin that uploads files writes the contents to it.",
-        group="Build-info",
         example="certificates/acme.pem",
-        honoured_by="publish",
-        place="settings",
     )
     ca_path: FileText | None = ca_path_setting("Build-info")
     log_level: Text | None = setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from buildpush.settings.declare import Settings, StepSection, setting
@@ -76,57 +77,45 @@ def issues_setting(name: str, place: StepSection) -> Any:
     return setting(sentence, text, group="Build-info", example=example, honoured_by="publish", place=place)
 
 
+_of_step = partial(setting, group="Step", honoured_by="run", place="step")
+
+
 class CommonSettings(Settings):
     """Settings that every kind of step has."""
 
-    identifier: IdentifierText = setting(
+    identifier: IdentifierText = _of_step(
         "Short name of the step, for `--step` and expressions.",
         "Without it, made from {setting}`name`.",
         default="",
-        group="Step",
         example="build_api",
-        honoured_by="run",
-        place="step",
     )
-    name: StepName = setting(
+    name: StepName = _of_step(
         "Name of the step for people.",
         default="",
-        group="Step",
         example="Build API",
-        honoured_by="run",
-        place="step",
     )
-    description: AnyText = setting(
+    description: AnyText = _of_step(
         "Description of the step.",
         default="",
-        group="Step",
         example="The API of the shop",
-        honoured_by="run",
-        place="step",
     )
-    timeout: Duration | None = setting(
+    timeout: Duration | None = _of_step(
         "Time after which the step is stopped and fails.",
         "Without it a step of a file has 10 hours, as Harness gives it on Kubernetes; one of variables, flags or "
         "keywords alone has no limit. "
         "Where a pipeline, stage or group has a `timeout`, a step has at most the time that is left of it, and no "
         "failure strategy handles its end. "
         "Fetching a {setting}`context` that is not a directory may take as long again.",
-        group="Step",
         example="1h 30m",
-        honoured_by="run",
-        place="step",
     )
-    when: When = setting(
+    when: When = _of_step(
         "Condition under which the step runs.",
         "`stageStatus` is `Success` (nothing before it in the stage has failed), `Failure` or `All`. "
         "`condition` is an expression that must be true as well; one that cannot be evaluated is an error. "
         "A step that is skipped is listed with the reason.",
-        group="Step",
         example={"stageStatus": "Success", "condition": '<+codebase.branch> == "main"'},
-        honoured_by="run",
-        place="step",
     )
-    failure_strategies: Structure = setting(
+    failure_strategies: Structure = _of_step(
         "What happens if the step fails.",
         "The first entry that names the type of the error is used, then those of the group and of the stage. "
         "Without one, the stage fails. "
@@ -134,21 +123,15 @@ class CommonSettings(Settings):
         "of 4 and 6, no answer and a busy server are `Connectivity` and `RetryableTransientFailure`, "
         "a refusal is `Authorization`; all others are `Unknown`. "
         "Rollbacks fail the stage: rollback steps are not run here.",
-        group="Step",
         example=[{"onFailure": {"errors": ["AllErrors"], "action": {"type": "Ignore"}}}],
-        honoured_by="run",
-        place="step",
     )
-    strategy: Structure = setting(
+    strategy: Structure = _of_step(
         "Loop that runs the step several times.",
         "`matrix`, `repeat` or `parallelism`, as in Harness; expressions may use `<+matrix.AXIS>`, `<+repeat.item>`, "
         "`<+repeat.partition>` and `<+strategy.iteration>`. "
         "At most `maxConcurrency` iterations run at the same time; without it, as many as there are cores, at least 2. "
         "Two that would push the same reference are refused.",
-        group="Step",
         example={"matrix": {"os": ["alpine", "debian"], "maxConcurrency": "1"}},
-        honoured_by="run",
-        place="step",
     )
     enforce: Enforce = setting(
         "Policy sets that Harness checks the step against.",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
@@ -12,121 +13,80 @@ from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, 
 from buildpush.expressions.ci import ci
 from buildpush.settings.authorities import with_every_host
 from buildpush.settings.build_info import sources_of
-from buildpush.settings.declare import StepSection, explicitly_set, setting
+from buildpush.settings.declare import explicitly_set, setting
 from buildpush.settings.fields import REQUIRED
 from buildpush.settings.kinds import FileText, Properties, Structure, Switch, Text, ThreadCount, WholeNumber
 from buildpush.settings.resolved import FilesToUpload, ResolveContext, ResolvedStep
 from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
 from buildpush.settings.step_settings import CommonSettings, ca_path_setting
 
+_upload = partial(setting, group="Upload", honoured_by="run")
+_upload_plugin = partial(_upload, place="settings")
+_of_build = partial(setting, group="Upload", honoured_by="publish")
 
-def _target(place: StepSection) -> Any:
-    return setting(
-        "Repository and path in Artifactory; one that ends in a slash is a directory.",
-        "Several files that would get one name are refused.",
-        default=REQUIRED,
-        group="Upload",
-        example="generic-local/app/1.0/{1}.whl",
-        honoured_by="run",
-        place=place,
-    )
-
-
-def _target_props(place: StepSection) -> Any:
-    return setting(
-        "Properties of every file, as in `stage=test;team=web`.",
-        "As in Harness' plugin, properties without a value, or with `null`, are left out.",
-        default=(),
-        group="Upload",
-        example=["stage=test", "team=web"],
-        honoured_by="run",
-        place=place,
-    )
-
-
-def _threads(place: StepSection) -> Any:
-    return setting(
-        "How many files are on their way at the same time.",
-        default=4,
-        group="Upload",
-        example=8,
-        honoured_by="run",
-        place=place,
-    )
-
-
-def _build_name(place: StepSection, more: str = "") -> Any:
-    return setting(
-        "Name of the build that the files belong to; with it, they are a module of its build-info.",
-        more,
-        group="Upload",
-        example="api",
-        honoured_by="publish",
-        place=place,
-        ambient=("JFROG_CLI_BUILD_NAME",),
-    )
-
-
-def _build_number(place: StepSection) -> Any:
-    return setting(
-        "Number of that build; without it, the number of the run.",
-        group="Upload",
-        example="42",
-        honoured_by="publish",
-        place=place,
-        ambient=("JFROG_CLI_BUILD_NUMBER",),
-    )
-
-
-def _build_exists(place: StepSection) -> Any:
-    return setting(
-        "What follows if that build has runs of the same number already: one more, an error, or one in their place.",
-        "`refuse` is an error before anything is uploaded.",
-        default="add",
-        group="Upload",
-        example="refuse",
-        honoured_by="publish",
-        place=place,
-    )
-
-
-def _build_dir(place: StepSection) -> Any:
-    return setting(
-        "Directory that collects that build, from several runs, jobs and machines; then nothing is published.",
-        group="Upload",
-        example="build-info",
-        honoured_by="publish",
-        place=place,
-    )
+# What both steps have, in another place each.
+_target = partial(
+    _upload,
+    "Repository and path in Artifactory; one that ends in a slash is a directory.",
+    "Several files that would get one name are refused.",
+    default=REQUIRED,
+    example="generic-local/app/1.0/{1}.whl",
+)
+_target_props = partial(
+    _upload,
+    "Properties of every file, as in `stage=test;team=web`.",
+    "As in Harness' plugin, properties without a value, or with `null`, are left out.",
+    default=(),
+    example=["stage=test", "team=web"],
+)
+_threads = partial(_upload, "How many files are on their way at the same time.", default=4, example=8)
+_build_name = partial(
+    _of_build,
+    "Name of the build that the files belong to; with it, they are a module of its build-info.",
+    example="api",
+    ambient=("JFROG_CLI_BUILD_NAME",),
+)
+_build_number = partial(
+    _of_build,
+    "Number of that build; without it, the number of the run.",
+    example="42",
+    ambient=("JFROG_CLI_BUILD_NUMBER",),
+)
+_build_exists = partial(
+    _of_build,
+    "What follows if that build has runs of the same number already: one more, an error, or one in their place.",
+    "`refuse` is an error before anything is uploaded.",
+    default="add",
+    example="refuse",
+)
+_build_dir = partial(
+    _of_build,
+    "Directory that collects that build, from several runs, jobs and machines; then nothing is published.",
+    example="build-info",
+)
 
 
 class ArtifactoryUpload(CommonSettings):
     """Upload files to Artifactory: the step ``ArtifactoryUpload``."""
 
-    connector_ref: Text = setting(
+    connector_ref: Text = _upload(
         "Connector of the Artifactory that gets the files; it has a user and a password.",
         "It may be one of the type `Artifactory`, or that of the registry at the same host.",
         default=REQUIRED,
-        group="Upload",
         example="account.jfrog",
-        honoured_by="run",
     )
-    source_path: Text = setting(
+    source_path: Text = _upload(
         "Pattern of the files, from the working directory.",
         "`*` is any text, also of several directories; a part in parentheses is a placeholder if {setting}`target` "
         "names its number. If nothing matches, the step fails.",
         default=REQUIRED,
-        group="Upload",
         example="dist/(*).whl",
-        honoured_by="run",
     )
-    target: Text = _target("spec")
-    upload_as_flat: Switch = setting(
+    target: Text = _target()
+    upload_as_flat: Switch = _upload(
         "Whether files lose their directories below a target that ends in a slash.",
         default=True,
-        group="Upload",
         example=False,
-        honoured_by="run",
     )
     run_as_user: WholeNumber | None = setting(
         "Numeric user of the step's container, which does not exist here.",
@@ -142,48 +102,39 @@ class ArtifactoryUpload(CommonSettings):
         honoured_by="",
         harmless=True,
     )
-    build_name: Text | None = _build_name("env", "A stage variable `PLUGIN_BUILD_NAME` sets it, as in Harness.")
-    build_number: Text | None = _build_number("env")
-    build_exists: Literal["add", "refuse", "replace"] = _build_exists("env")
-    build_dir: FileText | None = _build_dir("env")
-    target_props: Properties = _target_props("env")
-    threads: ThreadCount = _threads("env")
+    build_name: Text | None = _build_name("A stage variable `PLUGIN_BUILD_NAME` sets it, as in Harness.", place="env")
+    build_number: Text | None = _build_number(place="env")
+    build_exists: Literal["add", "refuse", "replace"] = _build_exists(place="env")
+    build_dir: FileText | None = _build_dir(place="env")
+    target_props: Properties = _target_props(place="env")
+    threads: ThreadCount = _threads(place="env")
     ca_path: FileText | None = ca_path_setting("Upload")
 
 
 class UploadFiles(ServerSettings):
     """Upload files to Artifactory: the plugin step of Harness."""
 
-    source: Text = setting(
+    source: Text = _upload_plugin(
         "Pattern of the files, as `source_path` of the step `ArtifactoryUpload`.",
         default=REQUIRED,
-        group="Upload",
         example="dist/*.whl",
-        honoured_by="run",
-        place="settings",
     )
-    target: Text = _target("settings")
-    flat: Switch = setting(
+    target: Text = _target(place="settings")
+    flat: Switch = _upload_plugin(
         "Whether files lose their directories below a target that ends in a slash.",
         default=False,
-        group="Upload",
         example=True,
-        honoured_by="run",
-        place="settings",
     )
-    target_props: Properties = _target_props("settings")
-    threads: ThreadCount = _threads("settings")
-    retries: WholeNumber | None = setting(
+    target_props: Properties = _target_props(place="settings")
+    threads: ThreadCount = _threads(place="settings")
+    retries: WholeNumber | None = _upload_plugin(
         "How often a request is tried again; without it, five times.",
-        group="Upload",
         example=3,
-        honoured_by="run",
-        place="settings",
     )
-    build_name: Text | None = _build_name("settings")
-    build_number: Text | None = _build_number("settings")
-    build_exists: Literal["add", "refuse", "replace"] = _build_exists("settings")
-    build_dir: FileText | None = _build_dir("settings")
+    build_name: Text | None = _build_name(place="settings")
+    build_number: Text | None = _build_number(place="settings")
+    build_exists: Literal["add", "refuse", "replace"] = _build_exists(place="settings")
+    build_dir: FileText | None = _build_dir(place="settings")
     publish_build_info: Switch | None = setting(
         "Whether the files are published as a module of the build; by default if {setting}`build_name` is set.",
         group="Upload",
