@@ -27,7 +27,7 @@ FLOORS = [
     ["settings"],
     ["pipeline"],
     ["api", "reference"],
-    ["cli", "sphinx_ext"],
+    ["aio", "cli", "sphinx_ext"],
     ["__main__"],
 ]
 
@@ -157,7 +157,7 @@ def test_no_module_is_longer_than_can_be_read():
 
 
 def test_the_root_has_few_modules():
-    assert len(list(ROOT.glob("*.py"))) <= 4
+    assert len(list(ROOT.glob("*.py"))) <= 5
 
 
 CORE_MODULES = sorted(
