@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from buildpush.display.tables import Listing
 from buildpush.pipeline.arguments import (
     Choice,
     OptionalPath,
@@ -438,7 +439,7 @@ def check_pipeline(file: OptionalPath, **options: Unpack[PipelineOptions]) -> tu
 
     with call_context(ignore, **_around(options)) as context:
         loaded = all_steps(file, {}, context, choice_of(options))
-        return tuple(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
+        return Listing(replace(one, notes=(*loaded.notes, *one.notes)) for one in plan_steps(loaded, context))
 
 
 @with_keywords
@@ -470,7 +471,7 @@ def list_pipeline(
 
     companions = Choice(step, stage, templates, inputs).companions()
     path = path_of("file", file) or Path()
-    return tuple(entries(select(file_tree(path, path_of("cwd", cwd) or Path(), companions, []), path, stage, step)))
+    return Listing(entries(select(file_tree(path, path_of("cwd", cwd) or Path(), companions, []), path, stage, step)))
 
 
 def _run_steps(

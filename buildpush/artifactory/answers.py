@@ -75,6 +75,10 @@ class PublishedRun:
     number: str
     started: str
 
+    def cells(self) -> dict[str, str]:
+        """Return what a list of runs shows."""
+        return {"number": self.number, "started": self.started}
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -95,6 +99,10 @@ class NamedBuild:
 
     name: str
     started: str
+
+    def cells(self) -> dict[str, str]:
+        """Return what a list of builds shows."""
+        return {"build": self.name, "last run": self.started}
 
 
 def named_build(reading: Reading) -> NamedBuild:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final, NamedTuple
 
-from buildpush.artifactory.directories import MANIFESTS
-from buildpush.artifactory.document import Artifact, BuildInfo, Module, started_text
+from buildpush.artifactory.document import MANIFESTS, Artifact, BuildInfo, Module, started_text
+from buildpush.display.tables import Table, shows_itself
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 
@@ -39,6 +38,7 @@ class Change:
         return "changed" if self.old and self.new else "added" if self.new else "removed"
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True)
 class BuildDifference:
     """The difference between two runs; it shows itself in a terminal and a notebook.
@@ -70,11 +70,10 @@ class BuildDifference:
         lines = ("  ".join((_SIGNS[row[0]], f"{row[1]:<11}", *filter(None, row[2:]))) for row in self.rows())
         return "\n".join((head, *lines, f"{self.same} files are the same"))
 
-    def _repr_html_(self) -> str:
-        rows = [("", "part", "module", "name", "value"), *((_SIGNS[row[0]], *row[1:]) for row in self.rows())]
-        cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
-        caption = html.escape(f"from {one_line(self.old)} to {one_line(self.new)}; {self.same} files are the same")
-        return f"<table><caption>{caption}</caption>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+    def tables(self) -> Iterator[Table]:
+        """Yield what a notebook shows."""
+        caption = f"from {self.old} to {self.new}; {self.same} files are the same"
+        yield Table(self.rows() or [("none", "", "", "", "")], ("change", "part", "module", "name", "value"), caption)
 
 
 _SIGNS: Final = {"added": "+", "removed": "-", "changed": "~"}

@@ -12,11 +12,9 @@ from enum import Enum
 from typing import Final, TypeVar
 
 from buildpush.artifactory.answers import FileFacts
-from buildpush.artifactory.document import Artifact, BuildInfo, Dependency, Module
+from buildpush.artifactory.document import MANIFESTS, Artifact, BuildInfo, Dependency, Module
 from buildpush.foundation.records import dataclass
 
-# The names of the file that every image has, and its directory is known by.
-MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
 # The forms in which versions of Artifactory write the directory of a digest.
 DIGEST_DIRECTORIES: Final = ("sha256:", "sha256__")
 

@@ -7,14 +7,19 @@ from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from buildpush import __version__
 from buildpush.artifactory.reading import Reading, load_json
+from buildpush.display.tables import Table, shows_itself
 from buildpush.foundation.errors import SettingsError, SourceError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.text import one_line
 
 ENVIRONMENT_PREFIX = "buildInfo.env."
+# The names of the file that every image has, and its directory is known by.
+MANIFESTS: Final = frozenset({"manifest.json", "list.manifest.json"})
+_FILES_SHOWN: Final = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -220,6 +225,7 @@ def check_identity(what: str, text: str) -> None:
         raise SettingsError(message, setting=f"build_{what}")
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildInfo:
     """One run of a build, as Artifactory stores it.
@@ -265,6 +271,39 @@ class BuildInfo:
         """The variables among the properties, by their names."""
         start = ENVIRONMENT_PREFIX
         return {key.removeprefix(start): text for key, text in self.properties.items() if key.startswith(start)}
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Yield a label and a text for each fact, module and promotion."""
+        yield "build", f"{self.name} {self.number}"
+        yield "started", started_text(self.started)
+        agent = f"{self.agent.name} {self.agent.version}".strip()
+        facts = {"page": self.url, "triggered by": self.principal, "published by": self.artifactory_principal}
+        yield from ((label, text) for label, text in {**facts, "agent": agent}.items() if text)
+        for source in self.vcs:
+            branch = f" ({source.branch})" if source.branch else ""
+            message = f": {source.message.strip().splitlines()[0]}" if source.message.strip() else ""
+            yield "source", f"{source.url} {source.revision}{branch}{message}".strip()
+        for module in self.modules:
+            yield "module", _module_words(module)
+            yield from (("image", name) for name in module.properties.get("docker.image.tag", "").split(",") if name)
+            yield from (("digest", f"sha256:{one.sha256}") for one in module.artifacts if one.name in MANIFESTS)
+        if self.environment:
+            yield "environment", ", ".join(self.environment)
+        yield from (("promotion", text) for text in _promotions(self.others.get("statuses")))
+
+    def tables(self) -> Iterator[Table]:
+        """Yield what a notebook shows: the facts, then the files of each module."""
+        yield Table(tuple(self.rows()))
+        files = [
+            (one.id, file.path or file.name, file.repository, file.sha256[:12])
+            for one in self.modules
+            for file in one.artifacts
+        ]
+        if files:
+            yield Table(files[:_FILES_SHOWN], ("module", "file", "repository", "sha256"), f"{len(files)} files")
+
+    def __str__(self) -> str:
+        return "\n".join(f"{label:<14}{one_line(text)}".rstrip() for label, text in self.rows())
 
     def document(self) -> dict[str, Any]:
         """Return the JSON document for Artifactory: keys in the order of ``jf``, without empty values."""
@@ -428,3 +467,20 @@ def fields(record: type = BuildInfo, before: str = "") -> Iterator[tuple[str, st
         yield f"{before}{key.name}", key.says
         if key.name in _NESTED:
             yield from fields(_NESTED[key.name], f"{before}{key.name}.")
+
+
+def _module_words(module: Module) -> str:
+    counts = ((len(module.artifacts), "file", "files"), (len(module.dependencies), "dependency", "dependencies"))
+    words = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    return f"{module.id} ({module.type or 'no type'}): {', '.join(words) or 'no files'}"
+
+
+def _promotions(statuses: object) -> Iterator[str]:
+    """Yield a text for each entry of the history, which the server adds to the document."""
+    for entry in statuses if isinstance(statuses, list) else ():
+        if not isinstance(entry, Mapping):
+            continue
+        yield ", ".join(f"{key} {entry[key]}" for key in _SHOWN if entry.get(key))
+
+
+_SHOWN: Final = ("timestamp", "status", "repository", "user", "comment")

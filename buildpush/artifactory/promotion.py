@@ -10,6 +10,7 @@ from buildpush.artifactory.answers import Message
 from buildpush.artifactory.client import Artifactory
 from buildpush.artifactory.directories import is_same
 from buildpush.artifactory.document import BuildInfo
+from buildpush.display.tables import shows_itself
 from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
@@ -51,6 +52,7 @@ class Promotion:
         return {**{name: value for name, value in texts.items() if value}, **switches}
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True)
 class Promoted:
     """A build that was promoted, or, after a dry run, would be.
@@ -80,6 +82,10 @@ class Promoted:
             "messages": [{"level": one.level, "message": one.text} for one in self.messages],
             "dryRun": self.dry_run,
         }
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the facts as pairs of a label and a text."""
+        return [("build", str(self)), *((one.level or "message", one.text) for one in self.messages)]
 
     def __str__(self) -> str:
         what = "would be promoted" if self.dry_run else "is promoted"

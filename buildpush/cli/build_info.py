@@ -199,11 +199,9 @@ def _print(document: dict[str, Any], text: str, *, as_document: bool) -> None:
 
 
 def _show(name: str, number: str, started: str, project: str, *, as_json: bool, **server: Any) -> None:
-    from buildpush.artifactory.summary import summary
-
     with _builds(project, server) as builds:
         info = builds.show(name, number, started)
-    _print(info.document(), summary(info), as_document=as_json)
+    _print(info.document(), str(info), as_document=as_json)
 
 
 def _list(name: str | None, project: str, *, as_json: bool, **server: Any) -> None:

@@ -72,6 +72,7 @@ class BuildPushError(Exception):
 
     @property
     def hint(self) -> str | None:
+        """What to do about it, or ``None``."""
         return self._hint
 
     @hint.setter
@@ -79,6 +80,12 @@ class BuildPushError(Exception):
         others = own_notes(self)
         self._hint = with_margin(hint) if hint else hint
         self.__notes__ = [f"hint: {self._hint}", *others] if hint else others
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return the facts as pairs of a label and a text, for a notebook."""
+        cards = [("read", f"buildpush explain {card}") for card in (self.setting, self.advice) if card]
+        pushed = [("pushed", name) for name in self.pushed]
+        return [("error", str(self)), *([("hint", self.hint)] if self.hint else []), *cards, *pushed]
 
     def _render_traceback_(self) -> list[str]:
         """Return what IPython shows in place of a traceback; it would show two if this raised an error."""

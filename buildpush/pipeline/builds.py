@@ -13,6 +13,7 @@ from buildpush.artifactory.difference import BuildDifference, difference
 from buildpush.artifactory.document import started_from
 from buildpush.artifactory.promotion import Promoted, Promotion, promote
 from buildpush.artifactory.retention import Retention, delete, discard
+from buildpush.display.tables import Listing
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Sink
 from buildpush.pipeline.context import RunContext
@@ -30,11 +31,11 @@ class Builds:
 
     def list(self) -> tuple[NamedBuild, ...]:
         """Return all builds that the credential may see; each has a name and the start of its last run."""
-        return self._client.builds(project=self._project)
+        return Listing(self._client.builds(project=self._project))
 
     def runs(self, name: str) -> tuple[PublishedRun, ...]:
         """Return the runs of build *name*, newest first; several may have one number."""
-        return self._client.runs(name, project=self._project)
+        return Listing(self._client.runs(name, project=self._project))
 
     def show(self, name: str, number: str, started: str = "") -> BuildInfo:
         """Return the run that began at *started*, an ISO time, or else the newest of that number.
@@ -125,7 +126,7 @@ class Builds:
         """
         rule = Retention(count=count, days=days, keep=tuple(keep), artifacts=artifacts)
         now, project, sink = self._now(), self._project, self._sink
-        return discard(self._client, name, rule, now=now, later=later, project=project, sink=sink)
+        return Listing(discard(self._client, name, rule, now=now, later=later, project=project, sink=sink))
 
     def delete(self, name: str, *numbers: str, artifacts: bool = False) -> tuple[PublishedRun, ...]:
         """Delete every run of build *name* that has one of *numbers*, and return those that are gone.
@@ -134,7 +135,7 @@ class Builds:
             SettingsError: one of the numbers does not exist; then nothing is deleted.
             BuildInfoError: the server refuses, or some of the runs are still there.
         """
-        return delete(self._client, name, numbers, artifacts=artifacts, project=self._project)
+        return Listing(delete(self._client, name, numbers, artifacts=artifacts, project=self._project))
 
 
 @contextmanager

@@ -169,7 +169,7 @@ def as_pushed(info: BuildInfo, server: Artifactory, registry: Registry, sink: Si
 
 
 def _roots(info: BuildInfo) -> Iterator[_Root]:
-    from buildpush.artifactory.directories import MANIFESTS
+    from buildpush.artifactory.document import MANIFESTS
     from buildpush.artifactory.merging import SEPARATOR
 
     for module in info.modules:

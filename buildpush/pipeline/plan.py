@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from buildpush.credentials.docker import Credential
+from buildpush.display.tables import shows_itself
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.stages import needed_for
@@ -56,6 +57,7 @@ class Host:
         return f"{self.address} {self.what}{through}"
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run of one step would do; nothing is done.
@@ -153,6 +155,7 @@ class Plan:
         return dict(redacted(document))
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True)
 class SkippedStep:
     """A step that a run would skip even if all before it succeeds, or for which only the run can decide.

@@ -7,6 +7,7 @@ from dataclasses import field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from buildpush.display.tables import HUES, Cell, Table, shows_itself
 from buildpush.display.words import bytes_words
 from buildpush.foundation.events import Decision, Traffic
 from buildpush.foundation.records import dataclass
@@ -43,6 +44,7 @@ _AGAIN: Final = ("again", "group again")
 JSON_VERSION = 1
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunResult:
     """The receipt of one step.
@@ -202,14 +204,15 @@ class RunResult:
     def __str__(self) -> str:
         return "\n".join(f"{name:<8}{value}" for name, value in self.rows())
 
-    def _repr_markdown_(self) -> str:
-        return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in self.rows())])
+    def tables(self) -> Iterator[Table]:
+        """Yield what a notebook shows: the facts, then the layers of each image, and the files."""
+        yield Table([row for row in self.rows() if row[0] != "file"])
+        yield from map(_layers, self.images)
+        if self.files:
+            yield _files_table(self.files)
 
-    def _repr_html_(self) -> str:
-        head = "".join(f"<tr><th>{name}</th><td>{_link(value)}</td></tr>" for name, value in self.rows())
-        return f"<table>{head}</table>{''.join(_layers_html(image) for image in self.images)}"
 
-
+@shows_itself
 @dataclass(frozen=True, slots=True)
 class PipelineResult:
     """The receipts of all steps of a file, in its order, including skipped ones; a loop has one for each run.
@@ -235,19 +238,18 @@ class PipelineResult:
     def __str__(self) -> str:
         return "\n\n".join(map(str, self.steps))
 
-    def _repr_html_(self) -> str:
-        from html import escape
-
+    def tables(self) -> Iterator[Table]:
+        """Yield what a notebook shows: a row for each step, with a timeline."""
         whole, spans = _spans(self.steps)
-        rows = "".join(
-            f"<tr><th>{escape(one_line(step.step))}</th><td>{escape(one_line(_result_words(step)))}</td>"
-            f"<td><code>{escape((step.digest or '')[:19])}</code></td><td>{_bar(*span)}</td></tr>"
-            for step, span in zip(self.steps, spans, strict=True)
-        )
-        return f"<table><tr><th>step</th><th></th><th>digest</th><th>{whole:.1f} s</th></tr>{rows}</table>"
+        rows = [
+            (step.step, _result_words(step), (step.digest or "")[:19], Cell(f"{took * whole:.1f} s", took, begun))
+            for step, (begun, took) in zip(self.steps, spans, strict=True)
+        ]
+        yield Table(rows, ("step", "result", "digest", f"time, of {whole:.1f} s"))
 
 
 _FILES_SHOWN: Final = 10
+_FILES_IN_NOTEBOOK: Final = 100
 
 
 def _file_rows(files: Sequence[TransferredFile]) -> Iterator[tuple[str, str]]:
@@ -304,19 +306,13 @@ def _files_words(step: RunResult) -> str:
 
 
 def _spans(steps: Iterable[RunResult]) -> tuple[float, list[tuple[float, float]]]:
-    """Return the time of all steps in seconds, and for each step its start and its duration in percent of that."""
-    steps = tuple(steps)
-    spans = [(step.begun, sum(step.seconds.values())) for step in steps if step.begun or step.seconds]
-    first = min((begun for begun, _ in spans), default=0.0)
-    whole = max((begun + took for begun, took in spans), default=0.0) - first
-    scale = 100 / (whole or 1.0)
-    scaled = iter([(scale * (begun - first), scale * took) for begun, took in spans])
-    return whole, [next(scaled) if step.begun or step.seconds else (0.0, 0.0) for step in steps]
-
-
-def _bar(begun: float, took: float) -> str:
-    style = f"margin-left:{begun:.1f}%;width:{took:.1f}%;height:0.8em;background:currentColor;opacity:0.5"
-    return f'<div style="min-width:12em"><div style="{style}"></div></div>'
+    """Return the time of all steps in seconds, and for each step its start and its duration as shares of that."""
+    spans = [(step.begun, sum(step.seconds.values())) for step in steps]
+    real = [span for span in spans if any(span)]
+    first = min((begun for begun, _ in real), default=0.0)
+    whole = max((begun + took for begun, took in real), default=0.0) - first
+    scale = whole or 1.0
+    return whole, [((begun - first) / scale, took / scale) if begun or took else (0.0, 0.0) for begun, took in spans]
 
 
 def _image_json(image: PushedImage) -> dict[str, Any]:
@@ -365,23 +361,24 @@ def _layers_words(image: PushedImage) -> str:
     return f"{len(fates)} ({counts or 'none'}), {bytes_words(image.sent)} sent, {image.platform.label}"
 
 
-def _layers_html(image: PushedImage) -> str:
-    from html import escape
-
-    rows = "".join(
-        f"<tr><td><code>{layer.digest.hex[:12]}</code></td><td>{bytes_words(layer.size)}</td>"
-        f"<td>{escape(_OUTCOMES[layer.fate])}</td></tr>"
+def _layers(image: PushedImage) -> Table:
+    """Return the layers of *image*, each with a bar of its size."""
+    most = max((layer.size for layer in image.layers), default=0) or 1
+    rows = [
+        (
+            str(layer.digest)[:19],
+            bytes_words(layer.size),
+            Cell(_OUTCOMES[layer.fate], layer.size / most, hue=HUES[layer.fate]),
+        )
         for layer in image.layers
-    )
-    return f"<table><tr><th>layer</th><th>size</th><th></th></tr>{rows}</table>"
+    ]
+    return Table(rows, (f"layer of {image.platform.label}", "size", "what happened"), numbers=("size",))
 
 
-def _link(value: str) -> str:
-    from html import escape
-
-    safe = escape(value)
-    return f'<a href="{safe}">{safe}</a>' if value.startswith(("http://", "https://")) else f"<code>{safe}</code>"
-
-
-def _cell(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+def _files_table(files: Sequence[TransferredFile]) -> Table:
+    rows = [
+        (file.name, bytes_words(file.size), _OUTCOMES.get(file.fate, file.fate), file.place)
+        for file in files[:_FILES_IN_NOTEBOOK]
+    ]
+    more = f"the first {len(rows)} of {len(files)} files" if len(files) > len(rows) else ""
+    return Table(rows, ("file", "size", "what happened", "in Artifactory"), caption=more, numbers=("size",))

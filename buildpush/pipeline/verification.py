@@ -8,6 +8,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit
 
+from buildpush.display.tables import shows_itself
 from buildpush.foundation.errors import (
     BuildInfoError,
     BuildPushError,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _MOST: Final = 500
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True)
 class Verification:
     """What is known about an image.

@@ -37,6 +37,11 @@ class ContentsEntry:
         mark = "run    " if self.runs else "not run"
         return f"{mark}  {'  ' * self.depth}{' '.join(one_line(word) for word in words if word)}"
 
+    def cells(self) -> dict[str, str]:
+        """Return what a list of entries shows."""
+        words = {"kind": "· " * self.depth + self.kind, "identifier": self.identifier, "name": self.name}
+        return {**words, "type": self.type, "is run here": "yes" if self.runs else "no", "place": self.where}
+
     def as_json(self) -> dict[str, Any]:
         """Return the entry as plain JSON types."""
         return {name: getattr(self, name) for name in ("kind", "identifier", "name", "type", "where", "runs", "depth")}

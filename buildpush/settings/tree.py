@@ -9,9 +9,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from buildpush.display.tables import Table, shows_itself
 from buildpush.expressions.tree import Value
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError
+from buildpush.foundation.forms import clean_address
 from buildpush.foundation.records import dataclass
 from buildpush.settings.stepkinds import BUILD, STEP_KINDS, SettingsType, StepKind
 from buildpush.settings.words import nearest, reject
@@ -139,6 +141,7 @@ Parent: TypeAlias = Pipeline | Stage | StepGroup | Parallel
 Element: TypeAlias = Parent | Step
 
 
+@shows_itself
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A file with the settings of the steps that are run, and notes about it.
@@ -163,6 +166,24 @@ class Loaded:
     def others(self) -> tuple[str, ...]:
         """The steps that are not run, such as ``Run 'Unit tests' (step.yml:12:7)``."""
         return tuple(step.about for step, _ in leaves(self.tree) if not step.runs)
+
+    def tables(self) -> Iterator[Table]:
+        """Yield what a notebook shows: the steps, then each setting, its value as written, and where."""
+        yield Table(
+            [
+                *[("file", str(file)) for file in (self.file, self.project) if file],
+                *[("step", step.about) for step in self.steps],
+                *[("not run", other) for other in self.others],
+                *[("note", note) for note in self.notes],
+            ]
+        )
+        settings = [
+            (step.name or step.identifier, name, clean_address(one.origin.text or str(one.value)), one.origin.where)
+            for step in self.steps
+            for name, one in sorted(step.settings.items())
+        ]
+        if settings:
+            yield Table(settings, ("step", "setting", "value", "written"))
 
     def step(self, identifier: str) -> Step:
         """Return the step with that identifier.
