@@ -62,7 +62,7 @@ def test_no_form_of_a_result_tells_a_secret():
     forms = [str(result), result._repr_html_(), result._repr_markdown_(), json.dumps(result.as_json()), repr(notes)]
     forms.append(repr(decisions))
     assert not [form for form in forms if SECRET in form]
-    assert all(MASK in form for form in forms)
+    assert all(MASK in form.replace("\\", "") for form in forms)  # Markdown escapes each star
 
 
 def test_every_key_of_the_receipt_is_explained_in_the_docs():

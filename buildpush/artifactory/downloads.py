@@ -186,6 +186,8 @@ def download_files(
         complete.append(file)
         return file
 
+    for item in items:
+        sink(Progress(item.name, 0, None, "waiting"))
     return tuple(in_parallel(download, items, threads))
 
 

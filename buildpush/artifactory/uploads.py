@@ -68,6 +68,8 @@ def upload_files(
         confirmed.append(file)
         return file
 
+    for item in items:
+        sink(Progress(item.name, 0, None, "waiting"))
     try:
         return tuple(in_parallel(upload, items, threads))
     finally:

@@ -9,7 +9,7 @@ from buildpush.display.words import seconds_words
 from buildpush.foundation.events import BranchState, Event, FromBranch, StepState
 from buildpush.foundation.text import one_line
 
-HEADINGS = ("", "state", "time", "image")
+HEADINGS = ("branch", "state", "time", "image")
 _UNDER_WAY: frozenset[StepState] = frozenset({"waiting", "running"})
 
 

@@ -1,15 +1,18 @@
-"""Events in a notebook: plain lines and a table of parallel branches, which stay, and a line that is updated."""
+"""Events in a notebook: plain lines, a table of parallel branches, and bars, which end as one sentence."""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from buildpush.display.branches import HEADINGS, BranchTable, branch_of
-from buildpush.display.words import Sentences, bytes_words
-from buildpush.foundation.events import UNDER_WAY, Event, Progress
-from buildpush.foundation.text import one_line
+from buildpush.display.tables import Cell, Table, shows_itself
+from buildpush.display.transfers import Transfers
+from buildpush.display.words import Sentences
+from buildpush.foundation.errors import own_notes
+from buildpush.foundation.events import Event, Finished, Progress, Started
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -18,100 +21,117 @@ SECONDS_BETWEEN_UPDATES = 0.25
 
 
 class Notebook:
-    """A sink for a cell; *show* displays a text and returns its handle, as IPython's ``display`` does."""
+    """A sink for a cell; *show* displays a value and returns its handle, as IPython's ``display`` does."""
 
     def __init__(
-        self, stream: TextIO, show: Callable[[str], Any], *, clock: Callable[[], float] = time.monotonic
+        self, stream: TextIO, show: Callable[[object], Any], *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._stream = stream
         self._show = show
-        self._handle: Any = None
         self._clock = clock
         self._last = 0.0
+        self._lock = threading.Lock()
+        self._phase = ""
         self._sentences = Sentences()
-        self._transfers: dict[str, Progress] = {}
-        self._branches = BranchTable(clock)
-        self._table: Any = None
+        self._transfers, self._bars = Transfers(clock), None
+        self._branches, self._table = BranchTable(clock), None
 
     def __call__(self, event: Event) -> None:
         """Write the event's line, or update what is displayed already."""
-        branch, inner = branch_of(event)
-        if isinstance(inner, Progress):
-            self._move(f"[{branch}] {inner.item}" if branch else inner.item, inner)
-        elif self._branches.add(branch, inner):
-            self._show_branches()
-        line = self._sentences.of(event)
-        if line:
-            self._stream.write(f"{line}\n")
+        with self._lock:
+            branch, inner = branch_of(event)
+            if isinstance(inner, Progress):
+                self._move(f"[{branch}] {inner.item}" if branch else inner.item, inner)
+                return
+            if isinstance(inner, Started | Finished):
+                self._phase = inner.phase if isinstance(inner, Started) else ""
+            if self._transfers.is_over:
+                self._end_bars()
+            if self._branches.add(branch, inner):
+                self._show_branches()
+            if line := self._sentences.of(event):
+                self._stream.write(f"{line}\n")
+
+    def stands(self) -> str:
+        """Return what has been done, for one who stops it, such as ``during push, 2 of 3 layers are there``."""
+        phase = [f"during {self._phase}"] if self._phase else []
+        return ", ".join([*phase, *([] if self._transfers.is_empty else [self._transfers.stands()])])
 
     def close(self) -> None:
-        """Clear the line of progress; the lines above it stay."""
-        self._transfers.clear()
-        if self._handle is not None:
-            self._update()
+        """Show a sentence in place of the bars; the lines above it stay."""
+        with self._lock:
+            self._end_bars()
+
+    def _end_bars(self) -> None:
+        if self._transfers.is_empty:
+            return
+        sentence = self._transfers.sentence()
+        if self._bars is None:
+            self._stream.write(f"{sentence}\n")
+        else:
+            self._bars.update(_Sentence(sentence))
+        self._transfers, self._bars = Transfers(self._clock), None
+
+    def _move(self, name: str, event: Progress) -> None:
+        self._transfers.add(name, event)
+        if self._clock() - self._last >= SECONDS_BETWEEN_UPDATES and any(self._transfers.moving()):
+            self._last = self._clock()
+            self._bars = self._show_at(self._bars, _Frame(_bars(self._transfers)))
 
     def _show_branches(self) -> None:
         """Show the table; when all its branches have ended, it stays, and later branches get a new one."""
-        self._table = self._show_at(self._table, _table(self._branches))
+        self._table = self._show_at(self._table, _Frame(Table(tuple(self._branches.rows()), HEADINGS)))
         if self._branches.is_over:
             self._branches.clear()
             self._table = None
 
-    def _move(self, item: str, event: Progress) -> None:
-        if event.state in UNDER_WAY:
-            self._transfers[item] = event
-        else:
-            self._transfers.pop(item, None)
-        if self._clock() - self._last >= SECONDS_BETWEEN_UPDATES and self._transfers:
-            self._update()
-
-    def _update(self) -> None:
-        from html import escape
-
-        self._last = self._clock()
-        rows = [f"{escape(one_line(item))} {_share(event)}" for item, event in self._transfers.items()]
-        text = f"<pre>{'<br>'.join(rows)}</pre>" if rows else ""
-        self._handle = self._show_at(self._handle, text)
-
-    def _show_at(self, handle: Any, text: str) -> Any:
-        """Show *text* by *handle*, or by a new one for ``None``, and return the handle."""
+    def _show_at(self, handle: Any, value: object) -> Any:
+        """Show *value* by *handle*, or by a new one for ``None``, and return the handle."""
         if handle is None:
-            return self._show(text)
-        handle.update(_Html(text))
+            return self._show(value)
+        handle.update(value)
         return handle
 
 
-class _Html:
-    """HTML, as a notebook displays it."""
+@shows_itself
+class _Frame:
+    """A table that is displayed, and replaced by the next one."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def tables(self) -> tuple[Table]:
+        return (self._table,)
+
+
+class _Sentence:
+    """A text, without quotation marks."""
 
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def _repr_html_(self) -> str:
+    def __repr__(self) -> str:
         return self._text
 
-    def __repr__(self) -> str:
-        return ""
+
+def _bars(transfers: Transfers) -> Table:
+    """Return a row with a bar for each item that is on its way, and one for all."""
+    numbers = ("done", "of", "speed", "left")
+    paces = [*transfers.moving(), transfers.in_all()]
+    rows = [(Cell(one.name, one.share, is_part=True), *one.words()) for one in paces]
+    return Table(rows, ("on its way", *numbers), numbers=numbers)
 
 
-def _table(branches: BranchTable) -> str:
-    from html import escape
-
-    head = "".join(f"<th>{escape(word)}</th>" for word in HEADINGS)
-    rows = ("".join(f"<td>{escape(cell)}</td>" for cell in row) for row in branches.rows())
-    return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
-
-
-def _share(event: Progress) -> str:
-    if not event.total:
-        return bytes_words(event.done)
-    return f"{event.done / event.total:4.0%} of {bytes_words(event.total)}"
+def shorten(interrupt: KeyboardInterrupt, stands: str, then: str) -> None:
+    """Let a notebook show one line for *interrupt*, and no traceback: what has been done, and how to go on."""
+    words = "; ".join(filter(None, [f"stopped {stands}".strip(), *own_notes(interrupt), then]))
+    vars(interrupt)["_render_traceback_"] = lambda: [f"\x1b[31mKeyboardInterrupt\x1b[39m: {words}"]
 
 
 def open_display(stream: TextIO, _env: Mapping[str, str]) -> Notebook | None:
     """Return the display for the running notebook, or ``None`` outside a notebook."""
     display = _display()
-    return Notebook(stream, lambda text: display(_Html(text), display_id=True)) if display else None
+    return Notebook(stream, lambda value: display(value, display_id=True)) if display else None
 
 
 def show(value: object) -> None:

@@ -42,6 +42,8 @@ class Plain:
         """Do nothing: nothing is open."""
 
     def _progress(self, prefix: str, event: Progress) -> str:
+        if event.state == "waiting":
+            return ""
         now = self._clock()
         item = f"{prefix}{event.item}"
         before = self._last.setdefault(item, (now, event.done))

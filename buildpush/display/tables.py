@@ -20,7 +20,6 @@ Shown = TypeVar("Shown", bound=type)
 
 # Readable on white and on black; they stand beside the word that they repeat.
 HUES: Final[Mapping[str, str]] = {"sent": "#2f8f83", "exists": "#8a8f98", "mounted": "#7a6fd0"}
-TRACK: Final = "rgba(128,128,128,.25)"
 
 _TABLE: Final = '<table style="border-collapse:collapse;border:0;margin:.3em 0 .9em;width:auto">'
 _CELL: Final = (
@@ -35,12 +34,16 @@ _MARKS: Final = regex(r"[\\|*_`~\[\]]")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A text, and a bar below it; *begin* and *share* are its place and length, each of 1."""
+    """A text, and a bar below it; *begin* and *share* are its place and length, each of 1.
+
+    *is_part* is whether it shows what is left of 1 as well.
+    """
 
     text: str
     share: float = 0.0
     begin: float = 0.0
     hue: str = HUES["sent"]
+    is_part: bool = False
 
     def __str__(self) -> str:
         return self.text
@@ -136,6 +139,7 @@ def _row(cells: Iterable[str]) -> str:
 def _html_cell(inner: str, side: str, scope: str = "") -> str:
     """Return a cell, or the head of a row or column, which *scope* says."""
     tag, style, more = ("th", _QUIET, f' scope="{scope}"') if scope else ("td", "", "")
+    style = f"{style};min-width:5em" if side == "right" else style  # or bars move with the numbers beside them
     return f'<{tag} align="{side}" style="{_CELL.format(side)};{style}"{more}>{inner}</{tag}>'
 
 
@@ -147,15 +151,15 @@ def _inner(value: str | Cell) -> str:
         safe = f'<a href="{safe}">{safe}</a>'
     elif _NAME.fullmatch(text):  # not <code>: it brings the look of its page
         safe = f'<span style="font-family:monospace">{safe}</span>'
-    return f"{safe}{bar(value)}" if isinstance(value, Cell) and value.share else safe
+    return f"{safe}{_bar(value)}" if isinstance(value, Cell) and (value.share or value.is_part) else safe
 
 
-def bar(cell: Cell) -> str:
-    """Return the bar of *cell* as HTML."""
+def _bar(cell: Cell) -> str:
     blank = f'<div style="display:inline-block;width:{cell.begin * _BAR_EM:.2f}em"></div>' if cell.begin else ""
     width = f"width:{max(cell.share * _BAR_EM, 0.15):.2f}em"
     style = f"display:inline-block;height:.45em;{width};background:{cell.hue};border-radius:.2em"
-    return f'<div style="white-space:nowrap;line-height:.5">{blank}<div style="{style}"></div></div>'
+    track = f";width:{_BAR_EM}em;background:rgba(128,128,128,.25)" if cell.is_part else ""
+    return f'<div style="white-space:nowrap;line-height:.5{track}">{blank}<div style="{style}"></div></div>'
 
 
 def _markdown(table: Table) -> str:

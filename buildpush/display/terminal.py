@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from buildpush.display.branches import HEADINGS, BranchTable, branch_of
+from buildpush.display.transfers import Transfers
 from buildpush.display.words import Sentences
 from buildpush.foundation.events import UNDER_WAY, Event, Log, Note, Progress, Prompt, Retry, Started
 from buildpush.foundation.text import one_line
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.progress import TaskID
     from rich.table import Table
+    from rich.text import Text
 
 
 class Terminal:
@@ -26,7 +28,7 @@ class Terminal:
         from rich.progress import Progress as Bars
         from rich.table import Column
 
-        self._branches = BranchTable()
+        self._branches, self._transfers = BranchTable(), Transfers()
         self._console = Console(file=stream, highlight=False)
         self._bars = Bars(
             # In a narrow terminal, the name of a layer is cut off, and no number wraps.
@@ -67,7 +69,18 @@ class Terminal:
     def _below(self) -> Group:
         from rich.console import Group
 
-        return Group(self._table(), self._bars.get_renderable())
+        return Group(self._table(), self._bars.get_renderable(), self._in_all())
+
+    def _in_all(self) -> Text | str:
+        """Return a line about all items together and those that wait, if there are several."""
+        from rich.text import Text
+
+        if not self._transfers.are_several:
+            return ""
+        one = self._transfers.in_all()
+        done, size, rate, left = one.words()
+        words = [f"{done} of {size}" if size else done, rate, left and f"{left} left"]
+        return Text(f"  {one.name}: {', '.join(filter(None, words))}", no_wrap=True, overflow="ellipsis")
 
     def _table(self) -> Table | str:
         from rich.table import Table
@@ -80,6 +93,11 @@ class Terminal:
         return table if rows else ""
 
     def _move(self, item: str, event: Progress) -> None:
+        self._transfers.add(item, event)
+        if self._transfers.is_over:
+            self._transfers = Transfers()
+        if event.state == "waiting":
+            return
         if event.state not in UNDER_WAY:
             task = self._tasks.pop(item, None)
             if task is not None:

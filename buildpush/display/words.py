@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Final
 
 from buildpush.foundation.events import (
     UNDER_WAY,
@@ -26,6 +27,8 @@ _VARYING = regex(r"[0-9a-f]{8,}(?:-[0-9a-f]+)*|[0-9]+")
 _RETRIES_SHOWN = 3
 _MILESTONES = frozenset(digit * 10**power for power in range(9) for digit in (1, 2, 5))
 _KILO = 1000
+# What became of a layer or file, where the name of the state is not the word for it.
+FATES: Final = {"exists": "already there"}
 _OneLineEvent = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic
 
 
@@ -120,5 +123,5 @@ class Sentences:
         if state in UNDER_WAY or (item, state) in self._printed:
             return ""
         self._printed.add((item, state))
-        words = {"exists": "already there", "mounted": "mounted from another repository"}
+        words = FATES | {"mounted": "mounted from another repository"}
         return f"{item}: {words.get(state, f'{state}, {bytes_words(done)}')}"

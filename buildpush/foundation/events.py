@@ -26,13 +26,13 @@ class Finished:
     about: str = ""
 
 
-# States of a layer that is on its way; all others are final.
-UNDER_WAY: Final = frozenset({"sending", "writing", "pulling", "receiving"})
+# States of a layer that is on its way, or will be; all others are final.
+UNDER_WAY: Final = frozenset({"waiting", "sending", "writing", "receiving"})
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """*done* of *total* bytes of one *item* (a layer or the config) are transferred; *total* may be unknown."""
+    """*done* of *total* bytes of one *item* (a layer or a file) are transferred; *total* may be unknown."""
 
     item: str
     done: int

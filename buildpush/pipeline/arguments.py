@@ -9,7 +9,7 @@ from functools import wraps
 from inspect import Parameter, signature
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
@@ -44,6 +44,7 @@ _DEFAULTS = {
     "dry_run": False,
     "keys": (),
 }
+_AFTER_STOP: Final = "to go on, run the cell again: what is there is not sent again"
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -145,14 +146,20 @@ def call_context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
 
 
 @contextmanager
-def call_display(sink: Sink | None, env: Mapping[str, str]) -> Iterator[Sink]:
-    """Yield *sink*; without one, a sink that shows events in the cell of a notebook, or ignores them elsewhere."""
-    from buildpush.display.notebook import open_display
+def call_display(sink: Sink | None, env: Mapping[str, str], then: str = _AFTER_STOP) -> Iterator[Sink]:
+    """Yield *sink*; without one, a sink that shows events in the cell of a notebook, or ignores them elsewhere.
+
+    An interrupt is shown in a notebook as what has been done, and *then*, which says how to go on.
+    """
+    from buildpush.display.notebook import open_display, shorten
     from buildpush.foundation.events import ignore
 
     display = None if sink else open_display(sys.stdout, env)
     try:
         yield sink or display or ignore
+    except KeyboardInterrupt as interrupt:
+        shorten(interrupt, display.stands() if display else "", then)
+        raise
     finally:
         if display:
             display.close()

@@ -28,6 +28,7 @@ from buildpush.settings.tree import Element, Loaded
 
 _POLL_SECONDS: Final = 0.01
 _AGAIN: Final = "to run the file again, restart the kernel, or end this run with its close()"
+_AFTER_STOP: Final = "the run has ended; to go on, begin it again with open_run(..., resume=True)"
 _runs: dict[Path, OpenRun] = {}
 _ending: dict[Path, OpenRun] = {}  # runs that are being closed; an interrupt may have stopped that
 
@@ -45,7 +46,7 @@ class OpenRun:
         loaded: Loaded,
         context: RunContext,
         run: Callable[[RunContext, BeforeElement], object],
-        display: Callable[[], AbstractContextManager[Sink]],
+        display: Callable[..., AbstractContextManager[Sink]],
     ) -> None:
         self._file = (context.cwd / (loaded.file or "")).resolve()
         self._gate = _Gate(sections_of(loaded.tree), context.results)
@@ -154,7 +155,7 @@ class OpenRun:
 
     def _continue(self, until: int) -> None:
         """Continue the run to the end of a section, and show what happens."""
-        with self._display() as sink:
+        with self._display(then=_AFTER_STOP) as sink:
             try:
                 self._gate.open(until)
                 while self._is_under_way and not self._gate.is_waiting:

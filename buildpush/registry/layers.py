@@ -92,6 +92,8 @@ class Layers:
         done = {at: blob for at, blob in results.items() if isinstance(blob, PushedBlob)}
         uploads = {at: blob.location for at, blob in results.items() if isinstance(blob, MountResult)}
         missing = [at for at in distinct if at not in done]
+        for at in missing:
+            self._sink(Progress(work.item(at), 0, work.image.layers[at].size, "waiting"))
         self._at_once = max(2, min(len(missing), self._registry.workers))
         if work.image.random_access:
             done |= self._all(
