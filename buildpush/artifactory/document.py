@@ -295,7 +295,12 @@ class BuildInfo:
         """Yield what a notebook shows: the facts, then the files of each module."""
         yield Table(tuple(self.rows()))
         files = [
-            (one.id, file.path or file.name, file.repository, file.sha256[:12])
+            (
+                one.id,
+                file.name[:20] if file.name.startswith("sha256__") else file.path,
+                file.repository,
+                file.sha256[:12],
+            )
             for one in self.modules
             for file in one.artifacts
         ]
