@@ -146,8 +146,10 @@ def _listed(domain: str, shown: _Shown) -> tuple[list[str], tuple[str, ...]]:
 
 
 def _items(where: Group) -> str:
-    """Return what is searched: files, and directories if a condition is about the type."""
-    return f"{FILES} UNION ALL {DIRECTORIES}" if "type" in _fields(where) else FILES
+    """Return what is searched: files, and directories if a condition is about the type, unless it is that of files."""
+    # Alone, the table of files is searched by its indexes, each alternative of a condition by itself.
+    is_of_files = where.operator == "$and" and Criterion("type", "$eq", "file") in where.members
+    return f"{FILES} UNION ALL {DIRECTORIES}" if "type" in _fields(where) and not is_of_files else FILES
 
 
 def _fields(group: Group) -> Iterator[str]:

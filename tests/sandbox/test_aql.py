@@ -356,3 +356,20 @@ def test_an_account_without_read_finds_nothing(box, client, client_of):
     client.push("docker-local/app", "1")
     other = client_of(box.add_account("writer", ["deploy"]))
     assert other.send("POST", AQL, body=b"items.find()").json()["results"] == []
+
+
+def test_alternatives_for_files_are_looked_up_and_not_compared_with_every_file(store, monkeypatch):
+    """This is how clients find the files of an image; a sandbox may have a hundred thousand others."""
+    plans, rows = [], store.rows
+
+    def explained(query, *values):
+        plans.append(rows(f"EXPLAIN QUERY PLAN {query}", *values))
+        return rows(query, *values)
+
+    monkeypatch.setattr(store, "rows", explained)
+    places = (
+        '{"$and":[{"repo":"dk","path":"team/hello/1.0"}]},{"$and":[{"repo":"dk","path":{"$match":"team/hello/1.0/*"}}]}'
+    )
+    found = aql.answer(store, f'items.find({{"type":"file","$or":[{places}]}})', ADMIN)
+    assert {row["name"] for row in found["results"]} == {"manifest.json", "sha256__a4"}
+    assert not [step for plan in plans for *_, step in plan if step == "SCAN files"]
