@@ -60,6 +60,16 @@ class Git:
         self.place = place
         self.directory = directory
         self._answers: dict[tuple[str, ...], str | None] = {}
+        self._others: dict[Path, Git] = {}
+
+    def at(self, directory: Path) -> Git:
+        """Return the repository that *directory* is in: this one if it is the same, and else the same one each time."""
+        if directory == self.directory:
+            return self
+        if directory not in self._others:
+            own = Git(self.place, directory)
+            self._others[directory] = self if own.root and own.root == self.root else own
+        return self._others[directory]
 
     def ask(self, *words: str) -> str | None:
         """Return what git prints for the arguments *words*, stripped; ``None`` for an error or an empty output."""

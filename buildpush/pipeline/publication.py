@@ -298,8 +298,7 @@ def git_of(order: ResolvedStep, context: RunContext) -> Git:
     """Return the git repository that the sources of a step come from: that of its context, wherever it is run."""
     git = context.facts.git
     where = order.git_directory or (order.request.context if order.request else git.directory)
-    own = git if where == git.directory else Git(git.place, where)
-    return git if own.root and own.root == git.root else own  # what it was asked already, it knows
+    return git.at(where)
 
 
 def _may_be_named(error: PushError | AuthenticationError) -> bool:

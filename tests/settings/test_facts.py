@@ -43,6 +43,13 @@ def git(answers=REPOSITORY):
     return Git(Recorded(answer), Path("/src/shop"))
 
 
+def test_a_directory_of_the_same_repository_is_asked_about_once():
+    repository = git({("rev-parse", "--show-toplevel"): "/src"})
+
+    assert repository.at(Path("/src/shop/web")) is repository.at(Path("/src/shop/web")) is repository
+    assert len(repository.place.calls) == 2
+
+
 def nobody(identifier):
     message = f"no secret {identifier}"
     raise SecretError(message)
