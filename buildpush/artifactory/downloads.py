@@ -12,7 +12,6 @@ from buildpush.artifactory.aql import inside
 from buildpush.artifactory.authorization import who
 from buildpush.artifactory.client import Artifactory
 from buildpush.artifactory.directories import is_same
-from buildpush.artifactory.patience import in_parallel
 from buildpush.artifactory.patterns import FilePattern, FoundFile, excludes, target_of
 from buildpush.artifactory.transfers import (
     BLOCK,
@@ -34,6 +33,7 @@ from buildpush.foundation.errors import (
 )
 from buildpush.foundation.events import Note, Progress, Sink
 from buildpush.foundation.files import replacement
+from buildpush.foundation.parallel import in_parallel
 from buildpush.foundation.records import dataclass
 from buildpush.http.messages import Answer, Stream
 

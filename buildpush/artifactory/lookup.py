@@ -26,7 +26,7 @@ from buildpush.artifactory.directories import (
     parent_of,
 )
 from buildpush.artifactory.document import Artifact
-from buildpush.artifactory.patience import in_parallel
+from buildpush.foundation.parallel import in_parallel
 
 _FORBIDDEN: Final = 403
 _MARKER: Final = ".marker"

@@ -10,7 +10,8 @@ from buildpush.artifactory.client import Artifactory
 from buildpush.artifactory.directories import Finding, ImageFiles, Presence, groups_of
 from buildpush.artifactory.document import Artifact, BuildInfo
 from buildpush.artifactory.lookup import find_files
-from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_stored
+from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, send_until_stored
+from buildpush.foundation.parallel import in_parallel
 from buildpush.foundation.records import dataclass
 
 

@@ -13,7 +13,6 @@ from buildpush.foundation.errors import BuildInfoError, UnreachableError
 PATIENCE: Final = (0.25, 0.75, 1.0, 2.0, 4.0, 8.0)
 # Between attempts to write the same document, in addition to the retries of every request.
 WRITE_DELAYS: Final = (1.0, 4.0)
-WORKERS: Final = 4
 # Statuses that another attempt does not change: no permission, no such address.
 _FINAL_STATUSES: Final = frozenset({403, 404})
 
@@ -65,20 +64,3 @@ def ask_until(
         for place, answer in zip(late, ask([things[place] for place in late]), strict=True):
             answers[place] = answer
     return answers
-
-
-def in_parallel(act: Callable[[T], R], things: Sequence[T], workers: int = WORKERS) -> list[R]:
-    """Return the result of *act* for each of *things*, in order; after an error no more are begun, and it is raised."""
-    if workers == 1 or len(things) == 1:
-        return [act(thing) for thing in things]
-    from buildpush.foundation.workers import Workers
-
-    pool = Workers(workers, thread_name_prefix="artifactory")
-    waits = True
-    try:
-        return list(pool.map(act, things))
-    except KeyboardInterrupt:
-        waits = False  # the owner of the connections ends the requests that are running
-        raise
-    finally:
-        pool.shutdown(wait=waits, cancel_futures=True)

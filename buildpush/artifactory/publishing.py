@@ -26,7 +26,7 @@ from buildpush.artifactory.document import (
 from buildpush.artifactory.existing import IfExists, is_forbidden, make_room
 from buildpush.artifactory.layout import Home, likely_home
 from buildpush.artifactory.marking import AnnotationResult, annotate
-from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, in_parallel, send_until_stored
+from buildpush.artifactory.patience import PATIENCE, Sleep, ask_until, send_until_stored
 from buildpush.artifactory.pending import Pending, save
 from buildpush.foundation.errors import (
     BuildInfoError,
@@ -36,6 +36,7 @@ from buildpush.foundation.errors import (
     TimeOutError,
 )
 from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.parallel import in_parallel
 from buildpush.foundation.records import dataclass
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest

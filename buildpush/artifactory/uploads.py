@@ -14,7 +14,6 @@ from buildpush.artifactory.client import Artifactory
 from buildpush.artifactory.directories import is_same
 from buildpush.artifactory.document import Artifact, Module
 from buildpush.artifactory.local_files import UploadItem
-from buildpush.artifactory.patience import in_parallel
 from buildpush.artifactory.transfers import (
     REFUSED,
     THREADS,
@@ -28,6 +27,7 @@ from buildpush.artifactory.transfers import (
 from buildpush.foundation.errors import BuildInfoError, DigestError, PushError, SettingsError
 from buildpush.foundation.events import Progress, Sink
 from buildpush.foundation.meter import Meter
+from buildpush.foundation.parallel import in_parallel
 from buildpush.http.failures import Interruption
 from buildpush.http.messages import Answer
 from buildpush.http.retry import RULES

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import Any, BinaryIO, cast
 
 from buildpush.foundation.errors import AuthenticationError, DigestError, PushError, RegistryError, UnreachableError
+from buildpush.foundation.parallel import in_parallel
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer, Stream
 from buildpush.http.retry import LEAST
@@ -89,11 +90,11 @@ def _has(repository: Repository, registry: Registry, descriptor: Descriptor) -> 
 
 
 def _index(repository: Repository, registry: Registry, data: bytes, index: Manifest) -> Index:
-    images = []
-    for descriptor in index.manifests:
+    def image(descriptor: Descriptor) -> Image:
         inner, manifest = _manifest(repository.at(descriptor.digest), registry, descriptor.size)
-        images.append(_image(repository, registry, inner, manifest, descriptor.platform))
-    return Index(tuple(images), data, index.media_type)
+        return _image(repository, registry, inner, manifest, descriptor.platform)
+
+    return Index(tuple(in_parallel(image, index.manifests)), data, index.media_type)
 
 
 def _manifest(reference: Reference, registry: Registry, size: int | None = None) -> tuple[bytes, Manifest]:

@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from buildpush.artifactory.client import RefusedError
-from buildpush.artifactory.patience import PATIENCE, WORKERS, WRITE_DELAYS, ask_until, in_parallel, send_until_stored
+from buildpush.artifactory.patience import PATIENCE, WRITE_DELAYS, ask_until, send_until_stored
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, UnreachableError
+from buildpush.foundation.parallel import WORKERS, in_parallel
 
 
 def refused(status: int) -> RefusedError:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from buildpush.artifactory import Artifactory, BuildInfo, Home, check_publish, describe, publish
-from buildpush.artifactory.patience import PATIENCE, WRITE_DELAYS, in_parallel
+from buildpush.artifactory.patience import PATIENCE, WRITE_DELAYS
 from buildpush.artifactory.publishing import expected_build_info, first_difference
 from buildpush.credentials.docker import Credential
 from buildpush.foundation.errors import (
@@ -23,6 +23,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Decision, Note
+from buildpush.foundation.parallel import in_parallel
 from buildpush.foundation.secrets import Secret
 from buildpush.images.references import Repository
 

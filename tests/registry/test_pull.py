@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import random
+import threading
 from contextlib import nullcontext
 
 import pytest
@@ -150,6 +151,21 @@ def test_without_a_platform_the_whole_index_comes(registry, repository, source):
 
     assert isinstance(index, Index)
     assert [str(image.platform) for image in index.images] == ["linux/amd64", "linux/s390x"]
+
+
+def test_the_images_of_an_index_are_fetched_at_the_same_time(registry, repository, source, monkeypatch):
+    """An index has up to ten of them, and two documents each: one after another, they are twenty round trips."""
+    images = tuple(source(name).image(platform=Platform("linux", name.decode())) for name in (b"amd64", b"s390x"))
+    push(Index(images), [repository.tagged("1")], registry)
+    together, request = threading.Barrier(2, timeout=20), registry.request
+
+    def meet(where, method, path, **more):
+        if path.startswith("manifests/sha256:"):
+            together.wait()
+        return request(where, method, path, **more)
+
+    monkeypatch.setattr(registry, "request", meet)
+    assert len(pull(repository.tagged("1"), registry).images) == 2
 
 
 def test_a_platform_that_is_not_there_is_named_with_those_that_are(registry, repository, source):
