@@ -37,6 +37,7 @@ exclude_patterns = ["_build"]
 extensions = [
     "buildpush.sphinx_ext",
     "headline",
+    "messages",
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",

@@ -1,10 +1,12 @@
-// A filter box above the overview of settings: every word must be in the row. Without it, the table is complete.
-document.querySelectorAll("table.settings-overview").forEach((table) => {
+// A filter box above a long table: every word must be in the row. Without it, the table is complete.
+const filtered = { "settings-overview": "settings by word or engine", messages: "messages by word" };
+document.querySelectorAll(Object.keys(filtered).map((name) => `table.${name}`).join()).forEach((table) => {
   const rows = [...table.tBodies[0].rows];
   const box = document.createElement("input");
   box.type = "search";
   box.className = "settings-filter";
-  box.placeholder = `Filter ${rows.length} settings by word or engine`;
+  const what = filtered[Object.keys(filtered).find((name) => table.classList.contains(name))];
+  box.placeholder = `Filter ${rows.length} ${what}`;
   box.setAttribute("aria-label", box.placeholder);
   const count = document.createElement("output");
   count.className = "settings-count";
