@@ -354,3 +354,62 @@ def test_a_command_says_which_of_its_options_about_tls_have_no_effect(tmp_path, 
     monkeypatch.chdir(tmp_path)
     run_command(["build-info", "show", "a", "1", "--artifactory-url=http://127.0.0.1:1", "--insecure"])
     assert "--insecure: insecure has no effect: url has no TLS" in capsys.readouterr().err
+
+
+def connector_at(address, auth):
+    """Return a file with one connector."""
+    spec = {"dockerRegistryUrl": address, "auth": auth}
+    return json.dumps({"connector": {"identifier": "here", "type": "DockerRegistry", "spec": spec}})
+
+
+@pytest.fixture
+def tls_registry(box, tmp_path, monkeypatch, certificates):
+    """Return the address of a registry on this machine that only has TLS, with an image in it; its login is known."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    login = {"USERNAME": box.username, "PASSWORD": box.password.reveal(), "REGISTRY": box.host}
+    more = {"REPO": f"{box.host}/docker-local/site", "TAGS": "1", "ENGINE": "native"}
+    buildpush.run(env={f"PLUGIN_{name}": value for name, value in (login | more).items()}, cwd=tmp_path)
+    with front(box, certificates) as address:
+        monkeypatch.setenv("WORD", box.password.reveal())
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates / "ca.pem"))
+        auth = {"type": "UsernamePassword", "spec": {"username": box.username, "passwordRef": "env:WORD"}}
+        (tmp_path / "c.yml").write_text(connector_at(address, auth))
+        yield address
+
+
+def test_a_registry_on_this_machine_is_reached_as_its_connector_says(box, tls_registry):
+    name = tls_registry.removeprefix("https://") + "/docker-local/site:1"
+    assert run_command(["tag", name, "two", "--connectors", "c.yml"]) == 0
+    assert set(box.tags("docker-local/site")) == {"1", "two"}
+
+
+def test_a_registry_on_this_machine_is_never_reached_otherwise_than_its_connector_says(box, tmp_path, capsys):
+    (tmp_path / "c.yml").write_text(connector_at(f"https://{box.host}", {"type": "Anonymous"}))
+    name = f"{box.host}/docker-local/site:1"
+    assert run_command(["tag", name, "two", "--connectors", str(tmp_path / "c.yml")]) != 0
+    assert "does not speak TLS" in capsys.readouterr().err
+    assert box.requests == []
+
+
+def test_a_registry_on_this_machine_whose_scheme_is_not_written_is_found_to_have_tls(box, tls_registry):
+    name = tls_registry.removeprefix("https://") + "/docker-local/site:1"
+    words = ["tag", name, "two", "--username", box.username, "--password", "env:WORD"]
+    assert run_command(words) == 0
+    assert set(box.tags("docker-local/site")) == {"1", "two"}
+
+
+def test_the_registry_of_an_artifactory_is_reached_as_its_address_says(box, tls_registry, tmp_path):
+    words = ["docker-local/site:1", "--build-name", "site", "--build-number", "7", "--publish"]
+    server = ["--artifactory-url", tls_registry, "--username", box.username, "--password", "env:WORD"]
+    assert run_command(["build-info", "collect", *words, *server]) == 0
+    assert len(box.builds()) == 1
+
+
+def test_a_plan_obeys_each_address_of_this_machine(tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM localhost:8443/a/b:1\n")
+    step = {"cwd": tmp_path, "env": {}, "repo": "a/c", "registry": "https://localhost:8443", "engine": "native"}
+    order = buildpush.check(**step, publish_build_info=True).order
+    assert order.schemes == {"localhost:8443": "https"}
+    assert order.request.tls == {"localhost:8443"}
+    assert order.artifactory.url == "https://localhost:8443/artifactory/"

@@ -6,7 +6,8 @@ a file could have the credentials of the environment sent to any host.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,7 @@ from buildpush.credentials.docker import HUB_NAMES, Credential
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
-from buildpush.http.urls import Address, AddressError
+from buildpush.http.urls import Address, AddressError, is_loopback
 from buildpush.images.references import DOCKER_HUB
 
 if TYPE_CHECKING:
@@ -141,6 +142,25 @@ def registry_host(address: str) -> str:
     """
     host = host_of(address)
     return DOCKER_HUB if host in HUB_HOSTS else host
+
+
+def written_schemes(addresses: Iterable[str | None]) -> dict[str, str]:
+    """Return, by host, the scheme that is written in *addresses*; of several for one host, the first counts.
+
+    A host alone has none: how it is reached is found out. What is no address is reported by whoever connects to it.
+    """
+    schemes: dict[str, str] = {}
+    for address in filter(None, addresses):
+        scheme, mark, _ = address.partition("://")
+        with suppress(SettingsError):
+            schemes |= {registry_host(address): scheme.lower(), **schemes} if mark else {}
+    return schemes
+
+
+def safe_schemes(addresses: Iterable[str | None]) -> dict[str, str]:
+    """Return :func:`written_schemes` without ``http`` elsewhere than on this machine, where a login could be read."""
+    found = written_schemes(addresses).items()
+    return {host: scheme for host, scheme in found if scheme == "https" or is_loopback(host)}
 
 
 def is_same_server(one: str, other: str) -> bool:

@@ -56,6 +56,7 @@ class BuildRequest:
             Docker Hub itself is used only if it is one of them, or if there are none.
         authorities: by host, with or without a port, or for ``EVERY_HOST``, PEM text of certificates to trust there.
         insecure: hosts, with or without a port, that may have any certificate, or no TLS.
+        tls: hosts whose address is written with ``https``, which counts on this machine.
         squash: whether all that the Dockerfile adds becomes one layer.
         ignore_paths: directories of the container that are left out of the image.
         optimize: whether cheaper snapshots of the file system are enough.
@@ -88,6 +89,7 @@ class BuildRequest:
     mirrors: tuple[str, ...] = ()
     authorities: Mapping[str, str] = field(default_factory=dict)
     insecure: frozenset[str] = frozenset()
+    tls: frozenset[str] = frozenset()
     squash: bool = False
     ignore_paths: tuple[str, ...] = ()
     optimize: bool = False

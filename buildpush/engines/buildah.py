@@ -190,7 +190,7 @@ class _BuildahBuild:
     def _settings(self) -> dict[str, FileContent]:
         names = tuple(base.repository for base in bases(self.request))
         insecure = insecure_hosts(self.request)
-        return registries.registry_files(names, self.tools.env, self.request.mirrors, insecure)
+        return registries.registry_files(names, self.tools.env, self.request.mirrors, insecure, self.request.tls)
 
     @property
     def _storage(self) -> tuple[str, ...]:

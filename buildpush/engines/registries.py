@@ -25,7 +25,11 @@ FLAGS: Final = {_ALIASES: "--short-name-alias-conf", _SETTINGS: "--registries-co
 
 
 def registry_files(
-    names: Iterable[Repository], env: Mapping[str, str], mirrors: Sequence[str] = (), insecure: Iterable[str] = ()
+    names: Iterable[Repository],
+    env: Mapping[str, str],
+    mirrors: Sequence[str] = (),
+    insecure: Iterable[str] = (),
+    tls: Collection[str] = (),
 ) -> dict[str, FileContent]:
     """Return configuration files with which *names* can be pulled; nothing changes for other names.
 
@@ -34,6 +38,7 @@ def registry_files(
         env: says where the user's own settings are.
         mirrors: ``HOST`` or ``HOST/PATH`` that replace Docker Hub, in this order.
         insecure: hosts that may have any certificate, or no TLS.
+        tls: hosts that have TLS, even on this machine.
 
     Raises:
         BuildError: the user's own settings are needed and cannot be read.
@@ -41,7 +46,7 @@ def registry_files(
     """
     repositories, insecure_hosts = tuple(names), frozenset(insecure)
     files: dict[str, FileContent] = {_ALIASES: _aliases(name.path for name in repositories if name.host == DOCKER_HUB)}
-    loopback = {name.host for name in repositories if is_loopback(name.host)}
+    loopback = {name.host for name in repositories if is_loopback(name.host) and name.host not in tls}
     settings = _with_tables(loopback, insecure_hosts, mirrors, env) if loopback or insecure_hosts or mirrors else None
     return files if settings is None else files | {_SETTINGS: settings}
 

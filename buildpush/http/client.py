@@ -41,8 +41,9 @@ from buildpush.http.messages import (
 )
 from buildpush.http.proxies import Proxies, proxy_headers
 from buildpush.http.retry import LONGEST_RESTART, RULES, Pauses, Retries, Timeouts, seconds_left, spread
+from buildpush.http.schemes import HTTP_PORT, REQUIRES_TLS, Schemes
 from buildpush.http.tls import tls_context
-from buildpush.http.urls import EVERY_HOST, Address, Zone, check_redirect, is_loopback, names_of_host, origin, zone_of
+from buildpush.http.urls import EVERY_HOST, Address, Zone, check_redirect, names_of_host, origin, zone_of
 
 if TYPE_CHECKING:
     import urllib3
@@ -59,7 +60,7 @@ class Http:
         ca_files: certificates to trust besides the system's; of a directory, those of all its files.
         proxies: variables such as ``HTTPS_PROXY`` and ``NO_PROXY``.
         insecure_hosts: reached with TLS and any certificate, or without TLS where they do not offer it.
-        plain_hosts: reached without TLS, because their address begins with ``http``.
+        schemes: by host, the scheme that its address is written with; it is obeyed.
         authorities: by host, or for ``EVERY_HOST``, PEM text of certificates that are trusted there as well.
         retries: how often and how long to try.
         sink: gets an event for every wait.
@@ -74,7 +75,7 @@ class Http:
         ca_files: Sequence[Path] = (),
         proxies: Mapping[str, str] | None = None,
         insecure_hosts: frozenset[str] = frozenset(),
-        plain_hosts: frozenset[str] = frozenset(),
+        schemes: Mapping[str, str] | None = None,
         authorities: Mapping[str, str] | None = None,
         retries: Retries | None = None,
         sink: Sink = ignore,
@@ -83,8 +84,7 @@ class Http:
         timeouts: Timeouts | None = None,
         pauses: Pauses | None = None,
     ) -> None:
-        self.plain_hosts = frozenset(map(str.lower, plain_hosts))
-        self.insecure_hosts = frozenset(map(str.lower, insecure_hosts)) - self.plain_hosts
+        self._schemes = Schemes(schemes or {}, insecure_hosts, self._ask)
         self._ca_files = tuple(ca_files)
         self._authorities = {host.lower(): text for host, text in (authorities or {}).items()}
         self._proxies = Proxies(proxies or {})
@@ -101,9 +101,7 @@ class Http:
         self._hosts_that_answered: set[str] = set()  # with a status that is not retried
         self._hosts_reached: set[str] = set()  # with any status
         self._down_since: dict[str, float] = {}  # by host, of those that had answered before
-        self._plain: dict[str, bool] = {}  # by host with port, of those declared insecure
         self._trusted: set[str] = set()  # hosts with their port, declared insecure, that were connected to
-        self._plain_lock = threading.Lock()
         self._zones: dict[str, Zone] = {}  # by host, of those that were connected to
         self._silences: dict[str, tuple[int, float]] = {}  # by host: which thread reported its silence, and until when
 
@@ -244,8 +242,8 @@ class Http:
 
     def _follow(self, request: HttpRequest, most: int) -> Answer | Stream:
         """Send *request* and, unless it is a stream, follow up to *most* redirects."""
-        first = request.address.origin
         answer = self._send_until_answered(request)
+        first = request.address.origin
         for _ in range(most):
             if isinstance(answer, Stream) or isinstance(request.body, CountedBody) or not is_redirect(answer):
                 break
@@ -260,17 +258,18 @@ class Http:
 
     def _send_until_answered(self, request: HttpRequest) -> Answer | Stream:
         """Send *request* until there is an answer that the retry table accepts."""
-        host = request.address.origin
         for attempt in itertools.count(1):
-            request.attempt = attempt
+            request.attempt, host = attempt, request.address.origin
             self._wait_for(host)
             try:
-                answer = self._send(request)
+                answer = self._send_by_scheme(request)
             except NoAnswer as failure:
+                host = request.address.origin
                 if not self._may_repeat(request, failure, host):
                     raise _final_error(request, failure) from failure.__cause__
                 self._wait_for_silent(request, failure, host)
                 continue
+            host = request.address.origin
             self._hosts_reached.add(host)
             if isinstance(answer, Stream) or not self._is_repeated(request, answer, host):
                 self._hosts_that_answered.add(host)
@@ -311,6 +310,29 @@ class Http:
         since = self._down_since.setdefault(host, self._clock())
         restarts = self._clock() - since < LONGEST_RESTART
         return attempts + min(self._retries.restart, attempts - 1) if restarts else attempts
+
+    def _send_by_scheme(self, request: HttpRequest) -> Answer | Stream:
+        """Send *request*; with TLS if a host whose scheme is a guess fails without."""
+        try:
+            answer = self._send(request)
+        except NoAnswer as failure:
+            if not (failure.plain and self._turns_to_tls(request, reached=failure.reached)):
+                raise
+        else:
+            if answer.status != REQUIRES_TLS or not self._turns_to_tls(request, reached=True):
+                return answer
+        return self._send(request)
+
+    def _turns_to_tls(self, request: HttpRequest, *, reached: bool) -> bool:
+        """Return whether the host of *request* has TLS, and change its address to that."""
+        address = request.address
+        if address.origin in self._hosts_reached or isinstance(request.body, CountedBody):
+            return False
+        if not reached and address.port != HTTP_PORT:  # nobody listens, so TLS would be no better
+            return False
+        turned = self._schemes.turned(address)
+        request.address = turned or address
+        return turned is not None
 
     def _send(self, request: HttpRequest) -> Answer | Stream:
         import urllib3
@@ -385,40 +407,13 @@ class Http:
         check_redirect(before, target, method, self._zones.get(before.host.strip("[]").rstrip(".")))
 
     def connection_address(self, address: Address) -> Address:
-        """Return *address* with the scheme that will be used.
+        """Return *address* with the scheme that will be used; see :class:`~buildpush.http.schemes.Schemes`."""
+        return self._schemes.connection_address(address)
 
-        A host that was declared insecure is reached with TLS where it offers it, whatever its certificate; else
-        without. Which one is found out once, by a request without credentials.
-        """
-        host = f"{address.host}:{address.port}"
-        if address.scheme == "https" or not {host, address.host} & self.insecure_hosts:
-            return address
-        secure = replace(address, scheme="https", port=443 if address.port == 80 else address.port)  # noqa: PLR2004
-        if host in self.insecure_hosts:
-            secure = replace(secure, port=address.port)
-        with self._plain_lock:
-            plain = self._plain.get(host)
-            if plain is None and (plain := self._is_plain(address, secure)) is not None:
-                self._plain[host] = plain
-        return address if plain else secure
-
-    def _is_plain(self, address: Address, secure: Address) -> bool | None:
-        """Return whether a host does not speak TLS; ``None`` where it does not answer."""
-        try:
-            self._send(HttpRequest("HEAD", replace(secure, path="/", query=None), {}, None, None, repeatable=False))
-        except NoAnswer as failure:
-            if not failure.plain:
-                return None
-        else:
-            return False
-        try:
-            answer = self._send(
-                HttpRequest("HEAD", replace(address, path="/", query=None), {}, None, None, repeatable=False)
-            )
-        except NoAnswer:
-            return None
-        # A server that requires TLS answers 400 to a request without.
-        return True if answer.status not in {400, 502, 503, 504} else None
+    def _ask(self, address: Address) -> Answer:
+        """Ask for nothing but an answer, without credentials."""
+        request = HttpRequest("HEAD", replace(address, path="/", query=None), {}, None, None, repeatable=False)
+        return cast("Answer", self._send(request))
 
     def _manager(self, address: Address) -> urllib3.PoolManager:
         host = f"{address.host}:{address.port}"
@@ -433,7 +428,11 @@ class Http:
 
     def is_insecure(self, host: str) -> bool:
         """Return whether *host*, with or without its port, was declared insecure."""
-        return bool({*names_of_host(host)} & (self.insecure_hosts | self.plain_hosts))
+        return self._schemes.is_insecure(host)
+
+    def first_scheme(self, host: str) -> str:
+        """Return what *host* is first tried with, ``http`` or ``https``."""
+        return self._schemes.first(host, has_authority=self.names_authority_of(host))
 
     def authority_of(self, host: str) -> str:
         """Return the certificates that are trusted at *host*, with or without its port, as PEM text; empty for none."""
@@ -448,7 +447,7 @@ class Http:
     def unused_insecure_hosts(self) -> tuple[str, ...]:
         """Hosts that were declared insecure and never connected to, sorted."""
         used = {name for host in self._trusted for name in names_of_host(host)}
-        return tuple(sorted(self.insecure_hosts - used))
+        return tuple(sorted(self._schemes.insecure - used))
 
     def proxy_for(self, url: str) -> str | None:
         """Return the address of the proxy through which *url* is reached, user and password included, if any."""
@@ -479,9 +478,11 @@ class Http:
 
 
 def scheme_for(host: str, http: Http) -> str:
-    """Return ``http`` for hosts declared insecure, and for this machine if it has no certificates; else ``https``."""
-    is_plain = http.is_insecure(host) or (is_loopback(host) and not http.names_authority_of(host))
-    return "http" if is_plain else "https"
+    """Return what *host* is first tried with: ``http`` where it was declared insecure, or is this machine.
+
+    For this machine, ``https`` that is written or certificates that are set for it take precedence.
+    """
+    return http.first_scheme(host)
 
 
 def _final_error(request: HttpRequest, failure: NoAnswer) -> BuildPushError:

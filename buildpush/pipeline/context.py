@@ -326,28 +326,29 @@ class RunContext:
 
     def http(
         self,
-        plain: frozenset[str] = frozenset(),
+        schemes: Mapping[str, str] | None = None,
         insecure: frozenset[str] = frozenset(),
         authorities: Mapping[str, str] | None = None,
         retries: int | None = None,
     ) -> Http:
         """Return connections that follow the proxies and certificates of the environment; the same for the same hosts.
 
-        Hosts in *plain* are reached without TLS, those in *insecure* only if they do not offer it; *authorities* are
-        certificates to trust, by host; *retries* is how often a request is tried again, if not as usual.
+        *schemes* are those that addresses are written with, by host; hosts in *insecure* are reached without TLS only
+        if they do not offer it; *authorities* are certificates to trust, by host; *retries* is how often a request is
+        tried again, if not as usual.
         """
         from buildpush.http.client import Http
         from buildpush.http.retry import Retries
         from buildpush.http.tls import certificates_in
 
-        key = plain, insecure, frozenset((authorities or {}).items()), retries
+        key = _frozen(schemes), insecure, _frozen(authorities), retries
         if key not in self._https:
             self._https[key] = self._stack.enter_context(
                 Http(
                     ca_files=certificates_in(self.env),
                     proxies=self.env,
                     insecure_hosts=insecure,
-                    plain_hosts=plain,
+                    schemes=schemes,
                     authorities=authorities,
                     retries=None if retries is None else Retries(attempts=retries + 1, restart=0),
                     sink=self.log,
@@ -360,12 +361,12 @@ class RunContext:
 
     def hosts_of(self, order: ResolvedStep) -> Hosts:
         """Return the connections to the hosts of a step."""
-        return self.hosts(order.credentials, order.plain_http, order.insecure, order.authorities, order.retries)
+        return self.hosts(order.credentials, order.schemes, order.insecure, order.authorities, order.retries)
 
     def hosts(
         self,
         credentials: Mapping[str, Credential],
-        plain: frozenset[str] = frozenset(),
+        schemes: Mapping[str, str] | None = None,
         insecure: frozenset[str] = frozenset(),
         authorities: Mapping[str, str] | None = None,
         retries: int | None = None,
@@ -374,9 +375,9 @@ class RunContext:
         from buildpush.registry.client import Registry
         from buildpush.transfer.driver import Clients
 
-        key = frozenset(credentials.items()), plain, insecure, frozenset((authorities or {}).items()), retries
+        key = frozenset(credentials.items()), _frozen(schemes), insecure, _frozen(authorities), retries
         if key not in self._hosts:
-            http, keychain = self.http(plain, insecure, authorities, retries), self.keychain(credentials)
+            http, keychain = self.http(schemes, insecure, authorities, retries), self.keychain(credentials)
             registry = Registry(http, keychain, sink=self.log, memory=self.memory)
             self._hosts[key] = Hosts(http, keychain, registry, Clients(registry, self._daemon, self.cwd))
         clients = self._hosts[key]
@@ -403,6 +404,10 @@ class RunContext:
         from buildpush.transfer.daemon import open_daemon
 
         return open_daemon(self.env, self.state.scratch, self.memory, self.log)
+
+
+def _frozen(texts: Mapping[str, str] | None) -> frozenset[tuple[str, str]]:
+    return frozenset((texts or {}).items())
 
 
 def _home() -> Path | None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from buildpush.credentials.docker import Credential
-from buildpush.credentials.pairing import host_of, login_pair, registry_host
+from buildpush.credentials.pairing import host_of, login_pair, registry_host, safe_schemes
 from buildpush.credentials.vault import REFERENCE_HINT, Vault, is_expression, is_reference
 from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.foundation.events import Note
@@ -24,8 +24,8 @@ _LOGIN: Final = ("PLUGIN_USERNAME", _VARIABLE)
 
 def find_credentials(
     options: CopyOptions, destinations: Sequence[str], sources: Sequence[str], context: RunContext
-) -> tuple[dict[str, Credential], frozenset[str]]:
-    """Return the credentials by host, and the hosts that are reached without TLS, as their connectors say.
+) -> tuple[dict[str, Credential], dict[str, str]]:
+    """Return the credentials by host, and the schemes of hosts as their addresses are written.
 
     Hosts that are left out are looked up in Docker's own files.
     """
@@ -50,8 +50,9 @@ def find_credentials(
     if given and len(hosts) > 1:
         message = f"one user and password would go to several hosts: {', '.join(hosts)}"
         raise SettingsError(message, hint="push to one host at a time, or name connectors", setting="username")
-    plain = frozenset(host for host, connector in chosen.items() if connector.plain_http)
-    return by_host | (dict.fromkeys(hosts, given) if given else {}), plain
+    schemes = safe_schemes((context.env.get(_REGISTRY), context.env.get("JF_URL")))
+    schemes |= {host: connector.url.partition("://")[0] for host, connector in chosen.items()}
+    return by_host | (dict.fromkeys(hosts, given) if given else {}), schemes
 
 
 def _unused_variables(env: Mapping[str, str]) -> Iterator[str]:

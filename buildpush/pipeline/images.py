@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from buildpush.credentials.pairing import safe_schemes
 from buildpush.foundation.errors import BadNameError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.limits import time_limit
@@ -146,7 +147,8 @@ def verify(
     if asked and not has_server:  # a comparison that was asked for must not be left out
         message = f"{asked} is given, but no Artifactory that has the build-info"
         raise SettingsError(message, hint="add --artifactory-url, or set JF_URL")
-    with _step(("verify", str(name)), options, context, (), [Location("docker", reference=name)]) as clients:
+    origin, url = Location("docker", reference=name), server.artifactory_url
+    with _step(("verify", str(name)), options, context, (), [origin], server=url) as clients:
         if has_server:
             from buildpush.pipeline.saved import open_server
 
@@ -252,16 +254,21 @@ def _step(
     context: RunContext,
     names: Sequence[Reference],
     origins: Sequence[Location] = (),
+    *,
+    server: str | None = None,
 ) -> Iterator[Clients]:
-    """Open the clients that the locations need, and close them at the end; Ctrl-C or the time limit ends requests."""
+    """Open the clients that the locations need, and close them at the end; Ctrl-C or the time limit ends requests.
+
+    If *server* is at the host of one of them, its scheme is obeyed.
+    """
     limit, log = options.limit(), context.log
     context.state.sweep(log)
     repositories = tuple(dict.fromkeys(name.repository for name in names))
     sources = tuple(origin.repository.host for origin in origins if origin.repository)
     destinations = tuple(dict.fromkeys(repository.host for repository in repositories))
-    credentials, plain = find_credentials(options, destinations, sources, context)
+    credentials, schemes = find_credentials(options, destinations, sources, context)
     with context:
-        hosts = context.hosts(credentials, plain, options.insecure_hosts())
+        hosts = context.hosts(credentials, safe_schemes([server]) | schemes, options.insecure_hosts())
         # The innermost, so that what was confirmed in time does not count as a time-out because of the clean-up.
         with time_limit(limit, what="the command"), hosts.interruptible():
             if names and origins:  # before anything is read: a wrong password then costs no export

@@ -134,7 +134,8 @@ def _unused_certificates(order: ResolvedStep) -> Iterator[str]:
     contacted |= {one.repository.host for one in order.references} if order.push else set()
     contacted |= {order.artifactory.host} if order.artifactory else set()
     names = {name for host in contacted for name in names_of_host(host)}
-    unchecked = {host for host in contacted if (order.insecure | order.plain_http).intersection(names_of_host(host))}
+    without = order.insecure | {host for host, scheme in order.schemes.items() if scheme == "http"}
+    unchecked = {host for host in contacted if without.intersection(names_of_host(host))}
     if EVERY_HOST in order.authorities and unchecked == contacted:
         why = "every host may have any certificate, or has no TLS" if contacted else "no request is sent"
         yield f"ca_path has no effect: {why}"

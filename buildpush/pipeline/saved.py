@@ -100,7 +100,7 @@ def open_server(
         context.log(Note(f"{url} is the address of the platform, so {where} is used"))
     for note in (*target.notes, *_unused_flags(target, flags), *trust.notes):
         context.log(Note(note))
-    http = context.http(trust.plain_http, trust.insecure, trust.authorities)
+    http = context.http(trust.schemes, trust.insecure, trust.authorities)
     return open_artifactory(target, http, context.keychain(given), context.log), http
 
 

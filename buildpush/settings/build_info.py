@@ -17,6 +17,7 @@ from buildpush.settings.declare import setting_named
 from buildpush.settings.model import BuildAndPush
 from buildpush.settings.resolved import ResolveContext
 from buildpush.settings.server_settings import token_credentials
+from buildpush.settings.step_credentials import schemes_of
 
 _DOCKERS: Final = "Docker's configuration, if it has one"
 
@@ -35,11 +36,12 @@ def build_info(
     """
     if not _publishes(settings, ctx):
         return None, BuildIdentity(settings.build_name or "", settings.build_number or "")
+    host = repository.host.lower()
     if settings.artifactory_url:
         url = targets.artifactory_address(settings.artifactory_url)
         address = ctx.named_host("artifactory_url", url)
     else:
-        plain_http = bool(connector and connector.plain_http) or settings.insecure or is_loopback(repository.host)
+        plain_http = settings.insecure or (is_loopback(host) and schemes_of(settings, ctx).get(host) != "https")
         url = targets.derived_address(repository, connector, plain_http=plain_http)
         address = _derived(url, settings, repository, connector, ctx)
     ways = token_credentials(

@@ -39,6 +39,7 @@ from buildpush.settings.step_credentials import (
     cache_repository_of,
     connector_of,
     connectors_of,
+    schemes_of,
     credentials_of,
     overridden_logins,
     push_credential,
@@ -68,7 +69,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     connector = connector_of(settings, ctx)
     repository = repository_of(settings, connector)
     settings, insecure = _insecure(settings, repository)
-    plain_http = frozenset(entry.host for entry in connectors_of(settings, ctx) if entry.plain_http)
+    schemes = schemes_of(settings, ctx)
     named = settings.push or "repo" in ctx.written or settings.repo != UNNAMED
     references = tuple(repository.tagged(tag) for tag in tags_of(settings, ctx)) if named else ()
     given = push_credential(settings, repository, connector, ctx) if settings.push else {}
@@ -80,8 +81,11 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     layout = flows.layout_path(settings, ctx.cwd, ctx.fail)
     trusted = authorities_in(settings.registry_certificate, "registry_certificate", ctx)
     trusted = with_every_host(trusted, settings.ca_path, ctx)
-    request = _request(settings, references, insecure | plain_http, ctx) if source is None else None
-    request = replace(request, archive=tar, authorities=trusted) if request else None
+    without_tls = insecure | {host for host, scheme in schemes.items() if scheme == "http"}
+    request = _request(settings, references, without_tls, ctx) if source is None else None
+    request = (
+        replace(request, archive=tar, authorities=trusted, tls=frozenset(schemes) - without_tls) if request else None
+    )
     _refuse_readable(settings, ctx)
     order = replace(
         _order(settings, references),
@@ -95,7 +99,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         artifactory=artifactory,
         build=build,
         issues=issue_search(settings, ctx),
-        plain_http=plain_http,
+        schemes=schemes,
         authorities=trusted,
         insecure=insecure,
         sources=sources_of(credentials.get(repository.host), artifactory, build),

@@ -88,7 +88,7 @@ def resolve_publish(settings: PublishBuildInfo, ctx: ResolveContext) -> Resolved
         push=False,
         credentials=credentials,
         unshared=frozenset({host} if artifactory.binding and artifactory.binding.ambient else ()),
-        plain_http=trust.plain_http,
+        schemes=trust.schemes,
         insecure=trust.insecure,
         authorities=trust.authorities,
         set_names=explicitly_set(settings),

@@ -67,7 +67,7 @@ class ResolvedStep:
         issues: how the issues of the build-info are found; ``None`` for none.
         set_names: settings that were set to another value than their default.
         nondistributable: whether layers that are usually fetched from their vendor are pushed too.
-        plain_http: hosts that are reached without TLS, by their connectors.
+        schemes: by host, the scheme that its address is written with, which is obeyed.
         insecure: hosts that are reached with TLS and any certificate, or without TLS where they have none.
         retries: how often a request to its hosts is tried again; ``None`` for the usual number.
         authorities: by host, or for ``EVERY_HOST``, PEM text of certificates to trust there besides the system's.
@@ -103,7 +103,7 @@ class ResolvedStep:
     media_types: MediaTypes = "oci"
     nondistributable: bool = False
     platforms: tuple[Platform, ...] = ()
-    plain_http: frozenset[str] = frozenset()
+    schemes: Mapping[str, str] = field(default_factory=dict)
     insecure: frozenset[str] = frozenset()
     retries: int | None = None
     authorities: Mapping[str, str] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Final
 
 from buildpush.credentials.docker import Credential, CredentialKind
 from buildpush.credentials.jfrog import ArtifactoryTarget, ambient_credentials
-from buildpush.credentials.pairing import BoundCredential, host_of, how_to_set, login_pair
+from buildpush.credentials.pairing import BoundCredential, host_of, how_to_set, login_pair, written_schemes
 from buildpush.credentials.vault import is_certificate
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
@@ -83,9 +83,9 @@ class ServerSettings(CommonSettings):
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Which hosts have no TLS, or any certificate, and which certificates are trusted, as in a ``ResolvedStep``."""
+    """Which hosts are written with which scheme or may have any certificate, and which certificates are trusted."""
 
-    plain_http: frozenset[str]
+    schemes: Mapping[str, str]
     insecure: frozenset[str]
     authorities: Mapping[str, str]
     notes: tuple[str, ...]
@@ -101,7 +101,7 @@ def trust_at(url: str, settings: ServerSettings, ctx: ResolveContext) -> Trust:
     host, has_tls = frozenset({host_of(url)}), not url.startswith("http://")
     text = _authority(settings, ctx)
     return Trust(
-        plain_http=frozenset() if has_tls else host,
+        schemes=written_schemes([url]),
         insecure=host if settings.insecure and has_tls else frozenset(),
         authorities=with_every_host(dict.fromkeys(host, text) if text else {}, settings.ca_path, ctx),
         notes=tuple(_unused_trust(settings, url, ctx)),

@@ -8,7 +8,14 @@ from contextlib import suppress
 from buildpush.credentials.connectors import Connector, repository_at
 from buildpush.credentials.docker import Credential, credentials_in
 from buildpush.credentials.jfrog import ArtifactoryTarget
-from buildpush.credentials.pairing import host_of, how_to_set, login_pair, registry_host
+from buildpush.credentials.pairing import (
+    host_of,
+    how_to_set,
+    login_pair,
+    registry_host,
+    safe_schemes,
+    written_schemes,
+)
 from buildpush.foundation.errors import SecretError, SettingsError
 from buildpush.images.references import DOCKER_HUB, Repository, names_host
 from buildpush.settings.declare import setting_named
@@ -49,6 +56,12 @@ def connectors_of(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connecto
     connector = connector_of(settings, ctx)
     bases = tuple(one for one in _base_connectors(settings, ctx) if connector is None or one.host != connector.host)
     return (connector, *bases) if connector else bases
+
+
+def schemes_of(settings: BuildAndPush, ctx: ResolveContext) -> dict[str, str]:
+    """Return the schemes of hosts as their addresses are written; only a connector leaves out TLS elsewhere."""
+    connectors = written_schemes(entry.url for entry in connectors_of(settings, ctx))
+    return safe_schemes((settings.registry, settings.artifactory_url)) | connectors
 
 
 def _base_connectors(settings: BuildAndPush, ctx: ResolveContext) -> tuple[Connector, ...]:

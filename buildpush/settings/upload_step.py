@@ -9,7 +9,7 @@ from typing import Literal
 
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import ArtifactoryTarget, BuildIdentity
-from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of
+from buildpush.credentials.pairing import BoundCredential, NamedHost, Nearness, host_of, written_schemes
 from buildpush.expressions.ci import ci
 from buildpush.settings.authorities import with_every_host
 from buildpush.settings.build_info import sources_of
@@ -188,8 +188,8 @@ def resolve_upload(settings: ArtifactoryUpload, ctx: ResolveContext) -> Resolved
     )
     text = with_every_host({}, settings.ca_path, ctx)
     order = _order(settings, server, files, ctx, publish=settings.build_name is not None)
-    plain = frozenset({host_of(url)}) if connector.plain_http else frozenset()
-    return replace(order, plain_http=plain, authorities=text, notes=(*connector.notes, *order.notes))
+    schemes = written_schemes([url])
+    return replace(order, schemes=schemes, authorities=text, notes=(*connector.notes, *order.notes))
 
 
 def resolve_upload_plugin(settings: UploadFiles, ctx: ResolveContext) -> ResolvedStep:
@@ -206,7 +206,7 @@ def resolve_upload_plugin(settings: UploadFiles, ctx: ResolveContext) -> Resolve
     order, trust = _order(settings, server, files, ctx, publish=publish), trust_at(url, settings, ctx)
     return replace(
         order,
-        plain_http=trust.plain_http,
+        schemes=trust.schemes,
         insecure=trust.insecure,
         authorities=trust.authorities,
         retries=settings.retries,

@@ -11,6 +11,7 @@ import pytest
 from buildpush.foundation.errors import SettingsError, UnreachableError
 from buildpush.http import tls
 from buildpush.http.client import Http, scheme_for
+from buildpush.http.schemes import Schemes
 from buildpush.http.tls import certificates_in
 from buildpush.http.urls import Address
 from tests.http.servers import OK, Client, serving, serving_tls, status
@@ -149,7 +150,7 @@ def test_what_answers_as_a_port_of_tls_does_is_not_spoken_to_plainly():
 
 @pytest.mark.sandbox
 def test_a_host_whose_address_says_plain_is_asked_for_nothing_else():
-    with Client(plain_hosts=frozenset({"127.0.0.1"})) as client, serving(OK) as server:
+    with Client(schemes={"127.0.0.1": "http"}) as client, serving(OK) as server:
         assert client.request("GET", server.url).status == 200
     assert [one.command for one in server.seen] == ["GET"]
 
@@ -199,20 +200,20 @@ def test_a_host_is_declared_insecure_with_its_port_as_well():
 
 
 @pytest.mark.parametrize(
-    ("declared", "url", "plain", "wanted"),
+    ("declared", "url", "has_tls", "wanted"),
     [
-        ("r.io", "http://r.io/v2/", False, "https://r.io/v2/"),
-        ("r.io", "http://r.io:8080/v2/", False, "https://r.io:8080/v2/"),
-        ("r.io:80", "http://r.io/v2/", False, "https://r.io:80/v2/"),
-        ("r.io", "http://r.io/v2/", True, "http://r.io/v2/"),
+        ("r.io", "http://r.io/v2/", True, "https://r.io/v2/"),
+        ("r.io", "http://r.io:8080/v2/", True, "https://r.io:8080/v2/"),
+        ("r.io:80", "http://r.io/v2/", True, "https://r.io:80/v2/"),
+        ("r.io", "http://r.io/v2/", False, "http://r.io/v2/"),
         ("r.io", "http://r.io/v2/", None, "https://r.io/v2/"),
-        ("r.io", "https://r.io/v2/", True, "https://r.io/v2/"),
-        ("r.io:81", "http://r.io/v2/", False, "http://r.io/v2/"),
+        ("r.io", "https://r.io/v2/", False, "https://r.io/v2/"),
+        ("r.io:81", "http://r.io/v2/", True, "http://r.io/v2/"),
     ],
 )
-def test_where_a_host_declared_insecure_is_spoken_to(monkeypatch, declared, url, plain, wanted):
+def test_where_a_host_declared_insecure_is_spoken_to(monkeypatch, declared, url, has_tls, wanted):
     with Http(insecure_hosts=frozenset({declared})) as client:
-        monkeypatch.setattr(client, "_is_plain", lambda *_: plain)
+        monkeypatch.setattr(Schemes, "_offers_tls", lambda *_: has_tls)
         assert str(client.connection_address(Address.parse(url))) == wanted
 
 
@@ -222,3 +223,45 @@ def test_a_host_that_was_declared_insecure_and_not_spoken_to_is_known(box):
     with Http(insecure_hosts=frozenset({box.host, "Elsewhere.test", name, f"127.0.0.2:{port}"})) as http:
         http.request("GET", f"{box.url}/v2/")
         assert http.unused_insecure_hosts == (f"127.0.0.2:{port}", "elsewhere.test")
+
+
+@pytest.mark.programs
+def test_this_machine_is_tried_with_tls_when_it_fails_without(certificates):
+    ours = [certificates / "ca.pem"]
+    with serving_tls(certificates, "good") as url, Client(ca_files=ours) as client:
+        for _ in range(2):
+            answer = client.request("GET", url.replace("https:", "http:"), authorization="Basic c2VjcmV0")
+            assert (answer.status, answer.url) == (200, f"{url}/")
+        assert client.waits == []
+
+
+@pytest.mark.programs
+def test_the_certificate_of_this_machine_is_verified_when_it_turns_out_to_have_tls(certificates):
+    with serving_tls(certificates, "good") as url, Client() as client:
+        with pytest.raises(UnreachableError, match="authority that is not trusted"):
+            client.request("GET", url.replace("https:", "http:"))
+        assert client.waits == []
+
+
+@pytest.mark.programs
+def test_this_machine_is_not_tried_with_tls_where_its_address_says_plain(certificates):
+    written = {"127.0.0.1": "http"}
+    with (
+        serving_tls(certificates, "good") as url,
+        Client(ca_files=[certificates / "ca.pem"], schemes=written) as client,
+        pytest.raises(UnreachableError, match="broke"),
+    ):
+        client.request("GET", url.replace("https:", "http:"))
+
+
+@pytest.mark.sandbox
+def test_a_host_of_this_machine_that_answers_400_without_tls_keeps_its_answer():
+    with Client() as client, serving(status(400)) as server:
+        assert client.request("GET", server.url).status == 400
+    assert [one.command for one in server.seen] == ["GET"]
+
+
+def test_a_scheme_that_is_written_is_obeyed_on_this_machine():
+    with Http(schemes={"localhost:8443": "https", "localhost:8081": "http"}) as client:
+        names = ["localhost:8443", "localhost:8081", "localhost:5000"]
+        assert [scheme_for(name, client) for name in names] == ["https", "http", "http"]

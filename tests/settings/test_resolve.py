@@ -492,7 +492,7 @@ class TestCredentials:
             "acme.jfrog.io": "ci-bot",
             "base.example.com": "reader",
         }
-        assert order.plain_http == {"base.example.com"}
+        assert order.schemes == {"acme.jfrog.io": "https", "base.example.com": "http", "open.example.com": "https"}
         assert order.request.insecure == {"base.example.com"}
 
     @pytest.mark.parametrize(("names", "user"), [(["jfrog", "rival"], "ci-bot"), (["rival", "jfrog"], "other")])
@@ -508,12 +508,12 @@ class TestCredentials:
             file.read_text().replace("ps://open.example", "p://acme.jfrog").replace("acme.jfrog.com", "acme.jfrog.io")
         )
         order = house.resolve(connector_ref="jfrog", base_image_connector_refs=["open"])
-        assert order.plain_http == set()
+        assert order.schemes == {"acme.jfrog.io": "https"}
         assert [note for note in order.notes if "open has no effect: jfrog comes first" in note]
 
     def test_a_registry_without_tls_is_named_and_so_is_its_artifactory(self, house):
         order = house.resolve(repo="acme.jfrog.io/docker/app", insecure="true", publish_build_info="yes")
-        assert (order.plain_http, order.insecure) == (frozenset(), {"acme.jfrog.io"})
+        assert (order.schemes, order.insecure) == ({}, {"acme.jfrog.io"})
         assert order.artifactory.url.startswith("http://")
 
     def test_two_logins_for_one_host_are_an_error(self, house):
@@ -739,7 +739,7 @@ class TestPublish:
 
     def test_an_artifactory_without_tls_has_such_a_registry(self, house):
         text = PUBLISH.replace("https://acme", "http://acme") + "      access_token: env:TOKEN\n"
-        assert house.resolve(text).plain_http == {"acme.jfrog.io"}
+        assert house.resolve(text).schemes == {"acme.jfrog.io": "http"}
 
     def test_one_without_the_other_is_an_error(self, house):
         assert "password is not" in str(house.refused(PUBLISH + "      username: me\n"))

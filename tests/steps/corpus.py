@@ -150,7 +150,7 @@ class Shown:
         yield from (f"{verb} {reference}" for reference in order.references)
         for host, login in order.credentials.items():
             yield f"login {login.username or 'by a token'} at {host}, from {login.source}"
-        yield from (f"plain {host}" for host in sorted(order.plain_http))
+        yield from (f"plain {host}" for host, scheme in sorted(order.schemes.items()) if scheme == "http")
         yield from (f"insecure {host}" for host in sorted(order.insecure))
         if order.upload and order.artifactory:
             files, login = order.upload, order.artifactory.credential

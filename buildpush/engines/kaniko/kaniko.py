@@ -260,7 +260,7 @@ class _KanikoBuild:
             yield from ("--registry-mirror", mirror)
         if mirrors and DOCKER_HUB not in self.request.mirrors:
             yield "--skip-default-registry-fallback"
-        for host in sorted(filter(is_loopback, self._hosts)):
+        for host in sorted(filter(is_loopback, self._hosts - self.request.tls)):
             yield from ("--insecure-registry", host)
         for host in insecure_hosts(self.request):  # the first is plain HTTP, the second TLS with any certificate
             yield from ("--insecure-registry", host, "--skip-tls-verify-registry", host)
