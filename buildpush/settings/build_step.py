@@ -39,11 +39,11 @@ from buildpush.settings.step_credentials import (
     cache_repository_of,
     connector_of,
     connectors_of,
-    schemes_of,
     credentials_of,
     overridden_logins,
     push_credential,
     repository_of,
+    schemes_of,
     unused_connectors,
     unused_credentials,
     with_token,
@@ -65,7 +65,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
     """
     _check_env_file(settings, ctx)
     shorthands = shorthand_notes(settings, ctx)
-    settings = without_shorthands(settings, ctx)
+    settings, found = _with_dockerfile(without_shorthands(settings, ctx), ctx)
     connector = connector_of(settings, ctx)
     repository = repository_of(settings, connector)
     settings, insecure = _insecure(settings, repository)
@@ -105,7 +105,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         sources=sources_of(credentials.get(repository.host), artifactory, build),
         attestations=attestations_of(settings, ctx, publishes=artifactory is not None),
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
-        notes=(*notes, *shorthands),
+        notes=(*notes, *shorthands, *(found if request else ())),
     )
     return replace(order, notes=(*order.notes, *_notes(settings, order, repository, given, ctx)))
 
@@ -285,6 +285,24 @@ def _context(settings: BuildAndPush, ctx: ResolveContext) -> Path:
     return path.resolve()
 
 
+def _with_dockerfile(settings: BuildAndPush, ctx: ResolveContext) -> tuple[BuildAndPush, tuple[str, ...]]:
+    """Return *settings* with the Dockerfile in the context, and a note, if none is named and none is in ``ctx.cwd``.
+
+    kaniko finds it there as well.
+    """
+    in_context = Path(os.path.normpath(Path(settings.context) / settings.dockerfile))
+    if _names_dockerfile(settings, ctx) or (ctx.cwd / settings.dockerfile).is_file():
+        return settings, ()
+    if not (ctx.cwd / in_context).is_file():
+        return settings, ()
+    note = f"the Dockerfile is {in_context}: none is named, and none is in the working directory"
+    return settings.replace(dockerfile=str(in_context)), (note,)
+
+
+def _names_dockerfile(settings: BuildAndPush, ctx: ResolveContext) -> bool:
+    return "dockerfile" in ctx.written or "dockerfile" in settings.fields_set
+
+
 def _dockerfile(settings: BuildAndPush, context: Path, ctx: ResolveContext) -> Path:
     path = ctx.cwd / settings.dockerfile
     if not path.is_file():
@@ -293,7 +311,7 @@ def _dockerfile(settings: BuildAndPush, context: Path, ctx: ResolveContext) -> P
     resolved = path.resolve()
     if resolved.is_relative_to(context):
         return resolved
-    is_named = "dockerfile" in ctx.written or "dockerfile" in settings.fields_set
+    is_named = _names_dockerfile(settings, ctx)
     if is_named and resolved.is_relative_to(ctx.cwd.resolve()):
         return resolved
     message = f"the Dockerfile {settings.dockerfile!r} is outside the context {settings.context!r}"

@@ -140,7 +140,8 @@ class ImageSettings(CommonSettings):
 
     dockerfile: FileText = setting(
         "The Dockerfile, relative to the working directory.",
-        "The working directory is the one you start buildpush in; in the step, it is the root of the code.",
+        "The working directory is the one you start buildpush in; in the step, it is the root of the code. "
+        "If none is named and there is none, the one in {setting}`context` is used, as by kaniko, with a note.",
         default="Dockerfile",
         group="Build",
         example="docker/Dockerfile",

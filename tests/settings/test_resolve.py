@@ -263,6 +263,22 @@ class TestBuild:
         house.resolve()
         assert not house.number_taken
 
+    def test_without_a_name_the_dockerfile_of_the_context_is_taken_and_noted(self, house):
+        (house.cwd / "service").mkdir()
+        (house.cwd / "Dockerfile").rename(house.cwd / "service" / "Dockerfile")
+        order = house.resolve(context="service")
+        assert order.request.dockerfile == house.cwd / "service" / "Dockerfile"
+        assert (
+            "the Dockerfile is service/Dockerfile: none is named, and none is in the working directory" in order.notes
+        )
+
+    def test_a_dockerfile_that_is_named_is_not_looked_for_in_the_context(self, house):
+        (house.cwd / "service").mkdir()
+        (house.cwd / "Dockerfile").rename(house.cwd / "service" / "Dockerfile")
+        error = house.refused(context="service", dockerfile="Dockerfile")
+        assert "the Dockerfile 'Dockerfile' does not exist" in str(error)
+        assert "write dockerfile: service/Dockerfile" in error.hint
+
     @pytest.mark.parametrize(
         ("keywords", "message", "hint"),
         [
@@ -283,12 +299,6 @@ class TestBuild:
         assert message in str(error)
         assert hint in error.hint
         assert error.setting in {"context", "dockerfile"}
-
-    def test_a_dockerfile_in_the_context_only_is_pointed_out(self, house):
-        (house.cwd / "Dockerfile").unlink()
-        (house.cwd / "service").mkdir()
-        (house.cwd / "service" / "Dockerfile").write_text("FROM scratch\n")
-        assert house.refused(context="service").hint.endswith("write dockerfile: service/Dockerfile")
 
     @pytest.mark.parametrize("there", ["DockerFile", "Dockerfile.dev", "service/Dockerfile", "services/api/Dockerfile"])
     def test_a_dockerfile_of_nearly_that_name_or_in_another_directory_is_pointed_out(self, house, there):
