@@ -184,7 +184,8 @@ def push(source: str, *references: str, **options: Unpack[ImageOptions]) -> RunR
         secrets: directory with one file per secret.
         username: for the registry that is written to.
         password: a ``Secret``, or a reference to it: ``env:NAME``, ``file:PATH``.
-        insecure: hosts whose certificate is not verified, and that are reached by plain HTTP where they have no TLS.
+        insecure: whether the registry that is written to may have any certificate, or no TLS.
+        insecure_registry: other hosts for which that holds.
         timeout: after which the call is aborted, such as ``10m``.
         env: variables to read instead of the process's own.
         cwd: directory that relative paths start from.

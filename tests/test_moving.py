@@ -730,8 +730,8 @@ def test_what_is_no_host_is_spoken_to_with_tls_or_refused(place, insecure):
     """An empty text would mean every host that has no port."""
     write_layout(image(FIRST), place / "l")
     with pytest.raises(SettingsError) as caught:
-        buildpush.copy("oci:l", "oci:m", insecure=insecure)
-    assert caught.value.setting == "insecure"
+        buildpush.copy("oci:l", "oci:m", insecure_registry=insecure)
+    assert caught.value.setting == "insecure_registry"
 
 
 def test_without_a_directory_for_its_memory_a_push_says_so_and_goes_on(place, registry, monkeypatch):
@@ -826,7 +826,7 @@ def test_json_is_utf8_whatever_a_file_is_called(place, registry, capsysbinary):
 def test_a_host_that_is_trusted_in_vain_is_named_only_where_all_went_well(place, box, capsys, fails):
     write_layout(image(FIRST), place / "build", ["one"])
     source = "oci:gone" if fails else "oci:build"
-    code = run_command(["push", source, f"{box.host}/docker-local/app:1", "--insecure", "elsewhere.test"])
+    code = run_command(["push", source, f"{box.host}/docker-local/app:1", "--insecure-registry", "elsewhere.test"])
 
     said = "insecure has no effect on elsewhere.test: no request went there" in capsys.readouterr().err
     assert (code != 0, said) == (fails, not fails)
@@ -841,7 +841,8 @@ def test_a_host_that_is_trusted_in_vain_is_named_only_where_all_went_well(place,
         (lambda: buildpush.copy(source="oci:build", destination=Path("x")), "destination is of the type PosixPath"),
         (lambda: buildpush.tag("r.example/a:1", 5), "tags is of the type int, and takes text"),
         (lambda: buildpush.push("oci:x", "r.example/a:1", platform=["linux/amd64"]), "platform is of the type list"),
-        (lambda: buildpush.push("oci:x", "r.example/a:1", insecure=True), "which is a bool and not a list of hosts"),
+        (lambda: buildpush.push("oci:x", "r.example/a:1", insecure=["r.io"]), "and neither True nor False"),
+        (lambda: buildpush.push("oci:x", "r.example/a:1", insecure_registry=5), "which is a int and not a list"),
         (lambda: buildpush.push("oci:x", "r.example/a:1", timeout=30), "'30' is not a duration"),
         (lambda: buildpush.BuildAndPush(repoo="x"), "repo: it is missing; repoo: unknown key"),
     ],

@@ -145,10 +145,15 @@ def _hosts() -> list[click.Parameter]:
         click.Option(["--username"], metavar="NAME", help="User name for the registry that is written to."),
         click.Option(["--password"], metavar="REFERENCE", help="Reference to the password: env:NAME or file:PATH."),
         click.Option(
-            ["--insecure"],
+            ["--insecure/--no-insecure"],
+            default=False,
+            help="Whether the registry that is written to may have any certificate, or no TLS.",
+        ),
+        click.Option(
+            ["--insecure-registry"],
             metavar="HOST",
             multiple=True,
-            help="Do not verify the certificate of HOST, or use plain HTTP; may be repeated.",
+            help="Another host that may have any certificate, or no TLS; may be repeated.",
         ),
         click.Option(["--timeout"], metavar="10m", help="Time after which the command is aborted, with exit code 124."),
     ]

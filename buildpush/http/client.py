@@ -478,10 +478,7 @@ class Http:
 
 
 def scheme_for(host: str, http: Http) -> str:
-    """Return what *host* is first tried with: ``http`` where it was declared insecure, or is this machine.
-
-    For this machine, ``https`` that is written or certificates that are set for it take precedence.
-    """
+    """Return what *host* is first tried with, ``http`` or ``https``."""
     return http.first_scheme(host)
 
 

@@ -41,7 +41,10 @@ class Schemes:
         return bool({*names_of_host(host)} & (self.insecure | self._plain))
 
     def first(self, host: str, *, has_authority: bool) -> str:
-        """Return what *host* is first tried with; *has_authority* says that certificates are set for it alone."""
+        """Return what *host* is first tried with: ``http`` where it was declared insecure, or is this machine.
+
+        For this machine, ``https`` that is written, or *has_authority*, certificates for it alone, take precedence.
+        """
         is_this_machine = is_loopback(host) and not has_authority and host.lower() not in self._with_tls
         return "http" if self.is_insecure(host) or is_this_machine else "https"
 

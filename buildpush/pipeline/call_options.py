@@ -23,7 +23,8 @@ class HostOptions(TypedDict, total=False):
     secrets: OptionalPath
     username: str | None
     password: Secret | str | None
-    insecure: TextList
+    insecure: bool
+    insecure_registry: TextList
     timeout: timedelta | str | None
     env: Mapping[str, str] | None
     cwd: OptionalPath

@@ -267,8 +267,11 @@ def _step(
     sources = tuple(origin.repository.host for origin in origins if origin.repository)
     destinations = tuple(dict.fromkeys(repository.host for repository in repositories))
     credentials, schemes = find_credentials(options, destinations, sources, context)
+    own = destinations or sources
+    if options.insecure and not own:
+        log(Note("insecure has no effect: no registry is asked"))
     with context:
-        hosts = context.hosts(credentials, safe_schemes([server]) | schemes, options.insecure_hosts())
+        hosts = context.hosts(credentials, safe_schemes([server]) | schemes, options.insecure_hosts(own))
         # The innermost, so that what was confirmed in time does not count as a time-out because of the clean-up.
         with time_limit(limit, what="the command"), hosts.interruptible():
             if names and origins:  # before anything is read: a wrong password then costs no export

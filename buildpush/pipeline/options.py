@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import timedelta
 from typing import get_args
 
@@ -29,7 +29,8 @@ class CopyOptions:
         username: for the registry that is written to, or read from if none is written to.
         password: a ``Secret``, or a reference to it: ``env:NAME``, ``file:PATH``, ``secret:ID``.
         connector_ref: the only connector to use; without it, each is used for its own host.
-        insecure: hosts whose certificate is not verified, and that are reached by plain HTTP where they have no TLS.
+        insecure: whether the registry that is written to, or else read from, may have any certificate, or no TLS.
+        insecure_registry: other hosts for which that holds.
         timeout: after which the command is aborted, as text (``10m``) or a timedelta; ``None`` for no limit.
     """
 
@@ -41,7 +42,8 @@ class CopyOptions:
     username: str | None = None
     password: Secret | str | None = None
     connector_ref: str | None = None
-    insecure: Sequence[str] = ()
+    insecure: bool = False
+    insecure_registry: Sequence[str] = ()
     timeout: timedelta | str | None = None
 
     def packing(self) -> Packing:
@@ -80,17 +82,22 @@ class CopyOptions:
             raise SettingsError(message, hint="give a timedelta above zero and below ten years", setting="timeout")
         return self.timeout
 
-    def insecure_hosts(self) -> frozenset[str]:
-        """Return the hosts that are reached without TLS."""
-        if isinstance(self.insecure, str) or not isinstance(self.insecure, Collection):
-            kind = "text" if isinstance(self.insecure, str) else f"a {type(self.insecure).__name__}"
-            message = f"insecure is {self.insecure!r}, which is {kind} and not a list of hosts"
-            raise SettingsError(message, hint="write a list: insecure=[HOST]", setting="insecure")
+    def insecure_hosts(self, own: Iterable[str]) -> frozenset[str]:
+        """Return the hosts that may have any certificate, or no TLS; *own* are those that ``insecure`` is about."""
+        named = self.insecure_registry
+        if not isinstance(self.insecure, bool):
+            message = f"insecure is {self.insecure!r}, and neither True nor False"
+            raise SettingsError(message, hint="name other hosts with insecure_registry=[HOST]", setting="insecure")
+        if isinstance(named, str) or not isinstance(named, Collection):
+            kind = "text" if isinstance(named, str) else f"a {type(named).__name__}"
+            message = f"insecure_registry is {named!r}, which is {kind} and not a list of hosts"
+            raise SettingsError(message, hint="write a list: insecure_registry=[HOST]", setting="insecure_registry")
         try:
             # An empty host would match every host without a port.
-            return frozenset(check_host(host) for host in self.insecure)
+            return frozenset(own if self.insecure else ()) | {check_host(host) for host in named}
         except BadNameError as error:
-            raise SettingsError(str(error), hint=error.hint, setting="insecure", where="--insecure") from error
+            setting, flag = "insecure_registry", "--insecure-registry"
+            raise SettingsError(str(error), hint=error.hint, setting=setting, where=flag) from error
 
 
 def check_text(**values: object) -> None:

@@ -47,11 +47,13 @@ OPTIONS = {
     "secrets": ["--secrets=secrets"],
     "username": ["--username=other", "--password=env:OTHER"],
     "password": ["--username=other", "--password=env:TOKEN"],
-    "insecure": ["--insecure=elsewhere.test"],
+    "insecure": ["--insecure"],
+    "insecure_registry": ["--insecure-registry=elsewhere.test"],
     "timeout": ["--timeout=10m"],
     "as_json": ["--json"],
     "digest_file": ["--digest-file=out/digest"],
 }
+HOSTS = ("connectors", "connector_ref", "secrets", "insecure", "insecure_registry", "timeout")
 # Why an option may be silent; it is, or the test fails.
 REASONS = {"allow_nondistributable_artifacts": "it allows what these images do not need; they have no such layer"}
 
@@ -236,7 +238,7 @@ COMMANDS = {
     ),
     "verify": (
         VERIFY,
-        {name: OPTIONS[name] for name in ("connectors", "connector_ref", "secrets", "insecure", "timeout")}
+        {name: OPTIONS[name] for name in HOSTS}
         | {
             "username": OPTIONS["username"],
             "password": OPTIONS["password"],
