@@ -194,7 +194,8 @@ class StepSettings(TypedDict, total=False):
     dockerfile: str | PurePath | None
     """The Dockerfile, relative to the working directory.
 
-    The working directory is the one you start buildpush in; in the step, it is the root of the code.
+    The working directory is the one you start buildpush in; in the step, it is the root of the code. If none is
+    named and there is none, the one in `context` is used, as by kaniko, with a note.
 
     Engines: native, docker, buildx, buildah, kaniko.
 
