@@ -22,6 +22,11 @@ def _fill_closed_streams() -> None:
 def main() -> NoReturn:
     """Load the command line and run it."""
     _fill_closed_streams()
+    if sys.argv[1:2] == ["__complete"]:
+        from buildpush.completion import answer
+
+        sys.stdout.write(answer(sys.argv[2:]))
+        sys.exit()
     gc.set_threshold(*_SELDOM)
     try:
         from buildpush.cli import run_command

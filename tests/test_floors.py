@@ -18,7 +18,7 @@ import pytest
 # From the lowest floor up; rooms on one floor do not import each other.
 FLOORS = [
     ["foundation"],
-    ["advice", "display", "http", "places"],
+    ["advice", "completion", "display", "http", "places"],
     ["expressions", "images"],
     ["credentials", "dockerfile"],
     ["artifactory", "registry"],

@@ -37,6 +37,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "Write a pipeline file as a notebook, with its inputs as parameters.",
         "tools.make_notebook",
     ),
+    "completion": ("Print the completion of commands, flags and values for a shell.", "completion.make_completion"),
     "schema": ("Print the JSON schema of buildpush.yaml or of step files, for editors.", "tools.make_schema"),
     "clean": ("Remove what runs left behind on this machine.", "tools.make_clean"),
 }

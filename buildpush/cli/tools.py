@@ -121,7 +121,7 @@ def _show_request(request: Request) -> None:
 def make_tutorial() -> click.Command:
     """Return the command that executes a tutorial or another notebook."""
     options: list[click.Parameter] = [
-        click.Argument(["name"], default="01-first-push"),
+        click.Argument(["tutorial"], metavar="[NAME]", default="01-first-push"),
         click.Option(
             ["-p", "--parameter"],
             multiple=True,
@@ -138,7 +138,7 @@ def make_tutorial() -> click.Command:
     return click.Command("tutorial", callback=_tutorial, params=options, help=text)
 
 
-def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, listed: bool) -> None:
+def _tutorial(tutorial: str, parameter: tuple[str, ...], output: Path | None, *, listed: bool) -> None:
     from buildpush import notebooks
 
     if listed and (parameter or output):
@@ -153,13 +153,13 @@ def _tutorial(name: str, parameter: tuple[str, ...], output: Path | None, *, lis
     try:
         with with_display(RunContext.default()) as context:
             context.state.sweep(context.log)
-            executed = notebooks.execute(name, parameters, output, env=context.env, sink=context.log)
+            executed = notebooks.execute(tutorial, parameters, output, env=context.env, sink=context.log)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note("the notebook was stopped with everything it started; nothing was written")
         raise
     click.echo(f"notebook  {executed.path}")
     click.echo(f"page      {executed.page}")
-    notebook = notebooks.find(name)
+    notebook = notebooks.find(tutorial)
     takes_connectors = any(one.name == "connectors" for one in notebooks.parameters_of(notebook))
     if takes_connectors and not parameters.get("connectors") and notebook.stem in notebooks.names():
         print_message("note", "the sandbox has ended, and its links lead nowhere; for one that keeps running:")
