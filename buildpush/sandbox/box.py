@@ -247,14 +247,14 @@ class Sandbox:
 
     def digest(self, repository: str, reference: str) -> str | None:
         """Return the digest that a tag names now, or ``None``: ``digest("docker-local/app", "1")``."""
-        from buildpush.sandbox.registry import find_target
+        from buildpush.sandbox.image_requests import find_target
 
         manifests = layout.find_manifests(self._store, find_target(self._store, repository), reference)
         return manifests[0].checksums.digest if manifests else None
 
     def tags(self, repository: str) -> list[str]:
         """Return the tags of an image such as ``docker-local/app``, sorted."""
-        from buildpush.sandbox.registry import find_target
+        from buildpush.sandbox.image_requests import find_target
 
         return layout.tags(self._store, find_target(self._store, repository))
 

@@ -13,9 +13,9 @@ from buildpush.sandbox import wire
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.content import Checksums, Incoming
 from buildpush.sandbox.deploying import LOCAL, Deployer
+from buildpush.sandbox.image_requests import checksum_headers
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.paths import ItemPath, item_path
-from buildpush.sandbox.registry import checksum_headers
 from buildpush.sandbox.remotes import Remotes
 from buildpush.sandbox.storage import find_file, item_document
 from buildpush.sandbox.store import Store

@@ -23,6 +23,7 @@ from yarl import URL
 from buildpush.sandbox import wire
 from buildpush.sandbox.accounts import Accounts
 from buildpush.sandbox.answers import REVISION, VERSION, RequestRefusedError, forbidden
+from buildpush.sandbox.blobs import BlobRoutes
 from buildpush.sandbox.build_routes import BuildRoutes
 from buildpush.sandbox.content import hash_file
 from buildpush.sandbox.deploying import Deployer
@@ -30,11 +31,12 @@ from buildpush.sandbox.evidence import EvidenceRoutes
 from buildpush.sandbox.faults import Fault, Faults
 from buildpush.sandbox.files import FileRoutes
 from buildpush.sandbox.image_promotion import ImagePromotionRoutes
+from buildpush.sandbox.image_requests import ImageRequests, RegistryRules
 from buildpush.sandbox.journal import Journal
 from buildpush.sandbox.oidc import OidcProvider
 from buildpush.sandbox.pages import Pages, error_page
 from buildpush.sandbox.permissions import Caller
-from buildpush.sandbox.registry import RegistryRoutes, RegistryRules
+from buildpush.sandbox.registry import RegistryRoutes
 from buildpush.sandbox.relocation import RelocationRoutes
 from buildpush.sandbox.remotes import Remotes
 from buildpush.sandbox.repositories import RepositoryRoutes
@@ -83,12 +85,15 @@ class Server:
         self._faults = faults
         self._journal = journal
         remotes = Remotes(store, logins)
-        self._registry = RegistryRoutes(store, remotes, rules)
+        self._requests = ImageRequests(store, rules)
+        blobs = BlobRoutes(store, remotes, rules, self._requests)
+        self._uploads = blobs.uploads
         # The last of these match what the others do not.
         deployer = Deployer(store, rules.immutable)
         relocation = RelocationRoutes(store, deployer)
         groups = (
-            self._registry,
+            RegistryRoutes(store, remotes, rules, self._requests),
+            blobs,
             BuildRoutes(store, deployer),
             TokenRoutes(accounts, providers),
             SearchRoutes(store),
@@ -142,7 +147,7 @@ class Server:
         finally:
             await runner.cleanup()
             await self._loop.shutdown_default_executor()
-            self._registry.uploads.close()
+            self._uploads.close()
 
     async def _wait(self) -> None:
         """Wait for :meth:`stop`, and look for abandoned uploads now and then."""
@@ -150,7 +155,7 @@ class Server:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), SECONDS_BETWEEN_SWEEPS)
                 return
-            self._registry.uploads.forget()
+            self._uploads.forget()
 
     async def _open(self, runner: web.AppRunner) -> None:
         try:
@@ -216,7 +221,7 @@ class Server:
         headers = dict(refused.headers)
         if refused.status == web.HTTPUnauthorized.status_code:
             basic = 'Basic realm="Artifactory Realm"'
-            headers.setdefault("WWW-Authenticate", self._registry.challenge(request) if registry else basic)
+            headers.setdefault("WWW-Authenticate", self._requests.challenge(request) if registry else basic)
         if request.path.startswith(PAGES):
             return error_page(refused, headers)
         body = refused.registry_document() if registry else refused.rest_document()
@@ -240,7 +245,7 @@ class Server:
         if fault.expire == "token":
             self._accounts.withdraw(request.headers.get("Authorization"))
         if fault.expire == "upload":
-            self._registry.uploads.expire(_last_part(request.path))
+            self._uploads.expire(_last_part(request.path))
 
     async def _answer_to(self, request: web.Request, handler: RequestHandler, fault: Fault) -> web.StreamResponse:
         if fault.status is not None:
@@ -288,7 +293,7 @@ class Server:
     def _elsewhere(self, request: web.Request, location: str, host: str) -> str:
         """Return the same address on another host; that of an upload is valid without credentials."""
         url = URL(wire.origin(request)).join(URL(location))
-        signature = self._registry.uploads.signature(_last_part(url.path))
+        signature = self._uploads.signature(_last_part(url.path))
         url = url.update_query({SIGNATURE: signature}) if signature else url
         return f"http://{host}{url.raw_path_qs}"
 
@@ -299,7 +304,7 @@ class Server:
             return await handler(request)
         who = self._accounts.identify(request.headers.get("Authorization"), request.headers.get("X-JFrog-Art-Api"))
         if who is None and SIGNATURE in request.query:
-            who = self._registry.uploads.find_creator(_last_part(request.path), request.query[SIGNATURE])
+            who = self._uploads.find_creator(_last_part(request.path), request.query[SIGNATURE])
         wire.current.get().caller = who
         if who and not _opens(who, request):
             raise forbidden(who.username, "read", request.path)
