@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from buildpush.artifactory.document import BuildInfo, check_identity, started_from, started_text
-from buildpush.artifactory.merging import merge, renamed
-from buildpush.artifactory.pending import Pending, load
+from buildpush.artifactory.merging import renamed
+from buildpush.artifactory.pending import Pending, load, merged
 from buildpush.artifactory.reading import Reading, load_json
 from buildpush.foundation.errors import SettingsError, SourceError
 from buildpush.foundation.locks import locked, private_directory
@@ -158,12 +158,8 @@ def read(collections: Iterable[Collection]) -> Collected | None:
         files.append((collection, found))
     if not every:
         return None
-    infos = [one.info for one in every]
-    whole = merge(infos)
-    servers = {one.server for one in every if one.server}
-    server = servers.pop() if len(servers) == 1 else ""
-    pending = Pending(whole, server, all(one.pushed for one in every))
-    return Collected(pending, tuple(files), tuple(renamed(infos, whole)))
+    whole = merged(every)
+    return Collected(whole, tuple(files), tuple(renamed([one.info for one in every], whole.info)))
 
 
 def collections_in(directory: Path) -> Iterator[Collection]:

@@ -6,11 +6,12 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
 from buildpush.artifactory.document import BuildInfo
+from buildpush.artifactory.merging import merge
 from buildpush.artifactory.reading import load_json
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.locks import locked, private_directory
@@ -54,6 +55,13 @@ def save(pending: Pending, directory: Path) -> Path:
     path = directory / file_name(pending.info)
     write_private(path, _text(pending))
     return path
+
+
+def merged(parts: Sequence[Pending]) -> Pending:
+    """Return *parts*, all of one build, as one; its server is unknown unless all that name one name the same."""
+    servers = {one.server for one in parts if one.server}
+    server = servers.pop() if len(servers) == 1 else ""
+    return Pending(merge([one.info for one in parts]), server, all(one.pushed for one in parts))
 
 
 def load(path: Path) -> Pending:

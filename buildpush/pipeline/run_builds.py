@@ -68,8 +68,7 @@ class RunBuild:
     @property
     def pending(self) -> Pending | None:
         """What was pushed so far, as one document; ``None`` for nothing."""
-        from buildpush.artifactory.merging import merge
-        from buildpush.artifactory.pending import Pending
+        from buildpush.artifactory.pending import merged
 
         with self._lock:
             parts = tuple(self._parts.values())
@@ -77,9 +76,7 @@ class RunBuild:
             ids = {module.id for one in parts for module in one.info.modules}
             rest = tuple(module for module in self.earlier.info.modules if module.id not in ids)
             parts = (replace(self.earlier, info=replace(self.earlier.info, modules=rest)), *parts)
-        if not parts:
-            return None
-        return Pending(merge([one.info for one in parts]), parts[0].server, all(one.pushed for one in parts))
+        return merged(parts) if parts else None
 
     @property
     def renamed(self) -> list[tuple[str, str]]:
