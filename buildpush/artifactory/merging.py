@@ -8,15 +8,18 @@ first one only.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import datetime
 from functools import partial, reduce
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
+from buildpush.artifactory.directories import DIGEST_DIRECTORIES, parent_of
 from buildpush.artifactory.document import (
+    MANIFESTS,
     AffectedIssue,
     Agent,
     Artifact,
@@ -48,8 +51,8 @@ def renamed(infos: Iterable[BuildInfo], merged: BuildInfo) -> list[tuple[str, st
     """Return the ids of modules in *infos* that were changed in *merged*, each with the new one."""
     ids = {_identity(module): module.id for module in merged.modules}
     modules = chain.from_iterable(info.modules for info in infos)
-    found = ((one.id, ids.get(_identity(one), one.id)) for one in modules)
-    return sorted({(old, new) for old, new in found if old != new})
+    found = {(one.id, ids[_identity(one)]) for one in modules}
+    return sorted((old, new) for old, new in found if old != new)
 
 
 # ---- which module is which
@@ -82,22 +85,36 @@ def _short(image: str) -> str:
 
 
 def _identity(module: Module) -> _Identity:
-    head = module.artifacts[0] if module.artifacts else Artifact("")
-    image = module.parent or _image_of(module.id, head)
-    if module.type == "docker" and head.repository and image:
-        for name in reversed(_Identity("", head.repository, image).names):
-            label = module.id.removesuffix(name)
-            if module.id.endswith(name) and label[-1:] in {"", "/"} and bool(label) == bool(module.parent):
-                return _Identity(label, head.repository, image)
-    return _Identity("", "", module.id)
+    """Return what *module* is about, by its id and one of its files.
+
+    Modules that are about the same are joined, and only their ids and files matter here: the file of both together is
+    that of one of them, and an id that gets a path or key in front is read as before. So it stays the same identity.
+    """
+    head = min(_manifests(module), key=lambda file: (file.repository, file.path), default=None)
+    if head is None:
+        return _Identity("", "", module.id)
+    directory, last = parent_of(head.path), _short(module.id)
+    _, mark, version = last.partition("@" if "@" in last else ":")
+    whole = _Identity("", head.repository, f"{parent_of(directory)}{mark}{version}")
+    name = next(one for one in reversed(whole.names) if f"/{module.id}".endswith(f"/{one}"))
+    label = module.id.removesuffix(name)
+    # With something else in front, it is a platform, unless the file is that of a tag: then the user chose the id.
+    is_chosen = _plain(_short(directory)) == _plain(version) or label.endswith(f"{head.repository}/")
+    return _Identity("", "", module.id) if label and is_chosen else whole._replace(label=label)
 
 
-def _image_of(name: str, head: Artifact) -> str:
-    """Return path and tag of the image with the manifest *head*, if *name* ends in a tag or digest; else nothing."""
-    directory = head.path.rpartition("/")[0].rpartition("/")[0]
-    last = _short(name)
-    mark = next((one for one in "@:" if one in last), "")
-    return f"{directory}{mark}{last.partition(mark)[2]}" if directory and mark else ""
+def _manifests(module: Module) -> Iterator[Artifact]:
+    """Yield the manifests of images that have the name in the id of *module*."""
+    name = re.split("[@:]", _short(module.id))
+    for file in module.artifacts:
+        directory = parent_of(parent_of(file.path))
+        if len(name) > 1 and file.repository and file.name in MANIFESTS and _short(directory) == name[0] != "":
+            yield file
+
+
+def _plain(version: str) -> str:
+    """Return a tag, or a digest without its algorithm, which a directory has in one of two forms."""
+    return next((version.removeprefix(one) for one in DIGEST_DIRECTORIES if version.startswith(one)), version)
 
 
 def _with_distinct_ids(modules: tuple[Module, ...]) -> tuple[Module, ...]:

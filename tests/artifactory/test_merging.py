@@ -16,10 +16,10 @@ from buildpush.artifactory.merging import merge, renamed
 
 START = datetime(2026, 10, 1, 12, tzinfo=UTC)
 
-# Each is a whole document, or several. Always the same ones: modules whose files are in several repositories at
-# once, which no image has, are told apart by their first file, and about one in some thousands is then another one.
-some = settings(max_examples=40, derandomize=True)
-names = st.sampled_from(["app:1", "app:2", "team/app:1", "r1/a/app:1", "custom", "linux/amd64/app:1"])
+some = settings(max_examples=40)  # each is a whole document, or several
+names = st.sampled_from(
+    ["app:1", "app:2", "team/app:1", "r1/app:1", "r1/a/app:1", "custom", "linux/amd64/app:1", "app@sha256:3"]
+)
 texts = st.sampled_from(["", "a", "b", "a, b"])
 others = st.dictionaries(
     st.sampled_from(["x", "y"]), st.sampled_from([1, None, ["a"], ["b", "c"], {"k": [1]}, {"k": [2], "m": "n"}])
@@ -28,7 +28,16 @@ properties = st.dictionaries(st.sampled_from(["docker.image.tag", "p"]), texts)
 artifacts = st.builds(
     Artifact,
     st.sampled_from(["manifest.json", "sha256__1"]),
-    st.sampled_from(["", "app/1/manifest.json", "a/app/1/manifest.json", "b/app/1/manifest.json"]),
+    st.sampled_from(
+        [
+            "",
+            "app/1/manifest.json",
+            "a/app/1/manifest.json",
+            "b/app/1/manifest.json",
+            "a/app/sha256:3/manifest.json",
+            "r1/a/app/sha256__3/manifest.json",
+        ]
+    ),
     st.sampled_from(["", "r1", "r2"]),
     st.sampled_from(["1" * 64, "2" * 64]),
     texts,
@@ -38,7 +47,7 @@ dependencies = st.builds(Dependency, st.sampled_from(["d1", "d2"]), st.sampled_f
 modules = st.builds(
     Module,
     names,
-    st.sampled_from(["docker", "generic"]),
+    st.sampled_from(["docker", "generic", "maven"]),
     properties,
     st.lists(artifacts, max_size=3).map(tuple),
     st.lists(dependencies, max_size=2).map(tuple),
@@ -176,3 +185,68 @@ def test_a_checksum_that_one_has_is_kept(image):
 def test_a_variable_of_two_jobs_has_both_values(image):
     jobs = [image("a:1", environment={"JOB": "one", "CI": "true"}), image("b:1", environment={"JOB": "two"})]
     assert merge(jobs).properties == {"buildInfo.env.JOB": "one, two", "buildInfo.env.CI": "true"}
+
+
+def a_module(name: str, *files: tuple[str, str], parent: str = "", kind: str = "docker") -> BuildInfo:
+    """Return the build-info of a module with a manifest in each of some repositories and paths."""
+    artifacts = tuple(Artifact("manifest.json", path, key, "1" * 64) for key, path in files)
+    return BuildInfo(
+        name="b", number="1", started=START, modules=(Module(name, artifacts=artifacts, parent=parent, type=kind),)
+    )
+
+
+@pytest.mark.parametrize(
+    "several",
+    [
+        # files of one module in two repositories, in either order
+        [
+            a_module("app:1", ("r2", "b/app/1/manifest.json"), ("r1", "a/app/1/manifest.json")),
+            a_module("app:1", ("r1", "a/app/1/manifest.json"), ("r2", "b/app/1/manifest.json")),
+            a_module("app:1", ("r2", "b/app/1/manifest.json")),
+        ],
+        # a name that the user set, in modules of which one has the files, and the other the index that it is of
+        [
+            a_module("team/app:1", ("r1", "b/app/1/manifest.json")),
+            a_module("team/app:1", parent="app:1"),
+            a_module("team/app:1", kind="generic"),
+        ],
+        # a module of another program, whose files become those of an image when it is joined with one
+        [
+            a_module("app:1", ("r1", "a/app/1/manifest.json"), kind="maven"),
+            a_module("app:1"),
+            a_module("app:1", kind="generic"),
+        ],
+        # a platform that is named as a repository
+        [
+            a_module("linux/r1/app:1", ("r1", "a/app/sha256:3/manifest.json"), parent="a/app:1"),
+            a_module("app:1", ("r1", "b/app/1/manifest.json")),
+            a_module("linux/app:1", ("r1", "a/app/sha256:4/manifest.json"), parent="a/app:1"),
+        ],
+    ],
+)
+def test_modules_of_several_places_are_the_same_ones_in_every_order(several):
+    results = [merge(order) for order in permutations(several)]
+    results += [merge([one, merge([two, three])]) for one, two, three in permutations(several)]
+    assert all(one == results[0] for one in results)
+
+
+def test_files_of_one_module_in_two_places_stay_together(image):
+    several = [image("team/app:1", module="app"), image("other/web:2", key="docker-prod", module="app")]
+    [module] = merge(several).modules
+    assert {one.repository for one in module.artifacts} == {"docker-local", "docker-prod"}
+
+
+def test_an_image_in_the_directory_of_its_digest_is_named_by_its_path():
+    several = [
+        a_module("app:1", ("r1", "a/app/sha256__3/manifest.json")),
+        a_module("app:1", ("r1", "b/app/1/manifest.json")),
+    ]
+    assert ids(merge(several)) == ["a/app:1", "b/app:1"]
+
+
+def test_an_id_of_an_image_stays_where_another_image_has_the_same_last_part():
+    several = [
+        a_module("x/app:1", ("r1", "a/app/1/manifest.json")),
+        a_module("app:1", ("r1", "b/app/1/manifest.json")),
+    ]
+    assert sorted(ids(merge(several))) == ["app:1", "x/app:1"]
