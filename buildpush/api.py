@@ -29,6 +29,7 @@ from buildpush.pipeline.arguments import (
     transfer_call,
 )
 from buildpush.pipeline.call_options import (
+    BuildsOptions,
     DownloadOptions,
     HostOptions,
     ImageOptions,
@@ -44,7 +45,6 @@ from buildpush.pipeline.keywords import keywords_of, with_keywords
 
 if TYPE_CHECKING:
     from buildpush.foundation.events import Sink
-    from buildpush.foundation.secrets import Secret
     from buildpush.pipeline.builds import Builds
     from buildpush.pipeline.open_run import OpenRun
     from buildpush.pipeline.plan import Plan, SkippedStep
@@ -310,35 +310,25 @@ def download(pattern: str, target: str = "", **options: Unpack[DownloadOptions])
         return files.download(pattern, target, how, context)
 
 
+@takes(BuildsOptions)
 @contextmanager
-def open_builds(
-    artifactory_url: str | None = None,
-    *,
-    project: str = "",
-    artifactory_token: Secret | str | None = None,
-    username: str | None = None,
-    password: Secret | str | None = None,
-    env: Mapping[str, str] | None = None,
-    sink: Sink | None = None,
-) -> Iterator[Builds]:
+def open_builds(artifactory_url: str | None = None, **options: Unpack[BuildsOptions]) -> Iterator[Builds]:
     """Yield the builds of an Artifactory, by default of that which ``JF_URL`` names, to list, compare and promote them.
 
-    *project* is the key of the JFrog project that they belong to; *artifactory_token* and *password* are each a
-    ``Secret`` or a reference, such as ``env:NAME``. *env* and *sink* are as for :func:`run`.
+    *project* is the key of the JFrog project that they belong to. The other arguments are those of :func:`upload`.
 
     Raises:
-        SettingsError: no Artifactory is given, or a reference leads nowhere.
+        SettingsError: no Artifactory is given, a reference leads nowhere, or certificates cannot be read.
     """
     from buildpush.pipeline import builds
     from buildpush.pipeline.saved import ServerFlags
 
-    flags = ServerFlags(
-        artifactory_url=artifactory_url, artifactory_token=artifactory_token, username=username, password=password
-    )
+    around = {name: options.get(name) for name in ("env", "cwd")}
+    flags = ServerFlags.taken_from({"artifactory_url": artifactory_url, **options})
     with (
         keywords_of(open_builds),
-        call_context(sink, env=env) as context,
-        builds.open_builds(context, flags, project) as found,
+        call_context(options.get("sink"), **around) as context,
+        builds.open_builds(context, flags, options.get("project", "")) as found,
     ):
         yield found
 

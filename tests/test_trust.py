@@ -336,6 +336,29 @@ def test_the_command_that_publishes_a_saved_build_info_trusts_what_the_step_trus
     assert json.loads(capsys.readouterr().out)["name"] == "site"
 
 
+@pytest.mark.parametrize("more", [{"insecure": True}, {"pem_file_path": "ca.pem"}])
+def test_builds_are_opened_where_a_keyword_trusts_the_server(say, box, certificates, more):
+    say(written("insecure: true"))
+    with front(box, certificates) as url:
+        with buildpush.open_builds(url, artifactory_token="env:TOKEN", **more) as builds:
+            assert [build.name for build in builds.list()] == ["site"]
+        with (
+            buildpush.open_builds(url, artifactory_token="env:TOKEN") as builds,
+            pytest.raises(UnreachableError, match="certificate"),
+        ):
+            builds.list()
+
+
+def test_an_error_about_certificates_names_the_keyword(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with (
+        pytest.raises(SettingsError, match=r"pem_file_path 'none\.pem' cannot be read") as caught,
+        buildpush.open_builds("https://a.test", pem_file_path="none.pem"),
+    ):
+        pytest.fail("it is opened")
+    assert "--" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [

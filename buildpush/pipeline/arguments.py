@@ -29,6 +29,7 @@ OptionalPath = str | Path | None
 TextList = list[str] | tuple[str, ...]
 Paths = str | Path | Sequence[str | Path]
 _DEFAULTS = {
+    "project": "",
     "strict": False,
     "resume": False,
     "allow_nondistributable_artifacts": False,

@@ -46,7 +46,26 @@ class ImageOptions(IndexOptions, total=False):
     referrers: bool
 
 
-class DownloadOptions(TypedDict, total=False):
+class ServerOptions(TypedDict, total=False):
+    """Keywords about an Artifactory, described at :func:`upload`."""
+
+    artifactory_token: Secret | str | None
+    username: str | None
+    password: Secret | str | None
+    insecure: bool
+    pem_file_path: OptionalPath
+    env: Mapping[str, str] | None
+    cwd: OptionalPath
+    sink: Sink | None
+
+
+class BuildsOptions(ServerOptions, total=False):
+    """Keywords of :func:`open_builds`."""
+
+    project: str
+
+
+class DownloadOptions(ServerOptions, total=False):
     """Keywords of :func:`download`, described at :func:`upload`."""
 
     flat: bool
@@ -55,15 +74,7 @@ class DownloadOptions(TypedDict, total=False):
     threads: int
     dry_run: bool
     artifactory_url: str | None
-    artifactory_token: Secret | str | None
-    username: str | None
-    password: Secret | str | None
-    insecure: bool
-    pem_file_path: OptionalPath
     timeout: timedelta | str | None
-    env: Mapping[str, str] | None
-    cwd: OptionalPath
-    sink: Sink | None
 
 
 class UploadOptions(DownloadOptions, total=False):
