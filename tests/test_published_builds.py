@@ -271,6 +271,7 @@ def test_an_interrupt_does_not_say_that_nothing_has_happened(box, capsys, monkey
         raise KeyboardInterrupt
 
     monkeypatch.setenv("JF_URL", box.url)
+    monkeypatch.setenv("JF_ACCESS_TOKEN", box.token.reveal())
     monkeypatch.setattr("buildpush.pipeline.builds.promote", interrupted)
     assert run_command(["build-info", "promote", "app", "1", "generic-release"]) == 130
     assert "interrupted: what Artifactory was asked for may still happen" in capsys.readouterr().err

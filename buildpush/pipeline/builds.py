@@ -15,16 +15,21 @@ from buildpush.artifactory.promotion import Promoted, Promotion, promote
 from buildpush.artifactory.retention import Retention, delete, discard
 from buildpush.display.tables import Listing
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.events import Sink
+from buildpush.foundation.events import Note, Sink
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.saved import ServerFlags, open_server
+from buildpush.pipeline.left_behind import count_beside, left_behind, promoted_images
+from buildpush.pipeline.saved import ServerFlags, open_registry, open_server
+from buildpush.registry.client import Registry
 
 
 class Builds:
     """The builds of one Artifactory, or of one of its projects; made by :func:`buildpush.api.open_builds`."""
 
-    def __init__(self, client: Artifactory, now: Callable[[], datetime], sink: Sink, project: str = "") -> None:
+    def __init__(
+        self, client: Artifactory, registry: Registry, now: Callable[[], datetime], sink: Sink, project: str = ""
+    ) -> None:
         self._client = client
+        self._registry = registry
         self._now = now
         self._sink = sink
         self._project = project
@@ -90,6 +95,8 @@ class Builds:
     def promote(self, name: str, number: str, target: str = "", **how: Any) -> Promoted:
         """Copy or move the files of the newest run of *number* to the repository *target*, and check that they arrived.
 
+        What is beside an image, such as its provenance, is no file of the build: a note names the command that takes
+        it along.
         *how* are attributes of :class:`~buildpush.artifactory.promotion.Promotion`: ``status``, ``comment``,
         ``source``, ``move``, ``dependencies``, ``dry_run``, ``properties``.
 
@@ -98,7 +105,14 @@ class Builds:
             BuildInfoError: the server refuses, or some of the files did not arrive.
         """
         promotion = Promotion(target=target, **how)
-        return promote(self._client, name, number, promotion, project=self._project, sink=self._sink)
+        info = self._client.get_build(name, number, project=self._project) if target else None
+        images = promoted_images(info, promotion, self._client.host) if info else ()
+        # Before, since an image that was moved is not there to be asked about.
+        counts = [(image, count_beside(image, self._registry)) for image in images]
+        promoted = promote(self._client, name, number, promotion, project=self._project, sink=self._sink)
+        for text in filter(None, (left_behind(image, beside, promotion) for image, beside in counts)):
+            self._sink(Note(text))
+        return promoted
 
     def discard(
         self,
@@ -142,5 +156,5 @@ class Builds:
 def open_builds(context: RunContext, flags: ServerFlags, project: str = "") -> Iterator[Builds]:
     """Yield the builds of the Artifactory that *flags* name; an interrupt ends the request that is running."""
     with context:
-        client, _ = open_server(context, flags)
-        yield Builds(client, context.now, context.log, project)
+        client, http = open_server(context, flags)
+        yield Builds(client, open_registry(client, http, context), context.now, context.log, project)
