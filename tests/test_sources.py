@@ -83,3 +83,22 @@ def test_a_context_in_no_repository_has_no_revision(vcs_of, tmp_path):
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
     assert vcs_of(tmp_path / "made") == []
+
+
+@pytest.mark.parametrize("commit", [None, "0" * 40])
+def test_a_repository_of_another_user_is_a_note_with_what_allows_it(vcs_of, tmp_path, monkeypatch, capsys, commit):
+    """As in a container that runs as root in the files of a user."""
+    sources = repository(tmp_path / "the sources", "The sources")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    if commit:
+        monkeypatch.setenv("DRONE_COMMIT_SHA", commit)
+    assert [entry["revision"] for entry in vcs_of(sources)] == [commit] * bool(commit)
+    told = capsys.readouterr().err
+    assert ("only the revision of the CI system" if commit else "the build-info has no revision") in told
+    assert f"run git config --global --add safe.directory '{sources}'" in told
+
+
+def test_a_message_is_read_whatever_encoding_the_repository_prefers(vcs_of, tmp_path):
+    sources = repository(tmp_path / "sources", "Grüße")
+    git(sources, "config", "i18n.commitEncoding", "ISO-8859-1")
+    assert vcs_of(sources)[0]["message"] == "Grüße"

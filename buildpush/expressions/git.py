@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -15,8 +16,9 @@ from buildpush.foundation.regex import regex
 from buildpush.places import Place
 
 TIMEOUT_SECONDS: Final = 20.0
-# The repository's own configuration must not make git start other programs while we only read.
-_COMMAND: Final = ("git", "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "--no-pager")
+# The repository's own configuration must not make git start other programs while we only read, or write other text.
+_CONFIGURATION: Final = ("core.fsmonitor=false", "log.showSignature=false", "i18n.logOutputEncoding=UTF-8")
+_COMMAND: Final = ("git", *(word for one in _CONFIGURATION for word in ("-c", one)), "--no-pager")
 _QUIET: Final = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 _REPOSITORY_VARIABLES: Final = frozenset(
     {
@@ -25,6 +27,8 @@ _REPOSITORY_VARIABLES: Final = frozenset(
         *("GIT_NAMESPACE", "GIT_REPLACE_REF_BASE", "GIT_INTERNAL_SUPER_PREFIX"),
     }
 )
+# Source: git, setup.c, "detected dubious ownership in repository".
+_REFUSED: Final = regex(r"dubious ownership in repository at '([^\n]+)'")
 REVISION: Final = regex(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
 
 
@@ -60,6 +64,7 @@ class Git:
         self.place = place
         self.directory = directory
         self._answers: dict[tuple[str, ...], str | None] = {}
+        self._refused = ""  # the repository of another user
         self._others: dict[Path, Git] = {}
 
     def at(self, directory: Path) -> Git:
@@ -84,7 +89,17 @@ class Git:
             ran = self.place.run([*_COMMAND, *words], cwd=self.directory, env=env, timeout=TIMEOUT_SECONDS)
         except (EngineMissingError, SourceError, TimeOutError):
             return None
+        if ran.status and (refused := _REFUSED.search(ran.stderr)):
+            self._refused = refused[1]
         return (ran.stdout.strip() or None) if ran.status == 0 else None
+
+    @property
+    def refusal(self) -> str:
+        """Why git does not read the repository that is here, and what to do; empty if it reads it, or there is none."""
+        if self.root or not self._refused:
+            return ""
+        command = shlex.join(["git", "config", "--global", "--add", "safe.directory", self._refused])
+        return f"git does not read {self._refused}, which belongs to another user; to allow it, run {command}"
 
     @property
     def root(self) -> str | None:

@@ -7,20 +7,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, VcsEntry, expected_build_info
+from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, expected_build_info
 from buildpush.artifactory.collection import BuildKey, Collection
 from buildpush.artifactory.directories import Presence, groups_of, with_actual_paths
 from buildpush.artifactory.document import Dependency, Module
 from buildpush.artifactory.lookup import find_files
 from buildpush.artifactory.publishing import complete
 from buildpush.expressions.ci import revision_of
-from buildpush.expressions.git import Git, vcs
+from buildpush.expressions.git import Git
 from buildpush.foundation.errors import BuildInfoError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference, reference_at
 from buildpush.pipeline.base_images import find_base_layers
 from buildpush.pipeline.collecting import open_collection
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.publication import vcs_entries
 from buildpush.pipeline.saved import ServerFlags, open_registry, open_server
 from buildpush.registry.receipt import receipt
 
@@ -86,7 +87,7 @@ def _record(key: BuildKey, options: CollectOptions, context: RunContext) -> Buil
     if where and not (context.cwd / where).is_dir():
         message = f"{where} is not a directory"
         raise SettingsError(message, hint="name the directory of the sources with --git-path", setting="git_path")
-    source = vcs(Git(git.place, context.cwd / where) if where else git, revision_of(context.env))
+    git = Git(git.place, context.cwd / where) if where else git
     return BuildRecord(
         name=key.name,
         number=key.number,
@@ -95,7 +96,7 @@ def _record(key: BuildKey, options: CollectOptions, context: RunContext) -> Buil
         url=options.url or context.ci.url,
         module=options.module,
         compat=options.compat or "",
-        vcs=(VcsEntry(source.url, source.revision, source.branch, source.message),) if source else (),
+        vcs=vcs_entries(git, revision_of(context.env), context.log),
         principal=context.ci.actor,
     )
 

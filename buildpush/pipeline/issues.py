@@ -79,7 +79,7 @@ def _subjects(git: Git, since: str) -> list[str]:
         SourceError: git is missing or fails, or it does not have all these commits.
     """
     if not git.revision:
-        message = f"git knows no commit of {git.directory}"
+        message = git.refusal or f"git knows no commit of {git.directory}"
         raise SourceError(message, where=None)
     if not git.has_commit(since) if since else git.is_shallow:
         what = f"the revision {quotation(since, 64)} of the last run" if since else "all commits"

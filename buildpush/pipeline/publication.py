@@ -7,7 +7,7 @@ A run that is killed in between leaves a file, which the next run of the same bu
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -27,7 +27,7 @@ from buildpush.foundation.errors import (
     TimeOutError,
     UnreachableError,
 )
-from buildpush.foundation.events import Decision, Note
+from buildpush.foundation.events import Decision, Note, Sink
 from buildpush.foundation.state import NoStateError
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published
+    from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, Published, VcsEntry
     from buildpush.artifactory.existing import IfExists
     from buildpush.artifactory.pending import Pending
     from buildpush.artifactory.transfers import TransferredFile
@@ -272,9 +272,9 @@ def recorder(
 
 def build_record(order: ResolvedStep, context: RunContext, started: datetime) -> BuildRecord:
     """Return the record of a build: its name and number, its revision, and the program that ran it."""
-    from buildpush.artifactory import BuildRecord, VcsEntry, allowed_environment
+    from buildpush.artifactory import BuildRecord, allowed_environment
 
-    env, build, source = context.env, order.build, revision_of(order, context)
+    env, build = context.env, order.build
     return BuildRecord(
         name=build.name,
         number=build.number,
@@ -283,10 +283,21 @@ def build_record(order: ResolvedStep, context: RunContext, started: datetime) ->
         project=build.project,
         module=build.module,
         compat=build.compat,
-        vcs=(VcsEntry(source.url, source.revision, source.branch, source.message),) if source else (),
+        vcs=vcs_entries(git_of(order, context), order.revision, context.log),
         environment=allowed_environment(env, getattr(order.settings, "env_include", ())),
         principal=context.ci.actor,
     )
+
+
+def vcs_entries(git: Git, ci_values: Mapping[str, str] | None, sink: Sink) -> tuple[VcsEntry, ...]:
+    """Return where sources come from, for a build-info; *sink* gets a note if git does not say it."""
+    from buildpush.artifactory import VcsEntry
+
+    source = vcs(git, ci_values)
+    if git.refusal:
+        known = "only the revision of the CI system" if source else "no revision"
+        sink(Note(f"the build-info has {known}: {git.refusal}"))
+    return (VcsEntry(source.url, source.revision, source.branch, source.message),) if source else ()
 
 
 def revision_of(order: ResolvedStep, context: RunContext) -> Vcs | None:
