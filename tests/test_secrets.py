@@ -22,6 +22,7 @@ from buildpush.foundation.secrets import (
     redacted,
     remember_user_info,
     without_partial_secret,
+    without_parts,
 )
 
 VALUE = 'p@ss "wörd"/+1'
@@ -301,3 +302,27 @@ def test_secrets_that_touch_have_stars_of_their_own(spelt):
 def test_a_secret_of_equal_characters_leaves_none_of_them():
     Secret("qqqq")
     assert redact("<qqqqq>") == f"<{MASK}>"
+
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjaS1ib3QifQ.c2lnbmF0dXJlLW9mLXRoZS10b2tlbg"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"the token {TOKEN[:18]}... has expired", f"the token {MASK}... has expired"),
+        (f"the token …{TOKEN[-9:]} has expired", f"the token …{MASK} has expired"),
+        (f"{TOKEN[:8]}…{TOKEN[-8:]}", f"{MASK}…{MASK}"),
+        (f"<{TOKEN[30:50]}>", f"<{MASK}>"),
+        (TOKEN[:8], MASK),
+        (TOKEN[:7], TOKEN[:7]),
+        ("eyJ2ZXIiOiIyIiwi is of somebody else", "eyJ2ZXIiOiIyIiwi is of somebody else"),
+        ("the registry is gone", "the registry is gone"),  # a word, although a password has it too
+        ("registry-9.test:5000 refuses it", "registry-9.test:5000 refuses it"),  # and so does a file of logins
+    ],
+)
+def test_of_a_secret_that_a_server_cut_no_part_is_shown(monkeypatch, text, shown):
+    monkeypatch.setattr(secrets, "_known", secrets._KnownSecrets())
+    for value in (TOKEN, "my-registry-pa55word", '{"auths": {"registry-9.test:5000": {}}}'):
+        Secret(value)
+    assert without_parts(text) == shown

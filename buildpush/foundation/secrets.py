@@ -189,6 +189,27 @@ def without_partial_secret(text: str) -> str:
     return text[: min(ends)]
 
 
+def without_parts(text: str) -> str:
+    """Return a server's *text* without parts of secrets, at least eight characters long, that look like no word.
+
+    Servers that show which token they refuse often cut it. Only secrets of a token's characters count: a file of
+    logins contains names of hosts.
+    """
+    forms = [form for form in _known.forms if len(form) > _SHORTEST_PART and _TOKEN.match(form)]
+    parts: list[tuple[int, int]] = []
+    for at in range(len(text) - _SHORTEST_PART + 1):
+        end = at + _SHORTEST_PART
+        if any(text[at:end] in form for form in forms):
+            begin = parts.pop()[0] if parts and parts[-1][1] >= at else at
+            parts.append((begin, end))
+    return _with_stars(text, (part for part in parts if _MIXED.search(text, *part)))
+
+
+_SHORTEST_PART: Final = 8
+_TOKEN: Final = regex(r"[\w.+/=~-]+\Z")
+_MIXED: Final = regex(r"[A-Za-z][^0-9]*[0-9]|[0-9][^A-Za-z]*[A-Za-z]|[a-z][A-Z]")
+
+
 # The beginning of what _KINDS reads.
 _UNFINISHED = regex(r"(?:%[0-9A-Fa-f]?|&\#?[0-9A-Za-z]{0,32}|\\[ux0-7]?[0-9A-Fa-f]{0,7}|'(?:\"'?)?)\Z")
 

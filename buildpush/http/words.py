@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.regex import regex
-from buildpush.foundation.secrets import redact, without_partial_secret
+from buildpush.foundation.secrets import redact, without_partial_secret, without_parts
 from buildpush.foundation.text import LONGEST_QUOTE, decoded, quotation, without_tags
 
 _MOST_READ: Final = 256 * 1024
@@ -30,8 +30,14 @@ _WORDS: Final = ("error_description", "message", "details", "reason", "error")
 def error_in(body: bytes) -> tuple[str | None, str]:
     """Return the code that *body* names, or ``None``, and its reason: one line of at most 2048 characters, or empty.
 
-    A page of HTML, which comes from a proxy or a login page in between, is described.
+    A page of HTML, which comes from a proxy or a login page in between, is described. Secrets are hidden, and what is
+    left of them where the server has cut them.
     """
+    code, reason = _code_and_reason(body)
+    return code and without_parts(code), without_parts(reason)
+
+
+def _code_and_reason(body: bytes) -> tuple[str | None, str]:
     text = decoded(body) if len(body) <= _MOST_READ else without_partial_secret(decoded(body[:_MOST_READ], whole=False))
     if _PAGE.match(text):
         # A part of a secret may look like a tag, and without it the rest is not recognized any more.

@@ -8,6 +8,7 @@ import pytest
 from urllib3 import HTTPHeaderDict
 
 from buildpush.foundation.errors import AuthenticationError, BuildPushError
+from buildpush.foundation.secrets import MASK, Secret
 from buildpush.http import words
 from buildpush.http.messages import Answer
 from buildpush.http.words import error_in, is_page
@@ -239,3 +240,20 @@ def test_of_a_large_body_the_beginning_is_read():
 )
 def test_what_is_said_is_shown_as_it_is_meant(body, reason):
     assert error_in(body)[1] == reason
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"errors": [{"code": "TOKEN_8f3kQ2vx", "message": "8f3kQ2vx... has expired", "detail": {"t": "8f3kQ2vxL"}}]}',
+        b"the token 8f3kQ2vx\xe2\x80\xa6 has expired",
+        b"<html><title>8f3kQ2vx</title>",
+        b'{"message": "8f3kQ2vx' + b"x" * 5000 + b'"}',
+    ],
+    ids=["JSON", "text", "a page", "a long message"],
+)
+def test_what_a_server_shows_of_a_token_is_hidden(body):
+    Secret("8f3kQ2vxLm5nPz7w")
+    code, reason = error_in(body)
+    assert "8f3kQ2vx" not in f"{code} {reason}"
+    assert MASK in reason
