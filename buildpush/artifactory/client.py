@@ -432,7 +432,7 @@ class Artifactory:
     def _refusal(self, method: str, path: str, answer: Answer) -> AuthenticationError | RefusedError:
         words = message_of(answer.body)
         if answer.status == _UNAUTHORIZED:
-            hint = login_hint(self.credential)
+            hint = self._token_hint(path) or login_hint(self.credential)
             return AuthenticationError(f"{self._unknown()}: {words}", hint=hint, setting="artifactory_url")
         message = f"{self.host} answers {answer.status} to {method} {path.partition('?')[0]}: {words}"
         return RefusedError(message, status=answer.status, hint=self._remedy(answer.status, path))
@@ -447,7 +447,8 @@ class Artifactory:
 
     def _remedy(self, status: int, path: str) -> str | None:
         if status == _FORBIDDEN and path.startswith(("api/storage", "api/metadata", f"/{_EVIDENCE}")):
-            return f"the permissions Read and Annotate on the repository are needed for {who(self.credential)}"
+            needed = f"the permissions Read and Annotate on the repository are needed for {who(self.credential)}"
+            return "; ".join(filter(None, (self._token_hint(path), needed)))
         if status == _FORBIDDEN:
             return f"the permissions Read and Deploy on builds are needed for {who(self.credential)}"
         if status == _MISSING and path.startswith("api/build/"):
@@ -457,6 +458,12 @@ class Artifactory:
         if status in _WRITE_STATUSES:
             return "check the address of Artifactory, and whether a proxy answers in its place"
         return None
+
+    def _token_hint(self, path: str) -> str:
+        """Return what to do where a request may have been refused only because it has no access token; else empty."""
+        if not path.startswith(f"/{_EVIDENCE}") or (self.credential and self.credential.bearer):
+            return ""
+        return "JFrog Evidence takes only access tokens: set JF_ACCESS_TOKEN in place of user and password"
 
     def _parse(self, answer: Answer, read: Callable[[Reading], T]) -> T:
         try:

@@ -106,6 +106,17 @@ def test_a_server_without_evidence_is_a_note_and_an_error_only_if_it_is_required
     assert {build["number"] for build in job.box.builds("app")} == {"7", "8"}
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_password_leads_to_an_access_token_and_a_refused_token_does_not(job, status):
+    job.box.add_fault("POST", "/evidence/", times=None, status=status)
+    advice = "JFrog Evidence takes only access tokens: set JF_ACCESS_TOKEN"
+    assert [note for note in run(job).notes if advice in note]
+    token = json.loads(send(job.box, "POST", "access/api/v1/tokens", {}))["access_token"]
+    notes = run(job, tags=["2"], build_number="8", env={"JF_ACCESS_TOKEN": token}).notes
+    assert [note for note in notes if "not stored as JFrog Evidence" in note]
+    assert not [note for note in notes if advice in note]
+
+
 def test_evidence_that_has_nowhere_to_go_is_refused_before_the_build(job):
     with pytest.raises(SettingsError, match="gets the build-info, and none gets it"):
         run(job, artifactory_url=None, evidence="always")
