@@ -25,6 +25,7 @@ from buildpush.sandbox.image_requests import (
 )
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.remotes import Remotes
+from buildpush.sandbox.sent_file import sent_file
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.uploads import BEHAVIOURS, STATE, Uploads, UploadSession
 
@@ -62,7 +63,7 @@ class BlobRoutes:
         if entry is None:
             raise RequestRefusedError(404, "BLOB_UNKNOWN", "blob unknown to registry", {"blobSum": str(digest)})
         headers = {**checksum_headers(entry), "Content-Type": layout.BLOB_TYPE, "Docker-Content-Digest": str(digest)}
-        return web.FileResponse(self._store.content.path(entry.checksums.sha256), headers=headers)
+        return sent_file(request, self._store.content.path(entry.checksums.sha256), entry.checksums.sha1, headers)
 
     async def delete_blob(self, request: web.Request) -> web.Response:
         """Delete a blob that no manifest needs."""

@@ -17,6 +17,7 @@ from buildpush.sandbox.image_requests import checksum_headers
 from buildpush.sandbox.intake import keep, take_in
 from buildpush.sandbox.paths import ItemPath, item_path
 from buildpush.sandbox.remotes import Remotes
+from buildpush.sandbox.sent_file import sent_file
 from buildpush.sandbox.storage import find_file, item_document
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
@@ -56,7 +57,7 @@ class FileRoutes:
             # A browser must not show what anyone may have deployed: it would be a page of this server.
             "Content-Disposition": f"attachment; filename*=UTF-8''{checksum_headers(entry)['X-Artifactory-Filename']}",
         }
-        return web.FileResponse(self._store.content.path(entry.checksums.sha256), headers=headers)
+        return sent_file(request, self._store.content.path(entry.checksums.sha256), entry.checksums.sha1, headers)
 
     async def deploy(self, request: web.Request) -> web.Response:
         """Store a file that is sent, or one whose content is stored already; or make a directory."""

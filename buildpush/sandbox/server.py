@@ -14,7 +14,6 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -42,6 +41,7 @@ from buildpush.sandbox.remotes import Remotes
 from buildpush.sandbox.repositories import RepositoryRoutes
 from buildpush.sandbox.rest import RestRoutes
 from buildpush.sandbox.search_routes import SearchRoutes
+from buildpush.sandbox.sent_file import SentFile, sent_file
 from buildpush.sandbox.storage import StorageRoutes
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.token_routes import TokenRoutes, asks_itself
@@ -276,7 +276,7 @@ class Server:
         if "Authorization" in request.headers and _other_name(request.host) != request.host:
             return web.Response(status=400, text="Only one auth mechanism allowed")
         path = self._store.content.path(digest.partition(":")[2])
-        return web.FileResponse(path) if path.exists() else web.Response(status=404, text="NoSuchKey")
+        return sent_file(request, path) if path.exists() else web.Response(status=404, text="NoSuchKey")
 
     async def _falsify(self, request: web.Request, answer: web.StreamResponse, fault: Fault) -> None:
         headers = answer.headers
@@ -329,15 +329,7 @@ def _size(request: web.Request, answer: web.StreamResponse) -> int:
     """Return the bytes of an answer's body, which is not sent yet."""
     if request.method == "HEAD":
         return 0
-    if not isinstance(answer, web.FileResponse):
-        return answer.content_length or 0
-    with suppress(OSError, ValueError):  # no such file, or no valid range: the answer will say so
-        return len(range(*request.http_range.indices(_path(answer).stat().st_size)))
-    return 0
-
-
-def _path(answer: web.FileResponse) -> Path:
-    return answer._path  # noqa: SLF001 - it has no public name
+    return len(answer.part) if isinstance(answer, SentFile) else answer.content_length or 0
 
 
 def _last_part(path: str) -> str:
@@ -360,8 +352,8 @@ async def _spoil(request: web.Request, answer: web.StreamResponse, fault: Fault)
 
 
 async def _body(answer: web.StreamResponse) -> bytes:
-    if isinstance(answer, web.FileResponse):
-        return await asyncio.to_thread(_path(answer).read_bytes)
+    if isinstance(answer, SentFile):
+        return await asyncio.to_thread(answer.read)
     body = answer.body if isinstance(answer, web.Response) else b""
     return body if isinstance(body, bytes) else b""
 
@@ -408,6 +400,8 @@ async def _add_headers(request: web.Request, answer: web.StreamResponse) -> None
     answer.headers["X-Artifactory-Node-Id"] = "buildpush-sandbox-0"
     answer.headers["Server"] = f"Artifactory/{VERSION}"
     answer.headers["X-Content-Type-Options"] = "nosniff"
+    if isinstance(answer, SentFile) and answer.tag:
+        answer.headers["ETag"] = answer.tag
     if _is_registry(request):
         answer.headers["Docker-Distribution-Api-Version"] = "registry/2.0"
 
