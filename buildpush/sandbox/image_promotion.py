@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from aiohttp import web
@@ -11,6 +11,7 @@ from buildpush.sandbox import wire
 from buildpush.sandbox.answers import RequestRefusedError
 from buildpush.sandbox.bodies import field, flag, read_object
 from buildpush.sandbox.deploying import Deployer
+from buildpush.sandbox.entries import FileEntry
 from buildpush.sandbox.manifests import INDEX, SINGLE, read_manifest
 from buildpush.sandbox.paths import read_path
 from buildpush.sandbox.relocation import RelocationOrder, RelocationRoutes
@@ -61,7 +62,7 @@ class ImagePromotionRoutes:
 
     def _carry_out(self, order: RelocationOrder) -> None:
         with self._store.change():
-            self._keep_children(order)
+            children = self._copy_children(order)
             before = self._store.files_in(order.target, order.to)
             names = {entry.name for entry in self._store.files_in(order.source, order.path)}
             replaced = [entry for entry in before if entry.name not in names]
@@ -70,20 +71,37 @@ class ImagePromotionRoutes:
             self._relocation.carry_out(order, fail_fast=True)
             self._store.remove(replaced)
             self._rename(order)
+            if order.moves:
+                self._remove(children)
 
-    def _keep_children(self, order: RelocationOrder) -> None:
-        """Copy the images of an index, which have directories of their own, and may belong to other tags as well."""
+    def _copy_children(self, order: RelocationOrder) -> list[RelocationOrder]:
+        """Copy the images of an index, which have directories of their own, and return what was copied."""
         index = self._store.file(order.source, f"{order.path}/{INDEX}")
-        if index is None:
-            return
+        image, target = (path.rpartition("/")[0] for path in (order.path, order.to))
+        if index is None or (order.source, image) == (order.target, target):
+            return []
+        names = [name for child in self._children(index) for name in (child, child.replace(":", "__"))]
+        copies = [
+            RelocationOrder(order.source, f"{image}/{name}", order.target, f"{target}/{name}", moves=False)
+            for name in names
+            if self._store.directory(order.source, f"{image}/{name}")
+        ]
+        for copy in copies:
+            self._relocation.carry_out(copy, fail_fast=True)
+        return copies
+
+    def _children(self, index: FileEntry) -> list[str]:
         manifest = read_manifest(self._store.content.path(index.checksums.sha256).read_bytes(), index.media_type)
-        source, target = (path.rpartition("/")[0] for path in (order.path, order.to))
-        for child in manifest.children:
-            for path in (f"{source}/{child.digest}", f"{source}/{str(child.digest).replace(':', '__')}"):
-                if self._store.directory(order.source, path):
-                    to = f"{target}/{path.rpartition('/')[2]}"
-                    copy = RelocationOrder(order.source, path, order.target, to, moves=False)
-                    self._relocation.carry_out(copy, fail_fast=True)
+        return [str(child.digest) for child in manifest.children]
+
+    def _remove(self, copies: Sequence[RelocationOrder]) -> None:
+        """Remove the images of an index that was moved, except those that other indexes of the image name."""
+        for copy in copies:
+            image, _, name = copy.path.rpartition("/")
+            others = self._store.holding((INDEX,), copy.source, image)
+            indexes = filter(None, (self._store.file(copy.source, f"{one}/{INDEX}") for one in others))
+            if not any(name.replace("__", ":") in self._children(index) for index in indexes):
+                self._store.remove_directory(copy.source, copy.path)
 
     def _rename(self, order: RelocationOrder) -> None:
         """Give manifests the properties of their new names."""

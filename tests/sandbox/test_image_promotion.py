@@ -61,6 +61,32 @@ def test_an_index_goes_with_its_images(client, box):
         assert client.send("GET", f"/v2/docker-release/team/app/manifests/{digest}").status == 200
 
 
+def put_index(client, tag, *names):
+    """Push an index of images of their own content, and return their digests."""
+    digests = [client.push("docker-local/team/app", None, name) for name in names]
+    index = client.make_index(*digests)
+    assert client.put_manifest("docker-local/team/app", tag, index, json.loads(index)["mediaType"]).status == 201
+    return digests
+
+
+def test_an_index_that_is_moved_takes_the_images_that_no_other_index_has(client, box):
+    one, both = put_index(client, "1", b"one", b"both")
+    put_index(client, "2", b"both")
+    assert promote(client, **SAME, tag="1").status == 200
+    for key, there in (("docker-local", [both]), ("docker-release", [one, both])):
+        found = [client.send("GET", f"/v2/{key}/team/app/manifests/{digest}").status for digest in (one, both)]
+        assert found == [200 if digest in there else 404 for digest in (one, both)]
+    assert not [path for path in box.files("docker-local") if one in path]
+
+
+def test_an_index_that_gets_another_tag_keeps_its_images(client, box):
+    (one,) = put_index(client, "1", b"one")
+    same = {**SAME, "targetRepo": "docker-local"}
+    assert promote(client, **same, tag="1", targetTag="2").status == 200
+    assert box.tags("docker-local/team/app") == ["2"]
+    assert client.send("GET", f"/v2/docker-local/team/app/manifests/{one}").status == 200
+
+
 def test_what_was_at_the_target_is_replaced_whole(client, box):
     single = client.push("docker-local/team/app", "1")
     children = [client.push("docker-release/team/app", None, b"child")]
