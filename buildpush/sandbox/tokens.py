@@ -15,6 +15,7 @@ from buildpush.sandbox.store import Store
 
 ISSUER = "jfac@sandbox"
 USER_SCOPE = "applied-permissions/user"
+MONTH_SECONDS = 30 * 24 * 3600
 YEAR_SECONDS = 365 * 24 * 3600
 LONGEST_SECONDS = 100 * YEAR_SECONDS
 # Scopes that stand for all that the account may do; the sandbox has no groups.
@@ -141,6 +142,10 @@ class Tokens:
         return [TokenEntry(*row) for row in self._store.rows(f"SELECT * FROM tokens WHERE {where}", value)]  # noqa: S608 - constants
 
     def _put(self, entry: TokenEntry) -> None:
+        """Store a token, and forget those that have expired; one that can be renewed is kept for a month more."""
+        now = self._store.clock()
+        over = "expires < ? AND refresh_hash IS NULL OR expires < ?"
+        self._store.rows(f"DELETE FROM tokens WHERE {over}", now, now - MONTH_SECONDS)  # noqa: S608 - a constant
         row = (entry.identifier, entry.hashed, entry.refresh_hash, entry.reference_hash, entry.username, entry.scope)
         self._store.rows("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row, entry.issued, entry.expires)
 

@@ -217,6 +217,20 @@ def test_an_expired_token_is_renewed(connect):
         assert status(client, second.json()["access_token"]) == 200
 
 
+def test_an_expired_token_is_forgotten_and_one_that_can_be_renewed_a_month_later(connect):
+    now = [1_000_000.0]
+    with Sandbox(clock=lambda: now[0]) as box:
+        client = connect(box)
+        before = len(client.send("GET", SECURITY).json()["tokens"])
+        for more in ({}, {"refreshable": "true"}):
+            make(client, expires_in=60, **more)
+        for seconds, left in ((61, 1), (29 * 24 * 3600, 1), (2 * 24 * 3600, 0)):
+            now[0] += seconds
+            make(client, expires_in=1)
+            assert len(client.send("GET", SECURITY).json()["tokens"]) == before + left + 1
+            now[0] += 2
+
+
 def test_a_refresh_token_of_another_token_renews_nothing(client):
     first, other = (make(client, refreshable="true").json() for _ in range(2))
     fields = {"refresh_token": first["refresh_token"], "access_token": other["access_token"]}
