@@ -16,7 +16,7 @@ from buildpush.sandbox.build_diff import difference
 from buildpush.sandbox.deploying import Deployer
 from buildpush.sandbox.entries import BuildEntry
 from buildpush.sandbox.promotion import BuildPromotion, message, read_order
-from buildpush.sandbox.retention import delete_runs, named_runs, read_rule
+from buildpush.sandbox.retention import RetentionRule, delete_runs, named_runs, read_rule
 from buildpush.sandbox.store import Store
 from buildpush.sandbox.wire import BASE
 
@@ -67,10 +67,15 @@ class BuildRoutes:
     # Published and shown
 
     async def publish(self, request: web.Request) -> web.Response:
-        """Publish a build."""
-        repo = self._repository(request, "publish")
-        body = await wire.read_all(request, builds.LARGEST)
-        sha256 = builds.keep_build(self._store, repo, body, wire.caller())
+        """Publish a build, and delete the runs that the rule in its document does not keep."""
+        repo, who = self._repository(request, "publish"), wire.caller()
+        run = builds.read_build(repo, await wire.read_all(request, builds.LARGEST), who.username)
+        rule = field(run.document, "buildRetention", dict, {})
+        with self._store.change():
+            sha256 = builds.keep_build(self._store, run, who)
+            if rule:
+                wire.require("delete", repo)
+                self._discard(run.name, repo, read_rule(rule))
         return web.Response(status=204, headers={"X-Checksum-Sha256": sha256})
 
     async def names(self, request: web.Request) -> web.Response:
@@ -162,9 +167,12 @@ class BuildRoutes:
         """Delete the runs that a rule does not keep; with ``async`` too, they are gone with the answer."""
         repo = self._repository(request, "delete")
         rule = read_rule(read_object(await wire.read_all(request)))
-        runs = rule.discarded(self._runs(request.match_info["name"], repo))
-        delete_runs(self._store, runs, wire.caller(), artifacts=rule.artifacts)
+        self._discard(request.match_info["name"], repo, rule)
         return web.Response(status=204)
+
+    def _discard(self, name: str, repo: str, rule: RetentionRule) -> None:
+        runs = rule.discarded(self._runs(name, repo))
+        delete_runs(self._store, runs, wire.caller(), artifacts=rule.artifacts)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete runs that the body names."""

@@ -68,18 +68,15 @@ def build_repository(store: Store, project: str | None, repo: str | None) -> str
     return key
 
 
-def keep_build(store: Store, repo: str, body: bytes, who: Caller) -> str:
-    """Store a build-info document with the user who sent it, and return the SHA-256 of what was stored.
-
-    A run with the same name, number, start and repository is replaced.
+def keep_build(store: Store, build: BuildEntry, who: Caller) -> str:
+    """Store a run, and return the SHA-256 of what was stored; one with the same number and start is replaced.
 
     Raises:
-        RequestRefusedError: 400, the document cannot be used; 403, the account may not replace a run.
+        RequestRefusedError: 403, the account may not replace a run.
     """
-    build = _read(repo, body, who.username)
-    runs = store.builds(build.name, build.number, repo)
-    if any(run.started_ms == build.started_ms for run in runs) and not who.may("delete", repo):
-        raise forbidden(who.username, "delete", f"{repo}/{document_path(build)}")
+    runs = store.builds(build.name, build.number, build.repo)
+    if any(run.started_ms == build.started_ms for run in runs) and not who.may("delete", build.repo):
+        raise forbidden(who.username, "delete", f"{build.repo}/{document_path(build)}")
     return write_build(store, build, who.username).sha256
 
 
@@ -129,7 +126,12 @@ def _encoded(text: str) -> str:
     return encoded.replace("%2F ", "%2F%20").replace(" %2F", "%20%2F")
 
 
-def _read(repo: str, body: bytes, username: str) -> BuildEntry:
+def read_build(repo: str, body: bytes, username: str) -> BuildEntry:
+    """Return the run in a build-info document, with the user who sent it.
+
+    Raises:
+        RequestRefusedError: 400, the document cannot be used.
+    """
     try:
         document = json.loads(body)
         name, number, started = (_text(document, key) for key in ("name", "number", "started"))

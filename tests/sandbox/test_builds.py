@@ -288,6 +288,29 @@ def test_a_rule_that_cannot_be_read_is_refused(client, box):
     assert numbers(box) == ["1"]
 
 
+def test_the_rule_in_a_document_holds_when_it_is_published(client, box):
+    for day in range(1, 4):
+        publish(client, str(day), day)
+    publish(client, "4", 4, buildRetention={"count": 2, "buildNumbersNotToBeDiscarded": ["1"]})
+    assert numbers(box) == ["4", "3", "1"]
+    publish(client, "5", 5, buildRetention={"count": -1})
+    assert numbers(box) == ["5", "4", "3", "1"]
+
+
+@pytest.mark.parametrize("rule", [{"count": 0}, {"count": 1, "minimumBuildDate": "yesterday"}, [1]])
+def test_a_document_with_a_rule_that_cannot_be_used_is_refused_whole(client, box, rule):
+    document = {"name": "hello", "number": "1", "started": STARTED.format(1), "buildRetention": rule}
+    assert client.send("PUT", API, body=json.dumps(document).encode()).status == 400
+    assert numbers(box) == []
+
+
+def test_a_document_with_a_rule_needs_the_right_to_delete(client_of, box):
+    robot = client_of(box.add_account("robot", ["read", "deploy", "annotate", "publish"]))
+    document = {"name": "hello", "number": "1", "started": STARTED.format(1), "buildRetention": {"count": 1}}
+    assert robot.send("PUT", API, body=json.dumps(document).encode()).status == 403
+    assert numbers(box) == []
+
+
 # Promoted
 
 
