@@ -217,6 +217,18 @@ def need():
 
 
 @pytest.fixture(scope="session")
+def give_up():
+    """Return a function that skips the test for a reason; with ``CI=true`` it fails it."""
+
+    def give_up(reason: str) -> None:
+        if ON_CI:
+            pytest.fail(f"CI must be able to run this: {reason}")
+        pytest.skip(reason)
+
+    return give_up
+
+
+@pytest.fixture(scope="session")
 def certificates(tmp_path_factory, need):
     """Return a directory with certificates for 127.0.0.1, one good and one old, signed by an authority of our own."""
     directory = tmp_path_factory.mktemp("tls")

@@ -16,13 +16,13 @@ BUILD = ("--build-name=shop", "--build-number=7")
 
 
 @pytest.fixture
-def bridge(need):
+def bridge(need, give_up):
     """Yield the name of a network bridge; a daemon without one removes that of the usual daemon, docker0."""
     need("ip")
     name = f"bp{os.getpid()}"
     made = subprocess.run(["ip", "link", "add", name, "type", "bridge"], capture_output=True, text=True, check=False)
     if made.returncode:
-        pytest.skip(f"no bridge can be made here: {made.stderr}")
+        give_up(f"no bridge can be made here: {made.stderr}")
     try:
         subprocess.run(["ip", "address", "add", "10.213.77.1/24", "dev", name], check=True)
         subprocess.run(["ip", "link", "set", name, "up"], check=True)
@@ -32,11 +32,11 @@ def bridge(need):
 
 
 @pytest.fixture
-def overlay(need, box, bridge, tmp_path, monkeypatch):
+def overlay(need, give_up, box, bridge, tmp_path, monkeypatch):
     """Yield a function that runs docker, logged in to the sandbox, with a daemon of its own."""
     need("docker", "dockerd", "ip")
     if os.geteuid() != 0:
-        pytest.skip("a daemon of its own needs root")
+        give_up("a daemon of its own needs root")
     socket, log = tmp_path / "d.sock", tmp_path / "log"
     argv = ["dockerd", "--storage-driver=overlay2", f"--bridge={bridge}", "--iptables=false", "--ip6tables=false"]
     argv += [f"--host=unix://{socket}", f"--data-root={tmp_path / 'data'}", f"--exec-root={tmp_path / 'exec'}"]
@@ -52,20 +52,22 @@ def overlay(need, box, bridge, tmp_path, monkeypatch):
 
     with log.open("wb") as out, subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out) as process:
         try:
-            _wait(process, log)
+            if problem := _wait(process, log):
+                give_up(f"dockerd does not start here with overlay2: {problem}")
             yield docker
         finally:
             process.terminate()
 
 
-def _wait(process, log: Path) -> None:
+def _wait(process, log: Path) -> str:
+    """Return why the daemon does not answer; empty if it does."""
     for _ in range(300):
         if "API listen on" in log.read_text():
-            return
+            return ""
         if process.poll() is not None:
             break
         time.sleep(0.2)
-    pytest.skip(f"dockerd does not start here with overlay2: {log.read_text()[-500:]}")
+    return log.read_text()[-500:] or "it is silent"
 
 
 @pytest.fixture

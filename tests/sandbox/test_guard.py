@@ -98,6 +98,13 @@ def test_a_missing_program_fails_on_ci(need, monkeypatch):
         need("no-such-program")
 
 
+@pytest.mark.parametrize(("on_ci", "outcome"), [(True, pytest.fail.Exception), (False, pytest.skip.Exception)])
+def test_what_this_machine_cannot_do_skips_visibly_and_fails_on_ci(give_up, monkeypatch, on_ci, outcome):
+    monkeypatch.setitem(give_up.__globals__, "ON_CI", on_ci)
+    with pytest.raises(outcome, match="no bridge"):
+        give_up("no bridge")
+
+
 @pytest.mark.sandbox
 def test_the_sandbox_fixture_answers(box):
     with socket.create_connection(("127.0.0.1", int(box.host.rpartition(":")[2]))) as client:
