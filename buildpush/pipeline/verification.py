@@ -35,6 +35,7 @@ from buildpush.registry.referrers import find_digests
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory, BuildInfo
+    from buildpush.artifactory.answers import StoredFile
 
 # More than any image has; a hostile list ends here.
 _MOST: Final = 500
@@ -199,22 +200,34 @@ class _Check:
 
     def look_at_evidence(self, server: Artifactory, subjects: Sequence[Digest]) -> None:
         """Read JFrog Evidence about *subjects*; where that is not possible, it is not known whether there is any."""
-        from buildpush.artifactory.addresses import segments
-
         try:
             key = server.locate(self._repository).repository_key
             found = server.search({"repo": key, "path": {"$match": f".evidence/*/{one.hex}"}} for one in subjects)
-            for file in (found or ())[:_MOST]:
-                answer = server.send("GET", segments(file.repository, *file.path.split("/")))
-                [subject] = [one for one in subjects if one.hex == file.directory.rpartition("/")[2]]
-                content = Content(ENVELOPE_TYPE, answer.body, {})
-                if answer.ok:
-                    self._add(read_attestation(content, subject, "evidence", digest_of(answer.body), self._keys))
         except BuildInfoError as error:
             self.unchecked.append(f"JFrog Evidence was not read: {error}")
             return
         if found is None:
             self.unchecked.append(f"JFrog Evidence was not read: {server.host} does not let us search")
+        elif len(found) > _MOST:
+            self.unchecked.append(f"{len(found) - _MOST} of the {len(found)} files of JFrog Evidence were not read")
+        of = {one.hex: one for one in subjects}
+        for file in (found or ())[:_MOST]:
+            if subject := of.get(file.directory.rpartition("/")[2]):
+                self._read_evidence(server, file, subject)
+
+    def _read_evidence(self, server: Artifactory, file: StoredFile, subject: Digest) -> None:
+        from buildpush.artifactory.addresses import segments
+
+        place = f"{file.repository}/{file.path}"
+        try:
+            answer = server.send("GET", segments(file.repository, *file.path.split("/")))
+            if answer.ok:
+                content = Content(ENVELOPE_TYPE, answer.body, {})
+                self._add(read_attestation(content, subject, "evidence", digest_of(answer.body), self._keys))
+            else:
+                self.unchecked.append(f"{place} was not read: {server.host} answers {answer.status}")
+        except BuildPushError as error:
+            self._add_damaged(subject, "evidence", place, error)
 
     def _read(self, digest: Digest, subject: Digest) -> None:
         try:

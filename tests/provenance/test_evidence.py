@@ -10,6 +10,8 @@ import urllib.request
 import pytest
 
 from buildpush.foundation.errors import BuildInfoError, SettingsError
+from buildpush.http.messages import LARGEST_ANSWER
+from buildpush.pipeline import verification
 from buildpush.provenance.envelope import Envelope
 from buildpush.provenance.statement import SLSA, SPDX, Statement
 
@@ -147,3 +149,39 @@ def test_evidence_that_cannot_be_searched_is_unknown_and_not_absent(job):
     found = job.verify(artifactory_url=job.box.artifactory_url)
     assert found.ok
     assert [text for text in found.unchecked if text.startswith("JFrog Evidence was not read")]
+
+
+def test_evidence_that_may_not_be_read_is_unknown_and_not_absent(job):
+    run(job)
+    job.box.add_fault("GET", "/artifactory/docker-local/.evidence/", times=None, status=403)
+    found = job.verify(artifactory_url=job.box.artifactory_url)
+    assert found.ok
+    [text] = [text for text in found.unchecked if ".evidence/" in text]
+    assert text.endswith("answers 403")
+
+
+def test_evidence_that_is_larger_than_any_is_a_problem_of_its_own(job):
+    """Whoever may annotate an image could keep everybody from verifying it."""
+    run(job)
+    job.box.add_fault("GET", "/artifactory/docker-local/.evidence/", status=200, body=bytes(LARGEST_ANSWER + 1))
+    found = job.verify(artifactory_url=job.box.artifactory_url)
+    [text] = found.problems
+    assert text.startswith("evidence docker-local/.evidence/")
+    assert "is larger than" in text
+
+
+def test_of_evidence_a_server_shows_only_that_about_the_image_is_read(job):
+    run(job)
+    rows = [{"repo": "docker-local", "path": f".evidence/a/{'0' * 64}", "name": "b.json"}]
+    job.box.add_fault("POST", "/api/search/aql", status=200, body=json.dumps({"results": rows}).encode())
+    found = job.verify(artifactory_url=job.box.artifactory_url)
+    assert found.ok
+    assert not [one for one in found.attestations if one.place == "evidence"]
+
+
+def test_of_very_much_evidence_it_is_said_that_not_all_is_read(job, monkeypatch):
+    run(job, tags=["1", "latest"])
+    monkeypatch.setattr(verification, "_MOST", 1)
+    found = job.verify(artifactory_url=job.box.artifactory_url)
+    assert len([one for one in found.attestations if one.place == "evidence"]) == 1
+    assert "1 of the 2 files of JFrog Evidence were not read" in found.unchecked
