@@ -185,7 +185,7 @@ def test_a_host_without_an_answer_is_one_note(bench):
     pushed = bench.push(image((*BASE, *OWN)))
     assert bench.find(pushed, request=bench.request("FROM 127.0.0.1:1/team/base:1\n")) == frozenset()
     [note] = bench.notes
-    assert "127.0.0.1:1" in note
+    assert "127.0.0.1:1/team/base:1: no connection" in note
 
 
 def test_a_tag_that_has_moved_proves_nothing(bench):

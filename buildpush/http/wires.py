@@ -62,7 +62,8 @@ class PacedReader(io.RawIOBase):
         if self._count >= LEAST and seconds_left():
             self._waited, self._count = 0.0, 0
         elif size and (self._waited > self._silence or not seconds_left()):
-            message = f"only {self._count} bytes came in {self._waited:.0f} s"
+            in_time = seconds_left() and f"only {self._count} bytes came in {self._waited:.0f} s"
+            message = in_time or "the rest does not come in time"
             raise TooSlowError(message)
         return size
 

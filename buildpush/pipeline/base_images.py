@@ -143,7 +143,8 @@ class _Search:
         except (CancelledError, TimeOutError):
             raise
         except BuildPushError as error:
-            self.failures[str(error)] = None
+            text = str(error)
+            self.failures[text if str(reference) in text else f"{reference}: {text}"] = None
             if isinstance(error, UnreachableError) or (isinstance(error, RegistryError) and error.status in _TRY_LATER):
                 self._given_up.add(reference.repository.host)
             elif isinstance(error, RegistryError | AuthenticationError):
