@@ -36,6 +36,7 @@ exclude_patterns = ["_build"]
 
 extensions = [
     "buildpush.sphinx_ext",
+    "events",
     "headline",
     "messages",
     "myst_nb",
