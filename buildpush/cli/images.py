@@ -52,8 +52,8 @@ def make_verify() -> click.Command:
     text = """Show what is beside the image that REF names, by whom it is signed, and whether all of it agrees.
 
     The exit code is 8 if something is wrong: nothing is signed by a key that is given, a document is damaged or about
-    another image, or the build-info names other files, another commit or another start.
-    What was not checked is printed as well.
+    another image, or the build-info names other files, another commit or another start. The verdict says whether that
+    is against the image, or only against one of the documents. What was not checked is printed as well.
     """
     params: list[click.Parameter] = [
         _REF,
@@ -81,7 +81,7 @@ def _verify(reference: str, as_json: bool, **options: Any) -> None:
         found = images.verify(reference, CopyOptions(**options), context, server=server, **more)
     click.echo(json_text(found.as_json()) if as_json else str(found))
     if not found.ok:
-        raise UnverifiedError(found.problems[0], hint="do not use the image before you know why")
+        raise UnverifiedError(found.problems[0], hint=found.hint)
 
 
 def _many(name: str, metavar: str) -> click.Argument:

@@ -22,7 +22,7 @@ from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Image, Index
-from buildpush.images.references import Digest, Reference, Repository
+from buildpush.images.references import Digest, Reference
 from buildpush.images.referrers import cosign_tags, subject_of
 from buildpush.pipeline.attachments import contents, tagged_contents
 from buildpush.provenance.attachment import Content
@@ -64,8 +64,32 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether nothing is wrong, neither with the image nor with any document beside it."""
         return not self.problems
+
+    @property
+    def verdict(self) -> str:
+        """What that means: a document that proves nothing says nothing against the image, or the other documents."""
+        if self.ok:
+            return "in order, as far as it was checked"
+        lost, every = self._lost(), len(self.attestations)
+        wrong = f"{lost} of {every} {'document' if every == 1 else 'documents'} beside the image"
+        proves = f"{wrong} {'proves' if lost == 1 else 'prove'} nothing"
+        if lost == len(self.problems):
+            return f"not in order: {proves}; the image and the others are in order, as far as it was checked"
+        return f"not in order: do not rely on the image{f', and {proves}' if lost else ''}"
+
+    @property
+    def hint(self) -> str:
+        """What to do if something is wrong."""
+        if self.problems and self._lost() == len(self.problems):
+            return "do not rely on the documents that are wrong, and find out who has stored them"
+        why = "do not use the image before you know why"
+        return why if self.attestations else f"{why}; {_left_behind(self.reference)}"
+
+    def _lost(self) -> int:
+        """Return how many documents prove nothing; each of them is one of the problems."""
+        return sum(bool(one.problem) for one in self.attestations)
 
     def as_json(self) -> dict[str, Any]:
         """Return the facts as plain JSON types."""
@@ -76,11 +100,17 @@ class Verification:
                 "digest": one.digest,
                 "kind": one.kind,
                 "signedBy": one.signed_by,
+                "ok": not one.problem,
                 "problem": one.problem or None,
             }
             for one in self.attestations
         ]
-        document = {"reference": str(self.reference), "digest": str(self.digest), "ok": self.ok}
+        document = {
+            "reference": str(self.reference),
+            "digest": str(self.digest),
+            "ok": self.ok,
+            "verdict": self.verdict,
+        }
         lists = {name: list(getattr(self, name)) for name in ("agreements", "problems", "unchecked")}
         return dict(redacted(document | {"attestations": attestations} | lists))
 
@@ -89,11 +119,12 @@ class Verification:
         rows = [("image", str(self.reference)), ("digest", str(self.digest))]
         for one in self.attestations:
             about = "" if one.subject == self.digest else f" of {one.subject}"
-            rows.append(("beside", f"{one.kind}, {one.signed_by} ({one.place}{about})"))
+            state = "proves nothing" if one.problem else "in order"
+            rows.append(("beside", f"{one.kind}, {one.signed_by} ({one.place}{about}): {state}"))
         rows += [("agrees", text) for text in self.agreements]
         rows += [("unknown", text) for text in self.unchecked]
         rows += [("wrong", text) for text in self.problems]
-        rows.append(("verdict", "in order, as far as it was checked" if self.ok else "not in order"))
+        rows.append(("verdict", self.verdict))
         return [(name, one_line(text)) for name, text in rows]
 
     def __str__(self) -> str:
@@ -121,7 +152,7 @@ def verify(
         AuthenticationError: it may not be read.
     """
     target = pull(reference, registry)
-    check = _Check(reference.repository, registry, keys)
+    check = _Check(reference, registry, keys)
     digest = digest_of(target.manifest or b"", reference.digest.algorithm if reference.digest else "sha256")
     check.agreements.append("the manifests and configurations match their digests")
     check.unchecked.append("the layers were not read")
@@ -154,8 +185,9 @@ def _parts(target: Image | Index) -> Iterator[Digest]:
 class _Check:
     """One verification under way, and what it has found so far."""
 
-    def __init__(self, repository: Repository, registry: Registry, keys: Sequence[Verifier]) -> None:
-        self._repository = repository
+    def __init__(self, reference: Reference, registry: Registry, keys: Sequence[Verifier]) -> None:
+        self._reference = reference
+        self._repository = reference.repository
         self._registry = registry
         self._keys = keys
         self.attestations: list[Attestation] = []
@@ -270,17 +302,20 @@ class _Check:
         """Compare the image and its provenance with the build-info."""
         found = [one for one in self.attestations if one.is_provenance and (one.verified or not self._keys)]
         provenance = found[0] if found else None
-        if provenance is None:
+        if not self.attestations:
+            self.unchecked.append(f"nothing is beside the image: {_left_behind(self._reference)}")
+        elif provenance is None:
             self.unchecked.append(
                 "there is no provenance" + (" that is signed by a key that is given" * bool(self._keys))
             )
         if server is None:
-            self.unchecked.append("the build-info was not read: no Artifactory is given")
+            needed = "--artifactory-url" if provenance else "--artifactory-url and --build NAME NUMBER"
+            self.unchecked.append(f"the build-info was not read: no Artifactory is given; add {needed}")
             return
         build = build or (_build_of(provenance, server) if provenance else None)
         if build is None:
             text = "the build-info was not read: no build is given, and no provenance names one of this Artifactory"
-            self.unchecked.append(text)
+            self.unchecked.append(f"{text}; add --build NAME NUMBER")
             return
         info = server.get_build(*build)
         if info is None:
@@ -310,6 +345,15 @@ class _Check:
 
     def _say(self, same: str, other: str, agrees: bool) -> None:
         (self.agreements if agrees else self.problems).append(same if agrees else other)
+
+
+def _left_behind(reference: Reference) -> str:
+    """Return how documents that a copy or a promotion has left behind come to *reference*."""
+    there = f"docker://{reference.repository}:{reference.tag or 'TAG'}"
+    return (
+        "a promotion, or a copy without --referrers, leaves documents behind, and "
+        f"buildpush copy --referrers docker://SOURCE {there} brings them"
+    )
 
 
 def _blobs(target: Image | Index) -> Iterator[Digest]:

@@ -137,6 +137,50 @@ def test_a_damaged_document_is_a_problem_and_no_traceback(job, kind, data, says,
     assert json.dumps(found.as_json())
 
 
+def test_one_damaged_document_says_nothing_against_the_others(job):
+    pushed = job.run(**SIGNED)
+    job.attach(Content(PAYLOAD_TYPE, b"[1]", {}), pushed.digest)
+    found = job.verify(keys=["key.pub"])
+    assert sorted(text.rpartition(": ")[2] for name, text in found.rows() if name == "beside") == [
+        "in order",
+        "proves nothing",
+    ]
+    assert found.verdict == (
+        "not in order: 1 of 2 documents beside the image proves nothing; "
+        "the image and the others are in order, as far as it was checked"
+    )
+    assert "documents that are wrong" in found.hint
+    document = found.as_json()
+    assert sorted(one["ok"] for one in document["attestations"]) == [False, True]
+    assert (document["ok"], document["verdict"]) == (False, found.verdict)
+
+
+def test_what_is_wrong_with_the_image_itself_is_another_verdict(job):
+    pushed = job.run(provenance=True)
+    job.attach(Content(PAYLOAD_TYPE, b"[1]", {}), pushed.digest)
+    found = job.verify(keys=["key.pub"])
+    assert found.verdict == (
+        "not in order: do not rely on the image, and 1 of 2 documents beside the image proves nothing"
+    )
+    assert found.hint == "do not use the image before you know why"
+
+
+@pytest.mark.parametrize("keys", [(), ("key.pub",)])
+def test_where_nothing_is_beside_an_image_the_command_that_brings_it_is_named(job, keys):
+    job.run()
+    found = job.verify(keys=keys)
+    command = f"buildpush copy --referrers docker://SOURCE docker://{job.repository}:1"
+    assert [text for text in found.unchecked if command in text]
+    assert command in found.hint
+
+
+def test_what_was_not_compared_names_the_option_for_it(job):
+    job.run()
+    assert [text for text in job.verify().unchecked if "--artifactory-url and --build NAME NUMBER" in text]
+    found = job.verify(artifactory_url=job.box.artifactory_url)
+    assert [text for text in found.unchecked if text.endswith("add --build NAME NUMBER")]
+
+
 def test_a_document_that_is_too_large_is_not_read(job, monkeypatch):
     pushed = job.run()
     monkeypatch.setattr(attachments, "LARGEST", 1000)
