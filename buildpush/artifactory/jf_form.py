@@ -31,6 +31,8 @@ _OF_CI: Final = ("JENKINS_URL", "GITHUB_ACTIONS", "GITLAB_CI", "TF_BUILD", "CIRC
 def as_jf(info: BuildInfo, pushed: PushedImage | PushedIndex, module: str, home: Layout) -> BuildInfo:
     """Return *info* with the modules that ``jf`` makes of *pushed*, and without who triggered the run.
 
+    The address of the sources ends in ``.git``, whatever git says; without one it is only that.
+
     Args:
         info: as :func:`~buildpush.artifactory.describe` makes it.
         pushed: the receipt.
@@ -38,7 +40,8 @@ def as_jf(info: BuildInfo, pushed: PushedImage | PushedIndex, module: str, home:
         home: where the files are.
     """
     modules = (each for name in dict.fromkeys(pushed.references) for each in _modules(pushed, name, module, home))
-    return replace(info, modules=_merged(modules), principal="")
+    vcs = tuple(replace(source, url=f"{source.url.removesuffix('.git')}.git") for source in info.vcs)
+    return replace(info, modules=_merged(modules), vcs=vcs, principal="")
 
 
 def in_ci_for_jf(env: Mapping[str, str]) -> bool:

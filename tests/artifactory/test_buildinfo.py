@@ -82,6 +82,24 @@ def test_compat_jf_gives_the_document_of_an_image_byte_for_byte_with_dependencie
     assert as_text(described(recipes.hello(), recipes.record(compat="jf", principal="ann"))) == golden("hello")
 
 
+@pytest.mark.parametrize(
+    ("url", "written"),
+    [
+        ("https://git.test/shop", "https://git.test/shop.git"),
+        ("https://git.test/shop.git", "https://git.test/shop.git"),
+        ("https://git.test/shop.GIT", "https://git.test/shop.GIT.git"),
+        ("https://git.test/shop/", "https://git.test/shop/.git"),
+        ("", ".git"),
+    ],
+)
+def test_compat_jf_ends_the_address_of_the_sources_as_jf_does(recipes, url, written):
+    """As the real one does: ``tests/clients/test_jf_documents.py``."""
+    vcs = (VcsEntry(url, "a" * 40, "main"),)
+    assert described(recipes.hello(), recipes.record(vcs=vcs)).vcs == vcs
+    [entry] = described(recipes.hello(), recipes.record(vcs=vcs, compat="jf")).vcs
+    assert entry == replace(vcs[0], url=written)
+
+
 def test_compat_jf_gives_the_document_of_an_index_byte_for_byte(recipes):
     assert as_text(described(recipes.multi(), multi_record(recipes, compat="jf"))) == golden("multi")
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from buildpush.artifactory import BuildRecord, expected_build_info, publish
+from buildpush.artifactory import BuildRecord, VcsEntry, describe, expected_build_info, publish
+from buildpush.expressions.git import Git, vcs
 from buildpush.http.client import Http
 from buildpush.images.model import Platform
+from buildpush.places import Here
 from tests.artifactory.conftest import Desk, Recipes
 
 pytestmark = pytest.mark.engines
@@ -101,3 +105,21 @@ def test_the_document_with_compat_jf_is_the_one_that_jf_publishes(bench, jf, cou
     theirs = bench.theirs(jf, pushed, key)
     assert comparable(bench.ours(replace(pushed, repository_key=key))) == comparable(theirs)
     count(f"documents equal to jf's: {kind}, {len(tags)} tags, {key}: {len(theirs['modules'])} modules")
+
+
+@pytest.mark.parametrize("url", ["https://git.test/shop", "https://git.test/shop.git", "git@git.test:a/b", ""])
+def test_the_address_of_the_sources_is_the_one_that_jf_records(bench, jf, tmp_path, url):
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    remote = [["remote", "add", "origin", url]] if url else []
+    commit = ["-c", "user.name=a", "-c", "user.email=a@b.test", "commit", "--allow-empty", "-m", "Begin"]
+    for words in (["init", "-b", "main"], *remote, commit):
+        subprocess.run(["git", *words], cwd=clone, check=True, capture_output=True)
+    jf.run("rt", "build-add-git", "theirs", "1", cwd=clone)
+    jf.run("rt", "build-publish", "theirs", "1")
+    pushed = bench.image("docker-local/team/app:1")
+    found = vcs(Git(Here(os.environ), clone))
+    entries = (VcsEntry(found.url, found.revision, found.branch, found.message),)
+    record = BuildRecord(name="ours", number="1", started=datetime(2026, 10, 1, tzinfo=UTC), vcs=entries, compat="jf")
+    ours = describe(pushed, record, repository_key="docker-local").document()
+    assert ours["vcs"] == bench.stored("theirs")["vcs"]
