@@ -19,10 +19,10 @@ class Change:
     """One thing that differs.
 
     Attributes:
-        part: ``module``, ``manifest``, ``config``, ``layer``, ``file``, ``base``, ``property``, ``environment`` or
-            ``source``.
-        name: of the file, the variable, or the repository of the sources.
-        old: what the earlier run has there: digest, value or revision; ``""`` for nothing, as in *new*.
+        part: ``module``, ``manifest``, ``config``, ``layer``, ``file``, ``base``, ``property``, ``environment``,
+            ``source`` or ``issue``.
+        name: of the file, the variable, or the repository of the sources; key of the issue.
+        old: what the earlier run has there: digest, value, revision or summary; ``""`` for nothing, as in *new*.
         module: id of the module in the later run, or in the earlier one, if it is gone; ``""`` outside modules.
     """
 
@@ -88,8 +88,14 @@ def difference(old: BuildInfo, new: BuildInfo) -> BuildDifference:
     changes = [change for pair in pairs for change in _of_modules(*pair)]
     changes += _of_values("environment", old.environment, new.environment)
     changes += _of_values("source", {v.url: v.revision for v in old.vcs}, {v.url: v.revision for v in new.vcs})
+    changes += _of_values("issue", _issues(old), _issues(new))
     kept = {file.sha256 for file in old.artifacts} & {file.sha256 for file in new.artifacts} - {""}
     return BuildDifference(_title(old), _title(new), tuple(changes), len(kept))
+
+
+def _issues(info: BuildInfo) -> dict[str, str]:
+    """Return the summary of each issue by its key; a key without a summary stands for itself."""
+    return {issue.key: issue.summary or issue.key for issue in info.issues.affected}
 
 
 def _title(info: BuildInfo) -> str:

@@ -93,6 +93,11 @@ class AffectedIssue:
     aggregated: bool = False
     others: Others = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        summary = f": {self.summary}" if self.summary else ""
+        address = f" {self.url}" if self.url else ""
+        return f"{self.key}{summary}{address}{' (of an earlier run)' if self.aggregated else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Tracker:
@@ -283,6 +288,7 @@ class BuildInfo:
             branch = f" ({source.branch})" if source.branch else ""
             message = f": {source.message.strip().splitlines()[0]}" if source.message.strip() else ""
             yield "source", f"{source.url} {source.revision}{branch}{message}".strip()
+        yield from (("issue", str(issue)) for issue in self.issues.affected)
         for module in self.modules:
             yield "module", _module_words(module)
             yield from (("image", name) for name in module.properties.get("docker.image.tag", "").split(",") if name)

@@ -64,6 +64,7 @@ class BuildPages:
             element("p", link(f"/ui/builds/{quote(name, safe='')}", "all runs"), class_="lead"),
             element("div", _build_facts(runs[0]), class_="card"),
             _sources(dicts(document.get("vcs"))),
+            *_issues(document),
             element("h2", "Modules"),
             joined(*(_module(module) for module in dicts(document.get("modules")))),
             element("h2", "Environment"),
@@ -130,6 +131,27 @@ def _sources(listed: list[Mapping[str, Any]]) -> Markup | None:
     names = {"Repository": "url", "Revision": "revision", "Branch": "branch", "Message": "message"}
     cards = [facts([(name, str(one.get(key) or "")) for name, key in names.items()]) for one in listed]
     return joined(element("h2", "Source"), *(element("div", card, class_="card") for card in cards))
+
+
+def _issues(document: Mapping[str, Any]) -> tuple[Markup, ...]:
+    """Return the issues that the commits of the run are about; nothing, if it has none."""
+    listed = _listed_issues(document)
+    if not listed:
+        return ()
+    rows: list[tuple[object, ...]] = [
+        (
+            link(str(one.get("url") or ""), str(one.get("key") or "")),
+            str(one.get("summary") or ""),
+            "an earlier one" if one.get("aggregated") is True else "this one",
+        )
+        for one in listed
+    ]
+    return element("h2", "Issues"), table(("Key", "Summary", "Run"), rows, "")
+
+
+def _listed_issues(document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    issues = document.get("issues")
+    return dicts(issues.get("affectedIssues")) if isinstance(issues, Mapping) else []
 
 
 def _module(module: Mapping[str, Any]) -> Markup:
@@ -201,4 +223,8 @@ def _facts_of(document: Mapping[str, Any]) -> dict[_Key, str]:
     properties = texts(document.get("properties"))
     found |= {(False, "environment", "", name): value_unless_secret(name, text) for name, text in properties.items()}
     sources = dicts(document.get("vcs"))
+    issues = {
+        str(one.get("key") or ""): str(one.get("summary") or one.get("key") or "") for one in _listed_issues(document)
+    }
+    found |= {(False, "issue", "", key): summary for key, summary in issues.items()}
     return found | {(False, "source", "", str(one.get("url", ""))): str(one.get("revision", "")) for one in sources}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.artifactory.difference import Change, difference
-from buildpush.artifactory.document import Artifact, BuildInfo, Dependency, Module, VcsEntry
+from buildpush.artifactory.document import (
+    AffectedIssue,
+    Artifact,
+    BuildInfo,
+    Dependency,
+    Issues,
+    Module,
+    Tracker,
+    VcsEntry,
+)
 
 NOW = datetime(2026, 10, 1, 12, tzinfo=UTC)
 SHAS = [character * 64 for character in "0123456789abcdef"]
@@ -83,6 +93,30 @@ def test_environment_and_sources_are_compared():
         Change("environment", "B", "", "2"),
         Change("source", "https://git.test/a", "abc", "def"),
     )
+
+
+def issues(**summaries):
+    each = (AffectedIssue(key, f"https://a.test/{key}", text) for key, text in summaries.items())
+    return Issues(Tracker("JIRA"), affected=tuple(each))
+
+
+def test_issues_are_compared_by_their_keys():
+    old, new = info(issues=issues(A="Open", B="Mend", D="")), info(issues=issues(B="Mend all", C=""))
+    assert difference(old, new).changes == (
+        Change("issue", "A", "Open", ""),
+        Change("issue", "B", "Mend", "Mend all"),
+        Change("issue", "C", "", "C"),
+        Change("issue", "D", "D", ""),
+    )
+
+
+def test_a_summary_has_a_line_for_each_issue():
+    listed = issues(A="Open\x1b[31m", B="")
+    earlier = AffectedIssue("C", "", "Sell", aggregated=True)
+    shown = str(info(issues=replace(listed, affected=(*listed.affected, earlier)))).splitlines()
+    assert "issue         B https://a.test/B" in shown
+    assert "issue         C: Sell (of an earlier run)" in shown
+    assert [line for line in shown if line.startswith("issue         A: Open") and "\x1b" not in line]
 
 
 def test_a_file_of_a_generic_module_is_named_by_its_path():

@@ -220,6 +220,43 @@ def test_text_of_others_is_not_taken_for_html(client):
         assert 'href="javascript:' not in text
 
 
+def issues(**summaries):
+    return {
+        "tracker": {"name": "JIRA"},
+        "affectedIssues": [
+            {"key": key, "url": f"https://a.test/{key}", "summary": text} for key, text in summaries.items()
+        ],
+    }
+
+
+@pytest.mark.sandbox
+def test_the_page_of_a_build_lists_its_issues_and_which_are_new(client):
+    publish(client, number="41", started="2026-09-30T12:00:00.000+0000", issues=issues(SHOP_1="Open"))
+    publish(client, issues=issues(SHOP_2="Sell <b>pears"))
+    text = look(client, BUILD_PAGE)
+    head, _, changes = text.partition("Changes since")
+    assert '<a href="https://a.test/SHOP_2">SHOP_2</a>' in head
+    assert "Sell &lt;b&gt;pears" in head
+    assert "SHOP_1" not in head
+    for shown in ("issue", "SHOP_1", "SHOP_2"):
+        assert shown in changes.partition("Build-info document")[0]
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("odd", [None, "x", {}, {"affectedIssues": "x"}, {"affectedIssues": [None, 1]}])
+def test_a_build_without_issues_has_no_table_of_them(client, odd):
+    publish(client, issues=odd)
+    assert "Issues</h2>" not in look(client, BUILD_PAGE)
+
+
+@pytest.mark.sandbox
+def test_an_address_of_an_issue_that_is_not_on_the_web_is_no_link(client):
+    publish(client, issues={"affectedIssues": [{"key": "K-1", "url": "javascript:alert(1)", "summary": 7}]})
+    text = look(client, BUILD_PAGE)
+    assert "K-1" in text
+    assert 'href="javascript:' not in text
+
+
 @pytest.mark.sandbox
 def test_pages_may_load_and_run_nothing(client):
     policy = client.send("GET", "/ui/").headers["Content-Security-Policy"]
