@@ -10,6 +10,7 @@ import pytest
 from buildpush.cli import run_command
 from buildpush.http.client import Http
 from tests.artifactory.conftest import Desk, Recipes, digest_of
+from tests.test_sources import git, repository
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]  # git is asked for the revision
 
@@ -162,6 +163,30 @@ def test_a_directory_of_sources_that_is_not_there_is_an_error(collector, capsys)
     collector.image(f"{HELLO}:1")
     assert collector.collect(f"{HELLO}:1", "--git-path", "nowhere") == 2
     assert "--git-path" in capsys.readouterr().err
+
+
+def test_images_that_are_collected_list_the_issues_since_the_last_run(collector, capsys):
+    sources = repository(collector.directory / "sources", "SHOP-1 Open")
+    collector.image(f"{HELLO}:1")
+    pattern = r"([A-Z]+-\d+) (.+)"
+    words = ("--git-path", "sources", "--publish", "--issues-tracker", "JIRA", "--issues-regexp", pattern)
+
+    def collect(number, *more):
+        assert collector.collect(f"{HELLO}:1", *words, "--build-number", number, *more) == 0
+        newest = max(collector.box.builds("shop"), key=lambda build: build["started"])
+        return [one["key"] for one in newest["issues"].get("affectedIssues", [])]
+
+    assert collect("7") == ["SHOP-1"]
+    git(sources, "commit", "-q", "--allow-empty", "-m", "SHOP-2 Sell pears")
+    assert collect("8") == ["SHOP-2"]
+    assert collect("8", "--build-exists", "replace") == ["SHOP-2"]
+    assert collect("9") == []
+
+
+def test_issues_that_cannot_be_found_are_an_error_before_anything_is_read(collector, capsys):
+    assert collector.collect(f"{HELLO}:1", "--issues-regexp", "([A-Z]+) (.+)") == 2
+    assert "issues_tracker is not" in capsys.readouterr().err
+    assert not collector.box.requests
 
 
 def test_what_follows_runs_of_the_same_number_is_a_setting_here_too(collector, monkeypatch, capsys):

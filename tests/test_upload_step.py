@@ -9,6 +9,7 @@ import pytest
 import buildpush
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from tests.connectors import connector, connectors
+from tests.test_sources import git, repository
 
 pytestmark = pytest.mark.sandbox
 
@@ -165,3 +166,27 @@ def test_a_file_of_jf_is_refused_with_what_to_write(box, place):
     with pytest.raises(BuildPushError) as caught:
         place(json.dumps({"step": step}))
     assert "one step for each upload" in f"{caught.value} {caught.value.hint}"
+
+
+@pytest.mark.programs
+def test_an_upload_lists_the_issues_since_the_last_run(box, place, tmp_path):
+    repository(tmp_path / "sources", "SHOP-1 Open")
+    (tmp_path / "sources" / ".git").rename(tmp_path / ".git")
+    search = "PLUGIN_ISSUES_TRACKER: JIRA, PLUGIN_ISSUES_REGEXP: '([A-Z]+-[0-9]+) (.+)'"
+
+    def upload(number):
+        build = f"PLUGIN_BUILD_NAME: planks, PLUGIN_BUILD_NUMBER: '{number}'"
+        place(UPLOAD.format(target="generic-local/app/{1}.whl", variables=f"{{{build}, {search}}}"))
+        newest = max(box.builds("planks"), key=lambda one: one["started"])
+        return [one["key"] for one in newest["issues"].get("affectedIssues", [])]
+
+    assert upload(1) == ["SHOP-1"]
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "SHOP-2 Sell pears")
+    assert upload(2) == ["SHOP-2"]
+
+
+def test_issues_without_a_build_have_a_note(place):
+    search = "{PLUGIN_ISSUES_TRACKER: JIRA, PLUGIN_ISSUES_REGEXP: '([A-Z]+-[0-9]+) (.+)'}"
+    (result,) = place(UPLOAD.format(target="generic-local/app/{1}.whl", variables=search))
+    for name in ("issues_tracker", "issues_regexp"):
+        assert any(f"{name} has no effect without build_name" in note for note in result.notes)

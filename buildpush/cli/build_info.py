@@ -131,6 +131,13 @@ def _of_images() -> list[click.Parameter]:
         ),
         click.Option(["--pulled"], is_flag=True, help="The build has used the images, and not made them."),
         click.Option(["--publish"], is_flag=True, help="Publish what is collected for the build."),
+        click.Option(["--issues-tracker"], metavar="NAME", help="Name of the tracker that has the issues, as JIRA."),
+        click.Option(
+            ["--issues-regexp"],
+            metavar="PATTERN",
+            help="Pattern of an issue in messages of commits: group 1 is the key, group 2 the summary.",
+        ),
+        click.Option(["--issues-url"], metavar="URL", help="Address of the issues, before the key."),
     ]
 
 
@@ -146,7 +153,7 @@ def _collect(
         raise SettingsError(message, hint="add --publish, or leave out --build-exists")
     build = {name: options.pop(name) for name in ("build_name", "build_number")}
     directory, flags = options.pop("build_dir"), server_in(options)
-    details = CollectOptions(directory=directory, **options)
+    details = CollectOptions(directory=directory, exists=exists, **options)
     with with_display(RunContext.default()) as context:
         key, directories = _key(context.env, project=project, **build), [directory] if directory else []
         collection = collect_images(images, key, context, flags, details)

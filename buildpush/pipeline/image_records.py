@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from buildpush.artifactory import Artifactory, BuildInfo, BuildRecord, expected_build_info
 from buildpush.artifactory.collection import BuildKey, Collection
 from buildpush.artifactory.directories import Presence, groups_of, with_actual_paths
-from buildpush.artifactory.document import Dependency, Module
+from buildpush.artifactory.document import Dependency, Issues, Module
+from buildpush.artifactory.existing import IfExists
 from buildpush.artifactory.lookup import find_files
 from buildpush.artifactory.publishing import complete
+from buildpush.credentials.jfrog import BuildIdentity
+from buildpush.credentials.vault import Vault
 from buildpush.expressions.ci import revision_of
 from buildpush.expressions.git import Git
 from buildpush.foundation.errors import BuildInfoError, SettingsError
@@ -21,9 +25,12 @@ from buildpush.images.references import Reference, reference_at
 from buildpush.pipeline.base_images import find_base_layers
 from buildpush.pipeline.collecting import open_collection
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.issues import find_issues
 from buildpush.pipeline.publication import vcs_entries
 from buildpush.pipeline.saved import ServerFlags, open_registry, open_server
 from buildpush.registry.receipt import receipt
+from buildpush.settings.issues import issue_search
+from buildpush.settings.resolved import ResolveContext
 
 if TYPE_CHECKING:
     from buildpush.registry.client import Registry
@@ -40,6 +47,8 @@ class CollectOptions:
         git_path: directory whose repository gives the revision; by default the working directory.
         pulled: whether the build used the images: their files are dependencies, and no artifacts.
         directory: of collections; by default that in the state directory.
+        issues_tracker, issues_regexp, issues_url: as the settings of these names.
+        exists: what follows if there are runs of that number: the last run is not one that is replaced.
     """
 
     module: str = ""
@@ -48,6 +57,10 @@ class CollectOptions:
     git_path: Path | None = None
     pulled: bool = False
     directory: Path | None = None
+    issues_tracker: str | None = None
+    issues_regexp: str | None = None
+    issues_url: str | None = None
+    exists: IfExists = "add"
 
 
 def collect_images(
@@ -63,14 +76,16 @@ def collect_images(
 
     Raises:
         BadNameError: a name is not a reference.
-        SettingsError: the directory cannot be used.
+        SettingsError: the directory cannot be used, or issues cannot be found in that way.
         RegistryError, AuthenticationError, UnreachableError: an image cannot be read.
         BuildInfoError: Artifactory does not have all files of an image.
     """
+    vault = Vault(context.env, context.cwd)
+    search = issue_search(options, ResolveContext(context.cwd, context.facts, vault, context.connectors, {}))
     with context:
         server, http = open_server(context, flags)
         registry = open_registry(server, http, context)
-        record = _record(key, options, context)
+        record = _record(key, options, context, partial(find_issues, search, server=server, sink=context.log))
         references = [reference_at(server.host, name) for name in names]
         infos = [
             _described(reference, record, server, registry, context, with_base=not (options.pulled or options.compat))
@@ -82,21 +97,23 @@ def collect_images(
     return collection
 
 
-def _record(key: BuildKey, options: CollectOptions, context: RunContext) -> BuildRecord:
+def _record(key: BuildKey, options: CollectOptions, context: RunContext, find: Callable[..., Issues]) -> BuildRecord:
     git, where = context.facts.git, options.git_path
     if where and not (context.cwd / where).is_dir():
         message = f"{where} is not a directory"
         raise SettingsError(message, hint="name the directory of the sources with --git-path", setting="git_path")
-    git = Git(git.place, context.cwd / where) if where else git
+    git, started = Git(git.place, context.cwd / where) if where else git, context.now()
+    build = BuildIdentity(name=key.name, number=key.number, project=key.project, exists=options.exists)
     return BuildRecord(
         name=key.name,
         number=key.number,
         project=key.project,
-        started=context.now(),
+        started=started,
         url=options.url or context.ci.url,
         module=options.module,
         compat=options.compat or "",
         vcs=vcs_entries(git, revision_of(context.env), context.log),
+        issues=find(build, started, git=git),
         principal=context.ci.actor,
     )
 

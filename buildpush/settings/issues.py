@@ -16,6 +16,9 @@ _NEEDED: Final = {
 }
 
 
+OF_ISSUES: Final = (*_NEEDED, "issues_url")
+
+
 class _IssueSettings(Protocol):
     @property
     def issues_tracker(self) -> str | None: ...
@@ -31,7 +34,7 @@ def issue_search(settings: _IssueSettings, ctx: ResolveContext) -> IssueSearch |
     Raises:
         SettingsError: one that it takes is missing, or the pattern cannot be used.
     """
-    values = {name: getattr(settings, name) for name in (*_NEEDED, "issues_url")}
+    values = {name: getattr(settings, name) for name in OF_ISSUES}
     given = [name for name, value in values.items() if value]
     if not given:
         return None

@@ -15,10 +15,20 @@ from buildpush.settings.authorities import with_every_host
 from buildpush.settings.build_info import sources_of
 from buildpush.settings.declare import explicitly_set, setting
 from buildpush.settings.fields import REQUIRED
-from buildpush.settings.kinds import FileText, Properties, Structure, Switch, Text, ThreadCount, WholeNumber
+from buildpush.settings.issues import OF_ISSUES, issue_search
+from buildpush.settings.kinds import (
+    AddressText,
+    FileText,
+    Properties,
+    Structure,
+    Switch,
+    Text,
+    ThreadCount,
+    WholeNumber,
+)
 from buildpush.settings.resolved import FilesToUpload, ResolveContext, ResolvedStep
 from buildpush.settings.server_settings import ServerSettings, login_ways, trust_at, unused_logins
-from buildpush.settings.step_settings import CommonSettings, ca_path_setting
+from buildpush.settings.step_settings import CommonSettings, ca_path_setting, issues_setting
 
 _upload = partial(setting, group="Upload", honoured_by="run")
 _upload_plugin = partial(_upload, place="settings")
@@ -106,6 +116,9 @@ class ArtifactoryUpload(CommonSettings):
     build_number: Text | None = _build_number(place="env")
     build_exists: Literal["add", "refuse", "replace"] = _build_exists(place="env")
     build_dir: FileText | None = _build_dir(place="env")
+    issues_tracker: Text | None = issues_setting("tracker", "env")
+    issues_regexp: Text | None = issues_setting("regexp", "env")
+    issues_url: AddressText | None = issues_setting("url", "env")
     target_props: Properties = _target_props(place="env")
     threads: ThreadCount = _threads(place="env")
     ca_path: FileText | None = ca_path_setting("Upload")
@@ -135,6 +148,9 @@ class UploadFiles(ServerSettings):
     build_number: Text | None = _build_number(place="settings")
     build_exists: Literal["add", "refuse", "replace"] = _build_exists(place="settings")
     build_dir: FileText | None = _build_dir(place="settings")
+    issues_tracker: Text | None = issues_setting("tracker", "settings")
+    issues_regexp: Text | None = issues_setting("regexp", "settings")
+    issues_url: AddressText | None = issues_setting("url", "settings")
     publish_build_info: Switch | None = setting(
         "Whether the files are published as a module of the build; by default if {setting}`build_name` is set.",
         group="Upload",
@@ -240,6 +256,7 @@ def _order(
         references=(),
         artifactory=server,
         build=build,
+        issues=issue_search(settings, ctx) if publish else None,
         push=False,
         upload=files,
         set_names=explicitly_set(settings),
@@ -251,7 +268,7 @@ def _order(
 def _unused_build(settings: ArtifactoryUpload | UploadFiles, ctx: ResolveContext) -> Iterator[str]:
     """Yield a note for each setting about a build that is not published; those of ``jf`` may be for others."""
     ambient = {"build_name": "JFROG_CLI_BUILD_NAME", "build_number": "JFROG_CLI_BUILD_NUMBER"}
-    for name in ("build_name", "build_number", "build_exists", "build_dir"):
+    for name in ("build_name", "build_number", "build_exists", "build_dir", *OF_ISSUES):
         if name in explicitly_set(settings) and not ctx.ambient(name, ambient.get(name, "")):
             missing = "build_name" if settings.build_name is None else "publish_build_info"
             yield f"{ctx.source_of(name)}: {name} has no effect without {missing}"
