@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Final
 
@@ -22,6 +23,7 @@ from buildpush.artifactory.transfers import (
     checksums_of,
     reading,
     refusal,
+    refuse_collisions,
 )
 from buildpush.foundation.errors import (
     AuthenticationError,
@@ -32,7 +34,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Note, Progress, Sink
-from buildpush.foundation.files import replacement
+from buildpush.foundation.files import is_one_name, replacement
 from buildpush.foundation.parallel import in_parallel
 from buildpush.foundation.records import dataclass
 from buildpush.http.messages import Answer, Stream
@@ -104,7 +106,8 @@ def find_downloads(
     if not items:
         message = f"{server.host} has no file that matches {pattern!r}"
         raise PushError(message, hint="check the repository and the pattern; some files may be excluded")
-    _refuse_collisions(items)
+    hint = "keep their directories (without flat), or end the target with /"
+    refuse_collisions(((item.place, item.name) for item in items), hint, partial(is_one_name, base))
     return items
 
 
@@ -141,15 +144,6 @@ def _local_name(found: FoundFile, rest: str, *, flat: bool) -> str:
         message = f"{found.path!r} is not a name for a file of this machine"
         raise SettingsError(message, hint="exclude it, or give the target a placeholder")
     return name
-
-
-def _refuse_collisions(items: Sequence[DownloadItem]) -> None:
-    first: dict[str, DownloadItem] = {}
-    for item in items:
-        other = first.setdefault(item.name, item)
-        if other is not item:
-            message = f"{other.place} and {item.place} would both become {item.name}"
-            raise SettingsError(message, hint="keep their directories (without flat), or end the target with /")
 
 
 # ---- on their way

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from buildpush.artifactory.patterns import FilePattern, FoundFile, excludes, target_of
-from buildpush.artifactory.transfers import FileOptions
+from buildpush.artifactory.transfers import FileOptions, refuse_collisions
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.records import dataclass
@@ -54,7 +54,9 @@ def find_uploads(
     if not names:
         raise _nothing(parsed, directory, options)
     items = tuple(_item(found, target, directory, flat=options.flat) for found in names)
-    _refuse_collisions(items, target)
+    hint = "keep their directories (without flat), or use placeholders such as {1}"
+    hint = hint if target.endswith("/") else f"end the target with /: {target}/"
+    refuse_collisions(((item.name, item.place) for item in items), hint)
     last = target.rpartition("/")[2]
     if last and len(items) == 1 and Path(last).suffix != items[0].source.suffix and "{" not in last:
         sink(Note(f"{items[0].name} becomes the file {items[0].place}; end the target with / for a directory"))
@@ -136,13 +138,3 @@ def _nothing(pattern: FilePattern, directory: Path, options: FileOptions) -> Set
     if "(" in pattern.text and not pattern.numbers:
         more += "; parentheses belong to the name if the target has no {1}"
     return SettingsError(message, hint=f"check the pattern, and the directory that it starts from{more}")
-
-
-def _refuse_collisions(items: Sequence[UploadItem], target: str) -> None:
-    first: dict[str, UploadItem] = {}
-    for item in items:
-        other = first.setdefault(item.place, item)
-        if other is not item:
-            message = f"{other.name} and {item.name} would both become {item.place}"
-            hint = "keep their directories (without flat), or use placeholders such as {1}"
-            raise SettingsError(message, hint=hint if target.endswith("/") else f"end the target with /: {target}/")

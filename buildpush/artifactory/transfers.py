@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 from buildpush.artifactory.answers import FileFacts, message_of
 from buildpush.artifactory.authorization import login_hint
 from buildpush.artifactory.client import Artifactory, RefusedError
-from buildpush.foundation.errors import AuthenticationError, BuildInfoError, PushError, RegistryError
+from buildpush.foundation.errors import AuthenticationError, BuildInfoError, PushError, RegistryError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.http.messages import Answer
 
@@ -131,3 +131,27 @@ def refusal(answer: Answer, what: str, server: Artifactory) -> AuthenticationErr
         return AuthenticationError(message, hint=hint, setting="artifactory_url")
     message = f"{server.host} answers {answer.status} to the {what}: {words}"
     return RegistryError(message, status=answer.status, hint=hint)
+
+
+def refuse_collisions(
+    goals: Iterable[tuple[str, str]], hint: str, is_one: Callable[[str, str], bool] | None = None
+) -> None:
+    """Refuse files of which two would get one name.
+
+    Args:
+        goals: each file, and its name there.
+        hint: what to do instead.
+        is_one: whether two names that differ by case are one there; they never are without it.
+
+    Raises:
+        SettingsError: two would.
+    """
+    exact: dict[str, str] = {}
+    folded: dict[str, str] = {}
+    for file, name in goals:
+        other, near = exact.setdefault(name, file), folded.setdefault(name.casefold(), name)
+        if near != name and is_one and is_one(near, name):
+            other = exact[near]
+        if other != file:
+            message = f"{other} and {file} would both become {name}"
+            raise SettingsError(message, hint=hint)

@@ -33,6 +33,22 @@ def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iter
             raise
 
 
+def is_one_name(directory: Path, one: str, other: str) -> bool:
+    """Return whether two names in *directory* are one there, as where case does not matter; its file system is asked.
+
+    Where nothing can be written, they are not. The directory may be missing; then the one above it is asked.
+    """
+    existing = next(place for place in (directory, *directory.absolute().parents) if place.is_dir())
+    try:
+        with tempfile.TemporaryDirectory(dir=existing, prefix=".buildpush-") as place:
+            first = Path(place, one)
+            first.parent.mkdir(parents=True, exist_ok=True)
+            first.touch()
+            return Path(place, other).exists()
+    except OSError:
+        return False
+
+
 def unwritable(path: Path, *, makes_directories: bool = False) -> str:
     """Return why no file can be written to *path*, or the empty text; links are followed.
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 import buildpush
+from buildpush.artifactory import downloads
 from buildpush.foundation.errors import (
     AuthenticationError,
     BuildPushError,
@@ -17,6 +18,7 @@ from buildpush.foundation.errors import (
     SettingsError,
 )
 from buildpush.foundation.events import Note
+from buildpush.foundation.files import is_one_name
 from tests.hostile.registry import Reply
 from tests.hostile.storage import Storage, checksums, problem
 
@@ -394,6 +396,47 @@ def test_a_download_that_cannot_be_meant_is_refused(call, storage, tmp_path, pat
     with pytest.raises((SettingsError, PushError), match=says):
         call("download", pattern, target)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_that_differ_by_case_are_refused_where_they_are_one(call, storage, tmp_path, monkeypatch):
+    storage.files |= {"generic/a/Read": b"x", "generic/a/read": b"y", "generic/a/other": b"z"}
+    asked = []
+    monkeypatch.setattr(downloads, "is_one_name", lambda *words: asked.append(words) is None)
+    with pytest.raises(SettingsError, match="generic/a/Read and generic/a/read would both become a/read"):
+        call("download", "generic/a/*", "in/")
+    assert asked == [(tmp_path / "in", "a/Read", "a/read")]
+    assert not (tmp_path / "in").exists()
+
+
+def test_names_that_differ_by_case_are_what_the_file_system_says(call, storage, tmp_path):
+    storage.files |= {"generic/a/Read": b"x", "generic/a/read": b"y"}
+    (tmp_path / "Probe").touch()
+    if (tmp_path / "probe").exists():
+        with pytest.raises(SettingsError, match="would both become"):
+            call("download", "generic/a/*", "in/")
+    else:
+        call("download", "generic/a/*", "in/")
+        assert [(tmp_path / "in/a" / name).read_bytes() for name in ("Read", "read")] == [b"x", b"y"]
+        assert sorted(one.name for one in (tmp_path / "in").iterdir()) == ["a"]
+
+
+def test_the_file_system_says_whether_two_names_are_one_and_nothing_stays_there(tmp_path):
+    missing = tmp_path / "not" / "there"
+    (tmp_path / "Probe").touch()
+    same = (tmp_path / "probe").exists()
+    assert is_one_name(missing, "a/Read", "A/read") == same
+    assert is_one_name(missing, "a/read", "a/read")
+    assert not is_one_name(missing, "a/read", "a/write")
+    assert not is_one_name(missing, "a" * 300, "A" * 300)  # no file can have such a name
+    assert [one.name for one in tmp_path.iterdir()] == ["Probe"]
+
+
+def test_names_that_differ_by_case_are_two_in_artifactory(call, storage, tmp_path):
+    write(tmp_path, **{"x/Read": "1", "x/read": "2", "y/read": "3"})
+    call("upload", "x/*", "generic/t/", flat=True)
+    assert set(storage.files) == {"generic/t/Read", "generic/t/read"}
+    with pytest.raises(SettingsError, match="x/read and y/read would both become generic/t/read"):
+        call("upload", "*/?ead", "generic/t/", flat=True)
 
 
 def test_a_redirect_to_other_storage_gets_no_credentials(call, storage, server, serve, tmp_path):
