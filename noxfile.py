@@ -26,7 +26,7 @@ TUTORIALS = sorted(Path("notebooks").glob("*.ipynb"))
 # Kept apart from the tests' needs: a broken formatter must not look like a broken program.
 LINTERS = ("ruff==0.17.*",)
 MUTATOR = "mutmut==3.8.*"
-TYPERS = ("mypy==2.4.*", "types-docker", "nox", "pytest")
+TYPERS = ("mypy==2.4.*", "basedpyright==1.40.*", "types-docker", "nox", "pytest")
 
 
 def _build_wheel(session: nox.Session) -> Path:
@@ -53,6 +53,11 @@ def _run_lint(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
 
 
+def _run_types(session: nox.Session) -> None:
+    session.run("mypy")
+    session.run("basedpyright")
+
+
 def _run_docs(session: nox.Session) -> None:
     """Build the site from the executed notebooks; a warning is an error."""
     session.run("python", "-m", "sphinx", "-b", "html", "-W", "-n", "-q", "-c", ".", "docs", "docs/_build/html")
@@ -74,7 +79,7 @@ def tests(session: nox.Session) -> None:
     session.install(*LINTERS)
     _run_lint(session)
     _install_wheel(session, *TEST, *TYPERS)
-    session.run("mypy")
+    _run_types(session)
     session.run("coverage", "erase")
     _run_pytest(session, *PARALLEL, "-m", "not programs and not engines and not sandbox", *session.posargs)
     _run_pytest(session, *PARALLEL, "-m", SLOW, "--ignore=tests/clients", *session.posargs)
@@ -106,9 +111,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy, strict, on the package, this file and the file of typed calls."""
+    """Mypy, strict, on the package, this file and the files of typed calls; pyright on these calls."""
     session.install("-e", f".[{EXTRAS}]", *TYPERS)
-    session.run("mypy")
+    _run_types(session)
 
 
 @nox.session

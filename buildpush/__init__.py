@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from buildpush.api import upload as upload
     from buildpush.api import verify as verify
     from buildpush.foundation.errors import BuildPushError as BuildPushError
+    from buildpush.foundation.events import Event as Event
+    from buildpush.foundation.events import Progress as Progress
+    from buildpush.foundation.events import Sink as Sink
     from buildpush.foundation.secrets import Secret as Secret
     from buildpush.pipeline.plan import Plan as Plan
     from buildpush.pipeline.plan import SkippedStep as SkippedStep
@@ -43,13 +46,16 @@ __version__ = "0.1.0"
 _HOMES = {
     "BuildAndPush": "buildpush.settings.model",
     "BuildPushError": "buildpush.foundation.errors",
+    "Event": "buildpush.foundation.events",
     "Loaded": "buildpush.settings.tree",
     "Plan": "buildpush.pipeline.plan",
     "SkippedStep": "buildpush.pipeline.plan",
+    "Progress": "buildpush.foundation.events",
     "PublishBuildInfo": "buildpush.settings.publish_step",
     "PipelineResult": "buildpush.pipeline.results",
     "RunResult": "buildpush.pipeline.results",
     "Secret": "buildpush.foundation.secrets",
+    "Sink": "buildpush.foundation.events",
     "StepSettings": "buildpush.settings.step_keywords",
     "build": "buildpush.api",
     "check": "buildpush.api",
@@ -72,12 +78,15 @@ _HOMES = {
 __all__ = [
     "BuildAndPush",
     "BuildPushError",
+    "Event",
     "Loaded",
     "PipelineResult",
     "Plan",
+    "Progress",
     "PublishBuildInfo",
     "RunResult",
     "Secret",
+    "Sink",
     "SkippedStep",
     "StepSettings",
     "Verification",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import buildpush
+from buildpush import aio
 
 
 def misspelled() -> None:
@@ -30,6 +31,12 @@ def of_another_type() -> None:
     buildpush.load(timeout=60)  # type: ignore[arg-type]
     buildpush.copy("oci:app", "oci:other", compression="zip")  # type: ignore[arg-type]
     buildpush.push("oci:app", "acme.jfrog.io/docker-local/app:1", insecure="acme.jfrog.io")  # type: ignore[arg-type]
+
+
+async def in_a_service() -> None:
+    await aio.rnu()  # type: ignore[attr-defined]
+    await aio.run(engine="dokcer")  # type: ignore[arg-type]
+    await aio.push("oci:app", compresion="zstd")  # type: ignore[call-arg]
 
 
 def in_a_mapping(tags: Sequence[str]) -> list[buildpush.StepSettings]:

@@ -126,7 +126,9 @@ class FromBranch:
     event: Event
 
 
+#: What a call reports while it is under way.
 Event = Started | Finished | Progress | Retry | Decision | Note | Log | Traffic | BranchState | Prompt | FromBranch
+#: A function that is called with each event, by one thread at a time; the call waits for it.
 Sink = Callable[[Event], None]
 
 

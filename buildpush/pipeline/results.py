@@ -60,7 +60,7 @@ class RunResult:
         earlier: the result in the record of an earlier run, if that is resumed and the step is not run again.
         pushed: what the registry confirmed, or ``None`` if nothing was to be pushed.
         published: where the build-info is, or ``None`` if none was to be published.
-        output: where the image was written to instead of a push, or ``None``.
+        output: where the image was written to instead of a push; empty if nowhere.
         loaded: all its names in the Docker daemon, such as ``docker-daemon:NAME:TAG``, if it was put there.
         written: digest of the manifest that was written there; ``None`` if the output keeps no manifest.
         files: that were uploaded or downloaded, and are no image.
@@ -83,7 +83,7 @@ class RunResult:
     earlier: Mapping[str, Any] | None = None
     pushed: PushedImage | PushedIndex | None = None
     published: Published | None = None
-    output: str | None = None
+    output: str = ""
     loaded: tuple[str, ...] = ()
     written: Digest | None = None
     files: tuple[TransferredFile, ...] = ()
@@ -96,13 +96,11 @@ class RunResult:
     notes: tuple[str, ...] = ()
 
     @property
-    def digest(self) -> str | None:
-        """Digest of the manifest or index that the registry now has, or that was written."""
-        if self.pushed:
-            return str(self.pushed.digest)
-        if self.earlier:
-            return _text_or_none(self.earlier.get("digest"))
-        return str(self.written) if self.written else None
+    def digest(self) -> str:
+        """Digest of the manifest or index that the registry now has, or that was written; empty if there is none."""
+        if self.earlier and not self.pushed:
+            return str(self.earlier.get("digest") or "")
+        return str(self.pushed.digest if self.pushed else self.written or "")
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -117,15 +115,20 @@ class RunResult:
         if self.earlier:
             known = self.earlier.get("outputs") or {}
             return {name: str(known[name]) for name in OUTPUTS if name in known}
-        values: dict[str, str | None] = {"digest": self.digest, "IMAGE_TAR_PATH": _tar_path(self.output)}
+        values = {"digest": self.digest, "IMAGE_TAR_PATH": _tar_path(self.output)}
         if self.pushed and self.references:
             tags = [str(reference.tag) for reference in self.pushed.references if reference.tag]
             values |= {"image": self.references[0], "images": ",".join(self.references)}
-            values |= {"tag": tags[0] if tags else None, "tags": ",".join(tags)}
+            values |= {"tag": tags[0] if tags else "", "tags": ",".join(tags)}
         if self.published:
             build = self.published
             values |= {"build_name": build.name, "build_number": build.number, "build_info_url": build.url}
         return {name: value for name, value in values.items() if value}
+
+    @property
+    def build_info_url(self) -> str:
+        """Address of the build-info that was published; empty if none was."""
+        return self.outputs.get("build_info_url", "")
 
     @property
     def destinations(self) -> list[str]:
@@ -154,13 +157,13 @@ class RunResult:
             "attempts": [failure.as_json() for failure in self.failures],
             "began": time_text(self.began),
             "ended": time_text(self.ended),
-            "digest": self.digest,
+            "digest": self.digest or None,
             "references": list(self.references),
             "manifest": manifest_json(self.pushed) if self.pushed else None,
             "images": [_image_json(image) for image in self.images],
             "build": build
             and {"name": build.name, "number": build.number, "url": build.url, "started": time_text(build.started)},
-            "output": self.output,
+            "output": self.output or None,
             "loaded": list(self.loaded),
             "files": [file.as_json() for file in self.files],
             "outputs": self.outputs,
@@ -190,8 +193,8 @@ class RunResult:
         rows += _file_rows(self.files)
         if self.referrers is not None:
             rows.append(("beside", f"{self.referrers or 'no'} referrer{'' if self.referrers == 1 else 's'}"))
-        if url := self.outputs.get("build_info_url"):
-            rows.append(("build", url))
+        if self.build_info_url:
+            rows.append(("build", self.build_info_url))
         if self.seconds:
             rows.append(("time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in self.seconds.items())))
         if self.traffic:
@@ -242,7 +245,7 @@ class PipelineResult:
         """Yield what a notebook shows: a row for each step, with a timeline."""
         whole, spans = _spans(self.steps)
         rows = [
-            (step.step, _result_words(step), (step.digest or "")[:19], Cell(f"{took * whole:.1f} s", took, begun))
+            (step.step, _result_words(step), step.digest[:19], Cell(f"{took * whole:.1f} s", took, begun))
             for step, (begun, took) in zip(self.steps, spans, strict=True)
         ]
         yield Table(rows, ("step", "result", "digest", f"time, of {whole:.1f} s"))
@@ -268,20 +271,16 @@ def _file_rows(files: Sequence[TransferredFile]) -> Iterator[tuple[str, str]]:
 _INWARD: Final = frozenset({"received", "unchanged"})
 
 
-def _tar_path(output: str | None) -> str | None:
-    """Return the path of the archive that an image was written to; ``None`` for another kind of output."""
-    kind, _, path = (output or "").partition(":")
+def _tar_path(output: str) -> str:
+    """Return the path of the archive that an image was written to; empty for another kind of output."""
+    kind, _, path = output.partition(":")
     row = TRANSPORTS.get(kind)
-    return path if row and row.member else None
+    return path if row and row.member else ""
 
 
 def time_text(time: datetime | None) -> str | None:
     """Return *time* as JSON has it, to the millisecond."""
     return time.isoformat(timespec="milliseconds") if time else None
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else str(value)
 
 
 def _result_words(step: RunResult) -> str:

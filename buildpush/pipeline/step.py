@@ -100,7 +100,7 @@ class _StepRun:
         self.files: list[TransferredFile] = []
         self.base: frozenset[Digest] = frozenset()
         self.published: Published | None = None
-        self.output: str | None = None
+        self.output = ""
         self.loaded: tuple[str, ...] = ()
         self.written: Digest | None = None
         self.attesting: Attesting | None = None

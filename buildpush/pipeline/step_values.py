@@ -316,4 +316,4 @@ def _published(result: RunResult | None) -> list[dict[str, str]]:
 
 def _images(result: RunResult) -> Iterator[dict[str, str]]:
     for reference in map(Reference.parse, result.references):
-        yield {"imageName": str(reference.repository), "tag": str(reference.tag or ""), "digest": result.digest or ""}
+        yield {"imageName": str(reference.repository), "tag": str(reference.tag or ""), "digest": result.digest}

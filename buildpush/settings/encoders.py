@@ -140,6 +140,8 @@ def _pair(setting: Setting, key: str, text: str) -> str:
 
 
 def _python(setting: Setting, value: Any) -> str:
+    if setting.kind == "number":
+        return str(value)
     return {"true": "True", "false": "False"}[value] if setting.kind == "switch" and value != "auto" else repr(value)
 
 

@@ -466,7 +466,7 @@ class StepSettings(TypedDict, total=False):
 
     Engines: kaniko.
 
-    Example: `buildpush.run("step.yml", cache_ttl='6')`.
+    Example: `buildpush.run("step.yml", cache_ttl=6)`.
     """
 
     cache_copy_layers: bool | None
@@ -492,13 +492,13 @@ class StepSettings(TypedDict, total=False):
     image_download_retry: int | None
     """How often kaniko tries again to download a base image.
 
-    Example: `buildpush.run("step.yml", image_download_retry='3')`.
+    Example: `buildpush.run("step.yml", image_download_retry=3)`.
     """
 
     image_fs_extract_retry: int | None
     """How often kaniko tries again to unpack a base image.
 
-    Example: `buildpush.run("step.yml", image_fs_extract_retry='3')`.
+    Example: `buildpush.run("step.yml", image_fs_extract_retry=3)`.
     """
 
     skip_push_permission_check: bool | None
@@ -959,7 +959,7 @@ class StepSettings(TypedDict, total=False):
     Without it, 5 times; a registry that restarts is tried for about a minute. It applies to every host that
     buildpush itself talks to for the step.
 
-    Example: `buildpush.run("step.yml", push_retry='3')`.
+    Example: `buildpush.run("step.yml", push_retry=3)`.
     """
 
     artifact_file: str | PurePath | None
@@ -1217,7 +1217,7 @@ class StepSettings(TypedDict, total=False):
 
     Engines: kaniko.
 
-    Example: `buildpush.run("step.yml", run_as_user='0')`.
+    Example: `buildpush.run("step.yml", run_as_user=0)`.
     """
 
     resources: Mapping[str, Any] | None
@@ -1352,7 +1352,7 @@ class StepSettings(TypedDict, total=False):
 
     Default: `4`.
 
-    Example: `buildpush.run("step.yml", threads='8')`.
+    Example: `buildpush.run("step.yml", threads=8)`.
     """
 
     source: str | None
@@ -1372,7 +1372,7 @@ class StepSettings(TypedDict, total=False):
     retries: int | None
     """In a step `plugins/artifactory`: How often a request is tried again; without it, five times.
 
-    Example: `buildpush.run("step.yml", retries='3')`.
+    Example: `buildpush.run("step.yml", retries=3)`.
     """
 
     enable_proxy: bool | None
