@@ -41,9 +41,28 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "schema": ("Print the JSON schema of buildpush.yaml or of step files, for editors.", "tools.make_schema"),
     "clean": ("Remove what runs left behind on this machine.", "tools.make_clean"),
 }
+# Those that do more than print: they have the flags about what is shown meanwhile.
+ACTING: Final = frozenset(
+    "run plugin build push copy merge tag upload download verify build-info tutorial".split()  # noqa: SIM905 - words
+)
 
 
-class Commands(click.Group):
+class SpelledGroup(click.Group):
+    """A group of commands that suggests a name for one that it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that *args* begin with; the error about an unknown one suggests similar names."""
+        known = self.list_commands(ctx)
+        if args and args[0] not in known and not args[0].startswith("-"):
+            hint = did_you_mean(args[0], known, most=2)
+            message = f"there is no command {args[0]!r}"
+            raise SettingsError(message, hint=hint or f"{ctx.command_path} --help lists them")
+        return super().resolve_command(ctx, args)
+
+
+class Commands(SpelledGroup):
     """The group of commands, each built on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -57,16 +76,6 @@ class Commands(click.Group):
         entry = COMMANDS.get(cmd_name)
         return _build_command(*entry) if entry else None
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that *args* begin with; the error about an unknown one suggests similar names."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            hint = did_you_mean(args[0], COMMANDS, most=2)
-            message = f"there is no command {args[0]!r}"
-            raise SettingsError(message, hint=hint or "buildpush --help lists them")
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of commands without building them."""
         del ctx
@@ -78,7 +87,17 @@ def _build_command(sentence: str, maker: str) -> click.Command:
     module, _, name = maker.partition(".")
     command: click.Command = getattr(import_module(f"buildpush.cli.{module}"), name)()
     command.help = command.help or sentence
+    if command.name in ACTING:
+        _add_shown_options(command)
     return command
+
+
+def _add_shown_options(command: click.Command) -> None:
+    from buildpush.cli.showing import shown_options
+
+    for one in command.commands.values() if isinstance(command, click.Group) else (command,):
+        has_quiet = any("--quiet" in parameter.opts for parameter in one.params)
+        one.params += shown_options(has_quiet=has_quiet)
 
 
 def _print_version(ctx: click.Context, _parameter: click.Parameter, value: bool) -> None:
@@ -107,7 +126,7 @@ def run_command(arguments: list[str]) -> int:
         with _terminable():
             return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last resort
-        code = show_failure(error)
+        code = show_failure(error, arguments)
         if os.environ.get("ERROR_METADATA_FILE"):
             from buildpush.cli.outputs import write_failure  # imported here, since few runs are asked for it
 

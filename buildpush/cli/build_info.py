@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from buildpush.cli import SpelledGroup
 from buildpush.cli.options import JSON, build_options, server_in, server_options
-from buildpush.cli.report import as_json, with_display
+from buildpush.cli.report import as_json
+from buildpush.cli.showing import with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
 
@@ -55,7 +57,7 @@ _ARTIFACTS = click.Option(["--delete-artifacts", "artifacts"], is_flag=True, hel
 
 def make_build_info() -> click.Command:
     """Return the group of commands about build-info."""
-    group = click.Group("build-info")
+    group = SpelledGroup("build-info")
     server = server_options()
     path = click.Path(path_type=Path)
     file, files = click.Argument(["file"], type=path, required=False), click.Argument(["files"], type=path, nargs=-1)

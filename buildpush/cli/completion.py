@@ -36,7 +36,7 @@ def make_completion() -> click.Command:
     zsh   buildpush completion zsh > "${fpath[1]}/_buildpush"
     fish  buildpush completion fish > ~/.config/fish/completions/buildpush.fish
     """
-    shell = click.Argument(["shell"], type=click.Choice(list(SCRIPTS)))
+    shell = click.Argument(["shell"], metavar="SHELL", type=click.Choice(list(SCRIPTS)))
     return click.Command("completion", callback=_print_script, params=[shell], help=text)
 
 

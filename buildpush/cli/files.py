@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import TextIO
 
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.files import replacement
@@ -38,6 +39,20 @@ def write(path: Path, text: str) -> None:
         raise _failure(path, error) from error
 
 
+def opened(path: Path) -> TextIO:
+    """Open *path* for text that is written while a command works; what a file held before is gone.
+
+    Raises:
+        SettingsError: nothing can be written there.
+    """
+    check_writable(path)
+    try:
+        return open(path, "w", encoding="utf-8", opener=_open_at_once)
+    except OSError as error:
+        message = f"{path} cannot be written: {_reason(path, error)}"
+        raise SettingsError(message, hint="name a file, or a pipe that a program reads") from error
+
+
 def append(path: Path, text: str) -> None:
     """Append *text* in one piece, since other processes may append to the same file.
 
@@ -59,6 +74,10 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _failure(path: Path, error: OSError) -> BuildPushError:
-    reason = "no program reads this pipe" if error.errno == errno.ENXIO and path.is_fifo() else error.strerror
-    message = f"the image is pushed, but {path} cannot be written: {reason}"
+    message = f"the image is pushed, but {path} cannot be written: {_reason(path, error)}"
     return BuildPushError(message)
+
+
+def _reason(path: Path, error: OSError) -> str:
+    is_pipe = error.errno == errno.ENXIO and path.is_fifo()
+    return "no program reads this pipe" if is_pipe else error.strerror or str(error)

@@ -8,7 +8,8 @@ import click
 
 from buildpush.cli.options import DIGEST_FILE, JSON
 from buildpush.cli.report import as_json as json_text
-from buildpush.cli.report import check_receipts, check_stdout, document_out, reporting, with_display
+from buildpush.cli.report import check_receipts, check_stdout, document_out, reporting
+from buildpush.cli.showing import with_display
 
 _REF = click.Argument(["reference"], metavar="REF")
 

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 import click
 
+from buildpush.display.words import colours_wanted
 from buildpush.foundation.errors import BuildPushError, CancelledError
 from buildpush.foundation.text import with_margin
 
@@ -49,20 +50,19 @@ def print_message(kind: str, text: str) -> None:
 
 def print_line(text: str) -> None:
     """Write to stderr; if that fails, the command continues silently."""
-    plain = "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     try:
-        click.echo(text, err=True, color=False if plain else None)
+        click.echo(text, err=True, color=colours_wanted(os.environ))
     except OSError:
         drop(sys.stderr)
 
 
-def show_failure(error: BaseException) -> int:
+def show_failure(error: BaseException, arguments: list[str]) -> int:
     """Print on stderr why a command failed, and return its exit code; no secret is printed, even after a bug."""
     match error:
         case click.exceptions.NoArgsIsHelpError():
             print_line(error.format_message())
         case click.ClickException():
-            _show_misuse(error)
+            _show_misuse(error, arguments)
         case BuildPushError():
             show_error(error)
         case KeyboardInterrupt() | click.Abort():
@@ -78,16 +78,12 @@ def show_failure(error: BaseException) -> int:
     return getattr(error, "exit_code", _UNEXPECTED)
 
 
-def _show_misuse(error: click.ClickException) -> None:
-    """Print click's error in the form of our own errors, with a hint."""
-    context = getattr(error, "ctx", None)
-    hint = f"{context.command_path if context else 'buildpush'} --help lists its arguments"
-    message = error.format_message()
-    if isinstance(error, click.NoSuchOption):
-        message = f"there is no option {error.option_name}"
-        hint = f"did you mean {' or '.join(sorted(error.possibilities))}?" if error.possibilities else hint
-    print_message("error", message[:1].lower() + message[1:].removesuffix("."))
-    print_message("hint", hint)
+def _show_misuse(error: click.ClickException, arguments: list[str]) -> None:
+    """Print click's error in our own words, with a hint."""
+    from buildpush.cli.misuse import sentence_and_hint  # few commands are typed wrongly
+
+    for kind, words in zip(("error", "hint"), sentence_and_hint(error, arguments), strict=True):
+        print_message(kind, words)
 
 
 def _show_unusable(error: OSError) -> None:

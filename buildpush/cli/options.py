@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from buildpush.cli.showing import keep
 from buildpush.foundation.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ def _setting_option(setting: Setting, *, has_variable: bool = True) -> click.Opt
     name, words = f"setting_{setting.name}", _help(setting) if has_variable else _sentence(setting)
     if setting.kind == "switch":
         flags = [f"{setting.flags[0]}/{setting.negative_flag}", name]
-        option = SettingOption(flags, default=None, help=words)
+        is_quiet = setting.name == "quiet"  # as a flag, it holds for the display as well
+        flags, callback = (["-q", *flags], keep) if is_quiet else (flags, None)
+        option = SettingOption(flags, default=None, help=words, callback=callback)
     else:
         many = setting.kind in {"list", "map"}
         option = SettingOption(

@@ -16,6 +16,7 @@ import click
 
 from buildpush.cli.files import append
 from buildpush.cli.messages import error_json, print_message
+from buildpush.cli.misuse import sentence_and_hint
 from buildpush.expressions.ci import files
 from buildpush.expressions.ci_systems import FileKind
 from buildpush.foundation.errors import BuildPushError
@@ -81,7 +82,7 @@ def _failure(error: BaseException, code: int) -> Iterator[tuple[str, str]]:
 def _message(error: BaseException) -> str:
     match error:
         case click.ClickException():
-            return error.format_message()
+            return sentence_and_hint(error, [])[0]
         case KeyboardInterrupt() | click.Abort():
             return "interrupted"
         case _:

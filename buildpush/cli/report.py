@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from buildpush.cli.files import check_writable, write
-from buildpush.cli.messages import drop, error_json, print_message
+from buildpush.cli.messages import error_json, print_message
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.secrets import redacted
 
 if TYPE_CHECKING:
-    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.results import RunResult
     from buildpush.settings.tree import Loaded
 
@@ -74,18 +71,6 @@ def reporting(
             print_message("note", str(error))
         raise
     report()
-
-
-@contextmanager
-def with_display(context: RunContext) -> Iterator[RunContext]:
-    """Give *context* a display on stderr for as long as the block lasts."""
-    from buildpush import display
-
-    chosen = display.SafeDisplay(display.choose(sys.stderr, context.env), partial(drop, sys.stderr))
-    try:
-        yield context.with_sink(chosen)
-    finally:
-        chosen.close()
 
 
 def _report(results: list[RunResult], *, as_json: bool, digest_file: str | None, env: Mapping[str, str]) -> None:

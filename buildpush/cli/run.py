@@ -14,7 +14,9 @@ import click
 from buildpush.cli.ask import asker, input_asker
 from buildpush.cli.messages import print_line, print_message
 from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load, load_plugin
-from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reporting, with_display
+from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reporting
+from buildpush.cli.showing import with_display
+from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ def _explain(**options: Any) -> None:
     path = options.pop("path")
     if path and options["file"]:
         message = "FILE is given twice"
-        raise click.UsageError(message)
+        raise SettingsError(message, hint="leave out --file, or the second argument")
     options["file"] = options["file"] or path
     from buildpush.reference import explain
     from buildpush.settings.forms import without_braces

@@ -14,7 +14,7 @@ import click
 from buildpush.cli import COMMANDS
 from buildpush.cli.messages import print_line, print_message
 from buildpush.cli.options import choice_options, companions_of, pair
-from buildpush.cli.report import with_display
+from buildpush.cli.showing import with_display
 from buildpush.display.words import bytes_words
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -59,7 +59,7 @@ def make_sandbox() -> click.Command:
         ),
         click.Option(["--referrers/--no-referrers"], default=True, help="Answer the referrers API, or answer 404."),
         click.Option(["--line"], metavar="LINE", help="Also listen behind a faulty line, as in reset-after=50MB."),
-        click.Option(["--quiet"], is_flag=True, help="Do not print a line for each request."),
+        click.Option(["-q", "--quiet"], is_flag=True, help="Do not print a line for each request."),
     ]
     return click.Command("sandbox", callback=_sandbox, params=options)
 
@@ -203,7 +203,9 @@ def _notebook(file: Path, output: Path | None, **options: Any) -> None:
 
 def make_schema() -> click.Command:
     """Return the command that prints the schema."""
-    document = click.Argument(["document"], type=click.Choice(["project", "step"]), default="project")
+    document = click.Argument(
+        ["document"], metavar="[DOCUMENT]", type=click.Choice(["project", "step"]), default="project"
+    )
     text = "Print the JSON schema of buildpush.yaml (project), or of a file with a step (step), for editors."
     return click.Command("schema", callback=_schema, params=[document], help=text)
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 import click
 
 from buildpush.cli.options import JSON, server_in, server_options
-from buildpush.cli.report import document_out, reporting, with_display
+from buildpush.cli.report import document_out, reporting
+from buildpush.cli.showing import with_display
 
 _PATTERN: Final = """\b
     *     any text, also of several directories

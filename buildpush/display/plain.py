@@ -1,25 +1,30 @@
-"""Events as plain lines with a time, for logs: no colours, no control characters, no line that is updated."""
+"""Events as plain lines with a time, for logs: no line is updated; colours are printed only where they are forced."""
 
 from __future__ import annotations
 
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TextIO
+from typing import Final, TextIO
 
 from buildpush.display.branches import branch_of
-from buildpush.display.words import Sentences, bytes_words, seconds_words
-from buildpush.foundation.events import UNDER_WAY, Event, Progress
+from buildpush.display.words import Sentences, bytes_words, colours_wanted, seconds_words
+from buildpush.foundation.events import UNDER_WAY, Event, Log, Note, Progress, Retry, Started
 
 # A layer that takes long reports its progress this often, so that a CI system does not end a silent step.
 SECONDS_BETWEEN_PROGRESS = 10.0
+# Bold, yellow and dim, as in a terminal.
+_CODES: Final[Mapping[type, str]] = {Started: "1", Retry: "33", Note: "33", Log: "2"}
 
 
 class Plain:
     """A sink that writes one line per event: ``  3.2s  pushed layer …``."""
 
-    def __init__(self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, *, clock: Callable[[], float] = time.monotonic, has_colours: bool = False
+    ) -> None:
         self._stream = stream
+        self._has_colours = has_colours
         self._clock = clock
         self._start = clock()
         self._lock = threading.Lock()
@@ -35,6 +40,8 @@ class Plain:
             else:
                 line = self._sentences.of(event)
             if line:
+                code = _CODES.get(type(inner), "") if self._has_colours else ""
+                line = f"\x1b[{code}m{line}\x1b[0m" if code else line
                 self._stream.write(f"{self._clock() - self._start:7.1f}s  {line}\n")
                 self._stream.flush()
 
@@ -63,6 +70,6 @@ def _pace(event: Progress, rate: float) -> str:
     return f", {bytes_words(int(rate))}/s{left}"
 
 
-def open_display(stream: TextIO, _env: Mapping[str, str]) -> Plain:
+def open_display(stream: TextIO, env: Mapping[str, str]) -> Plain:
     """Return the display as plain lines, which fits every stream."""
-    return Plain(stream)
+    return Plain(stream, has_colours=colours_wanted(env) is True)

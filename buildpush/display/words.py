@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Final
 
 from buildpush.foundation.events import (
@@ -63,6 +64,16 @@ def branch_words(state: BranchState) -> str:
         return ""
     words = state.state if state.state == "skipped" else f"{state.state} in {seconds_words(state.seconds)}"
     return f"{words}: {state.image}" if state.image else words
+
+
+def colours_wanted(env: Mapping[str, str]) -> bool | None:
+    """Return whether colours are printed; ``None`` leaves it to whether the stream is a terminal.
+
+    Sources: no-color.org, force-color.org.
+    """
+    if env.get("NO_COLOR") or env.get("TERM") == "dumb":
+        return False
+    return True if env.get("FORCE_COLOR", "0") not in {"", "0", "false"} else None
 
 
 class Sentences:

@@ -14,6 +14,7 @@ from buildpush import sandbox
 from buildpush.artifactory import Artifactory, retention
 from buildpush.cli import group, tools
 from buildpush.cli.options import SettingOption
+from buildpush.cli.showing import ShownOption
 from buildpush.settings.stepkinds import BUILD
 
 pytestmark = pytest.mark.sandbox
@@ -59,7 +60,8 @@ REASONS = {"allow_nondistributable_artifacts": "it allows what these images do n
 
 
 def options_of(command):
-    found = [one for one in command.params if isinstance(one, click.Option) and not isinstance(one, SettingOption)]
+    others = SettingOption | ShownOption
+    found = [one for one in command.params if isinstance(one, click.Option) and not isinstance(one, others)]
     return [str(one.name) for one in found]
 
 
@@ -269,6 +271,7 @@ COMMANDS = {
             "step": (["notebook", "two.yml"], ["notebook", "two.yml", "--step=b"]),
         },
     ),
+    "completion": (["completion", "bash"], {}),
     "schema": (["schema"], {}),
     "clean": (["clean"], {"everything": ["--all"]}),
     "sandbox": (
