@@ -104,6 +104,18 @@ def test_the_summary_is_a_table_of_what_the_registry_has(push, box, tmp_path):
     )
 
 
+@sandbox
+@pytest.mark.parametrize(("words", "is_out"), [([], True), (["--json"], False)])
+def test_azure_gets_the_table_in_a_file_that_the_log_names(push, tmp_path, capsys, words, is_out):
+    (tmp_path / "agent").mkdir()
+    digest = push(*words, AGENT_TEMPDIRECTORY="agent", TF_BUILD="True")
+    shown = capsys.readouterr()
+    [line] = [one for one in (shown.out if is_out else shown.err).splitlines() if one.startswith("##vso")]
+    path = Path(line.removeprefix("##vso[task.uploadsummary]"))
+    assert path.parent == tmp_path / "agent"
+    assert f"| `1`, `2` | `{digest}` |" in path.read_text()
+
+
 @pytest.mark.programs
 def test_the_summary_links_the_build_info(push, box, tmp_path):
     variables = {"PLUGIN_ARTIFACTORY_URL": f"{box.url}/artifactory/", "PLUGIN_BUILD_NAME": "a|b *c*"}

@@ -113,6 +113,20 @@ def test_the_dotenv_file_has_lines_that_gitlab_reads(push, tmp_path):
     ]
 
 
+@pytest.mark.programs
+def test_the_annotations_file_has_a_link_to_the_build_info_for_gitlab(push, box, tmp_path):
+    variables = {"PLUGIN_ARTIFACTORY_URL": f"{box.url}/artifactory/", "PLUGIN_BUILD_NAME": "a"}
+    result, repo = push(**variables, PLUGIN_BUILD_NUMBER="7", PLUGIN_ANNOTATIONS_FILE="links.json")
+    (link,) = json.loads((tmp_path / "links.json").read_text())["buildpush"]
+    label = f"build-info of {repo}:1, {repo}:2"
+    assert link == {"external_link": {"label": label, "url": result.outputs["build_info_url"]}}
+
+
+def test_without_a_build_info_there_is_no_link_for_gitlab(push, tmp_path):
+    push(PLUGIN_ANNOTATIONS_FILE="links.json")
+    assert json.loads((tmp_path / "links.json").read_text()) == {"buildpush": []}
+
+
 FILES = ("artifact_file", "dotenv_file", "image_name_with_digest_file", "image_name_tag_with_digest_file")
 
 

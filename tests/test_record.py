@@ -356,6 +356,7 @@ FILES = {
     "artifact_file": "a.json",
     "metadata_file": "m.json",
     "dotenv_file": "b.env",
+    "annotations_file": "l.json",
     "image_name_with_digest_file": "i.txt",
     "image_name_tag_with_digest_file": "t.txt",
 }

@@ -54,10 +54,23 @@ def write_outputs(results: Sequence[RunResult], env: Mapping[str, str], *, stdou
     for path in files(env, "summary").values():
         if lines := _summary(results):
             append(path, redacted("\n".join([*lines, "", ""])))
+    for directory in files(env, "summary directory").values():
+        if lines := _summary(results):
+            _upload_summary(directory, redacted("\n".join([*lines, ""])), stdout_is_free=stdout_is_free)
     for path in files(env, "card").values():
         from buildpush.cli.card import write_card  # imported here, since only Drone asks for one
 
         write_card(results, path, datetime.now(UTC), stdout_is_free=stdout_is_free)
+
+
+def _upload_summary(directory: Path, text: str, *, stdout_is_free: bool) -> None:
+    """Write a summary where Azure's agent finds it, and say so in the log.
+
+    Source: Azure Pipelines, "Logging commands", UploadSummary.
+    """
+    path = directory.absolute() / f"buildpush-{secrets.token_hex(8)}.md"
+    append(path, text)
+    click.echo(f"##vso[task.uploadsummary]{one_line(str(path))}", err=not stdout_is_free)
 
 
 def write_failure(error: BaseException, code: int, env: Mapping[str, str]) -> None:

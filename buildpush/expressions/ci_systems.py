@@ -40,9 +40,9 @@ class Formula:
 # One variable; several, of which the first that is set counts; or a formula.
 ValueSource = str | tuple[str, ...] | Formula
 
-# Outputs for later steps, one per line; a summary in Markdown; a card, which Drone shows beside the log; the reason for
-# a failure.
-FileKind = Literal["outputs", "summary", "card", "failure"]
+# Outputs for later steps, one per line; a summary in Markdown, or the directory for one that a line of the log names; a
+# card, which Drone shows beside the log; the reason for a failure.
+FileKind = Literal["outputs", "summary", "summary directory", "card", "failure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +415,7 @@ CI_SYSTEMS: Final = (
             "codebase.targetBranch": _without("refs/heads/", "SYSTEM_PULLREQUEST_TARGETBRANCH"),
             "codebase.mergeSha": Formula(("BUILD_SOURCEBRANCH", "BUILD_SOURCEVERSION"), _azure_merge),
         },
+        files={"AGENT_TEMPDIRECTORY": "summary directory"},
         build=("SYSTEM_TEAMPROJECT", "BUILD_DEFINITIONNAME"),
         job="SYSTEM_JOBNAME",
         attempt="SYSTEM_JOBATTEMPT",

@@ -1,7 +1,8 @@
 """Files that say what was pushed, for later steps, in the formats of Harness' plugins and of GitLab.
 
 Sources: drone-plugin-lib and drone-kaniko (``artifact``), buildx (``--metadata-file``), kaniko
-(``--image-name-with-digest-file``, ``--image-name-tag-with-digest-file``), GitLab (``artifacts:reports:dotenv``).
+(``--image-name-with-digest-file``, ``--image-name-tag-with-digest-file``), GitLab (``artifacts:reports:dotenv``,
+``artifacts:reports:annotations``).
 """
 
 from __future__ import annotations
@@ -131,6 +132,8 @@ def _text(name: str, known: Mapping[Reference, Delivery]) -> str:
         return json.dumps(_metadata(next(iter(known.values()))), indent=2) + "\n"
     if name == "dotenv_file":
         return _lines(f"BUILDPUSH_{variable}={one_line(redacted(text))}" for variable, text in _variables(known))
+    if name == "annotations_file":
+        return json.dumps({"buildpush": list(_links(known))}) + "\n"
     if name == "image_name_with_digest_file":
         return _lines(f"{reference.repository}@{one.digest}" for reference, one in known.items())
     return _lines(f"{reference}@{one.digest}" for reference, one in known.items())
@@ -157,6 +160,13 @@ def _metadata(one: Delivery) -> dict[str, Any]:
         "containerimage.digest": one.digest,
         "image.name": ",".join(map(str, one.references)),
     }
+
+
+def _links(known: Mapping[Reference, Delivery]) -> Iterator[dict[str, Any]]:
+    """Yield a link for each build-info, named after the images that it is about."""
+    for url in dict.fromkeys(one.build_info for one in known.values() if one.build_info):
+        names = ", ".join(str(reference) for reference, one in known.items() if one.build_info == url)
+        yield {"external_link": {"label": f"build-info of {one_line(names)}", "url": redacted(url)}}
 
 
 def _variables(known: Mapping[Reference, Delivery]) -> Iterator[tuple[str, str]]:

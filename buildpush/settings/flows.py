@@ -40,7 +40,7 @@ _OF_BUILDS: Final = frozenset(
 )
 RECEIPTS: Final = (
     *("artifact_file", "metadata_file", "image_name_with_digest_file", "image_name_tag_with_digest_file"),
-    "dotenv_file",
+    *("dotenv_file", "annotations_file"),
 )
 TAGGING: Final = frozenset({"tags", "auto_tag", "auto_tag_suffix", "expand_tag", "expand_repo"})
 

@@ -299,6 +299,14 @@ class BuildAndPush(AttestationSettings):
         honoured_by="push",
         place="env",
     )
+    annotations_file: FileText | None = setting(
+        "A file that gets the links to the build-infos of what was pushed, for the page of a job of GitLab.",
+        "Name it in `artifacts:reports:annotations` of the job; without a build-info, its list is empty.",
+        group="Push",
+        example="annotations.json",
+        honoured_by="push",
+        place="env",
+    )
 
     # Build-info
 

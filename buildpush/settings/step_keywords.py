@@ -1014,6 +1014,14 @@ class StepSettings(TypedDict, total=False):
     Example: `buildpush.run("step.yml", dotenv_file='buildpush.env')`.
     """
 
+    annotations_file: str | PurePath | None
+    """A file that gets the links to the build-infos of what was pushed, for the page of a job of GitLab.
+
+    Name it in `artifacts:reports:annotations` of the job; without a build-info, its list is empty.
+
+    Example: `buildpush.run("step.yml", annotations_file='annotations.json')`.
+    """
+
     publish_build_info: bool | Literal["auto"] | None
     """Whether build-info is published to Artifactory after the push: yes, no or auto.
 

@@ -56,6 +56,7 @@ VALUES = {
     "build_contexts": {"assets": "assets"},
     "connector_ref": "jfrog",
     "dotenv_file": "out/buildpush.env",
+    "annotations_file": "out/annotations.json",
     "docker_image": "{host}/docker-local/library/base:1",
     "engine": "auto",
     "env_include": ["STAGE"],
