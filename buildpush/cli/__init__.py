@@ -31,6 +31,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify": ("Show what is beside an image, by whom it is signed, and whether it all agrees.", "images.make_verify"),
     "build-info": ("Publish, show, compare, promote and delete build-infos.", "build_info.make_build_info"),
     "doctor": ("Say what would fail before it fails, or what the messages in a log mean.", "doctor.make_doctor"),
+    "init": ("Write a step, a connector and the file of a CI system, to begin with.", "init.make_init"),
     "sandbox": ("Run an Artifactory to practise with.", "tools.make_sandbox"),
     "tutorial": ("Run a tutorial notebook on the sandbox.", "tools.make_tutorial"),
     "notebook": (

@@ -86,6 +86,7 @@ COLLECT = ["build-info", "collect", "{host}/docker-local/index:1", *KEPT, AT]
 VERIFY = ["verify", "{host}/docker-local/app:1"]
 UPLOAD = ["upload", "sources/*", "docker-local/files/", AT]
 DOWNLOAD = ["download", "docker-local/files/*", "out/", AT]
+INIT = ["init", "--registry=a.test", "--yes"]
 READING = {
     "templates": ["--templates=nowhere"],
     "inputs": ["--inputs=nowhere.yml"],
@@ -272,6 +273,16 @@ COMMANDS = {
         },
     ),
     "completion": (["completion", "bash"], {}),
+    "init": (
+        INIT,
+        {
+            "registry": ["--registry=b.test"],
+            "repo": ["--repo=other/image"],
+            "ci": ["--ci=drone"],
+            "username": ["--username=other"],
+            "yes": (INIT[:-1], INIT),
+        },
+    ),
     "schema": (["schema"], {}),
     "clean": (["clean"], {"everything": ["--all"]}),
     "sandbox": (
