@@ -4,7 +4,7 @@
 # Debian 12 has no buildx: there, docker comes from Debian 13 by a source that is used for nothing else.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
-tools="buildah skopeo docker-registry busybox-static chromium git openssl iproute2 zsh fish"
+tools="buildah skopeo docker-registry busybox-static chromium git openssl iproute2 zsh fish groff-base"
 crane=github.com/google/go-containerregistry/cmd/crane@v0.20.2 # a later one wants a later Go
 buildkit=github.com/moby/buildkit # Docker 26's own BuildKit knows less than a current one
 buildkit_version=v0.34.2
@@ -17,7 +17,7 @@ ready() { PATH=/usr/bin:$PATH docker info >/dev/null 2>&1; }
 complete() { /usr/bin/docker buildx version >/dev/null 2>&1 && [ -x /usr/sbin/dockerd ] \
   && command -v buildah >/dev/null && command -v skopeo >/dev/null && command -v docker-registry >/dev/null \
   && [ -x /bin/busybox ] && command -v chromium >/dev/null && command -v ip >/dev/null \
-  && command -v zsh >/dev/null && command -v fish >/dev/null; }
+  && command -v zsh >/dev/null && command -v fish >/dev/null && command -v groff >/dev/null; }
 
 add_newer_suite() {
   local suite=trixie codename mirror

@@ -52,7 +52,7 @@ def table_text() -> str:
 def _table() -> dict[str, Any]:
     options: dict[str, int] = {}
     commands = {}
-    for name, command in _leaves(group):
+    for name, command in leaves(group):
         arguments = [_value(one) for one in command.params if isinstance(one, click.Argument)]
         entries = [_option(one) for one in command.params if isinstance(one, click.Option) and not one.hidden]
         keys = [json.dumps(entry, ensure_ascii=False) for entry in (*entries, _HELP)]
@@ -80,7 +80,7 @@ def _names(commands: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, str
 _HELP: Final = {"flags": ["--help"], "about": "Show the options.", "values": 0, "kind": ""}
 
 
-def _leaves(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
+def leaves(command: click.Command, name: str = "") -> Iterator[tuple[str, click.Command]]:
     """Yield each command that does something, with its name."""
     if not isinstance(command, click.Group):
         yield name, command
@@ -88,7 +88,7 @@ def _leaves(command: click.Command, name: str = "") -> Iterator[tuple[str, click
     ctx = click.Context(command)
     for word in command.list_commands(ctx):
         if found := command.get_command(ctx, word):
-            yield from _leaves(found, f"{name} {word}".strip())
+            yield from leaves(found, f"{name} {word}".strip())
 
 
 def _option(option: click.Option) -> dict[str, Any]:
