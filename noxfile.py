@@ -133,6 +133,15 @@ def docs(session: nox.Session) -> None:
     session.log(f"open {Path('docs/_build/html/index.html').resolve()}")
 
 
+@nox.session
+def pictures(session: nox.Session) -> None:
+    """The pictures of the pages, from a sandbox, a terminal and a notebook; needs a Chromium."""
+    session.install("-e", f".[{EXTRAS}]", "playwright")
+    if not EXECUTED.exists():
+        _run_tutorials(session)
+    session.run("python", "docs/pictures.py")
+
+
 @nox.session(venv_backend="none")
 def engines(session: nox.Session) -> None:
     """Install and start the real engines: on Debian as root; elsewhere say what to install."""
