@@ -58,7 +58,7 @@ autodoc_typehints = "signature"
 python_use_unqualified_type_names = True
 python_display_short_literal_types = True
 # Types in signatures: those of other projects would need a network, those of inner rooms have no page.
-INNER = "settings|engines|registry|session|connection|places|http|artifactory|provenance"
+INNER = r"aio\._R|display|settings|engines|registry|session|connection|places|http|artifactory|provenance"
 nitpick_ignore_regex = [(r"py:.*", r"(?!buildpush\b).*"), (r"py:.*", rf"buildpush\.(?:{INNER})\b.*")]
 
 html_theme = "furo"

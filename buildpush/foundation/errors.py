@@ -39,7 +39,6 @@ class BuildPushError(Exception):
     """The base of all errors; ``str()`` is one sentence for people, without secrets and control characters.
 
     Attributes:
-        hint: what to do about it, or ``None``; it is a note as well, so that a traceback shows it.
         setting: name of the setting whose card explains it, or ``None``.
         where: where the cause is, such as ``step.yml:7:3`` or ``PLUGIN_TAGS``, or ``None``.
         pushed: the references that were pushed before the error, if several were requested.
@@ -72,7 +71,7 @@ class BuildPushError(Exception):
 
     @property
     def hint(self) -> str | None:
-        """What to do about it, or ``None``."""
+        """What to do about it, or ``None``; it is a note as well, so that a traceback shows it."""
         return self._hint
 
     @hint.setter
