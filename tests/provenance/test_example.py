@@ -125,6 +125,7 @@ def test_a_signer_shows_its_public_key_alone(signer):
         pem(ec.generate_private_key(ec.SECP384R1())),
         "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----",
     ],
+    ids=["nothing", "no key", "another curve", "damaged"],  # a name that each process makes anew divides no tests
 )
 def test_what_is_no_usable_key_is_refused_without_a_word_of_it(text):
     with pytest.raises(SecretError) as caught:
