@@ -20,6 +20,11 @@ def misspelled() -> None:
     buildpush.push("oci:app", "acme.jfrog.io/docker-local/app:1", pasword="env:TOKEN")  # type: ignore[call-arg]
 
 
+def misspelled_about_builds() -> None:
+    with buildpush.open_builds() as builds:
+        builds.promote("app", "7", "docker-release", stauts="released")  # type: ignore[call-arg]
+
+
 def of_another_type() -> None:
     buildpush.run(engine="dokcer")  # type: ignore[arg-type]
     buildpush.run(tags="1.4")  # type: ignore[arg-type]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
 
 from buildpush.artifactory import Artifactory, BuildInfo
 from buildpush.artifactory.answers import NamedBuild, PublishedRun
@@ -92,19 +92,40 @@ class Builds:
         _, run = max(before, key=lambda pair: pair[0])
         return self.show(new.name, run.number, run.started)
 
-    def promote(self, name: str, number: str, target: str = "", **how: Any) -> Promoted:
+    def promote(
+        self,
+        name: str,
+        number: str,
+        target: str = "",
+        *,
+        status: str = "",
+        comment: str = "",
+        source: str = "",
+        move: bool = False,
+        dependencies: bool = False,
+        dry_run: bool = False,
+        properties: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
+    ) -> Promoted:
         """Copy or move the files of the newest run of *number* to the repository *target*, and check that they arrived.
 
         What is beside an image, such as its provenance, is no file of the build: a note names the command that takes
         it along.
-        *how* are attributes of :class:`~buildpush.artifactory.promotion.Promotion`: ``status``, ``comment``,
-        ``source``, ``move``, ``dependencies``, ``dry_run``, ``properties``.
+        The keywords are the attributes of :class:`~buildpush.artifactory.promotion.Promotion`.
 
         Raises:
             SettingsError: there is nothing to do, or no such run.
             BuildInfoError: the server refuses, or some of the files did not arrive.
         """
-        promotion = Promotion(target=target, **how)
+        promotion = Promotion(
+            target=target,
+            status=status,
+            comment=comment,
+            source=source,
+            move=move,
+            dependencies=dependencies,
+            dry_run=dry_run,
+            properties=properties,
+        )
         info = self._client.get_build(name, number, project=self._project) if target else None
         images = promoted_images(info, promotion, self._client.host) if info else ()
         # Before, since an image that was moved is not there to be asked about.
