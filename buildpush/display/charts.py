@@ -1,0 +1,169 @@
+"""Pictures for notebooks: small SVGs with alternative text, readable in light and dark themes.
+
+They are images with a data address: JupyterLab drops ``<svg>`` from a notebook that is only opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
+
+from buildpush.display.tables import HUES
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.text import one_line
+
+HUE: Final = HUES["sent"]
+_WIDTH, _HEIGHT, _BAR, _GAP = 640, 240, 20, 12
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 34, 44
+# The colours follow the theme of the page around the image.
+_STYLE: Final = (
+    "svg{color:#555;font:13px system-ui,sans-serif}"
+    "@media(prefers-color-scheme:dark){svg{color:#ccc}}text{fill:currentColor}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An SVG, and the text for those who do not see it."""
+
+    svg: str
+    alt: str
+
+    def __repr__(self) -> str:
+        return self.alt
+
+    def _repr_html_(self) -> str:
+        from base64 import b64encode  # imported here, since a terminal shows no pictures
+
+        data = b64encode(self.svg.encode()).decode()
+        return f'<img alt="{_safe(self.alt)}" style="max-width:100%" src="data:image/svg+xml;base64,{data}">'
+
+
+def bar_chart(
+    title: str, rows: Mapping[str, Sequence[tuple[float, str]]], unit: str, legend: Mapping[str, str] | None = None
+) -> Picture:
+    """Return a bar for each of *rows*.
+
+    Args:
+        title: what is shown, which begins the alternative text.
+        rows: parts of each bar, by its name: their values and colours.
+        unit: of the values.
+        legend: the meaning of each colour, if there are several.
+    """
+    totals = {name: sum(value for value, _ in parts) for name, parts in rows.items()}
+    left = 16 + max(map(len, rows), default=0) * 7
+    scale = (_WIDTH - left - 110) / (max(totals.values(), default=0) or 1)
+    lines = [_text(0, 18, title, weight=600)]
+    for at, (name, parts) in enumerate(rows.items()):
+        x, y = float(left), _TOP + at * (_BAR + _GAP)
+        lines.append(_text(left - 10, y + 15, name, anchor="end"))
+        for value, hue in parts:
+            lines.append(
+                f'<rect x="{x:.1f}" y="{y}" width="{max(value * scale - 1, 0.5):.1f}" height="{_BAR}" fill="{hue}"/>'
+            )
+            x += value * scale
+        lines.append(_text(x + 8, y + 15, f"{_number(totals[name])} {unit}"))
+    bottom = _TOP + len(rows) * (_BAR + _GAP)
+    lines += _legend(legend or {}, bottom)
+    facts = ", ".join(f"{name} {_number(total)} {unit}" for name, total in totals.items())
+    return _picture(lines, bottom + (24 if legend else 0), f"{title}: {facts}")
+
+
+def line_chart(
+    title: str,
+    points: Iterable[tuple[float, float]],
+    units: tuple[str, str],
+    *,
+    marks: Sequence[float] = (),
+    mark: str = "",
+    level: float = 0.0,
+    level_name: str = "",
+) -> Picture:
+    """Return a line that rises by steps.
+
+    Args:
+        title: what is shown, which begins the alternative text.
+        points: their x and y, the x in order.
+        units: words for the x and the y.
+        marks: the x of each vertical line.
+        mark: what a vertical line means.
+        level: the y of a horizontal line, if it is not 0.
+        level_name: what that means.
+    """
+    points = tuple(points)
+    most_x = max((x for x, _ in points), default=0.0) or 1.0
+    most_y = max([level, *(y for _, y in points)]) or 1.0
+    across, up = (_WIDTH - _LEFT - _RIGHT) / most_x, (_HEIGHT - _TOP - _BOTTOM) / most_y
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        return _LEFT + x * across, _HEIGHT - _BOTTOM - y * up
+
+    lines = [_text(0, 18, title, weight=600)]
+    for value in _ticks(most_y):
+        lines += [_line(at(0, value), at(most_x, value), "currentColor", opacity=0.2)]
+        lines.append(_text(_LEFT - 8, at(0, value)[1] + 4, _number(value), anchor="end"))
+    lines += [_text(at(value, 0)[0], _HEIGHT - 26, _number(value), anchor="middle") for value in _ticks(most_x)]
+    lines += [_line(at(x, 0), at(x, most_y), _MARK, opacity=0.8) for x in marks]
+    if level:
+        lines += [_line(at(0, level), at(most_x, level), _LEVEL, dash="5 4")]
+    path = " ".join(f"H{x:.1f}V{y:.1f}" for x, y in (at(*point) for point in points))
+    lines.append(f'<path d="M{_LEFT} {_HEIGHT - _BOTTOM}{path}" fill="none" stroke="{HUE}" stroke-width="2"/>')
+    names = {
+        HUE: f"{units[1]} by {units[0]}",
+        **({_MARK: mark} if marks else {}),
+        **({_LEVEL: level_name} if level else {}),
+    }
+    lines += _legend(names, _HEIGHT - 16)
+    end = f"{_number(points[-1][1])} {units[1]} after {_number(points[-1][0])} {units[0]}" if points else "nothing"
+    more = [f"{mark}: {len(marks)}"] * bool(marks) + [f"{level_name} {_number(level)} {units[1]}"] * bool(level)
+    return _picture(lines, _HEIGHT + 8, f"{title}: {', '.join([end, *more])}")
+
+
+_MARK: Final = "#c2564b"
+_LEVEL: Final = HUES["exists"]
+
+
+def _picture(lines: Iterable[str], height: float, alt: str) -> Picture:
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}">'
+    )
+    return Picture(f"{head}<style>{_STYLE}</style>{''.join(lines)}</svg>", one_line(alt))
+
+
+def _ticks(most: float) -> Iterator[float]:
+    """Yield about four round values up to *most*, from 0."""
+    size = 10.0 ** (len(str(int(most))) - 1) if most >= 1 else most / 4
+    step = next(size * part for part in (0.2, 0.5, 1.0, 2.0, 5.0) if most / (size * part) <= 5)  # noqa: PLR2004 - ticks
+    value = 0.0
+    while value <= most:
+        yield round(value, 6)
+        value += step
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"  # noqa: PLR2004 - from here on, .3g writes 1e+03
+
+
+def _legend(names: Mapping[str, str], y: float) -> Iterator[str]:
+    x = 0.0
+    for hue, words in names.items():
+        yield f'<rect x="{x:.0f}" y="{y + 3:.0f}" width="11" height="11" rx="2" fill="{hue}"/>'
+        yield _text(x + 17, y + 13, words)
+        x += 40 + len(words) * 7
+
+
+def _text(x: float, y: float, words: str, *, anchor: str = "start", weight: int = 400) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}">{_safe(words)}</text>'
+
+
+def _line(
+    begin: tuple[float, float], end: tuple[float, float], hue: str, *, opacity: float = 1, dash: str = "0"
+) -> str:
+    ends = f'x1="{begin[0]:.1f}" y1="{begin[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}"'
+    return f'<line {ends} stroke="{hue}" opacity="{opacity}" stroke-dasharray="{dash}"/>'
+
+
+def _safe(text: str) -> str:
+    from html import escape
+
+    return escape(one_line(text))
