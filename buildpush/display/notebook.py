@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from buildpush.display.branches import HEADINGS, BranchTable, branch_of
-from buildpush.display.tables import Cell, Table, shows_itself
+from buildpush.display.tables import Cell, Table, html_of, text_of
 from buildpush.display.transfers import Transfers
 from buildpush.display.words import Sentences
 from buildpush.foundation.errors import own_notes
@@ -69,18 +69,19 @@ class Notebook:
         if self._bars is None:
             self._stream.write(f"{sentence}\n")
         else:
-            self._bars.update(_Sentence(sentence))
+            self._bars.update(_Frame(sentence))
         self._transfers, self._bars = Transfers(self._clock), None
 
     def _move(self, name: str, event: Progress) -> None:
         self._transfers.add(name, event)
         if self._clock() - self._last >= SECONDS_BETWEEN_UPDATES and any(self._transfers.moving()):
             self._last = self._clock()
-            self._bars = self._show_at(self._bars, _Frame(_bars(self._transfers)))
+            self._bars = self._show_at(self._bars, _bars(self._transfers))
 
     def _show_branches(self) -> None:
         """Show the table; when all its branches have ended, it stays, and later branches get a new one."""
-        self._table = self._show_at(self._table, _Frame(Table(tuple(self._branches.rows()), HEADINGS)))
+        table = Table(tuple(self._branches.rows()), HEADINGS)
+        self._table = self._show_at(self._table, _Frame(text_of([table]), table))
         if self._branches.is_over:
             self._branches.clear()
             self._table = None
@@ -93,33 +94,26 @@ class Notebook:
         return handle
 
 
-@shows_itself
 class _Frame:
-    """A table that is displayed, and replaced by the next one."""
+    """What is displayed until the next one takes its place: tables, or their words where HTML is not shown."""
 
-    def __init__(self, table: Table) -> None:
-        self._table = table
+    def __init__(self, words: str, *tables: Table) -> None:
+        self._words, self._tables = words, tables
 
-    def tables(self) -> tuple[Table]:
-        return (self._table,)
-
-
-class _Sentence:
-    """A text, without quotation marks."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
+    def _repr_html_(self) -> str | None:
+        return html_of(self._tables) or None
 
     def __repr__(self) -> str:
-        return self._text
+        return self._words
 
 
-def _bars(transfers: Transfers) -> Table:
-    """Return a row with a bar for each item that is on its way, and one for all."""
+def _bars(transfers: Transfers) -> _Frame:
+    """Return a row with a bar for each item that is on its way, and one for all if there are several."""
     numbers = ("done", "of", "speed", "left")
-    paces = [*transfers.moving(), transfers.in_all()]
+    in_all = transfers.in_all()
+    paces = [*transfers.moving(), *([in_all] if transfers.are_several else [])]
     rows = [(Cell(one.name, one.share, is_part=True), *one.words()) for one in paces]
-    return Table(rows, ("on its way", *numbers), numbers=numbers)
+    return _Frame(in_all.sentence(), Table(rows, ("on its way", *numbers), numbers=numbers))
 
 
 def shorten(interrupt: KeyboardInterrupt, stands: str, then: str) -> None:

@@ -77,10 +77,7 @@ class Terminal:
 
         if not self._transfers.are_several:
             return ""
-        one = self._transfers.in_all()
-        done, size, rate, left = one.words()
-        words = [f"{done} of {size}" if size else done, rate, left and f"{left} left"]
-        return Text(f"  {one.name}: {', '.join(filter(None, words))}", no_wrap=True, overflow="ellipsis")
+        return Text(f"  {self._transfers.in_all().sentence()}", no_wrap=True, overflow="ellipsis")
 
     def _table(self) -> Table | str:
         from rich.table import Table

@@ -41,6 +41,12 @@ class Pace:
         rate = f"{bytes_words(int(self.rate))}/s" if self.rate else ""
         return bytes_words(self.done), bytes_words(self.total) if self.total else "", rate, left
 
+    def sentence(self) -> str:
+        """Return the same in one line."""
+        done, size, rate, left = self.words()
+        words = [f"{done} of {size}" if size else done, rate, left and f"{left} left"]
+        return f"{self.name}: {', '.join(filter(None, words))}"
+
 
 class _Item:
     """One layer or file that is not there yet."""
@@ -104,8 +110,8 @@ class Transfers:
 
     @property
     def are_several(self) -> bool:
-        """Whether several are on their way or wait."""
-        return len(self._items) > 1
+        """Whether there are several, that have arrived, are on their way, or wait."""
+        return len(self._items) + self._ends.total() > 1
 
     def moving(self) -> Iterator[Pace]:
         """Yield how far each item is that is on its way."""

@@ -13,7 +13,7 @@ from buildpush.display.terminal import Terminal
 from buildpush.display.transfers import Pace, Transfers
 from buildpush.foundation.events import Finished, Note, Progress, Started
 from buildpush.foundation.secrets import Secret
-from tests.display.test_tables import Reader, forms
+from tests.display.test_tables import Reader
 
 MB = 1_000_000
 
@@ -149,6 +149,12 @@ def test_a_notebook_shows_bars_by_one_handle_four_times_a_second_and_then_a_sent
     assert stream.getvalue() == "push: done in 1.0 s\n"
 
 
+def test_one_item_alone_has_no_row_for_all(clock):
+    _, shown, _ = notebook_of(clock, [sending(1, 5)[1]])
+    assert [row[0] for row in Reader(shown[0][0]._repr_html_()).rows] == ["on its way", "layer 1/3"]
+    assert repr(shown[0][0]) == "in all: 5.0 MB of 30.0 MB"
+
+
 def test_a_notebook_shows_no_bars_where_nothing_moves(clock):
     _, shown, stream = notebook_of(clock, [sending(1, 5, state="exists")[1], Finished("push", 1.0)])
     assert shown == []
@@ -183,7 +189,8 @@ def test_a_stop_is_one_line_with_the_tags_that_are_pushed_and_how_to_go_on():
 def test_no_bar_has_a_secret_and_no_name_is_a_tag(clock):
     Secret("planted-in-a-bar")
     _, shown, _ = notebook_of(clock, [Progress("<b>planted-in-a-bar", 1, 2)])
-    assert not [form for form in forms(shown[0][0])[:1] if "planted" in form or "<b>" in form]
+    frame = shown[0][0]
+    assert not [form for form in (frame._repr_html_(), repr(frame)) if "planted" in form or "<b>" in form]
 
 
 def test_a_terminal_shows_all_together_and_what_waits(monkeypatch):
