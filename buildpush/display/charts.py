@@ -51,8 +51,9 @@ def bar_chart(
         legend: the meaning of each colour, if there are several.
     """
     totals = {name: sum(value for value, _ in parts) for name, parts in rows.items()}
-    left = 16 + max(map(len, rows), default=0) * 7
-    scale = (_WIDTH - left - 110) / (max(totals.values(), default=0) or 1)
+    words = {name: f"{_number(total)} {unit}" for name, total in totals.items()}
+    left, right = (16 + max(map(len, texts), default=0) * 8 for texts in (rows, words.values()))
+    scale = (_WIDTH - left - right) / (max(totals.values(), default=0) or 1)
     lines = [_text(0, 18, title, weight=600)]
     for at, (name, parts) in enumerate(rows.items()):
         x, y = float(left), _TOP + at * (_BAR + _GAP)
@@ -62,10 +63,10 @@ def bar_chart(
                 f'<rect x="{x:.1f}" y="{y}" width="{max(value * scale - 1, 0.5):.1f}" height="{_BAR}" fill="{hue}"/>'
             )
             x += value * scale
-        lines.append(_text(x + 8, y + 15, f"{_number(totals[name])} {unit}"))
+        lines.append(_text(x + 8, y + 15, words[name]))
     bottom = _TOP + len(rows) * (_BAR + _GAP)
     lines += _legend(legend or {}, bottom)
-    facts = ", ".join(f"{name} {_number(total)} {unit}" for name, total in totals.items())
+    facts = ", ".join(f"{name} {text}" for name, text in words.items())
     return _picture(lines, bottom + (24 if legend else 0), f"{title}: {facts}")
 
 

@@ -45,6 +45,12 @@ def test_bars_are_as_long_as_their_values():
     assert [float(width) + 1 for width in widths][1] == pytest.approx(2 * (float(widths[0]) + 1), abs=0.2)
 
 
+def test_the_longest_words_beside_a_bar_are_inside_of_the_picture():
+    picture = bar_chart("t", {"a run": [(11_000_000.0, HUE)]}, "bytes")
+    begin = float(re.search(r'<text x="([0-9.]+)"[^>]*>11,000,000 bytes', picture.svg)[1])
+    assert begin + 7.5 * len("11,000,000 bytes") < 640
+
+
 def test_parts_of_a_bar_stand_beside_each_other_and_the_legend_names_their_colours():
     picture = bar_chart(
         "t", {"run 1": [(1.0, "#123456"), (3.0, "#654321")]}, "MB", {"#123456": "same", "#654321": "new"}
