@@ -435,6 +435,27 @@ def test_every_tutorial_runs_to_its_end_on_a_sandbox(path, tmp_path):
 
 
 @pytest.mark.programs
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_notebook_that_runs_apart_leaves_state_and_logins_of_the_user_alone(notebook, tmp_path, monkeypatch, apart):
+    for name in ("JF_URL", "PLUGIN_REPO", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, "mine")
+    path = notebook(
+        "import os\nprint({name: os.environ.get(name) for name in ('JF_URL', 'PLUGIN_REPO')})\n"
+        "print(os.environ['XDG_STATE_HOME'] == 'mine')"
+    )
+    said = outputs(notebooks.execute(path, {}, tmp_path / "out", apart=apart))
+    seen = None if apart else "mine"
+    assert said == f"{dict.fromkeys(('JF_URL', 'PLUGIN_REPO'), seen)}\n{not apart}\n"
+
+
+@pytest.mark.programs
+def test_a_tutorial_on_its_sandbox_counts_nothing_for_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    notebooks.execute("01-first-push", {"engine": "native"}, tmp_path / "out", env=os.environ)
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.programs
 def test_plain_papermill_runs_a_tutorial_and_its_number_is_a_tag(tmp_path):
     out = tmp_path / "out.ipynb"
     subprocess.run([sys.executable, "-m", "papermill", TUTORIALS[0], out, "-p", "tags", "7"], check=True, cwd=tmp_path)

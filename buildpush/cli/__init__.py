@@ -33,7 +33,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "doctor": ("Say what would fail before it fails, or what the messages in a log mean.", "doctor.make_doctor"),
     "init": ("Write a step, a connector and the file of a CI system, to begin with.", "init.make_init"),
     "sandbox": ("Run an Artifactory to practise with.", "tools.make_sandbox"),
-    "tutorial": ("Run a tutorial notebook on the sandbox.", "tools.make_tutorial"),
+    "tutorial": ("Run a tutorial notebook on the sandbox.", "tutorial.make_tutorial"),
     "notebook": (
         "Write a pipeline file as a notebook, with its inputs as parameters.",
         "tools.make_notebook",

@@ -13,10 +13,8 @@ import click
 
 from buildpush.cli import COMMANDS
 from buildpush.cli.messages import print_line, print_message
-from buildpush.cli.options import choice_options, companions_of, pair
-from buildpush.cli.showing import with_display
+from buildpush.cli.options import choice_options, companions_of
 from buildpush.display.words import bytes_words
-from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
 
 if TYPE_CHECKING:
@@ -116,60 +114,6 @@ def _show_request(request: Request) -> None:
     address = one_line(str(request).removeprefix(f"{request.method} ").rpartition(" ")[0])
     head = f"{datetime.now().astimezone():%H:%M:%S}  {request.method:<6} {click.style(status, fg=colour)}"
     print_line(f"{head} {request.seconds * 1000:6.0f} ms {size:>9}  {address}")
-
-
-def make_tutorial() -> click.Command:
-    """Return the command that executes a tutorial or another notebook."""
-    options: list[click.Parameter] = [
-        click.Argument(["tutorial"], metavar="[NAME]", default="01-first-push"),
-        click.Option(
-            ["-p", "--parameter"],
-            multiple=True,
-            metavar="SETTING=VALUE",
-            help="A parameter of the notebook; may be repeated.",
-        ),
-        click.Option(["--output"], type=click.Path(path_type=Path), help="Where to write the executed notebook."),
-        click.Option(["--list", "listed"], is_flag=True, help="List the tutorials."),
-    ]
-    from buildpush import notebooks
-
-    names = "\n".join(notebooks.names())
-    text = f"{COMMANDS['tutorial'][0]}\n\nNAME is one of these, or its beginning:\n\n\b\n{names}"
-    return click.Command("tutorial", callback=_tutorial, params=options, help=text)
-
-
-def _tutorial(tutorial: str, parameter: tuple[str, ...], output: Path | None, *, listed: bool) -> None:
-    from buildpush import notebooks
-
-    if listed and (parameter or output):
-        message = "--list runs no notebook, so --parameter and --output have no effect"
-        raise SettingsError(message, hint="leave out --list to run one")
-    if listed:
-        click.echo("\n".join(notebooks.names()))
-        return
-    from buildpush.pipeline.context import RunContext
-
-    parameters = dict(pair(text, "--parameter") for text in parameter)
-    try:
-        with with_display(RunContext.default()) as context:
-            context.state.sweep(context.log)
-            executed = notebooks.execute(tutorial, parameters, output, env=context.env, sink=context.log)
-    except KeyboardInterrupt as interrupt:
-        interrupt.add_note("the notebook was stopped with everything it started; nothing was written")
-        raise
-    click.echo(f"notebook  {executed.path}")
-    click.echo(f"page      {executed.page}")
-    notebook = notebooks.find(tutorial)
-    takes_connectors = any(one.name == "connectors" for one in notebooks.parameters_of(notebook))
-    if takes_connectors and not parameters.get("connectors") and notebook.stem in notebooks.names():
-        print_message("note", "the sandbox has ended, and its links lead nowhere; for one that keeps running:")
-        click.echo(_KEEPING.format(name=notebook.stem, connectors=notebooks.connectors_file()), err=True)
-
-
-_KEEPING = """\
-  buildpush sandbox                                       shows a password, and pages to look at
-  export SANDBOX_PASSWORD=…                               in another terminal
-  buildpush tutorial {name} -p connectors={connectors}"""
 
 
 def make_notebook() -> click.Command:

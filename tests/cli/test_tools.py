@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import urllib3
 
 from buildpush import notebooks
 from buildpush.cli import run_command
@@ -98,14 +101,68 @@ def test_the_help_offers_only_engines_that_are_there_and_marks_what_is_refused(c
     assert shown.index("Image:") < shown.index("--tags") < shown.index("Build:") < shown.index("--dockerfile")
 
 
-def test_a_tutorial_says_how_to_keep_a_sandbox_and_what_an_interrupt_leaves(tmp_path, capsys, monkeypatch):
+def test_a_tutorial_ends_with_what_has_happened_and_where_to_look(tmp_path, capsys, monkeypatch):
     done = notebooks.Executed(tmp_path / "a.ipynb", tmp_path / "a.html")
     monkeypatch.setattr(notebooks, "execute", lambda *_, **__: done)
     assert run_command(["tutorial"]) == 0
-    assert "buildpush tutorial 01-first-push -p connectors=" in capsys.readouterr().err
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.startswith("01-first-push ran to its end in ")
+    assert [line.split()[0] for line in lines] == ["page", "notebook", "look", "next"]
+    assert "buildpush tutorial 01-first-push --keep" in lines[2]
+    assert lines[3].endswith("buildpush tutorial 02-one-setting-many-ways")
     assert run_command(["tutorial", "-p", "connectors=mine.yml"]) == 0
-    assert "sandbox" not in capsys.readouterr().err
+    assert "--keep" not in capsys.readouterr().out
 
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.sandbox
+def test_a_sandbox_is_kept_until_enter_and_its_pages_are_opened(tmp_path, capsys, monkeypatch):
+    """The notebook gets a file of connectors for it; what is pushed there can be looked at afterwards."""
+    opened, given = [], {}
+
+    def look(url):
+        opened.append(urllib3.request("GET", url).status)
+
+    def execute(_, parameters, *__, **more):
+        given.update(more, file=Path(parameters["connectors"]).read_text())
+        return notebooks.Executed(tmp_path / "a.ipynb", tmp_path / "a.html")
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("webbrowser.open", look)
+    monkeypatch.setattr(notebooks, "execute", execute)
+    monkeypatch.setattr("sys.stdin", Terminal("\n"))
+    monkeypatch.setattr("sys.stderr", Terminal())
+    assert run_command(["tutorial", "--keep"]) == 0
+    assert opened == [200]
+    assert given["apart"]
+    assert "passwordRef" in given["file"]
+    address = capsys.readouterr().out.rpartition("pages     ")[2].strip()
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        urllib3.request("GET", address, retries=False)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "this is no terminal"),
+        (["02"], "--keep has no effect on 02-one-setting-many-ways: its sandboxes end with it"),
+        (["-p", "connectors=mine.yml"], "another Artifactory is given"),
+        (["--list"], "--keep have no effect"),
+    ],
+)
+def test_keep_is_refused_where_it_would_have_no_effect(capsys, monkeypatch, words, says):
+    if words:
+        monkeypatch.setattr("sys.stdin", Terminal())
+        monkeypatch.setattr("sys.stderr", Terminal())
+    assert run_command(["tutorial", *words, "--keep"]) == 2
+    assert says in (sys.stderr.getvalue() if words else capsys.readouterr().err)
+
+
+def test_a_tutorial_that_is_interrupted_says_what_is_left(capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 

@@ -304,6 +304,7 @@ COMMANDS = {
         {
             "listed": (["tutorial", "no-such-one"], ["tutorial", "no-such-one", "--list"]),
             "parameter": ["--parameter=x=1"],
+            "keep": ["--keep"],
             "output": ["--output=out/executed.ipynb"],
         },
     ),
