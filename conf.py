@@ -46,6 +46,8 @@ extensions = [
     "sphinx_design",
 ]
 
+buildpush_write = ["settings.json", "step.schema.json", "settings.schema.json"]
+
 # Papermill ran the notebooks before; the docs build runs nothing.
 nb_execution_mode = "off"
 nb_merge_streams = True

@@ -20,10 +20,12 @@ from buildpush.advice.table import ROWS
 from buildpush.expressions.builtin import BUILT_IN
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
-from buildpush.reference.sphinx import owner, tabs
+from buildpush.reference.domain import owner
+from buildpush.reference.markup import tabs
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 
 CONF = 'extensions = ["buildpush.sphinx_ext", "myst_parser"]\nhtml_theme = "basic"\nproject = "x"\n'
+CONF += 'buildpush_write = ["settings.json", "step.schema.json", "settings.schema.json"]\n'
 INDEX = """# Index
 
 ```{toctree}

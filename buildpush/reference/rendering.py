@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Final
 
 from docutils import nodes
+from docutils.parsers.rst.states import RSTState
 from sphinx.util.docutils import SphinxDirective
 
 from buildpush.foundation.regex import regex
 from buildpush.reference import cards
+from buildpush.reference.domain import OURS
+from buildpush.reference.markup import in_rst
 
 NOTHING = "\N{EN DASH}"
 
@@ -27,10 +30,21 @@ class Rendering(SphinxDirective):
         """Return a link to a card."""
         return self.prose(f"{{setting}}`{name}`")
 
+    @property
+    def is_rst(self) -> bool:
+        """Whether the page, or the part of it with the directive, is reStructuredText; else it is MyST."""
+        return isinstance(self.state, RSTState)
+
+    def parsed(self, text: str) -> list[nodes.Node]:
+        """Return words from the code, which are in MyST, as nodes; links in them may lead to what is not shown."""
+        self.env.ref_context[OURS] = True
+        parsed = self.parse_text_to_nodes(in_rst(text) if self.is_rst else text)
+        del self.env.ref_context[OURS]
+        return parsed
+
     def prose(self, text: str) -> nodes.paragraph:
-        """Return one paragraph in the page's markup."""
-        parsed = self.parse_text_to_nodes(text)
-        return next((node for node in parsed if isinstance(node, nodes.paragraph)), nodes.paragraph())
+        """Return the first paragraph of such words."""
+        return next((node for node in self.parsed(text) if isinstance(node, nodes.paragraph)), nodes.paragraph())
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence[nodes.Node]], name: str) -> nodes.table:
         """Return a table; each cell is one node."""

@@ -1,10 +1,12 @@
 """The settings reference, the engines' matrix and the command line as Sphinx directives, made from the code.
 
-On a MyST page::
+On a MyST page, or as ``.. settings:: Image`` in reStructuredText::
 
     ```{settings-overview}
     ```
     ```{settings} Image
+    ```
+    ```{setting} tags
     ```
     ```{engines}
     ```
@@ -28,18 +30,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, Final
 
 from docutils import nodes
-from docutils.parsers.rst import directives
-from sphinx.domains import Domain, ObjType
-from sphinx.roles import XRefRole
-from sphinx.util.nodes import make_refnode
-from typing_extensions import override
+from sphinx.errors import ConfigError
 
 from buildpush import __version__
 from buildpush.advice import table
@@ -49,203 +46,19 @@ from buildpush.dockerfile.rules import BUILDERS_WITHOUT
 from buildpush.expressions import builtin, methods
 from buildpush.expressions.builtin import BuiltIn
 from buildpush.reference import cards
-from buildpush.reference.cards import Card
+from buildpush.reference.blocks import PROGRAM, OverviewDirective, SettingDirective, SettingsDirective
+from buildpush.reference.domain import SettingsDomain, plain_where_not_shown, setting_role
 from buildpush.reference.facts import SECTIONS, sources
-from buildpush.reference.rendering import Rendering, literals, marked
+from buildpush.reference.rendering import Rendering, literals
 from buildpush.settings import plugin_variables
 from buildpush.settings.plugin_variables import PluginVariable
-from buildpush.settings.stepkinds import STEP_KINDS
 
 if TYPE_CHECKING:
     import click
-    from docutils.nodes import Element, Node, system_message
-    from sphinx.addnodes import pending_xref
+    from docutils.nodes import Node
     from sphinx.application import Sphinx
-    from sphinx.builders import Builder
-    from sphinx.environment import BuildEnvironment
+    from sphinx.config import Config
     from sphinx.util.typing import ExtensionMetadata
-
-DOMAIN = "buildpush"
-PROGRAM = "buildpush"
-# Inside a card, plain names in its prose mean settings of the same step.
-_STEP = "buildpush:step"
-
-
-class SettingRole(XRefRole):
-    """``{setting}`tags```; inside a card, names of the same step come first."""
-
-    def process_link(
-        self, env: BuildEnvironment, refnode: Element, has_explicit_title: bool, title: str, target: str
-    ) -> tuple[str, str]:
-        """Remember which step the card with the reference is for."""
-        refnode[_STEP] = env.ref_context.get(_STEP, "build")
-        return super().process_link(env, refnode, has_explicit_title, title, target)
-
-
-def setting_role(_name: str, *rest: Any) -> tuple[list[Node], list[system_message]]:
-    """Do what ``{buildpush:setting}`` does, under a shorter name."""
-    return SettingRole()(f"{DOMAIN}:setting", *rest)
-
-
-class SettingsDomain(Domain):
-    """The page of every setting's card."""
-
-    name = DOMAIN
-    label = "buildpush"
-    object_types: ClassVar[dict[str, ObjType]] = {"setting": ObjType("setting", "setting")}
-    roles: ClassVar[dict[str, Any]] = {"setting": SettingRole()}
-    initial_data: ClassVar[dict[str, Any]] = {"settings": {}}
-    data_version = 1
-
-    @property
-    def settings(self) -> dict[str, tuple[str, str]]:
-        """Page and anchor of every setting."""
-        settings: dict[str, tuple[str, str]] = self.data["settings"]
-        return settings
-
-    def clear_doc(self, docname: str) -> None:
-        """Forget what was on a page that is read again."""
-        for name in [name for name, (page, _) in self.settings.items() if page == docname]:
-            del self.settings[name]
-
-    def merge_domaindata(self, docnames: AbstractSet[str], otherdata: dict[str, Any]) -> None:
-        """Take over what another process has read."""
-        self.settings.update({name: place for name, place in otherdata["settings"].items() if place[0] in docnames})
-
-    def get_objects(self) -> Iterator[tuple[str, str, str, str, str, int]]:
-        """Yield every setting, as important for the search."""
-        for name, (page, anchor) in self.settings.items():
-            yield name, name, "setting", page, anchor, 0
-
-    @override
-    def resolve_xref(
-        self,
-        env: BuildEnvironment,
-        fromdocname: str,
-        builder: Builder,
-        typ: str,
-        target: str,
-        node: pending_xref,
-        contnode: Element,
-    ) -> nodes.reference | None:
-        """Return the link to a card; with ``None``, Sphinx warns."""
-        del env, typ
-        near = f"{node.get(_STEP)}.{target}"
-        place = self.settings.get(near) or self.settings.get(target)
-        return make_refnode(builder, fromdocname, *place, contnode) if place else None
-
-    @override
-    def resolve_any_xref(
-        self,
-        env: BuildEnvironment,
-        fromdocname: str,
-        builder: Builder,
-        target: str,
-        node: pending_xref,
-        contnode: Element,
-    ) -> list[tuple[str, nodes.reference]]:
-        """Return the link to a card for ``{any}``."""
-        link = self.resolve_xref(env, fromdocname, builder, "setting", target, node, contnode)
-        return [(f"{DOMAIN}:setting", link)] if link else []
-
-
-class SettingsDirective(Rendering):
-    """``{settings} GROUP``: the cards of one group; ``:step: publish`` for the publish step."""
-
-    required_arguments = 1
-    final_argument_whitespace = True
-    option_spec: ClassVar[dict[str, Any]] = {"step": lambda word: directives.choice(word, tuple(STEP_KINDS))}
-
-    def run(self) -> list[Node]:
-        """Return one section per setting of the group."""
-        self.depend()
-        group, step = self.arguments[0], self.options.get("step", "build")
-        chosen = [card for card in cards.cards() if (card.step, card.group) == (step, group)]
-        if not chosen:
-            known = ", ".join(name for of, name in cards.groups() if of == step)
-            message = f"no settings of step {step!r} in group {group!r}; the groups are {known}"
-            raise self.error(message)
-        return [self._section(card) for card in chosen]
-
-    def _section(self, card: Card) -> nodes.section:
-        short = card.name.rpartition(".")[2]
-        section = nodes.section(ids=[card.anchor], names=[card.anchor], classes=["setting"])
-        section += nodes.title(short, "", nodes.literal(short, short))
-        self.state.document.note_explicit_target(section, section)
-        self._note(card, section)
-        outer = self.env.ref_context.get(_STEP)
-        self.env.ref_context[_STEP] = card.step
-        section += self._body(card)
-        self.env.ref_context[_STEP] = outer or "build"
-        return section
-
-    def _body(self, card: Card) -> list[Node]:
-        sentence = self.prose(card.sentence)
-        sentence["classes"].append("setting-sentence")
-        text = self.parse_text_to_nodes(card.text) if card.text else []
-        examples = self.parse_text_to_nodes(tabs(card)) if card.examples else []
-        return [sentence, self._facts(card), *text, *examples]
-
-    def _facts(self, card: Card) -> nodes.field_list:
-        listed = nodes.field_list(classes=["setting-facts"])
-        for heading, entries in cards.FACTS.items():
-            fact = marked(entries(card), nodes.make_id(heading))
-            listed += nodes.field("", nodes.field_name(heading, heading), nodes.field_body("", fact))
-        return listed
-
-    def _note(self, card: Card, section: nodes.section) -> None:
-        """Make every name of the setting an object: for links, the search and other sites."""
-        page = self.env.docname
-        domain = self.env.get_domain(DOMAIN)
-        if not isinstance(domain, SettingsDomain):
-            raise TypeError
-        domain.settings[card.name] = (page, card.anchor)
-        standard = self.env.domains.standard_domain
-        for variable in card.variables:
-            if owner(variable) == card.name:
-                standard.note_object("envvar", variable, card.anchor, location=section)
-        for flag in card.flags:
-            standard.add_program_option(PROGRAM, flag, page, card.anchor)
-
-
-def owner(variable: str) -> str:
-    """Return the name of the card that a variable leads to: that of its main setting, else the first that has it."""
-    matches = [card for card in cards.cards() if variable in card.variables]
-    return min(matches, key=lambda card: (card.variables[0] != variable, card.step != "build")).name
-
-
-_LANGUAGES = {"YAML": "yaml", "Variables": "sh", "Flags": "sh", "Python": "python"}
-
-
-def tabs(card: Card) -> str:
-    """Return the examples of a card as MyST text: one tab per surface, in sync with all others of the page."""
-    inner = [
-        f"````{{tab-item}} {surface}\n:sync: {surface.lower()}\n\n```{_LANGUAGES[surface]}\n{text}\n```\n````"
-        for surface, text in card.examples.items()
-    ]
-    return "\n".join(["`````{tab-set}", ":sync-group: surface", "", *inner, "`````"])
-
-
-def _engines(card: Card) -> nodes.paragraph:
-    """Return which engines honour a setting, in a word or two."""
-    if card.engines:
-        return literals(card.engines)
-    words = {"nothing yet": "refused", "nothing": "no effect", "the engine": "none yet"}
-    text = words.get(card.honoured_by.partition(":")[0], "every")
-    return nodes.paragraph(text, text)
-
-
-class OverviewDirective(Rendering):
-    """``{settings-overview}``: every setting on one screen."""
-
-    def run(self) -> list[Node]:
-        """Return the table."""
-        self.depend()
-        rows = [
-            [self.link(card.name), self.prose(card.sentence), marked(cards.FACTS["Default"](card)), _engines(card)]
-            for card in sorted(cards.cards(), key=lambda card: card.group == "Step")
-        ]
-        return [self.table(["Setting", "What it is", "Default", "Engines"], rows, "settings-overview")]
 
 
 class EnginesDirective(Rendering):
@@ -438,27 +251,50 @@ def _commands(group: click.Command, context: click.Context) -> Iterator[tuple[cl
             yield from _commands(command, click.Context(command, info_name=name, parent=context))
 
 
+DATA: Final[Mapping[str, Callable[[], Any]]] = {
+    "settings.json": lambda: [card.as_json() for card in cards.cards()],
+    "step.schema.json": lambda: cards.schema("step"),
+    "settings.schema.json": lambda: cards.schema("project"),
+}
+
+
+def check_configuration(_app: Sphinx, config: Config) -> None:
+    """Stop for a file that is not made here.
+
+    Raises:
+        ConfigError: one is listed; the message names those that are.
+    """
+    if unknown := [name for name in config.buildpush_write if name not in DATA]:
+        message = f"buildpush_write lists {', '.join(unknown)}; the files it can list are {', '.join(DATA)}"
+        raise ConfigError(message)
+
+
 def write_data(app: Sphinx, exception: Exception | None) -> None:
-    """Write the cards as JSON and the schemas beside the pages, for programs and editors."""
+    """Write the files of ``buildpush_write`` beside the pages: the cards as JSON for programs, schemas for editors."""
     if exception is not None or app.builder.format != "html":
         return
-    documents = {
-        "settings.json": [card.as_json() for card in cards.cards()],
-        "step.schema.json": cards.schema("step"),
-        "settings.schema.json": cards.schema("project"),
-    }
-    for name, document in documents.items():
-        text = json.dumps(document, indent=1, ensure_ascii=False)
+    for name in app.config.buildpush_write:
+        text = json.dumps(DATA[name](), indent=1, ensure_ascii=False)
         (Path(app.outdir) / name).write_text(text + "\n", encoding="utf-8")
+
+
+STYLE: Final = Path(__file__).parent / "static" / "buildpush-settings.css"
+
+
+def add_style(_app: Sphinx, config: Config) -> None:
+    """Have the style of the cards copied with those of the project."""
+    config.html_static_path.append(str(STYLE.parent))
 
 
 def setup(app: Sphinx) -> ExtensionMetadata:
     """Register everything with Sphinx."""
     app.setup_extension("sphinx_design")
     app.add_config_value("buildpush_command_line", "buildpush.cli:group", "env", str)
+    app.add_config_value("buildpush_write", [], "html", (list, tuple))
     app.add_domain(SettingsDomain)
     app.add_role("setting", setting_role)
     app.add_directive("settings", SettingsDirective)
+    app.add_directive("setting", SettingDirective)
     app.add_directive("settings-overview", OverviewDirective)
     app.add_directive("engines", EnginesDirective)
     app.add_directive("dockerfile-rules", DockerfileRulesDirective)
@@ -467,5 +303,10 @@ def setup(app: Sphinx) -> ExtensionMetadata:
     app.add_directive("facts", FactsDirective)
     app.add_directive("methods", MethodsDirective)
     app.add_directive("command-line", CommandLineDirective)
+    app.add_css_file(STYLE.name)
+    app.connect("config-inited", check_configuration)
+    app.connect("config-inited", add_style)
+    # After intersphinx, which may know a site with the card.
+    app.connect("missing-reference", plain_where_not_shown, priority=900)
     app.connect("build-finished", write_data)
     return {"version": __version__, "parallel_read_safe": True, "parallel_write_safe": True, "env_version": 1}
