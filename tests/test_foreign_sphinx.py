@@ -136,7 +136,7 @@ def test_a_project_gets_the_style_of_the_cards_and_no_file_that_it_did_not_ask_f
             "",
             "buildpush_write lists steps.json; the files it can list are settings",
         ),
-        ("", directive("rst", "setting", "tagz"), "there is no setting 'tagz'; did you mean tags?"),
+        ("", directive("rst", "setting", "tagz"), "there is no setting 'tagz'; did you mean tags or target?"),
         ("", ":setting:`tagz`", "setting reference target not found: tagz"),
         ("", ":setting:`tags`", "setting reference target not found: tags"),
     ],

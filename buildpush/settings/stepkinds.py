@@ -52,11 +52,11 @@ class StepKind:
         home, _, last = image.text.rpartition("/") if image else ("", "", "")
         name = last.partition("@")[0].partition(":")[0]
         is_named = self.image.rpartition("/")[2] in {"", name}
-        is_at_home = not self.image or self.is_unique or home.rpartition("/")[2] in _HOMES
+        is_at_home = not self.image or self.is_unique or home.rpartition("/")[2] in HOMES
         return kind is not None and kind.text == self.type and is_named and is_at_home
 
 
-_HOMES: Final = frozenset({"plugins", "harness"})
+HOMES: Final = frozenset({"plugins", "harness"})
 
 
 def _plugin(name: str) -> StepKind:

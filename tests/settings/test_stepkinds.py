@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from buildpush.foundation.documents import parse_yaml
 from buildpush.foundation.errors import SettingsError
@@ -98,13 +99,11 @@ def test_a_row_is_all_that_a_new_kind_needs_to_be_read_written_and_resolved(tmp_
 
 
 def test_a_new_kind_is_in_the_schema(scan):
-    steps = schema("step")["anyOf"][0]["anyOf"][0]["anyOf"]
-    found = next(
-        step
-        for step in steps
-        if "scanned" in step["properties"]["spec"]["properties"].get("settings", {}).get("properties", {})
-    )
-    assert found["properties"]["type"] == {"const": scan.type}
+    validator = Draft202012Validator(schema("step"))
+    step = {"type": scan.type, "spec": {"image": scan.image, "settings": {"scanned": "host/app:1"}}}
+    assert validator.is_valid(step)
+    step["spec"]["settings"]["scaned"] = "host/app:1"
+    assert not validator.is_valid(step)
     assert "scanned" in schema("project")["properties"]
 
 
