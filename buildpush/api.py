@@ -319,6 +319,7 @@ def open_builds(artifactory_url: str | None = None, **options: Unpack[BuildsOpti
 
     Raises:
         SettingsError: no Artifactory is given, a reference leads nowhere, or certificates cannot be read.
+        BuildPushError: the block raised it.
     """
     from buildpush.pipeline import builds
     from buildpush.pipeline.saved import ServerFlags

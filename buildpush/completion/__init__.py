@@ -28,7 +28,7 @@ def answer(arguments: Sequence[str]) -> str:
     """
     shell, *words = arguments
     words = _joined(words) if shell == "bash" else words
-    found = candidates(words or [""], json.loads(TABLE.read_bytes()))
+    found = candidates(words or [""], json.loads(TABLE.read_bytes()))  # not strict: ours
     *_, current = words or [""]
     # What stands before = and, in bash, before a colon stays in the line: the shell replaces only what follows.
     kept = current.rpartition("=")[0] if current.startswith("--") and "=" in current else ""

@@ -192,7 +192,11 @@ def names_host(text: str) -> bool:
 
 
 def reference_at(host: str, text: str) -> Reference:
-    """Return the image that *text* names; without a host it is at *host*."""
+    """Return the image that *text* names; without a host it is at *host*.
+
+    Raises:
+        BadNameError: *text* is not the name of an image.
+    """
     reference = Reference.parse(text)
     return reference if names_host(text) else Reference.parse(f"{host}/{text}")
 

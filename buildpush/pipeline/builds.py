@@ -115,6 +115,8 @@ class Builds:
         Raises:
             SettingsError: there is nothing to do, or no such run.
             BuildInfoError: the server refuses, or some of the files did not arrive.
+            CancelledError: it was interrupted.
+            TimeOutError: its time is over.
         """
         promotion = Promotion(
             target=target,

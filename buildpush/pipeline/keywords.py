@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -70,7 +70,7 @@ def _with_settings(whole: Signature) -> Signature:
     return whole.replace(parameters=[*before, *settings])
 
 
-def _translate(error: BuildPushError, parameters: Iterable[str]) -> None:
+def _translate(error: BuildPushError, parameters: Collection[str]) -> None:
     from buildpush.credentials.vault import REFERENCE_HINT
 
     keywords = _of_call(parameters)
@@ -99,13 +99,13 @@ def _keyword(match: Match[str], keywords: Mapping[str, str]) -> str:
     return f'{keyword}"{value}"'
 
 
-def _of_call(parameters: Iterable[str]) -> dict[str, str]:
+def _of_call(parameters: Collection[str]) -> dict[str, str]:
     """Return the keyword for each flag; one that is given several times may have the name of one."""
     own = {f"--{name.replace('_', '-')}": f"{name}=" for name in parameters}
     own |= {flag.removesuffix("s"): keyword for flag, keyword in own.items()}
-    if "--variables" in own:
+    if "variables" in parameters:
         own["--var"] = "variables="
-    return (_of_settings() if "--settings" in own else {}) | own
+    return (_of_settings() if "settings" in parameters else {}) | own
 
 
 def _of_keys() -> dict[str, str]:

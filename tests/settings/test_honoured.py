@@ -13,6 +13,7 @@ from buildpush.credentials.vault import Vault
 from buildpush.expressions.ci import ci
 from buildpush.expressions.facts import Counter, Facts, Git
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.events import ignore
 from buildpush.pipeline.publication import build_record
 from buildpush.places import CommandResult, Recorded
 from buildpush.settings.declare import settings_of
@@ -142,7 +143,7 @@ def effects(directory, kind, values):
     step = Step("", "", "", written, "a test", STEP_KINDS[kind])
     order = resolve(evaluate(step, facts), cwd=directory, facts=facts, vault=vault, connectors=connectors, step=step)
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    context = SimpleNamespace(env=env, facts=facts, ci=ci(env))
+    context = SimpleNamespace(env=env, facts=facts, ci=ci(env), log=ignore)
     # The wishes themselves, and who said them, differ of course.
     names = {field.name for field in fields(ResolvedStep)} - {"settings", "set_names", "sources"}
     done = {name: getattr(order, name) for name in names}
