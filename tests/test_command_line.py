@@ -21,6 +21,7 @@ from buildpush.foundation.events import BranchState, FromBranch, Note, Started
 from buildpush.foundation.secrets import remember
 from buildpush.images.compression import digest_of
 from buildpush.images.model import Image, Layer, Platform
+from buildpush.reference.sphinx import _paragraph
 from buildpush.transfer.oci import write_layout
 
 
@@ -188,3 +189,9 @@ def test_colours_that_are_forced_are_in_messages_and_in_lines(layout, monkeypatc
     shown = capsys.readouterr().err
     assert "\x1b[1mcopy" in shown
     assert "\x1b[31m\x1b[1merror:\x1b[0m" in shown
+
+
+def test_lines_that_a_help_text_keeps_are_kept_on_the_page():
+    found = _paragraph('\b\nbash  > "a"\nzsh   > b')
+    assert (found.tagname, found.astext()) == ("literal_block", 'bash  > "a"\nzsh   > b')
+    assert (_paragraph("One\n  --flag.").tagname, _paragraph("One\n  --flag.").astext()) == ("paragraph", "One --flag.")

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -198,8 +199,7 @@ class CommandLineDirective(Rendering):
         section = nodes.section(ids=[anchor], names=[anchor], classes=["command"])
         section += nodes.title(path, "", nodes.literal(path, path))
         self.state.document.note_explicit_target(section, section)
-        for paragraph in (command.help or "").split("\n\n"):
-            section += _sentence(" ".join(paragraph.replace("\b", "").split()))
+        section += map(_paragraph, (command.help or "").split("\n\n"))
         usage = " ".join([path, *command.collect_usage_pieces(context)])
         section += nodes.literal_block(usage, usage, language="text")
         section += self._options(command, path, anchor)
@@ -223,6 +223,14 @@ class CommandLineDirective(Rendering):
 def _is_setting(option: click.Option) -> bool:
     """Return whether an option was made from a setting, which has its own card."""
     return (option.name or "").startswith("setting_")
+
+
+def _paragraph(text: str) -> nodes.Element:
+    """Return a paragraph of a help text; one that click is to leave as it is keeps its lines."""
+    if "\b" not in text:
+        return _sentence(" ".join(text.split()))
+    lines = textwrap.dedent(text.replace("\b\n", "\n").replace("\b", "")).strip("\n")
+    return nodes.literal_block(lines, lines, language="text")
 
 
 def _sentence(text: str) -> nodes.paragraph:
