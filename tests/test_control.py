@@ -109,7 +109,7 @@ def test_a_bad_tag_of_a_step_that_is_skipped_stops_nothing(site):
 def test_a_call_of_a_program_gives_the_reason_as_its_result(site):
     site.write(site.step("b", SKIPPED))
     result = buildpush.run("p.yml")
-    assert (result.skipped, result.digest, result.seconds) == (REASON, None, {})
+    assert (result.skipped, result.digest, result.seconds) == (REASON, "", {})
     assert buildpush.check("p.yml").reason == REASON
 
 

@@ -90,8 +90,6 @@ REASONS = {
     },
     **{(flow, "place"): _ONE_VALUE for flow in FLOWS if flow != "plugin"},
     **{(flow, "description"): _PEOPLE for flow in FLOWS},
-    ("run", "compat"): "the build-info of a single image without a base is the same in both forms",
-    **{(flow, "quiet"): "it is about lines that this test does not look at" for flow in FLOWS if flow != "plugin"},
     **{(flow, "failure_strategies"): "it says what follows a failure, and nothing fails here" for flow in FLOWS},
     **{
         (flow, "push_retry"): "it says what follows a failed request, and none fails here"
