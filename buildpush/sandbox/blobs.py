@@ -94,7 +94,8 @@ class BlobRoutes:
         if not self.uploads.behaviour.reports_offset:
             raise RequestRefusedError(400, "NAME_INVALID", "the last part of the path is not a digest")
         upload = self._upload(request)
-        return self._accepted(request, upload, 204)
+        await upload.settle()
+        return self._accepted(request, self._upload(request), 204)
 
     async def append(self, request: web.Request) -> web.Response:
         """Accept the next piece of an upload."""

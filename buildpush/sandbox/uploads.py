@@ -127,6 +127,12 @@ class UploadSession:
         await self.lock.acquire()
         self.writing = request.transport
 
+    async def settle(self) -> None:
+        """Wait until what a broken connection brought is written: it counts as arrived."""
+        if isinstance(self.writing, asyncio.Transport) and self.writing.is_closing():
+            async with self.lock:
+                pass
+
     def unlock(self) -> None:
         """Unlock the upload for the next piece."""
         self.writing = None

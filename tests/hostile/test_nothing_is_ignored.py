@@ -90,6 +90,10 @@ REASONS = {
     },
     **{(flow, "place"): _ONE_VALUE for flow in FLOWS if flow != "plugin"},
     **{(flow, "description"): _PEOPLE for flow in FLOWS},
+    **{
+        (flow, "quiet"): "it is about lines that are not there"
+        for flow in ("run without build-info", "build into a layout")
+    },
     **{(flow, "failure_strategies"): "it says what follows a failure, and nothing fails here" for flow in FLOWS},
     **{
         (flow, "push_retry"): "it says what follows a failed request, and none fails here"
