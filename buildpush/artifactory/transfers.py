@@ -13,6 +13,7 @@ from buildpush.artifactory.authorization import login_hint
 from buildpush.artifactory.client import Artifactory, RefusedError
 from buildpush.foundation.errors import AuthenticationError, BuildInfoError, PushError, RegistryError, SettingsError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.workers import Workers
 from buildpush.http.messages import Answer
 
 TransferFate = Literal["sent", "exists", "received", "unchanged", "planned"]
@@ -80,11 +81,11 @@ class FileChecksums:
         self._hashes = [hashlib.new(name, usedforsecurity=False) for name in ALGORITHMS]
         self.size = 0
 
-    def update(self, block: bytes) -> None:
-        """Add the next block."""
+    def update(self, block: bytes, apply: Callable[..., Iterable[None]] = map) -> None:
+        """Add the next block; *apply* may be that of a pool of threads."""
         self.size += len(block)
-        for one in self._hashes:
-            one.update(block)
+        for _ in apply(lambda one: one.update(block), self._hashes):
+            pass
 
     @property
     def facts(self) -> FileFacts:
@@ -101,10 +102,12 @@ def blocks_of(path: Path) -> Iterator[bytes]:
 
 
 def checksums_of(path: Path) -> FileChecksums:
-    """Return the checksums of a file."""
+    """Return the checksums of a file; a large one has a thread for each, since MD5 takes longer than the others."""
     found = FileChecksums()
-    for block in blocks_of(path):
-        found.update(block)
+    with Workers(len(ALGORITHMS)) as pool:  # without a thread until the first block that needs them
+        apply = pool.map if path.stat().st_size > BLOCK else map
+        for block in blocks_of(path):
+            found.update(block, apply)
     return found
 
 
