@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from buildpush.foundation.events import Progress as Progress
     from buildpush.foundation.events import Sink as Sink
     from buildpush.foundation.secrets import Secret as Secret
+    from buildpush.notebooks.practice import practice as practice
     from buildpush.pipeline.plan import Plan as Plan
     from buildpush.pipeline.plan import SkippedStep as SkippedStep
     from buildpush.pipeline.results import PipelineResult as PipelineResult
@@ -67,6 +68,7 @@ _HOMES = {
     "merge": "buildpush.api",
     "open_builds": "buildpush.api",
     "open_run": "buildpush.api",
+    "practice": "buildpush.notebooks.practice",
     "push": "buildpush.api",
     "tag": "buildpush.api",
     "upload": "buildpush.api",
@@ -101,6 +103,7 @@ __all__ = [
     "merge",
     "open_builds",
     "open_run",
+    "practice",
     "push",
     "run",
     "run_pipeline",

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -45,14 +46,17 @@ class State:
     scratch: Path
 
     @classmethod
-    def default(cls) -> State:
-        """Return the directories that the platform's conventions name (``XDG_STATE_HOME`` on Linux).
+    def default(cls, env: Mapping[str, str] | None = None) -> State:
+        """Return the directories that ``XDG_STATE_HOME`` in *env*, or else the platform's conventions name.
 
         A user without a home has a state directory among the temporary ones.
         """
+        scratch = Path(tempfile.gettempdir())
+        named = Path((env or {}).get("XDG_STATE_HOME", ""))
+        if named.is_absolute():
+            return cls(named / "buildpush", scratch)
         import platformdirs
 
-        scratch = Path(tempfile.gettempdir())
         directory = scratch / f"buildpush-state-{os.getuid()}"
         with suppress(RuntimeError):  # the user has no home
             path = Path(platformdirs.user_state_dir("buildpush"))

@@ -175,7 +175,7 @@ class RunContext:
             env=dict(os.environ if env is None else env),
             cwd=base if cwd else _working_directory(),
             home=_home(),
-            state=State.default(),
+            state=State.default(env),
             connectors_file=None if connectors is None else base / connectors,
             secrets_directory=None if secrets is None else base / secrets,
             variables=variables or {},
