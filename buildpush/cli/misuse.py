@@ -7,7 +7,7 @@ from typing import Final
 import click
 
 from buildpush.foundation.regex import regex
-from buildpush.foundation.spelling import did_you_mean
+from buildpush.foundation.spelling import did_you_mean, now_called
 
 _OF: Final = r"Invalid value for '(?P<name>.+?)': (?P<value>.+) is not "
 _NUMBER: Final = r"-?[0-9.]+"
@@ -54,7 +54,12 @@ def sentence_and_hint(error: click.ClickException, arguments: list[str]) -> tupl
 
 
 def _no_such_option(error: click.NoSuchOption, path: str) -> tuple[str, str]:
+    from buildpush.settings.declare import former_names, long_flag, settings_of
+    from buildpush.settings.stepkinds import BUILD
+
     known = list(error.possibilities or ())
+    if former := former_names(settings_of(BUILD.model), long_flag).get(error.option_name):
+        return f"there is no option {error.option_name}", now_called(former)
     hint = did_you_mean(error.option_name, known, most=2) or f"{path} --help lists them"
     return f"there is no option {error.option_name}", hint
 

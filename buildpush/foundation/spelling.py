@@ -16,3 +16,8 @@ def did_you_mean(word: str, known: Iterable[str], *, most: int = 3, cutoff: floa
     """Return a hint with the most similar words, or ``None`` if no word is similar."""
     near = nearest(word, known, most=most, cutoff=cutoff)
     return f"did you mean {' or '.join(near)}?" if near else None
+
+
+def now_called(name: str) -> str:
+    """Return the hint for a word of an earlier version, whose name is *name* now."""
+    return f"it is called {name} now"

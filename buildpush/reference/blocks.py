@@ -46,7 +46,7 @@ class CardRendering(Rendering):
         domain = self.env.get_domain(DOMAIN)
         if not isinstance(domain, SettingsDomain):
             raise TypeError
-        domain.settings[card.name] = (page, card.anchor)
+        domain.settings.update(dict.fromkeys((card.name, *card.renamed), (page, card.anchor)))
         standard = self.env.domains.standard_domain
         for variable in card.variables:
             if owner(variable) == card.name:
@@ -58,8 +58,8 @@ class CardRendering(Rendering):
 def _facts(card: Card) -> nodes.field_list:
     """Return the lines of a card: its spellings, its type, and who honours it."""
     listed = nodes.field_list(classes=["setting-facts"])
-    for heading, entries in cards.FACTS.items():
-        fact = marked(entries(card), nodes.make_id(heading))
+    for heading, entries in cards.facts(card):
+        fact = marked(entries, nodes.make_id(heading))
         listed += nodes.field("", nodes.field_name(heading, heading), nodes.field_body("", fact))
     return listed
 
@@ -84,7 +84,8 @@ class SettingsDirective(CardRendering):
 
     def _section(self, card: Card) -> nodes.section:
         short = card.name.rpartition(".")[2]
-        section = nodes.section(ids=[card.anchor], names=[card.anchor], classes=["setting"])
+        anchors = [card.anchor, *card.former_anchors]
+        section = nodes.section(ids=anchors, names=anchors, classes=["setting"])
         section += nodes.title(short, "", nodes.literal(short, short))
         self.note(card, section)
         section += self.body(card)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from functools import cache
@@ -44,6 +44,9 @@ class Card:
         flags: usual one first; the one that switches it off is last.
         kind: its type in words, such as ``list of tags``.
         default: as YAML would write it; empty for nothing, ``None`` if the setting is required.
+        since: version that has it first.
+        changed: later versions, each with what is different since then, the latest last.
+        renamed: names that it had in earlier versions, as ``name`` is written.
         honoured_by: who acts on it, in words.
         engines: engine to its own spelling, for those engines that honour it.
         examples: surface to text that reads back to the same value.
@@ -60,6 +63,8 @@ class Card:
     kind: str
     default: str | None
     since: str
+    changed: tuple[tuple[str, str], ...]
+    renamed: tuple[str, ...]
     honoured_by: str
     engines: Mapping[str, str]
     examples: Mapping[str, str]
@@ -68,11 +73,20 @@ class Card:
     @property
     def anchor(self) -> str:
         """Its id on the settings page; stable over releases."""
-        return "setting-" + self.name.replace(".", "-").replace("_", "-")
+        return _anchor(self.name)
+
+    @property
+    def former_anchors(self) -> tuple[str, ...]:
+        """Ids that it had in earlier versions; links of other sites still lead to them."""
+        return tuple(map(_anchor, self.renamed))
 
     def as_json(self) -> dict[str, Any]:
         """Return the card as plain JSON types; keys are stable."""
         return asdict(self) | {"anchor": self.anchor, "engines": dict(self.engines), "examples": dict(self.examples)}
+
+
+def _anchor(name: str) -> str:
+    return "setting-" + name.replace(".", "-").replace("_", "-")
 
 
 def _codes(words: Iterable[str]) -> tuple[str, ...]:
@@ -92,7 +106,17 @@ FACTS: Final[Mapping[str, Callable[[Card], tuple[str, ...]]]] = {
     "Default": lambda card: ("**required**",) if card.default is None else _codes([card.default]),
     "Honoured by": lambda card: _engines(card) or (card.honoured_by,),
     "Since": lambda card: (card.since,),
+    "Changed": lambda card: tuple(f"**in {version}** {words}" for version, words in card.changed),
+    "Formerly": lambda card: _codes(card.renamed),
 }
+_HISTORY: Final = ("Changed", "Formerly")  # most settings have none
+
+
+def facts(card: Card) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the lines of a card: heading and entries."""
+    for heading, entries in FACTS.items():
+        if (found := entries(card)) or heading not in _HISTORY:
+            yield heading, found
 
 
 @cache
@@ -145,8 +169,9 @@ def engine_flags() -> Mapping[str, Mapping[str, str]]:
 
 def _card(step: str, setting: Setting) -> Card:
     plain = step == BUILD.name
+    prefix = "" if plain else f"{step}."
     return Card(
-        name=setting.name if plain else f"{step}.{setting.name}",
+        name=f"{prefix}{setting.name}",
         step=step,
         group=setting.group,
         sentence=setting.sentence,
@@ -157,6 +182,8 @@ def _card(step: str, setting: Setting) -> Card:
         kind=words(setting),
         default=None if setting.required else in_yaml(setting.default),
         since=setting.since,
+        changed=setting.changed,
+        renamed=tuple(f"{prefix}{name}" for name in setting.renamed),
         honoured_by=_HINT if setting.harmless and not setting.honoured_by else HONOURED[setting.honoured_by],
         engines={engine: flags[setting.name] for engine, flags in engine_flags().items() if setting.name in flags}
         if setting.honoured_by == "engine"

@@ -11,10 +11,11 @@ from buildpush.expressions.facts import Facts
 from buildpush.foundation.documents import Raw
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.secrets import MASK
-from buildpush.foundation.spelling import did_you_mean
+from buildpush.foundation.spelling import did_you_mean, now_called
 from buildpush.foundation.text import one_line, with_margin
-from buildpush.reference.cards import FACTS, HONOURED, Card, cards
-from buildpush.settings.declare import setting_named
+from buildpush.reference.cards import HONOURED, Card, cards
+from buildpush.reference.cards import facts as facts_of_card
+from buildpush.settings.declare import camel_case, kebab_case, long_flag, setting_named, variable_name
 from buildpush.settings.decode import decode
 from buildpush.settings.evaluate import evaluate_setting
 from buildpush.settings.step_facts import facts_of
@@ -71,12 +72,13 @@ _NEAR: Final = 0.7  # names that merely share letters are not suggested
 
 
 def find(name: str) -> Card:
-    """Return the card of a setting by any of its names: Python, YAML, variable or flag.
+    """Return the card of a setting by any of its names, also of an earlier version: Python, YAML, variable, flag.
 
     Raises:
         SettingsError: there is no such setting; the hint names similar ones.
     """
-    known = {spelling: card for card in reversed(cards()) for spelling in _spellings(card)}
+    known = {old: card for card in reversed(cards()) for old in _former_spellings(card)}
+    known |= {spelling: card for card in reversed(cards()) for spelling in _spellings(card)}
     if name in known:
         return known[name]
     hint = did_you_mean(name, known, cutoff=_NEAR) or "'buildpush explain' lists them all"
@@ -94,7 +96,8 @@ def as_text(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
     """
     card = find(name)
     lines = [line for step in loaded.steps for line in _value_lines(card, step, facts)]
-    return "\n".join([*_card(card), "", *(lines or [f"value     {_default(card)}"])])
+    moved = [] if name in _spellings(card) else [f"{name} is a name of an earlier version: {now_called(card.name)}", ""]
+    return "\n".join([*moved, *_card(card), "", *(lines or [f"value     {_default(card)}"])])
 
 
 def as_json(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
@@ -113,6 +116,12 @@ def _spellings(card: Card) -> Iterator[str]:
     yield from (flag.lstrip("-") for flag in card.flags)
 
 
+def _former_spellings(card: Card) -> Iterator[str]:
+    for name in card.renamed:
+        yield name
+        yield from (spell(name.rpartition(".")[2]) for spell in (str, camel_case, variable_name, long_flag, kebab_case))
+
+
 def _plain(text: str) -> str:
     return text.replace("{setting}", "").replace("`", "").replace("**", "")
 
@@ -121,8 +130,8 @@ def _card(card: Card) -> Iterator[str]:
     yield f"{card.name}: {_plain(card.sentence)}"
     if card.text:
         yield f"  {_plain(card.text)}"
-    for heading, entries in FACTS.items():
-        words = ", ".join(map(_plain, entries(card)))
+    for heading, entries in facts_of_card(card):
+        words = ", ".join(map(_plain, entries))
         first = heading.partition(" ")[0]
         yield f"{first if first.isupper() else first.lower():<9} {words or 'none'}"
 

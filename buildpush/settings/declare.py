@@ -11,7 +11,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
@@ -55,6 +55,8 @@ class Declared:
     honoured_by: Honour
     place: StepSection
     since: str
+    changed: tuple[tuple[str, str], ...]
+    renamed: tuple[str, ...]
     harmless: bool
     alternative: str
     separator: str
@@ -76,6 +78,9 @@ class Setting:
         default: value if it is not set; ``None`` also where ``required``.
         honoured_by: who acts on it; empty while nothing does, so that setting it is refused.
         place: where a step file sets it: in the step, its ``spec``, its ``envVariables``, or ``spec.settings``.
+        since: the version that has it first.
+        changed: later versions, each with what is different since then, the latest last.
+        renamed: Python names that it had in earlier versions; they set nothing, but messages and pages know them.
         harmless: without effect on the image, so that setting it is a note, not an error, while nothing acts on it.
         alternative: what to do while nothing acts on it.
         ambient: variables of other tools, used when nothing else sets it.
@@ -89,6 +94,8 @@ class Setting:
     text: str
     group: str
     since: str
+    changed: tuple[tuple[str, str], ...]
+    renamed: tuple[str, ...]
     kind: str
     choices: tuple[str, ...]
     annotation: Any
@@ -159,6 +166,8 @@ def setting(
     honoured_by: Honour,
     place: StepSection = "spec",
     since: str = "0.1",
+    changed: tuple[tuple[str, str], ...] = (),
+    renamed: tuple[str, ...] = (),
     harmless: bool = False,
     alternative: str = "",
     separator: str = ",",
@@ -176,6 +185,8 @@ def setting(
         honoured_by,
         place,
         since,
+        changed,
+        renamed,
         harmless,
         alternative,
         separator,
@@ -224,6 +235,11 @@ def explicitly_set(settings: Settings) -> frozenset[str]:
     return frozenset(name for name in settings.fields_set if getattr(settings, name) != known[name].default)
 
 
+def former_names(settings: Iterable[Setting], spell: Callable[[str], str] = str) -> dict[str, str]:
+    """Return today's name by each former name of *settings*, both as *spell* writes a Python name."""
+    return {spell(former): spell(setting.name) for setting in settings for former in setting.renamed}
+
+
 def camel_case(name: str) -> str:
     """Return the YAML key of a Python name: ``build_args`` gives ``buildArgs``."""
     first, *rest = name.split("_")
@@ -235,6 +251,11 @@ def kebab_case(name: str) -> str:
     return name.replace("_", "-")
 
 
+def long_flag(name: str) -> str:
+    """Return a flag of a Python name: ``--build-args``."""
+    return f"--{kebab_case(name)}"
+
+
 def variable_name(name: str) -> str:
     """Return the variable of a Python name: ``PLUGIN_BUILD_ARGS``."""
     return f"PLUGIN_{name.upper()}"
@@ -242,7 +263,7 @@ def variable_name(name: str) -> str:
 
 def flag_names(name: str, kind: str) -> tuple[str, ...]:
     """Return the flags of a Python name; lists and maps have a singular too, since one flag gives one entry."""
-    plural = f"--{kebab_case(name)}"
+    plural = long_flag(name)
     if kind not in {"list", "map"} or not plural.endswith("s"):
         return (plural,)
     return (plural.removesuffix("s"), plural) if kind == "map" else (plural, plural.removesuffix("s"))
@@ -259,6 +280,8 @@ def _setting(name: str, field: Field) -> Setting:
         text=declared.text,
         group=declared.group,
         since=declared.since,
+        changed=declared.changed,
+        renamed=declared.renamed,
         kind=kind_of(annotation),
         choices=choices_of(annotation),
         annotation=annotation,

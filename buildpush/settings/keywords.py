@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from buildpush.foundation.errors import SourceError
-from buildpush.settings.declare import settings_of
+from buildpush.settings.declare import former_names, settings_of
 from buildpush.settings.decode import format_setting, raw_of
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.step_settings import CommonSettings
@@ -37,10 +37,11 @@ def check_names(values: Mapping[str, Any], what: str) -> None:
     Raises:
         SourceError: there is one.
     """
-    known = {setting.name for model in models() for setting in settings_of(model)} - {"env_variables"}
+    settings = [setting for model in models() for setting in settings_of(model)]
+    known = {setting.name for setting in settings} - {"env_variables"}
     for name in values:
         if name not in known:
-            reject(what, name, known, f"{name}=")
+            reject(what, name, known, f"{name}=", former=former_names(settings))
 
 
 def check_used(flags: Mapping[str, Any], keywords: Mapping[str, Any], steps: Sequence[Step]) -> None:

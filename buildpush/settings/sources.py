@@ -18,7 +18,7 @@ from buildpush.foundation.documents import Node, read_documents, read_text, read
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.toml import parse_project_toml
-from buildpush.settings.declare import Setting, camel_case, settings_of
+from buildpush.settings.declare import Setting, camel_case, former_names, settings_of
 from buildpush.settings.decode import format_setting
 from buildpush.settings.drone import from_drone, is_drone
 from buildpush.settings.env_file import NO_ENV_FILE, SETTING, EnvFile, env_file
@@ -293,10 +293,11 @@ def _project_layer(model: type[CommonSettings], project: Node | None) -> Setting
     if not isinstance(project.value, Mapping):
         message = "a project file is a map of settings"
         raise SourceError(message, where=project.where, hint="write KEY: VALUE lines")
-    known = {key for model in models() for key in _project_keys(model)}
+    known = {key: setting for model in models() for key, setting in _project_keys(model).items()}
     for key in project.value:
         if key not in known:
-            reject("key", key, known, project.where_key(key))
+            former = former_names(known.values(), camel_case)
+            reject("key", key, known, project.where_key(key), former=former)
     for key, setting in _project_keys(model).items():
         if (node := project.at(key)) and node.value is not None:
             raw = node.raw()

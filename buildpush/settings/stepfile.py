@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import field
 from functools import cache
 from typing import Final
@@ -10,7 +10,7 @@ from typing import Final
 from buildpush.foundation.documents import Node
 from buildpush.foundation.errors import SourceError
 from buildpush.foundation.records import dataclass
-from buildpush.settings.declare import Setting, settings_of, variable_name
+from buildpush.settings.declare import Setting, camel_case, former_names, settings_of, variable_name
 from buildpush.settings.decode import format_setting
 from buildpush.settings.layers import SettingsLayer
 from buildpush.settings.own_names import with_own_names
@@ -64,7 +64,7 @@ def step_layers(node: Node, kind: StepKind) -> StepLayers:
         if key in by_key:
             _add(layers.settings, by_key[key], entry, node.where_key(key))
         elif key not in {"type", "spec", *_EXPORTED}:
-            reject("key", key, [*by_key, "type", "spec"], node.where_key(key))
+            reject("key", key, [*by_key, "type", "spec"], node.where_key(key), former=_former_keys(by_key))
     spec = node.at("spec")
     if spec is not None and spec.value is not None:
         _expect_map(spec, "spec")
@@ -92,7 +92,7 @@ def _spec(spec: Node, kind: StepKind, layers: StepLayers) -> None:
             raise _misplaced(env[key], where)
         elif not (key == "image" and kind.image):  # it names the plugin, which has chosen the kind
             known = [*container, "image", "settings", "envVariables"] if kind.image else by_key
-            reject("key", key, known, where)
+            reject("key", key, known, where, former=_former_keys({**by_key, **env}))
 
 
 def _used_variables(spec: Node) -> frozenset[str]:
@@ -111,8 +111,12 @@ def _plugin_settings(node: Node, by_key: Mapping[str, Setting], settings: Settin
     _expect_map(node, "settings")
     for name, value in node.entries.items():
         if name not in by_key:
-            reject("key", name, by_key, node.where_key(name))
+            reject("key", name, by_key, node.where_key(name), former=former_names(by_key.values()))
         _add(settings, by_key[name], value, node.where_key(name))
+
+
+def _former_keys(by_key: Mapping[str, Setting]) -> dict[str, str]:
+    return former_names(by_key.values(), camel_case)
 
 
 @cache
@@ -120,7 +124,7 @@ def _settings_by_key(kind: StepKind, place: str) -> Mapping[str, Setting]:
     return {setting.key: setting for setting in settings_of(kind.model) if setting.place == place}
 
 
-def _without_effect(kind: StepKind, name: str, node: Node, where: str, known: Iterable[str]) -> str:
+def _without_effect(kind: StepKind, name: str, node: Node, where: str, known: Mapping[str, Setting]) -> str:
     """Return the note about a variable that sets nothing, or raise an error if it is refused."""
     if not kind.builds:
         reject_variable("variable", name, known, where)
@@ -142,7 +146,7 @@ def _plugin_variables(node: Node, kind: StepKind, layers: StepLayers) -> None:
         elif name in PLUGIN_VARIABLES:
             layers.notes.append(note_of("setting", name, str(entry.raw()), node.where_key(key), known))
         else:
-            reject_variable("key", name, [*known, *PLUGIN_VARIABLES], node.where_key(key), key=key)
+            reject_variable("key", name, known, node.where_key(key), others=PLUGIN_VARIABLES, key=key)
     values = {name: node.entries[key].raw() for name, key in names.items()}
     for setting, variable, raw in settings_by(kind.model, values, layers.notes):
         place, parts = node.where_key(names[variable]), dict(node.entries[names[variable]].places())

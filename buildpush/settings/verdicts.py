@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NoReturn
 
 from buildpush.foundation.errors import SourceError, UnsupportedError
+from buildpush.foundation.spelling import now_called
+from buildpush.settings.declare import Setting, former_names, variable_name
 from buildpush.settings.kinds import FALSE, TRUE
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES, PluginVariable
 from buildpush.settings.words import nearest
@@ -20,7 +22,7 @@ _EMPTY: Final = "it is empty"
 _USUAL: Final = "it asks for the default behaviour"
 
 
-def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str]) -> str:
+def note_of(what: str, variable: str, text: str, where: str, known: Mapping[str, Setting]) -> str:
     """Return the note about a variable of a file that sets nothing.
 
     Args:
@@ -28,7 +30,7 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
         variable: its name.
         text: its value.
         where: its place.
-        known: the variables that set something.
+        known: the settings, by each variable that sets one.
 
     Raises:
         UnsupportedError: it is refused.
@@ -36,29 +38,38 @@ def note_of(what: str, variable: str, text: str, where: str, known: Iterable[str
     """
     row = PLUGIN_VARIABLES.get(variable)
     if row is None:
-        reject_variable(what, variable, [*known, *PLUGIN_VARIABLES], where)
+        reject_variable(what, variable, known, where, others=PLUGIN_VARIABLES)
     return f"{where}: {variable} has no effect here: {_reason(row, text, where) or row.in_file}"
 
 
-def reject_variable(what: str, name: str, known: Iterable[str], where: str, *, key: str = "") -> NoReturn:
+def reject_variable(
+    what: str, name: str, known: Mapping[str, Setting], where: str, *, others: Iterable[str] = (), key: str = ""
+) -> NoReturn:
     """Refuse an unknown variable, and name the one that was probably meant.
 
     Args:
         what: what it is, for messages, such as ``variable``.
         name: of the variable.
-        known: all variables that have a meaning.
+        known: the settings, by each variable that sets one.
         where: its place.
+        others: variables that have a meaning, too.
         key: as it is written among the settings of a plugin.
 
     Raises:
         SourceError: always.
     """
-    near = nearest_variable(name, known)
-    if near and key:
-        near = near.removeprefix(_PREFIX).lower()
-    hint = f"did you mean {near!r}?" if near else _FAR if name.startswith(_PREFIX) else _PLAIN
+    hint = _meant(name, known, others, as_key=bool(key)) or (_FAR if name.startswith(_PREFIX) else _PLAIN)
     message = f"unknown {what} {(key or name)!r}"
     raise SourceError(message, where=where, hint=hint)
+
+
+def _meant(name: str, known: Mapping[str, Setting], others: Iterable[str], *, as_key: bool = False) -> str:
+    """Return a hint with the variable that *name* was in an earlier version, or is near to; else an empty text."""
+    former = former_names(known.values(), variable_name).get(name)
+    near = former or nearest_variable(name, [*known, *others])
+    if near and as_key:
+        near = near.removeprefix(_PREFIX).lower()
+    return now_called(near) if near and former else f"did you mean {near!r}?" if near else ""
 
 
 def nearest_variable(name: str, known: Iterable[str]) -> str | None:
@@ -73,13 +84,12 @@ def nearest_variable(name: str, known: Iterable[str]) -> str | None:
     return short[near] if near else None
 
 
-def notes_of_environment(env: Mapping[str, str], known: Iterable[str]) -> Iterator[str]:
+def notes_of_environment(env: Mapping[str, str], known: Mapping[str, Setting]) -> Iterator[str]:
     """Yield the notes about variables of the environment that set nothing; those of other programs never stop a run.
 
     Raises:
         UnsupportedError: one of the plugins' own is refused.
     """
-    known = frozenset(known)
     for name in sorted(env):
         row = PLUGIN_VARIABLES.get(name)
         if name in known or (row and row.fact) or not (row or name.startswith(_PREFIX)):
@@ -88,9 +98,9 @@ def notes_of_environment(env: Mapping[str, str], known: Iterable[str]) -> Iterat
         yield f"{name} has no effect: {reason}"
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    near = nearest_variable(name, [*known, *PLUGIN_VARIABLES])
-    return "it is not a variable of buildpush" + (f" (did you mean {near}?)" if near else "")
+def _unknown(name: str, known: Mapping[str, Setting]) -> str:
+    hint = _meant(name, known, PLUGIN_VARIABLES)
+    return "it is not a variable of buildpush" + (f" ({hint})" if hint else "")
 
 
 def _reason_in_environment(row: PluginVariable, text: str) -> str:

@@ -522,7 +522,7 @@ def test_some_variables_say_the_opposite(load):
 
 def test_an_unknown_plugin_variable_in_the_environment_is_a_note(load):
     assert load(STEP, env={"PLUGIN_TAGZ": "secret-value", "PATH": "/bin"}).notes == (
-        "PLUGIN_TAGZ has no effect: it is not a variable of buildpush (did you mean PLUGIN_TAG?)",
+        "PLUGIN_TAGZ has no effect: it is not a variable of buildpush (did you mean 'PLUGIN_TAG'?)",
     )
 
 
