@@ -53,7 +53,7 @@ DOORS = {
     "papermill": {"notebooks"},
     "nbformat": {"notebooks"},
     "rich": {"display.terminal"},
-    "cryptography": {"provenance.keys", "sandbox.evidence"},
+    "cryptography": {"provenance.keys", "sandbox.certificates", "sandbox.evidence"},
 }
 
 # Who may read the process's environment; everything below takes it as an argument.

@@ -106,6 +106,28 @@ def test_rules_are_those_of_the_sandbox():
             buildpush.run(STEP, **place, repo="docker-local/site", tags=["1"], labels={"new": "1"}, engine="native")
 
 
+def test_a_sandbox_with_tls_is_trusted_and_nobody_else_trusts_it():
+    with buildpush.practice(tls=True) as place:
+        assert place.url.startswith("https://")
+        result = pushed(place)
+        with buildpush.open_builds(**place.artifactory) as builds:
+            assert builds.runs(result.published.name)
+        elsewhere = {name: text for name, text in place["env"].items() if name != "SSL_CERT_FILE"}
+        with pytest.raises(buildpush.BuildPushError, match="certificate"):
+            buildpush.verify(result.references[0], **{**place, "env": elsewhere})
+
+
+def test_an_own_artifactory_with_a_private_authority_needs_the_readers_usual_variable(tmp_path, monkeypatch):
+    with buildpush.practice(tls=True) as own:
+        monkeypatch.setenv("SSL_CERT_FILE", own["env"]["SSL_CERT_FILE"])
+        with (
+            buildpush.practice(own.directory / "connectors.yml", "docker-local") as place,
+            Line(own.sandbox.host) as line,
+        ):
+            result = buildpush.run(STEP, **place.through(line), repo="docker-local/site", tags=["1"], engine="native")
+        assert own.sandbox.digest("docker-local/site", "1") == result.digest
+
+
 def test_closing_it_twice_does_nothing_more():
     place = buildpush.practice()
     place.close()

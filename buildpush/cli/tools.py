@@ -56,6 +56,7 @@ def make_sandbox() -> click.Command:
             f"or by name: {', '.join(NAMED)}; may be repeated.",
         ),
         click.Option(["--referrers/--no-referrers"], default=True, help="Answer the referrers API, or answer 404."),
+        click.Option(["--tls"], is_flag=True, help="Speak TLS, by the certificate of a private authority."),
         click.Option(["--line"], metavar="LINE", help="Also listen behind a faulty line, as in reset-after=50MB."),
         click.Option(["-q", "--quiet"], is_flag=True, help="Do not print a line for each request."),
     ]
@@ -97,6 +98,7 @@ def _welcome(box: Sandbox, line: Line | None) -> None:
         *([("by the line", f"{line.host}/{box.repository}")] if line else []),
         ("Artifactory", box.artifactory_url),
         ("pages", f"{box.url}/ui/"),
+        *([("authority", str(box.authority))] if box.authority else []),
         ("user", box.username),
         ("password", box.password.reveal()),
         ("token", box.token.reveal()),

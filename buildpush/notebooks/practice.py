@@ -113,7 +113,7 @@ class Practice(Mapping[str, Any]):
 
     Nothing is written into this process's environment: ``env`` is one of the keywords. In it, there are no variables of
     JFrog and of steps, what runs leave on this machine is in the private directory, and ``SOURCE_DATE_EPOCH`` is the
-    first second of 2026 if it is not set, so that images are the same each time.
+    first second of 2026 if it is not set, so that images are the same each time. A sandbox by TLS is trusted.
 
     Attributes:
         directory: private, with a copy of the examples; relative paths start there. It is removed at the end.
@@ -133,7 +133,7 @@ class Practice(Mapping[str, Any]):
         write_private(directory / "password", server.login.password.reveal())
         write_private(directory / "username", server.login.username)
         self._write_connectors(_FILE, server.url)
-        around: dict[str, Any] = {"env": _environment(directory / "state"), "cwd": directory}
+        around: dict[str, Any] = {"env": self._environment(), "cwd": directory}
         self._keywords: dict[str, Any] = {"connectors": _FILE, "connector_ref": CONNECTOR, **around}
         login = {"username": server.login.username, "password": server.login.password}
         self.artifactory: dict[str, Any] = {"artifactory_url": server.artifactory_url, **login, **around}
@@ -180,7 +180,8 @@ class Practice(Mapping[str, Any]):
         text = _CONNECTORS.format(identifier=CONNECTOR, url=url, user=user)
         (self.directory / name).write_text(text, encoding="utf-8")
 
-
-def _environment(state: Path) -> dict[str, str]:
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(_FOREIGN)}
-    return {"SOURCE_DATE_EPOCH": _YEAR_2026, **kept, "XDG_STATE_HOME": str(state)}
+    def _environment(self) -> dict[str, str]:
+        kept = {name: text for name, text in os.environ.items() if not name.startswith(_FOREIGN)}
+        trusted = self.sandbox.authority if self.sandbox else None
+        own = {"SSL_CERT_FILE": str(trusted)} if trusted else {}
+        return {"SOURCE_DATE_EPOCH": _YEAR_2026, **kept, "XDG_STATE_HOME": str(self.directory / "state"), **own}

@@ -27,6 +27,7 @@ from buildpush.sandbox.store import DAY_SECONDS, Store
 from buildpush.sandbox.written import make_fault, named_faults
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
     from types import ModuleType, TracebackType
     from typing import Self
 
@@ -57,9 +58,10 @@ class Sandbox:
         oidc: identity providers whose tokens are exchanged for access tokens, by name.
         remotes: addresses of registries, by the key of the remote repository that fetches images from there.
         logins: user and password at these registries, by key; they are not stored.
+        tls: whether it speaks TLS, by the certificate of a private authority; see ``authority``.
 
     Raises:
-        SettingsError: *uploads*, *challenge* or *immutable* has an unknown value.
+        SettingsError: *uploads*, *challenge* or *immutable* has an unknown value; or TLS lacks its library.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Sandbox:
         oidc: Mapping[str, OidcProvider] | None = None,
         remotes: Mapping[str, str] | None = None,
         logins: Mapping[str, tuple[str, Secret]] | None = None,
+        tls: bool = False,
     ) -> None:
         for word, value, values in (("uploads like", uploads, UPLOADS), ("a challenge of the", challenge, CHALLENGES)):
             if value not in values:
@@ -92,6 +95,8 @@ class Sandbox:
         self._providers = dict(oidc or {})
         self._remotes = dict(remotes or {})
         self._logins = dict(logins or {})
+        self._has_tls = tls
+        self._authority: Path | None = None
         self._data = data
         self._address = (host, port)
         self._clock = clock
@@ -130,10 +135,17 @@ class Sandbox:
             raise unusable(directory, error) from error
         rules = server.RegistryRules(**self._rules)
         parts = (self._store, self._accounts, self._faults, self._journal)
-        running = server.Server(listening, *parts, rules=rules, providers=self._providers, logins=self._logins)
+        tls = self._make_certificate(directory) if self._has_tls else None
+        running = server.Server(listening, *parts, rules=rules, providers=self._providers, logins=self._logins, tls=tls)
         self._stops.append(running.stop)
         running.start()
         self._server = running
+
+    def _make_certificate(self, directory: Path) -> SSLContext:
+        from buildpush.sandbox.certificates import AUTHORITY, make_certificate
+
+        self._authority = directory / AUTHORITY
+        return make_certificate(directory, self._address[0])
 
     def _add_remotes(self) -> None:
         from buildpush.sandbox.repositories import add_remote
@@ -174,7 +186,12 @@ class Sandbox:
     @property
     def url(self) -> str:
         """Address of the whole platform, without a slash at the end."""
-        return f"http://{self._host}"
+        return f"{'https' if self._has_tls else 'http'}://{self._host}"
+
+    @property
+    def authority(self) -> Path | None:
+        """File with the certificate to trust, for ``SSL_CERT_FILE``; ``None`` without TLS."""
+        return self._authority
 
     @property
     def artifactory_url(self) -> str:
@@ -323,7 +340,7 @@ def serve(
         show: called in this thread for every request, once it is answered.
         stop: stops it when set by another thread.
         rules: as for :class:`Sandbox`: ``uploads``, ``least_piece``, ``immutable``, ``referrers``, ``challenge``,
-            ``remotes``.
+            ``remotes``, ``tls``.
 
     Raises:
         SettingsError: the port, the host, the directory or a rule cannot be used.

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from ssl import SSLContext
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -65,6 +66,7 @@ class Server:
     Args:
         listening: a socket that listens already.
         store: not closed by the server.
+        tls: for connections by TLS; plain ones are then not answered.
     """
 
     def __init__(
@@ -78,8 +80,10 @@ class Server:
         rules: RegistryRules,
         providers: Mapping[str, OidcProvider],
         logins: dict[str, Login],
+        tls: SSLContext | None = None,
     ) -> None:
         self._socket = listening
+        self._tls = tls
         self._store = store
         self._accounts = accounts
         self._faults = faults
@@ -160,7 +164,7 @@ class Server:
     async def _open(self, runner: web.AppRunner) -> None:
         try:
             await runner.setup()
-            await web.SockSite(runner, self._socket).start()
+            await web.SockSite(runner, self._socket, ssl_context=self._tls).start()
         except BaseException as error:
             self._ready.set_exception(error)
             raise

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 import urllib3
@@ -91,6 +91,16 @@ def test_a_line_for_each_request_hides_secrets_and_has_no_colours_in_a_pipe():
     assert len(lines) == 4
     assert "404" in shown[2]
     assert not any(word in "".join(lines) for word in ("hunter2", rows["token"], rows["password"], "\x1b"))
+
+
+@pytest.mark.programs
+def test_by_tls_it_is_reached_by_those_who_trust_the_file_that_it_prints():
+    with serving("--tls") as rows:
+        for file, refused in ((rows["authority"], False), (None, True)):
+            with urllib3.PoolManager(retries=False, ca_certs=file) as pool:
+                expected = pytest.raises(urllib3.exceptions.SSLError) if refused else nullcontext()
+                with expected:
+                    assert pool.request("GET", f"{rows['Artifactory']}api/system/ping").status == 200
 
 
 @pytest.mark.programs
