@@ -7,11 +7,10 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
-from buildpush.cli.messages import show_failure
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.spelling import did_you_mean
 
@@ -123,16 +122,17 @@ def group() -> None:
 
 def run_command(arguments: list[str]) -> int:
     """Run one command line and return its exit code, 0 to 143; every error becomes a sentence and a hint."""
+    document: dict[str, Any] = {}  # filled by a command that is asked for one
     try:
         with _terminable():
-            return group.main(arguments, prog_name="buildpush", standalone_mode=False) or 0
+            code = group.main(arguments, prog_name="buildpush", standalone_mode=False, obj=document) or 0
+            if document:
+                import_module("buildpush.cli.report").print_document(document)
+            return code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last resort
-        code = show_failure(error, arguments)
-        if os.environ.get("ERROR_METADATA_FILE"):
-            from buildpush.cli.outputs import write_failure  # imported here, since few runs are asked for it
+        from buildpush.cli.report import tell_failure
 
-            write_failure(error, code, os.environ)
-        return code
+        return tell_failure(error, arguments, document, os.environ)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from buildpush.cli import SpelledGroup
 from buildpush.cli.options import JSON, build_options, server_in, server_options
-from buildpush.cli.report import as_json
+from buildpush.cli.report import show
 from buildpush.cli.showing import with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -87,7 +87,7 @@ def _publish(file: Path | None, exists: Any, *, as_json: bool, **options: Any) -
             directories = options.pop("build_dir")
             published = publish_collected(_key(context.env, **options), directories, context, flags, exists=exists)
     document = {"name": published.name, "number": published.number, "url": published.url}
-    _print(document, published.url, as_document=as_json)
+    show(document, published.url, as_json=as_json)
 
 
 def _refuse_with_file(names: Iterable[str]) -> None:
@@ -111,7 +111,7 @@ def _add(files: tuple[Path, ...], project: str, *, as_json: bool, **build: Any) 
     with with_display(RunContext.default()) as context:
         collection = add_to_collection(_key(context.env, project=project, **build), files, directory, context)
         content = content_of(collection)
-    _print(content, _collected_text(collection, content), as_document=as_json)
+    show(content, _collected_text(collection, content), as_json=as_json)
 
 
 def _of_images() -> list[click.Parameter]:
@@ -162,7 +162,7 @@ def _collect(
         content = content_of(collection)
         published = publish_collected(key, directories, context, flags, exists=exists) if publish else None
     text = published.url if published else _collected_text(collection, content)
-    _print({**content, "url": published.url if published else None}, text, as_document=as_json)
+    show({**content, "url": published.url if published else None}, text, as_json=as_json)
 
 
 def _collected_text(collection: Collection, content: Mapping[str, Any]) -> str:
@@ -203,14 +203,10 @@ def _builds(project: str, options: dict[str, Any]) -> Iterator[Builds]:
             raise
 
 
-def _print(document: dict[str, Any], text: str, *, as_document: bool) -> None:
-    click.echo(as_json(document) if as_document else text)
-
-
 def _show(name: str, number: str, started: str, project: str, *, as_json: bool, **server: Any) -> None:
     with _builds(project, server) as builds:
         info = builds.show(name, number, started)
-    _print(info.document(), str(info), as_document=as_json)
+    show(info.document(), str(info), as_json=as_json)
 
 
 def _list(name: str | None, project: str, *, as_json: bool, **server: Any) -> None:
@@ -220,13 +216,13 @@ def _list(name: str | None, project: str, *, as_json: bool, **server: Any) -> No
         click.echo(f"note: there is no run of {one_line(name)}" if name else "note: there are no builds", err=True)
     if found or as_json:
         lines = ("  ".join(one_line(text) for text in reversed(one.values())) for one in found)
-        _print({"builds" if name is None else "runs": found}, "\n".join(lines), as_document=as_json)
+        show({"builds" if name is None else "runs": found}, "\n".join(lines), as_json=as_json)
 
 
 def _diff(name: str, number: str, other: str, other_name: str, project: str, *, as_json: bool, **server: Any) -> None:
     with _builds(project, server) as builds:
         found = builds.diff(name, number, other, other_name=other_name)
-    _print(found.as_json(), str(found), as_document=as_json)
+    show(found.as_json(), str(found), as_json=as_json)
 
 
 def _promote(
@@ -236,7 +232,7 @@ def _promote(
 
     with _builds(project, options) as builds:
         promoted = builds.promote(name, number, target, properties=properties_in(props), **options)
-    _print(promoted.as_json(), str(promoted), as_document=as_json)
+    show(promoted.as_json(), str(promoted), as_json=as_json)
 
 
 def _deleting(act: Callable[..., Any]) -> Callable[..., None]:
@@ -246,7 +242,7 @@ def _deleting(act: Callable[..., Any]) -> Callable[..., None]:
         with _builds(project, options) as builds:
             gone = [asdict(run) for run in act(builds, name, **options)]
         lines = [f"deleted {one_line(name)} {one_line(run['number'])} ({one_line(run['started'])})" for run in gone]
-        _print({"deleted": gone}, "\n".join(lines) or "no run is deleted", as_document=as_json)
+        show({"deleted": gone}, "\n".join(lines) or "no run is deleted", as_json=as_json)
 
     return command
 

@@ -10,10 +10,9 @@ from typing import Any, BinaryIO, Final
 
 import click
 
-from buildpush.cli import report
 from buildpush.cli.messages import print_message
 from buildpush.cli.options import JSON, StepCommand, load
-from buildpush.cli.report import document_out
+from buildpush.cli.report import new_document, show
 from buildpush.foundation.errors import SettingsError, SourceError
 from buildpush.foundation.text import one_line
 
@@ -50,15 +49,15 @@ def _look(options: dict[str, Any], *, as_json: bool) -> int:
 
     is_about_steps = options["file"] is not None or _given(options)
     options["file"] = options["file"] and Path(options["file"])
-    with document_out(as_json) as document:
-        loaded, context = load(options)
-        codes = []
-        document["checks"] = []
-        for check in diagnose(loaded if is_about_steps else None, context):
-            document["checks"].append(check.as_json())
-            codes += [check.exit_code] if check.state == "failed" else []
-            if not as_json:
-                click.echo(str(check))
+    document = new_document(is_printed=as_json)
+    loaded, context = load(options)
+    codes = []
+    document["checks"] = []
+    for check in diagnose(loaded if is_about_steps else None, context):
+        document["checks"].append(check.as_json())
+        codes += [check.exit_code] if check.state == "failed" else []
+        if not as_json:
+            click.echo(str(check))
     return codes[0] if codes else 0
 
 
@@ -85,10 +84,9 @@ def _explain(log: str, *, as_json: bool) -> int:
     name = "standard input" if log == _STDIN else one_line(log)
     with _opened(log, name) as file:
         matches = findings(file)
-    if as_json:
-        click.echo(report.as_json({"log": name, "findings": [finding_json(one, cwd) for one in matches]}))
-    elif matches:
-        click.echo("\n\n".join(finding_text(name, one, cwd) for one in matches))
+    if matches or as_json:
+        document = {"log": name, "findings": [finding_json(one, cwd) for one in matches]}
+        show(document, "\n\n".join(finding_text(name, one, cwd) for one in matches), as_json=as_json)
     if not matches:
         print_message("note", f"buildpush has no advice for any line of {name}")
     return 0 if matches else _NOTHING_FOUND

@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from buildpush.cli.options import DIGEST_FILE, JSON
-from buildpush.cli.report import as_json as json_text
-from buildpush.cli.report import check_receipts, check_stdout, document_out, reporting
+from buildpush.cli.report import check_receipts, check_stdout, new_document, reporting, show
 from buildpush.cli.showing import with_display
 
 _REF = click.Argument(["reference"], metavar="REF")
@@ -80,7 +79,7 @@ def _verify(reference: str, as_json: bool, **options: Any) -> None:
     more = {name: options.pop(name) for name in ("keys", "build")}
     with with_display(RunContext.default(connectors=connectors, secrets=secrets)) as context:
         found = images.verify(reference, CopyOptions(**options), context, server=server, **more)
-    click.echo(json_text(found.as_json()) if as_json else str(found))
+    show(found.as_json(), str(found), as_json=as_json)
     if not found.ok:
         raise UnverifiedError(found.problems[0], hint=found.hint)
 
@@ -98,15 +97,15 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
         from buildpush.pipeline.options import CopyOptions
 
         check_stdout(as_json=as_json, digest_file=digest_file)
-        with document_out(as_json) as document:
-            connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
-            context = RunContext.default(connectors=connectors, secrets=secrets)
-            check_receipts(digest_file, context.env)
-            arguments = [options.pop(str(param.name)) for param in params[:2]]
-            results, env = context.results, context.env
-            report = reporting(results, document, as_json=as_json, digest_file=digest_file, env=env)
-            with report, with_display(context) as context:
-                results.append(getattr(images, verb)(*arguments, CopyOptions(**options), context))
+        document = new_document(is_printed=as_json)
+        connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
+        context = RunContext.default(connectors=connectors, secrets=secrets)
+        check_receipts(digest_file, context.env)
+        arguments = [options.pop(str(param.name)) for param in params[:2]]
+        results, env = context.results, context.env
+        report = reporting(results, document, as_json=as_json, digest_file=digest_file, env=env)
+        with report, with_display(context) as context:
+            results.append(getattr(images, verb)(*arguments, CopyOptions(**options), context))
 
     return click.Command(verb, callback=act, params=[*params, *_hosts(), JSON, DIGEST_FILE], help=text)
 

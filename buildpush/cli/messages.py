@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, TextIO
 
@@ -92,20 +93,33 @@ def _show_unusable(error: OSError) -> None:
         drop(sys.stdout)
     # The reader of our stdout may have ended, as `head` does: then nothing reads it.
     if not isinstance(error, BrokenPipeError):
-        print_message("error", f"{error.filename or 'the output'} cannot be used: {error.strerror or error}")
+        print_message("error", _unusable(error))
 
 
-def error_json(error: BaseException) -> dict[str, Any]:
-    """Return an error as plain JSON types."""
-    more: dict[str, Any] = {}
-    facts: tuple[str, str | None, str | None, int]
+def _unusable(error: OSError) -> str:
+    return f"{error.filename or 'the output'} cannot be used: {error.strerror or error}"
+
+
+def error_json(error: BaseException, arguments: Sequence[str] = ()) -> dict[str, Any]:
+    """Return an error of a command line with *arguments* as plain JSON types."""
     match error:
         case BuildPushError():
-            facts = str(error), error.hint, error.setting, error.exit_code
+            about = type(error).__name__, str(error), error.hint, error.setting, error.exit_code
             more = {"pushed": list(error.pushed)} if error.pushed else {}
-            more |= {"advice": error.advice} if error.advice else {}
-        case KeyboardInterrupt():
-            facts = "interrupted", None, None, interrupt_code(error)
+            return _error(*about) | more | ({"advice": error.advice} if error.advice else {})
+        case click.ClickException():
+            from buildpush.cli.misuse import sentence_and_hint
+
+            return _error("SettingsError", *sentence_and_hint(error, [*arguments]), None, error.exit_code)
+        case KeyboardInterrupt() | click.Abort():
+            code = interrupt_code(error.__cause__ or error)
+            return _error("CancelledError", "interrupted", None, None, code)
+        case OSError():
+            return _error("BuildPushError", _unusable(error), None, None, _UNEXPECTED)
         case _:
-            facts = with_margin(f"{type(error).__name__}: {error}"), None, None, _UNEXPECTED
-    return dict(zip(("message", "hint", "setting", "exit"), facts, strict=True)) | more
+            text = with_margin(f"{type(error).__name__}: {error}")
+            return _error("BuildPushError", text, None, None, _UNEXPECTED)
+
+
+def _error(family: str, message: str, hint: str | None, setting: str | None, code: int) -> dict[str, Any]:
+    return {"family": family, "message": message, "hint": hint, "setting": setting, "exit": code}

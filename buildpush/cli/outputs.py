@@ -16,7 +16,6 @@ import click
 
 from buildpush.cli.files import append
 from buildpush.cli.messages import error_json, print_message
-from buildpush.cli.misuse import sentence_and_hint
 from buildpush.expressions.ci import files
 from buildpush.expressions.ci_systems import FileKind
 from buildpush.foundation.errors import BuildPushError
@@ -87,19 +86,9 @@ def write_failure(error: BaseException, code: int, env: Mapping[str, str]) -> No
 def _failure(error: BaseException, code: int) -> Iterator[tuple[str, str]]:
     from buildpush.pipeline.failures import error_types  # here, since only a failure asks for it
 
-    yield "MESSAGE", one_line(redacted(_message(error)))
+    yield "MESSAGE", one_line(redacted(str(error_json(error)["message"])))
     yield "CODE", str(code)
     yield from [("CATEGORY", kind) for kind in sorted(error_types(error))[:1]]
-
-
-def _message(error: BaseException) -> str:
-    match error:
-        case click.ClickException():
-            return sentence_and_hint(error, [])[0]
-        case KeyboardInterrupt() | click.Abort():
-            return "interrupted"
-        case _:
-            return str(error_json(error)["message"])
 
 
 def _form_of(path: Path) -> Callable[[str, str], str]:

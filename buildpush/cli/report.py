@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from buildpush.cli.files import check_writable, write
-from buildpush.cli.messages import error_json, print_message
+from buildpush.cli.messages import error_json, print_message, show_failure
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.secrets import redacted
@@ -23,18 +23,42 @@ if TYPE_CHECKING:
 _STDOUT = "-"
 
 
-@contextmanager
-def document_out(is_printed: bool) -> Iterator[dict[str, Any]]:
-    """Yield the document of a command, to be filled in; if *is_printed*, it is printed however the block ends."""
-    document: dict[str, Any] = {"steps": []}
-    try:
-        yield document
-    except BaseException as error:
-        document["error"] = error_json(error)
-        raise
-    finally:
-        if is_printed:
-            click.echo(as_json(document))
+def new_document(*, is_printed: bool) -> dict[str, Any]:
+    """Return the document of a command about steps, to be filled in.
+
+    If *is_printed*, :func:`buildpush.cli.run_command` prints it, however the command ends.
+    """
+    document: dict[str, Any] = click.get_current_context().ensure_object(dict) if is_printed else {}
+    document["steps"] = []
+    return document
+
+
+def show(document: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """Give the result of a command: as its JSON document, or else as *text*."""
+    if as_json:
+        click.get_current_context().ensure_object(dict).update(document)
+    else:
+        click.echo(text)
+
+
+def print_document(document: dict[str, Any]) -> None:
+    """Print the one document of a command."""
+    click.echo(as_json(document))
+
+
+def tell_failure(error: BaseException, arguments: list[str], document: dict[str, Any], env: Mapping[str, str]) -> int:
+    """Tell people and programs why a command failed, and return its exit code; *document* is what it has so far."""
+    code = show_failure(error, arguments)
+    if "--json" in arguments:  # as it was typed, since click may not have come so far
+        try:
+            print_document(document | {"error": error_json(error, arguments)})
+        except OSError as unwritable:
+            show_failure(unwritable, arguments)
+    if env.get("ERROR_METADATA_FILE"):
+        from buildpush.cli.outputs import write_failure  # imported here, since few runs are asked for it
+
+        write_failure(error, code, env)
+    return code
 
 
 def as_json(document: dict[str, Any]) -> str:

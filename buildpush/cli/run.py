@@ -14,7 +14,7 @@ import click
 from buildpush.cli.ask import asker, input_asker
 from buildpush.cli.messages import print_line, print_message
 from buildpush.cli.options import DIGEST_FILE, JSON, LIST, StepCommand, contents, load, load_plugin
-from buildpush.cli.report import check_receipts, check_stdout, document_out, file_json, reporting
+from buildpush.cli.report import check_receipts, check_stdout, file_json, new_document, reporting, show
 from buildpush.cli.showing import with_display
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.text import one_line
@@ -78,12 +78,12 @@ def _read_and_run(
     read: Callable[[], tuple[Loaded, RunContext]], as_json: bool, digest_file: str | None, strict: bool, **how: Any
 ) -> None:
     check_stdout(as_json=as_json, digest_file=digest_file)
-    with document_out(as_json) as document:
-        loaded, context = read()
-        document.update(file_json(loaded))
-        check_receipts(digest_file, context.env)
-        report = reporting(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)
-        _run_steps(loaded, context, report, strict=strict, **how)
+    document = new_document(is_printed=as_json)
+    loaded, context = read()
+    document.update(file_json(loaded))
+    check_receipts(digest_file, context.env)
+    report = reporting(context.results, document, as_json=as_json, digest_file=digest_file, env=context.env)
+    _run_steps(loaded, context, report, strict=strict, **how)
 
 
 def _resumed(resume: str | None) -> Path | bool:
@@ -92,11 +92,11 @@ def _resumed(resume: str | None) -> Path | bool:
 
 def _build(**options: Any) -> None:
     output, as_json = options.pop("output"), options.pop("as_json")
-    with document_out(as_json) as document:
-        loaded, context = load(options)
-        document.update(file_json(loaded))
-        report = reporting(context.results, document, as_json=as_json, digest_file=None, env={})
-        _run_steps(loaded, context, report, push=False, output=output)
+    document = new_document(is_printed=as_json)
+    loaded, context = load(options)
+    document.update(file_json(loaded))
+    report = reporting(context.results, document, as_json=as_json, digest_file=None, env={})
+    _run_steps(loaded, context, report, push=False, output=output)
 
 
 def _run_steps(loaded: Loaded, context: RunContext, report: AbstractContextManager[None], **how: Any) -> None:
@@ -108,13 +108,9 @@ def _run_steps(loaded: Loaded, context: RunContext, report: AbstractContextManag
 
 def _list(options: dict[str, Any]) -> None:
     """Print the contents of a file, as text or as JSON."""
-    from buildpush.cli import report
-
     as_json = options.pop("as_json")
     entries, notes = contents(options)
-    click.echo(
-        report.as_json({"contents": [one.as_json() for one in entries]}) if as_json else "\n".join(map(str, entries))
-    )
+    show({"contents": [one.as_json() for one in entries]}, "\n".join(map(str, entries)), as_json=as_json)
     for note in notes:
         print_message("note", note)
 
@@ -129,13 +125,13 @@ def _check(**options: Any) -> None:
         _list(options)
         return
     as_json = options.pop("as_json")
-    with document_out(as_json) as document:
-        loaded, context = load(options)
-        document.update(file_json(loaded))
-        from buildpush.pipeline.planning import plan_steps
+    document = new_document(is_printed=as_json)
+    loaded, context = load(options)
+    document.update(file_json(loaded))
+    from buildpush.pipeline.planning import plan_steps
 
-        plans = plan_steps(loaded, context)
-        document["steps"] = [each.as_json() for each in plans]
+    plans = plan_steps(loaded, context)
+    document["steps"] = [each.as_json() for each in plans]
     if not as_json:
         click.echo("\n\n".join(str(each) for each in plans))
     for other in loaded.others:
@@ -191,25 +187,23 @@ def _explain(**options: Any) -> None:
         _explain_expression(name, loaded, context, as_json=as_json)
         return
     if name is None:
-        click.echo(explain.overview_json(loaded, context.facts) if as_json else explain.overview(loaded))
+        show(explain.overview_json(loaded, context.facts), explain.overview(loaded), as_json=as_json)
     else:
-        describe = explain.as_json if as_json else explain.as_text
-        click.echo(describe(name, loaded, context.facts))
+        facts = context.facts
+        show(explain.as_json(name, loaded, facts), explain.as_text(name, loaded, facts), as_json=as_json)
     for note in loaded.notes:
         print_message("note", note)
 
 
 def _explain_advice(anchor: str, *, as_json: bool) -> None:
-    from buildpush.cli import report
     from buildpush.reference import troubleshooting
 
     row = troubleshooting.find(anchor)
-    click.echo(report.as_json(troubleshooting.as_json(row)) if as_json else troubleshooting.as_text(row))
+    show(troubleshooting.as_json(row), troubleshooting.as_text(row), as_json=as_json)
 
 
 def _explain_expression(text: str, loaded: Loaded, context: RunContext, *, as_json: bool) -> None:
     """Show the value of an expression in the first step of *loaded*; its parts are shown even if it has no value."""
-    from buildpush.cli import report
     from buildpush.reference.expression import Part, explain
     from buildpush.settings.step_facts import facts_of
 
@@ -221,7 +215,5 @@ def _explain_expression(text: str, loaded: Loaded, context: RunContext, *, as_js
     finally:
         if parts and not as_json:
             click.echo("\n".join(map(str, parts)))
-    if as_json:
-        click.echo(report.as_json({"expression": text, "value": value, "parts": [part.as_json() for part in parts]}))
-    else:
-        click.echo(f"value     {value}")
+    document = {"expression": text, "value": value, "parts": [part.as_json() for part in parts]}
+    show(document, f"value     {value}", as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import click
 
 from buildpush.cli.options import JSON, server_in, server_options
-from buildpush.cli.report import document_out, reporting
+from buildpush.cli.report import new_document, reporting
 from buildpush.cli.showing import with_display
 
 _PATTERN: Final = """\b
@@ -67,11 +67,10 @@ def _command(verb: str, text: str, arguments: list[click.Parameter], more: list[
 
         server = server_in(options)
         how = files.TransferOptions(**options, server=server)
-        with document_out(as_json) as document:
-            context = RunContext.default()
-            report = reporting(context.results, document, as_json=as_json, digest_file=None, env=context.env)
-            with report, with_display(context) as context:
-                getattr(files, verb)(pattern, target, how, context)
+        document, context = new_document(is_printed=as_json), RunContext.default()
+        report = reporting(context.results, document, as_json=as_json, digest_file=None, env=context.env)
+        with report, with_display(context) as context:
+            getattr(files, verb)(pattern, target, how, context)
 
     return click.Command(verb, callback=act, params=[*arguments, *_which(), *more, *server_options(), JSON], help=text)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Final
@@ -39,15 +38,14 @@ def overview(loaded: Loaded | None = None) -> str:
     return "\n".join(lines)
 
 
-def overview_json(loaded: Loaded, facts: Facts | None = None) -> str:
-    """Return the same facts as one JSON document."""
+def overview_json(loaded: Loaded, facts: Facts | None = None) -> dict[str, Any]:
+    """Return the same facts as plain JSON types."""
     steps = [
         _step_json(step)
         | {"said": {_short(card): _value_json(card, step, facts) for card in cards() if _sets(step, card)}}
         for step in loaded.steps
     ]
-    document = {"cards": [card.as_json() for card in cards()], "steps": steps}
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return {"cards": [card.as_json() for card in cards()], "steps": steps}
 
 
 def _sets(step: Step, card: Card) -> bool:
@@ -100,11 +98,11 @@ def as_text(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
     return "\n".join([*moved, *_card(card), "", *(lines or [f"value     {_default(card)}"])])
 
 
-def as_json(name: str, loaded: Loaded, facts: Facts | None = None) -> str:
-    """Return the same facts as one JSON document; arguments are those of :func:`as_text`."""
+def as_json(name: str, loaded: Loaded, facts: Facts | None = None) -> dict[str, Any]:
+    """Return the same facts as plain JSON types; arguments are those of :func:`as_text`."""
     card = find(name)
     steps = [_step_json(step) | {"said": _value_json(card, step, facts)} for step in loaded.steps]
-    return json.dumps({"card": card.as_json(), "steps": steps}, indent=2, ensure_ascii=False)
+    return {"card": card.as_json(), "steps": steps}
 
 
 def _spellings(card: Card) -> Iterator[str]:

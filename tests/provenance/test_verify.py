@@ -212,5 +212,7 @@ def test_the_command_ends_with_8_where_something_is_wrong(job, home):
     good, bad = verify(), verify("--key", "key.pub", "--json")
     assert (good.returncode, bad.returncode) == (0, 8)
     assert "verdict in order, as far as it was checked" in good.stdout
-    assert json.loads(bad.stdout)["ok"] is False
+    document = json.loads(bad.stdout)
+    assert document["ok"] is False
+    assert document["error"]["family"] == "UnverifiedError"
     assert "is signed by a key that is given" in bad.stderr
