@@ -38,6 +38,8 @@ def say(tmp_path, box, monkeypatch, capsys):
         words = ["--tags", number, "--build-name", "app", "--build-number", number]
         assert run_command(["run", "--dockerfile", "Dockerfile", *words]) == 0
     (tmp_path / "log").write_text("no space left on device\n")
+    record = {"version": 1, "buildpush": "0.1.0", "runs": []}
+    (tmp_path / "done.ipynb").write_text(json.dumps({"cells": [], "metadata": {"buildpush": record}}))
     capsys.readouterr()
 
     def document(line):
@@ -68,6 +70,7 @@ def test_the_documents_have_the_keys_that_the_page_lists(say, box):
     (finding,) = say("doctor log")["findings"]
     assert set(finding) == {"line", "text", "here"} | keys("explain", "key of an advice")
     assert set(say(f"verify {box.host}/docker-local/app:2")) == keys("verify")
+    assert set(say("record done.ipynb")) == keys("record")
 
 
 def test_the_checks_of_doctor_have_the_keys_of_the_page(tmp_path, monkeypatch, capsys):

@@ -50,12 +50,14 @@ class Published:
 
     Attributes:
         url: of the page that shows it to people.
+        project: key of the JFrog project that it belongs to; empty for none.
     """
 
     url: str
     name: str
     number: str
     started: datetime
+    project: str = ""
 
 
 def publish(
@@ -121,7 +123,7 @@ def _publish(
     make_room(whole, client, exists, sink)
     store(whole, client, sleep=sleep)
     compare(whole, client, sink=sink, sleep=sleep)
-    return Published(page, whole.name, whole.number, whole.started)
+    return Published(page, whole.name, whole.number, whole.started, whole.project)
 
 
 def _missing(annotated: AnnotationResult) -> Artifact | None:

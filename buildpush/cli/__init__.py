@@ -28,6 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "upload": ("Upload files that are no image.", "transfers.make_upload"),
     "download": ("Download files that are no image.", "transfers.make_download"),
     "verify": ("Show what is beside an image, by whom it is signed, and whether it all agrees.", "images.make_verify"),
+    "record": ("Show what a notebook pushed, and whether the registries still have it.", "images.make_record"),
     "build-info": ("Publish, show, compare, promote and delete build-infos.", "build_info.make_build_info"),
     "doctor": ("Say what would fail before it fails, or what the messages in a log mean.", "doctor.make_doctor"),
     "init": ("Write a step, a connector and the file of a CI system, to begin with.", "init.make_init"),
@@ -43,7 +44,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
 }
 # Those that do more than print: they have the flags about what is shown meanwhile.
 ACTING: Final = frozenset(
-    "run plugin build push copy merge tag upload download verify build-info tutorial".split()  # noqa: SIM905 - words
+    "run plugin build push copy merge tag upload download verify record build-info tutorial".split()  # noqa: SIM905 - words
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -84,6 +85,33 @@ def _verify(reference: str, as_json: bool, **options: Any) -> None:
         raise UnverifiedError(found.problems[0], hint=found.hint)
 
 
+def make_record() -> click.Command:
+    """Return the command that reads the record of an executed notebook."""
+    text = """Show what the executed NOTEBOOK pushed, and whether the registries still have it.
+
+    Of each reference, it says whether it names the same image, has moved to another digest, is gone, or cannot be
+    read. The exit code is 8 if one does not name the recorded image, or that is not known.
+    """
+    notebook = click.Argument(["notebook"], type=click.Path(path_type=Path))
+    return click.Command("record", callback=_record, params=[notebook, *_hosts(), JSON], help=text)
+
+
+def _record(notebook: Path, as_json: bool, **options: Any) -> None:
+    from buildpush.foundation.errors import UnverifiedError
+    from buildpush.pipeline import images
+    from buildpush.pipeline.context import RunContext
+    from buildpush.pipeline.options import CopyOptions
+
+    connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
+    with with_display(RunContext.default(connectors=connectors, secrets=secrets)) as context:
+        found = images.compare_record(notebook, CopyOptions(**options), context)
+    show(found.as_json(), str(found), as_json=as_json)
+    if problems := found.problems:
+        more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+        message = f"{problems[0]}{more}"
+        raise UnverifiedError(message, hint="the recorded image may still be there under its digest: REPOSITORY@DIGEST")
+
+
 def _many(name: str, metavar: str) -> click.Argument:
     return click.Argument([name], metavar=metavar, nargs=-1, required=True)
 
@@ -105,7 +133,7 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
         results, env = context.results, context.env
         report = reporting(results, document, as_json=as_json, digest_file=digest_file, env=env)
         with report, with_display(context) as context:
-            results.append(getattr(images, verb)(*arguments, CopyOptions(**options), context))
+            getattr(images, verb)(*arguments, CopyOptions(**options), context)
 
     return click.Command(verb, callback=act, params=[*params, *_hosts(), JSON, DIGEST_FILE], help=text)
 

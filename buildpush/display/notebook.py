@@ -134,6 +134,12 @@ def show(value: object) -> None:
         display(value)
 
 
+def keep(metadata: Mapping[str, Any]) -> None:
+    """Keep *metadata* in an output of the running cell that shows nothing; do nothing outside a notebook."""
+    if display := _display():
+        display({"text/plain": ""}, raw=True, metadata=metadata)
+
+
 def _display() -> Callable[..., Any] | None:
     """Return IPython's ``display``, or ``None`` outside a notebook."""
     import sys

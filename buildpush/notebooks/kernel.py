@@ -33,7 +33,7 @@ from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.events import Finished, Log, Sink, Started
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.text import Lines, lines_of
-from buildpush.notebooks import leaks, mistakes
+from buildpush.notebooks import leaks, mistakes, record
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -186,6 +186,7 @@ class NotebookRun:
         return json.dumps(self.executed, ensure_ascii=False)
 
     def _tidy(self) -> None:
+        record.collect(self.executed)
         for cell in self.executed.cells:
             if cell.cell_type == "code":
                 cell.outputs = list(_without_gaps(cell.outputs))

@@ -143,8 +143,15 @@ def context_of(
 def call_context(sink: Sink | None, **around: Any) -> Iterator[RunContext]:
     """Yield the context of a call; without a *sink*, the cell of a notebook shows what happens."""
     context = context_of(**around)
+    began = context.now()
     with call_display(sink, context.env) as display:
-        yield context.with_sink(display)
+        try:
+            yield context.with_sink(display)
+        finally:
+            if context.results:
+                from buildpush.pipeline.cell_record import record_in_cell  # imported here: a plan has no results
+
+                record_in_cell(context.results, began)
 
 
 @contextmanager

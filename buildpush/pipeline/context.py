@@ -185,6 +185,11 @@ class RunContext:
         """Return the same context with *sink* called with every event."""
         return replace(self, log=RunLog(sink))
 
+    def add(self, result: RunResult) -> RunResult:
+        """Add *result* to the results, and return it."""
+        self.results.append(result)
+        return result
+
     def branch(self, name: str) -> RunContext:
         """Return the context of steps that run at the same time as others.
 

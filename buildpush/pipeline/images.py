@@ -29,6 +29,7 @@ from buildpush.transfer.sources import find_referrers, open_source
 
 if TYPE_CHECKING:
     from buildpush.pipeline.arguments import Paths
+    from buildpush.pipeline.recorded import ComparedRecord
     from buildpush.pipeline.saved import ServerFlags
     from buildpush.pipeline.verification import Verification
     from buildpush.provenance.keys import Verifier
@@ -63,7 +64,7 @@ def push(source: str, references: Sequence[str], options: CopyOptions, context: 
             sink=context.log,
         )
     count = None if referrers is None else len(referrers)
-    return RunResult(step=f"push {origin}", pushed=pushed, referrers=count, **context.log.facts())
+    return context.add(RunResult(step=f"push {origin}", pushed=pushed, referrers=count, **context.log.facts()))
 
 
 def copy(source: str, destination: str, options: CopyOptions, context: RunContext) -> RunResult:
@@ -86,7 +87,7 @@ def copy(source: str, destination: str, options: CopyOptions, context: RunContex
     is_pushed = isinstance(written, PushedImage | PushedIndex)
     facts = {"pushed": written} if is_pushed else {"written": written, "output": str(goal)}
     count = None if referrers is None else len(referrers)
-    return RunResult(step=f"copy {origin}", referrers=count, **facts, **context.log.facts())
+    return context.add(RunResult(step=f"copy {origin}", referrers=count, **facts, **context.log.facts()))
 
 
 def merge(reference: str, sources: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
@@ -99,7 +100,7 @@ def merge(reference: str, sources: Sequence[str], options: CopyOptions, context:
         originals = {one: stack.enter_context(_open(one, clients, options)) for one in dict.fromkeys(origins)}
         index, types = _merge_images(originals, context.log), packing.media_types or "oci"
         pushed = registry.push(index, [name], clients.registry, media_types=types, checksums=False, sink=context.log)
-    return RunResult(step=f"merge {name}", pushed=pushed, **context.log.facts())
+    return context.add(RunResult(step=f"merge {name}", pushed=pushed, **context.log.facts()))
 
 
 def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunContext) -> RunResult:
@@ -112,7 +113,8 @@ def tag(reference: str, tags: Sequence[str], options: CopyOptions, context: RunC
     with _step(("tag", ", ".join(map(str, names))), options, context, names) as clients:
         pushed = receipt(old, clients.registry)
         registry.name(pushed.manifest, pushed.media_type, names, clients.registry, context.log)
-    return RunResult(step=f"tag {old}", pushed=replace(pushed, references=tuple(names)), **context.log.facts())
+    pushed = replace(pushed, references=tuple(names))
+    return context.add(RunResult(step=f"tag {old}", pushed=pushed, **context.log.facts()))
 
 
 def verify(
@@ -155,6 +157,21 @@ def verify(
             credential = clients.registry.authorizer(name.repository.host).credential
             artifactory, _ = open_server(context, server, {name.repository.host: credential} if credential else {})
         return verification.verify(name, clients.registry, verifiers, artifactory, build)
+
+
+def compare_record(path: Path, options: CopyOptions, context: RunContext) -> ComparedRecord:
+    """Return the record in the notebook at *path*, compared with what the registries that it names have now.
+
+    Raises:
+        SourceError: it has no record, or none that buildpush has written.
+    """
+    from buildpush.pipeline import recorded
+
+    version, runs = recorded.read_record(path)
+    names = dict.fromkeys(reference for run in runs for reference in run.references)
+    origins = [Location("docker", reference=name) for name in names]
+    with _step(("compare", str(path)), options, context, (), origins) as clients:
+        return recorded.compare(version, runs, clients.registry)
 
 
 def _public_key(path: Path) -> Verifier:
@@ -264,7 +281,7 @@ def _step(
     limit, log = options.limit(), context.log
     context.state.sweep(log)
     repositories = tuple(dict.fromkeys(name.repository for name in names))
-    sources = tuple(origin.repository.host for origin in origins if origin.repository)
+    sources = tuple(dict.fromkeys(origin.repository.host for origin in origins if origin.repository))
     destinations = tuple(dict.fromkeys(repository.host for repository in repositories))
     credentials, schemes = find_credentials(options, destinations, sources, context)
     own = destinations or sources

@@ -20,6 +20,7 @@ from buildpush.foundation.events import Event, Sink
 from buildpush.foundation.interrupts import interrupt, stoppable
 from buildpush.foundation.spelling import did_you_mean
 from buildpush.pipeline.arguments import check_text
+from buildpush.pipeline.cell_record import record_in_cell
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.keywords import with_keywords
 from buildpush.pipeline.results import PipelineResult, RunResult
@@ -53,6 +54,7 @@ class OpenRun:
         self._display = display
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._next = 0
+        self._now, self._recorded = context.now, 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, args=(run, context), name="buildpush-run", daemon=True)
         self._begin()
@@ -155,6 +157,7 @@ class OpenRun:
 
     def _continue(self, until: int) -> None:
         """Continue the run to the end of a section, and show what happens."""
+        began = self._now()
         with self._display(then=_AFTER_STOP) as sink:
             try:
                 self._gate.open(until)
@@ -168,6 +171,9 @@ class OpenRun:
                 raise
             finally:
                 self._show(sink)
+                new = self._gate.results[self._recorded :]
+                self._recorded += len(new)
+                record_in_cell(new, began)
 
     def _show(self, sink: Sink) -> None:
         while not self._events.empty():

@@ -162,7 +162,7 @@ class Publication:
             self._build.keep(self._context.state.pending)
         if self._build.is_deferred:
             self._sink(Decision("build-info", "sent at the end of the run", "several steps publish it"))
-            return Published(self._server.build_page(info), info.name, info.number, info.started)
+            return Published(self._server.build_page(info), info.name, info.number, info.started, info.project)
         finish = finish_command(self._server, self._trust)
         try:
             published = publish(
