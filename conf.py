@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import json
 import re
 import sys
@@ -40,6 +41,7 @@ extensions = [
     "headline",
     "messages",
     "myst_nb",
+    "navigation",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
@@ -275,6 +277,7 @@ def unlink_loopback(app: Sphinx, document: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     """Check that there is something to show, register the tables, and unlink what is gone."""
     check_tutorials()
+    gc.disable()  # a fifth of the time went into a search for garbage among trees that a build needs to its end
     app.connect("doctree-read", unlink_loopback)
     app.add_directive("floors", HouseDirective)
     app.add_directive("doors", HouseDirective)

@@ -60,7 +60,7 @@ def _run_types(session: nox.Session) -> None:
 
 def _run_docs(session: nox.Session) -> None:
     """Build the site from the executed notebooks; a warning is an error."""
-    session.run("python", "-m", "sphinx", "-b", "html", "-W", "-n", "-q", "-c", ".", "docs", "docs/_build/html")
+    session.run("python", "-m", "sphinx", "-W", "-n", "-q", "-j", "auto", "-c", ".", "docs", "docs/_build/html")
 
 
 def _run_tutorials(session: nox.Session) -> None:

@@ -20,6 +20,7 @@ from buildpush.reference.cards import card_named
 from tests.browser import BROWSER, TELEPHONE, widths_in_browser
 
 ROOT = Path(__file__).parent.parent
+WITHOUT_TEXT = {"genindex.html", "py-modindex.html", "search.html"}  # pages that Sphinx makes
 PARTS = ("conf.py", "CHANGELOG.md", "docs", "examples", "notebooks", "tests/test_floors.py")
 
 pytestmark = pytest.mark.programs
@@ -82,6 +83,14 @@ def test_no_link_inside_the_site_is_dead(site, pages):
             if not target.exists() or (known and anchor and anchor not in known.ids):
                 dead.append(f"{name}: {link}")
     assert not dead
+
+
+def test_every_page_is_in_the_navigation_beside_every_page(site, pages):
+    written = {name for name in pages if name not in WITHOUT_TEXT}
+    for name in pages:
+        beside = (site / name).read_text(encoding="utf-8").partition('class="sidebar-tree"')[2].partition("</aside>")[0]
+        linked = {(site / name).parent / link for link in Page(beside).links if link not in {"", "#"}}
+        assert {path.resolve() for path in linked} >= {(site / one).resolve() for one in written - {name, "index.html"}}
 
 
 def test_every_setting_has_its_card_on_the_page(pages):
@@ -172,7 +181,7 @@ def test_links_to_a_sandbox_that_is_gone_are_text():
 
 def test_pages_are_no_wider_than_a_telephone(site, pages, tmp_path, need):
     need(BROWSER or "chromium")
-    names = [name for name in pages if name not in {"genindex.html", "py-modindex.html", "search.html"}]
+    names = [name for name in pages if name not in WITHOUT_TEXT]
     widths = widths_in_browser(BROWSER, {name: site / name for name in names}, tmp_path)
     assert set(widths) == set(names)
     assert not {name: width for name, width in widths.items() if width > TELEPHONE}

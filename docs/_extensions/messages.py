@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,13 +67,13 @@ def messages(code: Path = CODE) -> tuple[Message, ...]:
 def _families(trees: Iterable[ast.Module]) -> dict[str, str]:
     """Return the public error by the name of each error in the code: its own, or that which it is a kind of."""
     families = {name: name for name in REMEDIES} | {"BadValueError": "SettingsError"}  # raised as one later
-    classes = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.bases]
-    for _ in classes:  # a base may come after its kinds
-        families |= {
-            node.name: families[base]
-            for node in classes
-            if node.name not in families and (base := ast.unparse(node.bases[0])) in families
-        }
+    classes = (node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef) and node.bases)
+    bases = {node.name: ast.unparse(node.bases[0]) for node in classes}
+    for _ in bases:  # a base may come after its kinds
+        found = {name: families[base] for name, base in bases.items() if base in families and name not in families}
+        if not found:
+            break
+        families |= found
     return families
 
 
@@ -86,31 +86,44 @@ def _constants(tree: ast.Module) -> dict[str, ast.expr]:
 
 
 def _in_module(tree: ast.Module, families: Mapping[str, str], constants: Mapping[str, ast.expr]) -> Iterator[Message]:
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            for call in ast.walk(function):
-                if isinstance(call, ast.Call) and call.args and (family := families.get(ast.unparse(call.func))):
-                    place = _Place(function, call.lineno, call.col_offset - len("raise "), constants)
-                    yield from _of(call, place, family)
+    for function in _functions(tree):
+        inside = list(ast.walk(function))
+        assigned = [node for node in inside if isinstance(node, ast.Assign)]
+        for call in inside:
+            if isinstance(call, ast.Call) and call.args and (family := families.get(_name(call.func))):
+                place = _Place(assigned, call.lineno, call.col_offset - len("raise "), constants)
+                yield from _of(call, place, family)
+
+
+def _functions(body: ast.Module | ast.ClassDef) -> Iterator[ast.AST]:
+    """Yield the functions and methods of a module; those inside them are parts of them."""
+    for node in body.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions(node)
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a text is used: in which function, on which line, and how far its statement is indented."""
+    """Where a text is used: what its function assigns, on which line it is, and how far its statement is indented."""
 
-    function: ast.AST
+    assignments: Sequence[ast.Assign]
     line: int
     indent: int
     constants: Mapping[str, ast.expr]
 
     def at(self, node: ast.stmt) -> _Place:
         """Return the place of another statement in the same function."""
-        return _Place(self.function, node.lineno, node.col_offset, self.constants)
+        return _Place(self.assignments, node.lineno, node.col_offset, self.constants)
 
     def assigned(self, name: str) -> Iterator[ast.Assign]:
         """Yield what may have been assigned to *name* last: back to the last that no condition guards."""
-        assignments = (each for each in ast.walk(self.function) if isinstance(each, ast.Assign))
-        above = [each for each in assignments if each.lineno < self.line and ast.unparse(each.targets[0]) == name]
+        above = [each for each in self.assignments if each.lineno < self.line and _name(each.targets[0]) == name]
         for each in sorted(above, key=lambda each: -each.lineno):
             yield each
             if each.col_offset <= self.indent:
