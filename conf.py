@@ -69,7 +69,7 @@ html_theme = "furo"
 html_title = "buildpush"
 html_static_path = ["docs/_static"]
 html_css_files = ["buildpush.css"]
-html_js_files = [("filter.js", {"defer": "defer"})]
+html_js_files = [("filter.js", {"defer": "defer"}), ("moved.js", {"defer": "defer"})]
 html_favicon = "docs/_static/mark.svg"
 html_theme_options = {
     "sidebar_hide_name": False,

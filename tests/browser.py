@@ -26,7 +26,12 @@ def widths_in_browser(browser: str, files: Mapping[str, Path], directory: Path) 
     )
     wrapper = directory / "frames.html"
     wrapper.write_text(f"<!doctype html><body>{frames}<script>{_MEASURE}</script>", encoding="utf-8")
-    options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
-    command = [browser, *options, f"--user-data-dir={directory / 'profile'}", wrapper.as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
+    shown = page_in_browser(browser, wrapper.as_uri(), directory)
     return dict(json.loads(shown[shown.index('[["') : shown.rindex("]]") + 2]))
+
+
+def page_in_browser(browser: str, address: str, directory: Path) -> str:
+    """Return the HTML of a page after its scripts have run; *directory* is for temporary files."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files", "--dump-dom"]
+    command = [browser, *options, f"--user-data-dir={directory / 'profile'}", address]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout

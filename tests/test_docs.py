@@ -17,7 +17,7 @@ from docutils.utils import new_document
 
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
-from tests.browser import BROWSER, TELEPHONE, widths_in_browser
+from tests.browser import BROWSER, TELEPHONE, page_in_browser, widths_in_browser
 
 ROOT = Path(__file__).parent.parent
 WITHOUT_TEXT = {"genindex.html", "py-modindex.html", "search.html"}  # pages that Sphinx makes
@@ -93,8 +93,28 @@ def test_every_page_is_in_the_navigation_beside_every_page(site, pages):
         assert {path.resolve() for path in linked} >= {(site / one).resolve() for one in written - {name, "index.html"}}
 
 
-def test_every_setting_has_its_card_on_the_page(pages):
-    assert {card.anchor for card in cards.cards()} <= pages["settings.html"].ids
+def test_every_setting_has_its_card_on_one_of_the_pages_by_group(pages):
+    shown = [anchor for name, page in pages.items() if name.startswith("settings/") for anchor in page.ids]
+    anchors = {card.anchor for card in cards.cards()}
+    assert sorted(anchor for anchor in shown if anchor in anchors) == sorted(anchors)
+
+
+def test_a_link_to_a_card_when_all_stood_on_one_page_leads_to_the_row_with_its_link(site):
+    page = (site / "settings.html").read_text(encoding="utf-8")
+    for card in cards.cards():
+        row = page.partition(f'id="{card.anchor}"')[2].partition("</tr>")[0]
+        assert re.search(rf'href="settings/[a-z-]+\.html#{card.anchor}"', row), card.name
+
+
+def test_links_to_headings_when_all_cards_stood_on_one_page_still_lead_somewhere(pages):
+    groups = {nodes.make_id(card.group) for card in cards.cards() if card.step == "build"}
+    assert groups | {"the-publish-step", "the-upload-step", "the-upload-plugin"} <= pages["settings.html"].ids
+
+
+def test_with_javascript_an_old_link_goes_on_to_the_card(site, tmp_path, need):
+    need(BROWSER or "chromium")
+    shown = page_in_browser(BROWSER, f"{(site / 'settings.html').as_uri()}#setting-publish-url", tmp_path)
+    assert "<title>Settings of the publish step" in shown
 
 
 def test_every_command_is_on_the_page_of_the_command_line(pages):
@@ -117,7 +137,7 @@ def test_programs_find_cards_and_schemas_beside_the_pages(site):
 
 
 def test_a_card_shows_every_spelling_of_its_setting(site):
-    page = (site / "settings.html").read_text(encoding="utf-8")
+    page = (site / "settings" / "build.html").read_text(encoding="utf-8")
     card = page.partition('id="setting-build-args"')[2].partition("</section>")[0]
     shown = card_named("build_args")
     for word in (shown.yaml, *shown.variables, *shown.flags, shown.kind, *shown.engines):

@@ -55,6 +55,10 @@ class CardRendering(Rendering):
             standard.add_program_option(PROGRAM, flag, page, card.anchor)
 
 
+def _anchors(card: Card) -> list[str]:
+    return [card.anchor, *card.former_anchors]
+
+
 def _facts(card: Card) -> nodes.field_list:
     """Return the lines of a card: its spellings, its type, and who honours it."""
     listed = nodes.field_list(classes=["setting-facts"])
@@ -84,8 +88,7 @@ class SettingsDirective(CardRendering):
 
     def _section(self, card: Card) -> nodes.section:
         short = card.name.rpartition(".")[2]
-        anchors = [card.anchor, *card.former_anchors]
-        section = nodes.section(ids=anchors, names=anchors, classes=["setting"])
+        section = nodes.section(ids=_anchors(card), names=_anchors(card), classes=["setting"])
         section += nodes.title(short, "", nodes.literal(short, short))
         self.note(card, section)
         section += self.body(card)
@@ -107,7 +110,7 @@ class SettingDirective(CardRendering):
         card = self._card()
         heading = nodes.rubric("", "", nodes.literal(card.name, card.name))
         if "no-index" not in self.options:
-            heading["ids"], heading["names"] = [card.anchor], [card.anchor]
+            heading["ids"], heading["names"] = _anchors(card), _anchors(card)
             self.note(card, heading)
         return [nodes.container("", heading, *self.body(card), classes=["setting"])]
 
@@ -121,23 +124,36 @@ class SettingDirective(CardRendering):
             raise self.error(message) from None
 
 
-def _engines(card: Card) -> nodes.paragraph:
-    """Return which engines honour a setting, in a word or two."""
-    if card.engines:
-        return literals(card.engines)
-    words = {"nothing yet": "refused", "nothing": "no effect", "the engine": "none yet"}
-    text = words.get(card.honoured_by.partition(":")[0], "every")
-    return nodes.paragraph(text, text)
+def _engines(card: Card) -> list[Node]:
+    """Return which engines honour a setting, unless it is honoured with every one."""
+    words = {
+        "nothing yet": "Refused: nothing acts on it yet",
+        "nothing": "Without effect",
+        "the engine": "No engine yet",
+    }
+    text = words.get(card.honoured_by.partition(":")[0], "")
+    entries = literals(card.engines) if card.engines else nodes.paragraph(text, text)
+    entries["classes"].append("engines")
+    return [entries] if card.engines or text else []
 
 
 class OverviewDirective(Rendering):
-    """``{settings-overview}``: every setting on one screen."""
+    """``{settings-overview}``: every setting on one screen.
+
+    With ``:anchors:``, each row has the anchor of its card, for links to a time when the cards stood on this page.
+    """
+
+    option_spec: ClassVar[dict[str, Any]] = {"anchors": directives.flag}
 
     def run(self) -> list[Node]:
         """Return the table."""
         self.depend()
-        rows = [
-            [self.link(card.name), self.prose(card.sentence), marked(cards.FACTS["Default"](card)), _engines(card)]
-            for card in sorted(cards.cards(), key=lambda card: card.group == "Step")
-        ]
-        return [self.table(["Setting", "What it is", "Default", "Engines"], rows, "settings-overview")]
+        rows = [self._row(card) for card in sorted(cards.cards(), key=lambda card: card.group == "Step")]
+        return [self.table(["Setting", "What it is", "Default"], rows, "settings-overview")]
+
+    def _row(self, card: Card) -> list[Node]:
+        link = self.link(card.name)
+        if "anchors" in self.options:
+            link["ids"] += _anchors(card)
+        what = nodes.container("", self.prose(card.sentence), *_engines(card))
+        return [link, what, marked(cards.FACTS["Default"](card))]
