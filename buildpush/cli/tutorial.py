@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +17,6 @@ from buildpush.cli.options import pair
 from buildpush.cli.showing import with_display
 from buildpush.display.words import colours_wanted, seconds_words
 from buildpush.foundation.errors import SettingsError
-from buildpush.foundation.locks import temporary
 
 if TYPE_CHECKING:
     from buildpush.notebooks import Executed
@@ -51,6 +49,7 @@ def make_tutorial() -> click.Command:
 
 def _tutorial(tutorial: str, parameter: tuple[str, ...], output: Path | None, *, keep: bool, listed: bool) -> None:
     from buildpush import notebooks
+    from buildpush.notebooks.practice import practice
 
     if listed and (parameter or output or keep):
         message = "--list runs no notebook, so --parameter, --output and --keep have no effect"
@@ -63,7 +62,9 @@ def _tutorial(tutorial: str, parameter: tuple[str, ...], output: Path | None, *,
         box = None
         if keep:
             _check_keep(notebooks.find(tutorial), parameters)
-            box, parameters[_OWN] = stack.enter_context(_kept_sandbox())
+            place = stack.enter_context(practice())
+            box = place.sandbox
+            parameters |= {_OWN: str(place.directory / place["connectors"]), "repository": place.repository}
         began = time.monotonic()
         executed, env = _execute(tutorial, parameters, output, apart=keep or None)
         _tell(tutorial, executed, time.monotonic() - began, env, parameters)
@@ -121,25 +122,6 @@ def _check_keep(notebook: Path, parameters: Mapping[str, str]) -> None:
         why = "another Artifactory is given" if parameters.get(_OWN) else "its sandboxes end with it"
         message = f"--keep has no effect on {notebook.stem}: {why}"
         raise SettingsError(message, hint="leave it out")
-
-
-@contextmanager
-def _kept_sandbox() -> Iterator[tuple[Sandbox, str]]:
-    """Give a sandbox, and the file of a connector for it."""
-    from buildpush.pipeline.context import RunContext
-    from buildpush.sandbox import Sandbox
-
-    with Sandbox() as box, temporary(RunContext.default().state.scratch) as directory:
-        password = directory / "password"
-        password.touch(mode=0o600)
-        password.write_text(box.password.reveal(), encoding="utf-8")
-        login = {"username": box.username, "passwordRef": f"file:{password}"}
-        auth = {"type": "UsernamePassword", "spec": login}
-        spec = {"dockerRegistryUrl": box.url, "providerType": "Other", "auth": auth}
-        connector = {"identifier": "jfrog", "type": "DockerRegistry", "spec": spec}
-        file = directory / "connectors.yml"
-        file.write_text(json.dumps({"connectors": [{"connector": connector}]}, indent=2), encoding="utf-8")
-        yield box, str(file)
 
 
 def _show_pages(box: Sandbox, env: Mapping[str, str]) -> None:

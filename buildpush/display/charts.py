@@ -10,7 +10,7 @@ from typing import Final
 
 from buildpush.display.tables import HUES
 from buildpush.foundation.records import dataclass
-from buildpush.foundation.text import one_line
+from buildpush.foundation.text import one_line, shortened
 
 HUE: Final = HUES["sent"]
 _WIDTH, _HEIGHT, _BAR, _GAP = 640, 240, 20, 12
@@ -77,6 +77,8 @@ def line_chart(
     *,
     marks: Sequence[float] = (),
     mark: str = "",
+    spans: Sequence[tuple[float, float]] = (),
+    span: str = "",
     level: float = 0.0,
     level_name: str = "",
 ) -> Picture:
@@ -88,6 +90,8 @@ def line_chart(
         units: words for the x and the y.
         marks: the x of each vertical line.
         mark: what a vertical line means.
+        spans: the x where each shaded part begins and ends.
+        span: what a shaded part means.
         level: the y of a horizontal line, if it is not 0.
         level_name: what that means.
     """
@@ -104,6 +108,12 @@ def line_chart(
         lines += [_line(at(0, value), at(most_x, value), "currentColor", opacity=0.2)]
         lines.append(_text(_LEFT - 8, at(0, value)[1] + 4, _number(value), anchor="end"))
     lines += [_text(at(value, 0)[0], _HEIGHT - 26, _number(value), anchor="middle") for value in _ticks(most_x)]
+    for begin, end_x in spans:
+        (x, y), (right, _) = at(begin, most_y), at(end_x, 0)
+        lines.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(right - x, 1):.1f}" height="{_HEIGHT - _TOP - _BOTTOM}"'
+            f' fill="{_SPAN}" opacity=".28"/>'
+        )
     lines += [_line(at(x, 0), at(x, most_y), _MARK, opacity=0.8) for x in marks]
     if level:
         lines += [_line(at(0, level), at(most_x, level), _LEVEL, dash="5 4")]
@@ -112,16 +122,54 @@ def line_chart(
     names = {
         HUE: f"{units[1]} by {units[0]}",
         **({_MARK: mark} if marks else {}),
+        **({_SPAN: span} if spans else {}),
         **({_LEVEL: level_name} if level else {}),
     }
     lines += _legend(names, _HEIGHT - 16)
     end = f"{_number(points[-1][1])} {units[1]} after {_number(points[-1][0])} {units[0]}" if points else "nothing"
-    more = [f"{mark}: {len(marks)}"] * bool(marks) + [f"{level_name} {_number(level)} {units[1]}"] * bool(level)
+    shaded = sum(end_x - begin for begin, end_x in spans)
+    more = [f"{mark}: {len(marks)}"] * bool(marks) + [f"{span} for {_number(shaded)} {units[0]}"] * bool(spans)
+    more += [f"{level_name} {_number(level)} {units[1]}"] * bool(level)
     return _picture(lines, _HEIGHT + 8, f"{title}: {', '.join([end, *more])}")
+
+
+def precedence_chart(title: str, claims: Mapping[str, Mapping[str, str]], sources: Mapping[str, str]) -> Picture:
+    """Return a table of who said what: the value that counts in colour, those that it overrides struck through.
+
+    Args:
+        title: what is shown, which begins the alternative text.
+        claims: the values of each setting, by source.
+        sources: the words for each source, the weakest first.
+    """
+    left = 24 + max(map(len, claims), default=0) * 7
+    width = (_WIDTH - left) / (len(sources) or 1)
+    lines = [_text(0, 18, title, weight=600)]
+    lines += [_text(left + at * width + 8, _TOP + 14, words) for at, words in enumerate(sources.values())]
+    facts = []
+    for row, (setting, values) in enumerate(claims.items(), 1):
+        y = _TOP + row * (_BAR + _GAP)
+        lines += [_line((0, y - 6), (_WIDTH, y - 6), "currentColor", opacity=0.2), _text(0, y + 15, setting)]
+        *beaten, winner = [source for source in sources if source in values]
+        for at, source in enumerate(sources):
+            if source in values:
+                place = left + at * width, y, width - 6
+                lines += _claim(*place, shortened(values[source], int(width / 8.5)), counts=source == winner)
+        over = f", over {', '.join(values[source] for source in reversed(beaten))}" * bool(beaten)
+        facts.append(f"{setting} is {values[winner]} by {sources[winner]}{over}")
+    return _picture(lines, _TOP + (len(claims) + 1) * (_BAR + _GAP), f"{title}: {'; '.join(facts)}")
+
+
+def _claim(x: float, y: float, width: float, words: str, *, counts: bool) -> Iterator[str]:
+    if counts:
+        yield f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{_BAR}" rx="3" fill="{HUE}" opacity=".28"/>'
+        yield _text(x + 8, y + 15, words, weight=600)
+    else:
+        yield f'<g opacity=".75" text-decoration="line-through">{_text(x + 8, y + 15, words)}</g>'
 
 
 _MARK: Final = "#c2564b"
 _LEVEL: Final = HUES["exists"]
+_SPAN: Final = "#c98a2b"
 
 
 def _picture(lines: Iterable[str], height: float, alt: str) -> Picture:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from buildpush.credentials.connectors_file import read_connectors
 from buildpush.credentials.docker import Credential
@@ -137,6 +138,13 @@ class Practice(Mapping[str, Any]):
         self._keywords: dict[str, Any] = {"connectors": _FILE, "connector_ref": CONNECTOR, **around}
         login = {"username": server.login.username, "password": server.login.password}
         self.artifactory: dict[str, Any] = {"artifactory_url": server.artifactory_url, **login, **around}
+
+    def line(self, **settings: Any) -> Line:
+        """Return a line to this place that breaks as *settings* say, to be opened by ``with``; see ``Line``."""
+        from buildpush.sandbox import Line
+
+        parts = urlsplit(self.url)
+        return Line(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}", **settings)
 
     def through(self, line: Line) -> dict[str, Any]:
         """Return the same keywords, but with a connector that leads through *line*."""

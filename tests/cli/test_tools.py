@@ -9,8 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 import urllib3
+from nbformat.v4 import new_notebook
 
 from buildpush import notebooks
 from buildpush.cli import run_command
@@ -128,7 +130,7 @@ def test_a_sandbox_is_kept_until_enter_and_its_pages_are_opened(tmp_path, capsys
         opened.append(urllib3.request("GET", url).status)
 
     def execute(_, parameters, *__, **more):
-        given.update(more, file=Path(parameters["connectors"]).read_text())
+        given.update(more, file=Path(parameters["connectors"]).read_text(), repository=parameters["repository"])
         return notebooks.Executed(tmp_path / "a.ipynb", tmp_path / "a.html")
 
     monkeypatch.setenv("DISPLAY", ":0")
@@ -140,6 +142,7 @@ def test_a_sandbox_is_kept_until_enter_and_its_pages_are_opened(tmp_path, capsys
     assert opened == [200]
     assert given["apart"]
     assert "passwordRef" in given["file"]
+    assert given["repository"] == "docker-local"
     address = capsys.readouterr().out.rpartition("pages     ")[2].strip()
     with pytest.raises(urllib3.exceptions.HTTPError):
         urllib3.request("GET", address, retries=False)
@@ -149,12 +152,15 @@ def test_a_sandbox_is_kept_until_enter_and_its_pages_are_opened(tmp_path, capsys
     ("words", "says"),
     [
         ([], "this is no terminal"),
-        (["02"], "--keep has no effect on 02-one-setting-many-ways: its sandboxes end with it"),
+        (["alone.ipynb"], "--keep has no effect on alone: its sandboxes end with it"),
         (["-p", "connectors=mine.yml"], "another Artifactory is given"),
         (["--list"], "--keep have no effect"),
     ],
 )
-def test_keep_is_refused_where_it_would_have_no_effect(capsys, monkeypatch, words, says):
+def test_keep_is_refused_where_it_would_have_no_effect(capsys, tmp_path, monkeypatch, words, says):
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    (tmp_path / "alone.ipynb").write_text(nbformat.writes(new_notebook(metadata=kernel)))
+    monkeypatch.chdir(tmp_path)
     if words:
         monkeypatch.setattr("sys.stdin", Terminal())
         monkeypatch.setattr("sys.stderr", Terminal())

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from buildpush.display.charts import HUE, bar_chart, line_chart
+from buildpush.display.charts import HUE, bar_chart, line_chart, precedence_chart
 from buildpush.foundation.secrets import Secret
 
 ENGINES = {"native": [(1.5, HUE)], "docker": [(3.0, HUE)]}
@@ -73,6 +73,29 @@ def test_the_line_goes_from_the_left_to_the_last_point_and_marks_stand_where_the
 def test_axes_have_a_few_round_values(most, ticks):
     found = texts(line_chart("t", [(0.0, 0.0), (1000.0, most)], ("x", "y")))
     assert found[1 : 1 + len(ticks)] == ticks
+
+
+CLAIMS = {"tags": {"file": "1", "keyword": "3", "variable": "2"}, "repo": {"file": "a long name for a repository"}}
+SOURCES = {"file": "step.yml", "variable": "variables", "keyword": "Python"}
+
+
+def test_a_picture_of_who_said_what_tells_the_winner_and_what_it_overrides():
+    picture = precedence_chart("Who", CLAIMS, SOURCES)
+    assert picture.alt == "Who: tags is 3 by Python, over 2, 1; repo is a long name for a repository by step.yml"
+    assert texts(picture)[:4] == ["Who", "step.yml", "variables", "Python"]
+
+
+def test_what_is_overridden_is_struck_through_and_what_counts_has_a_colour():
+    svg = precedence_chart("Who", CLAIMS, SOURCES).svg
+    assert re.findall(r'line-through"><text[^>]*>([^<]*)<', svg) == ["1", "2"]
+    assert re.findall(r'opacity=".28"/><text[^>]*font-weight="600">([^<]*)<', svg) == ["3", "a long name for a repo…"]
+
+
+def test_a_shaded_part_stands_where_it_is_and_its_length_is_told():
+    shaded = line_chart("t", POINTS, ("seconds", "MB"), spans=[(1.0, 2.0)], span="sent twice")
+    assert 'x="345.0" y="34.0" width="275.0" height="162"' in shaded.svg
+    assert shaded.alt == "t: 20 MB after 2 seconds, sent twice for 1 seconds"
+    assert "sent twice" in texts(shaded)
 
 
 def test_without_data_there_is_still_a_picture():
