@@ -427,7 +427,7 @@ SAID = {
     "05-pipeline-file": ({"branch": "dev", "services": "one, two"}, "docker-local/two:dev"),
     "06-expressions": ({"branch": "Fix/crust", "release": "12"}, "docker-local/bread:fix-crust-12"),
     "07-build-info": ({"build_name": "bakery", "image": "bread"}, "docker-local/bread:2"),
-    "08-promotion": ({"build_name": "bakery", "image": "bread"}, "build bakery 42 is promoted to docker-release"),
+    "08-promotion": ({"build_name": "bakery", "image": "bread"}, "docker-release/bread:1.4.2"),
 }
 
 
@@ -487,6 +487,24 @@ def test_a_tutorial_runs_twice_on_the_readers_own_artifactory_with_the_same_resu
     assert digests_in(texts[0]) == digests_in(texts[1]) != set()
     assert any(path.endswith("/manifest.json") for path in box.files("docker-release"))
     assert box.files("docker-local") == []
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("name", ["05-pipeline-file", "06-expressions", "07-build-info", "08-promotion"])
+def test_a_tutorial_gives_the_same_twice_where_no_tag_can_be_moved(name, tmp_path, monkeypatch):
+    """Against one's own Artifactory, what the first execution has left is there when the second begins."""
+    with Sandbox(immutable=["docker-local", "docker-release"]) as box:
+        monkeypatch.setenv("OWN_PASSWORD", box.password.reveal())
+        own = tmp_path / "mine.yml"
+        own.write_text(connectors(connector(box.url, box.username, "env:OWN_PASSWORD")), encoding="utf-8")
+        where = {"connectors": str(own), "repository": "docker-local"}
+        records = []
+        for out in ("first.ipynb", "second.ipynb"):
+            executed = notebooks.execute(name, where, tmp_path / out, env=os.environ)
+            metadata = json.loads(executed.path.read_text(encoding="utf-8"))["metadata"]
+            records.append([(run["references"], run["digest"]) for run in metadata["buildpush"]["runs"]])
+        assert records[0] == records[1]
+        assert all(reference.startswith(box.host) for references, _ in records[0] for reference in references)
 
 
 @pytest.mark.programs
