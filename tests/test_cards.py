@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,15 @@ def setting_of(card: Card):
     return model, next(setting for setting in settings_of(model) if setting.name == short)
 
 
-def read_back(card: Card, surface: str, directory: Path):
+PROJECT_FILES = ("buildpush.yaml", "pyproject.toml")
+
+
+def read_back(card: Card, surface: str, directory: Path, text: str = "", own: Collection[str] = ()):
     """Read the text of one tab as its reader would, on top of a step that says only what it must."""
-    text = card.examples[surface]
+    text = text or card.examples[surface]
     file, env, flags, keywords = None, {}, {}, {}
+    if surface in PROJECT_FILES:
+        (directory / surface).write_text(text, encoding="utf-8")
     if surface == "YAML":
         kind = STEP_KINDS[card.step].type
         file = directory / "step.yml"
@@ -44,9 +50,10 @@ def read_back(card: Card, surface: str, directory: Path):
         file.write_text(f"step:\n  type: {kind}\n  {indented}{spec}\n", encoding="utf-8")
     elif card.step != "build":
         model, _ = setting_of(card)
-        musts = {setting.name: setting.example for setting in settings_of(model) if setting.required}
+        own = {setting_of(card)[1].name, *own} if surface in PROJECT_FILES else ()  # a step file beats a project file
+        musts = {one.name: one.example for one in settings_of(model) if one.required and one.name not in own}
         file = directory / "step.yml"
-        file.write_text(encoders.to_yaml(model(**musts)), encoding="utf-8")
+        file.write_text(encoders.to_yaml(model.construct(musts)), encoding="utf-8")
     if surface == "Variables":
         env = dict(shlex.split(line)[0].split("=", 1) for line in text.splitlines())
     if surface == "Flags":

@@ -188,7 +188,7 @@ def test_markup_touches_letters_and_what_is_special_in_rst_is_plain():
 
 
 def test_tabs_in_rst_hold_the_examples_line_by_line():
-    text = tabs_in_rst(card_named("tags"))
+    text = tabs_in_rst(card_named("tags").examples)
     assert "   :sync-group: surface" in text
     for surface, example in card_named("tags").examples.items():
         assert f"   .. tab-item:: {surface}\n      :sync: {surface.lower()}\n" in text

@@ -232,13 +232,15 @@ def test_a_variable_leads_to_the_setting_it_belongs_to_before_any_that_borrow_it
 
 
 def test_tabs_are_in_step_over_the_whole_page():
-    text = tabs(card_named("tags"))
+    text = tabs(card_named("tags").examples)
     assert ":sync-group: surface" in text
     assert [line for line in text.splitlines() if line.startswith(":sync: ")] == [
         ":sync: yaml",
         ":sync: variables",
         ":sync: flags",
         ":sync: python",
+        ":sync: buildpush.yaml",
+        ":sync: pyproject.toml",
     ]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from buildpush.foundation.documents import Node
@@ -30,6 +32,20 @@ def parse_project_toml(text: str, name: str) -> Node | None:
     lines = {key: _line_of(text, rf"(?:\[tool\.buildpush\.)?\"?{re.escape(key)}\"?\s*[=\]]", header) for key in table}
     entries = {key: _node(value, name, lines[key]) for key, value in table.items()}
     return Node(entries, name, header, 1, {key: f"{name}:{line}:1" for key, line in lines.items()})
+
+
+def write_project_toml(settings: Mapping[str, Any]) -> str:
+    """Return the table ``[tool.buildpush]`` with *settings*, of maps, lists and text."""
+    return "".join(["[tool.buildpush]\n", *(f"{key} = {_toml(value)}\n" for key, value in settings.items())])
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{json.dumps(key)} = {_toml(part)}" for key, part in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return str(value) if value in {"true", "false"} else json.dumps(value, ensure_ascii=False)
 
 
 def _node(value: Any, name: str, line: int) -> Node:

@@ -35,9 +35,12 @@ class CardRendering(Rendering):
         return parts
 
     def _examples(self, card: Card) -> list[Node]:
-        if not card.examples:
-            return []
-        return self.parse_text_to_nodes(tabs_in_rst(card) if self.is_rst else tabs(card))
+        write = tabs_in_rst if self.is_rst else tabs
+        parts = self.parse_text_to_nodes(write(card.examples)) if card.examples else []
+        for title, examples in card.situations:
+            parts += [nodes.paragraph(title, title, classes=["situation"])]
+            parts += self.parse_text_to_nodes(write(examples))
+        return parts
 
     def note(self, card: Card, heading: nodes.Element) -> None:
         """Make every name of the setting an object: for links, the search and other sites."""

@@ -13,12 +13,16 @@ from types import MappingProxyType, NoneType
 from typing import Any, Final, Literal, get_args
 
 from buildpush.engines import ENGINES
+from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.records import dataclass
+from buildpush.foundation.toml import write_project_toml
+from buildpush.reference.situations import SITUATIONS
 from buildpush.settings import encoders, kinds
-from buildpush.settings.declare import Setting, settings_of
+from buildpush.settings.declare import Setting, setting_named, settings_of
+from buildpush.settings.encoders import Values
 from buildpush.settings.step_settings import CommonSettings
-from buildpush.settings.stepkinds import BUILD, STEP_KINDS, kinds_by_model
+from buildpush.settings.stepkinds import BUILD, STEP_KINDS, StepKind, kinds_by_model
 
 HONOURED = {
     "engine": "the engine",
@@ -50,6 +54,7 @@ class Card:
         honoured_by: who acts on it, in words.
         engines: engine to its own spelling, for those engines that honour it.
         examples: surface to text that reads back to the same value.
+        situations: title, and the same for settings that are used together for a purpose.
     """
 
     name: str
@@ -68,6 +73,7 @@ class Card:
     honoured_by: str
     engines: Mapping[str, str]
     examples: Mapping[str, str]
+    situations: tuple[tuple[str, Mapping[str, str]], ...]
     secret: bool
 
     @property
@@ -82,7 +88,8 @@ class Card:
 
     def as_json(self) -> dict[str, Any]:
         """Return the card as plain JSON types; keys are stable."""
-        return asdict(self) | {"anchor": self.anchor, "engines": dict(self.engines), "examples": dict(self.examples)}
+        situations = [{"title": title, "examples": dict(texts)} for title, texts in self.situations]
+        return asdict(self) | {"anchor": self.anchor, "situations": situations}
 
 
 def _anchor(name: str) -> str:
@@ -188,7 +195,8 @@ def _card(step: str, setting: Setting) -> Card:
         engines={engine: flags[setting.name] for engine, flags in engine_flags().items() if setting.name in flags}
         if setting.honoured_by == "engine"
         else {},
-        examples=_examples(STEP_KINDS[step].model, setting),
+        examples=_examples(STEP_KINDS[step], setting),
+        situations=_situations(STEP_KINDS[step], f"{prefix}{setting.name}"),
         secret=setting.secret,
     )
 
@@ -261,45 +269,77 @@ def example(model: type[CommonSettings], setting: Setting) -> CommonSettings:
     return model(**musts | {setting.name: setting.example})
 
 
-def _examples(model: type[CommonSettings], setting: Setting) -> dict[str, str]:
+def _examples(kind: StepKind, setting: Setting) -> dict[str, str]:
     """Return the example as written on each surface, without the other settings that are required."""
-    value = getattr(example(model, setting), setting.name)
-    alone = model.construct({setting.name: value})
+    value = getattr(example(kind.model, setting), setting.name)
     try:
-        return {surface: text for surface in _surfaces(model, setting) if (text := SURFACES[surface](alone))}
+        values = encoders.values_of(kind.model.construct({setting.name: value}))
+        return _texts(kind, values)
     except SettingsError:
         # A value that cannot be written, because it would be read as something else.
         return {}
 
 
-def _surfaces(model: type[CommonSettings], setting: Setting) -> tuple[str, ...]:
-    """Return where a setting can be set: commands take flags of the build step only, and Python has keywords."""
-    if setting.name == "env_variables":
-        return ("YAML",)
-    return tuple(surface for surface in SURFACES if model is BUILD.model or surface != "Flags")
+def _situations(kind: StepKind, name: str) -> tuple[tuple[str, Mapping[str, str]], ...]:
+    return tuple(
+        (
+            situation.title,
+            _texts(kind, [(setting_named(kind.model, one), raw) for one, raw in situation.values.items()]),
+        )
+        for situation in SITUATIONS.get(name, ())
+    )
 
 
-def _as_yaml(settings: CommonSettings) -> str:
+def _texts(kind: StepKind, values: Values) -> dict[str, str]:
+    """Return *values* as written on each surface that has all of them."""
+    names = {setting.name for setting, _ in values}
+    # A switch as a flag has no value, and as a keyword it is a bool.
+    is_open = any(setting.kind == "switch" and "<+" in str(value) for setting, value in values)
+    missing = {
+        "Variables": any(setting.file_only for setting, _ in values),
+        "Flags": kind is not BUILD or is_open or any(setting.file_only for setting, _ in values),
+        "Python": is_open or "env_variables" in names,
+        "buildpush.yaml": not all(setting.project_key for setting, _ in values),
+        "pyproject.toml": not all(setting.project_key for setting, _ in values),
+    }
+    return {name: text for name, write in SURFACES.items() if not missing.get(name) and (text := write(kind, values))}
+
+
+def _as_yaml(kind: StepKind, values: Values) -> str:
     """Return what comes below ``step:`` and ``type:`` in a step file."""
-    _step, _type, *lines = encoders.to_yaml(settings).splitlines()
+    _step, _type, *lines = encoders.yaml_of(kind, values).splitlines()
     return "\n".join(line.removeprefix("  ") for line in lines if line.strip() != "spec: {}")
 
 
-def _as_variables(settings: CommonSettings) -> str:
-    return "\n".join(f"{name}={shlex.quote(text)}" for name, text in encoders.to_variables(settings).items())
+def _as_variables(_kind: StepKind, values: Values) -> str:
+    return "\n".join(f"{name}={shlex.quote(text)}" for name, text in encoders.variables_of(values).items())
 
 
-def _as_flags(settings: CommonSettings) -> str:
-    return shlex.join(encoders.to_flags(settings))
+def _as_flags(_kind: StepKind, values: Values) -> str:
+    return shlex.join(encoders.flags_of(values))
 
 
-def _as_python(settings: CommonSettings) -> str:
-    keywords = encoders.to_python(settings).strip().removesuffix(",")
-    return f'buildpush.run("step.yml", {keywords})' if keywords else ""
+def _as_python(_kind: StepKind, values: Values) -> str:
+    return f'buildpush.run("step.yml", {", ".join(encoders.keywords_of(values))})' if values else ""
 
 
-SURFACES: Mapping[str, Callable[[CommonSettings], str]] = MappingProxyType(
-    {"YAML": _as_yaml, "Variables": _as_variables, "Flags": _as_flags, "Python": _as_python}
+def _as_project(_kind: StepKind, values: Values) -> str:
+    return write_yaml(encoders.project_of(values)).rstrip("\n") if values else ""
+
+
+def _as_toml(_kind: StepKind, values: Values) -> str:
+    return write_project_toml(encoders.project_of(values)).rstrip("\n") if values else ""
+
+
+SURFACES: Mapping[str, Callable[[StepKind, Values], str]] = MappingProxyType(
+    {
+        "YAML": _as_yaml,
+        "Variables": _as_variables,
+        "Flags": _as_flags,
+        "Python": _as_python,
+        "buildpush.yaml": _as_project,
+        "pyproject.toml": _as_toml,
+    }
 )
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from buildpush.foundation.regex import regex
-from buildpush.reference.cards import Card
 
 _MARKED: Final = regex(r"(\{[\w:]+\}`[^`]+`|`[^`]+`)")
 _SPECIAL: Final = regex(r"([\\*`|_])")
-_LANGUAGES: Final = {"YAML": "yaml", "Variables": "sh", "Flags": "sh", "Python": "python"}
+_LANGUAGES: Final = {
+    "YAML": "yaml",
+    "Variables": "sh",
+    "Flags": "sh",
+    "Python": "python",
+    "buildpush.yaml": "yaml",
+    "pyproject.toml": "toml",
+}
 
 
 def in_rst(text: str) -> str:
@@ -26,19 +33,19 @@ def _part_in_rst(part: str) -> str:
     return _SPECIAL.sub(r"\\\1", part)
 
 
-def tabs(card: Card) -> str:
-    """Return the examples of a card in MyST: one tab per surface, in sync with all others of the page."""
+def tabs(examples: Mapping[str, str]) -> str:
+    """Return examples in MyST: one tab per surface, in sync with all others of the page."""
     inner = [
         f"````{{tab-item}} {surface}\n:sync: {surface.lower()}\n\n```{_LANGUAGES[surface]}\n{text}\n```\n````"
-        for surface, text in card.examples.items()
+        for surface, text in examples.items()
     ]
     return "\n".join(["`````{tab-set}", ":sync-group: surface", "", *inner, "`````"])
 
 
-def tabs_in_rst(card: Card) -> str:
+def tabs_in_rst(examples: Mapping[str, str]) -> str:
     """Return the same tabs in reStructuredText."""
     lines = [".. tab-set::", "   :sync-group: surface", ""]
-    for surface, text in card.examples.items():
+    for surface, text in examples.items():
         lines += [f"   .. tab-item:: {surface}", f"      :sync: {surface.lower()}", ""]
         lines += [f"      .. code-block:: {_LANGUAGES[surface]}", ""]
         lines += [f"         {line}".rstrip() for line in text.splitlines()] + [""]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from buildpush.settings.declare import Setting, camel_case, settings_of
+from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.kinds import FALSE, TRUE
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 from buildpush.settings.step_settings import CommonSettings
@@ -127,11 +127,7 @@ def _env_variables(kind: StepKind, shared: _Shared) -> dict[str, Any]:
 
 
 def _project(model: type[CommonSettings]) -> dict[str, Any]:
-    return {
-        camel_case(setting.name): _property(setting)
-        for setting in settings_of(model)
-        if setting.name != "env_variables" and (setting.place != "step" or setting.name == "timeout")
-    }
+    return {setting.project_key: _property(setting) for setting in settings_of(model) if setting.project_key}
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:

@@ -144,6 +144,12 @@ class Setting:
         }[self.place]
 
     @property
+    def project_key(self) -> str:
+        """Its key in ``buildpush.yaml``; empty if only a step can have it."""
+        of_steps = self.name == "env_variables" or (self.place == "step" and self.name != "timeout")
+        return "" if of_steps else camel_case(self.name)
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """Its flags, the usual one first."""
         return () if self.file_only else flag_names(self.name, self.kind)

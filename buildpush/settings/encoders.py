@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import SettingsError
@@ -13,7 +13,9 @@ from buildpush.foundation.secrets import Secret
 from buildpush.settings.declare import Setting, explicitly_set, settings_of
 from buildpush.settings.fields import Model
 from buildpush.settings.step_settings import CommonSettings
-from buildpush.settings.stepkinds import kind_of
+from buildpush.settings.stepkinds import StepKind, kind_of
+
+Values: TypeAlias = Sequence[tuple[Setting, Any]]  # each as text, or as a list or map of text
 
 
 def to_yaml(settings: CommonSettings) -> str:
@@ -22,11 +24,15 @@ def to_yaml(settings: CommonSettings) -> str:
     Raises:
         SettingsError: a value cannot be written, such as one that would be read as an expression.
     """
-    kind = kind_of(settings)
+    return yaml_of(kind_of(settings), values_of(settings))
+
+
+def yaml_of(kind: StepKind, values: Values) -> str:
+    """Return a step file with a step of *kind* that has *values*."""
     step: dict[str, Any] = {"type": kind.type}
     spec: dict[str, Any] = {"image": kind.image} if kind.image else {}
     sections = {"step": step, "spec": spec, "env": {}, "settings": {}}
-    for setting, value in _values(settings):
+    for setting, value in values:
         key = setting.variables[0] if setting.place == "env" else setting.key
         sections[setting.place][key] = _variable(setting, value)[1] if setting.place == "env" else value
     if sections["settings"]:
@@ -42,8 +48,13 @@ def to_variables(settings: CommonSettings) -> dict[str, str]:
     Raises:
         SettingsError: a value cannot be written, such as a label with a comma.
     """
+    return variables_of(values_of(settings))
+
+
+def variables_of(values: Values) -> dict[str, str]:
+    """Return the variables that have *values*."""
     variables: dict[str, str] = {}
-    for setting, value in _values(settings):
+    for setting, value in values:
         if setting.file_only:
             continue
         name, text = _variable(setting, value)
@@ -58,18 +69,21 @@ def to_flags(settings: CommonSettings) -> list[str]:
     Raises:
         SettingsError: a value cannot be written.
     """
-    arguments: list[str] = []
-    for setting, value in _values(settings):
-        if setting.file_only:
-            continue
-        if setting.kind == "switch":
-            arguments.append(setting.flags[0] if value == "true" else str(setting.negative_flag))
-        elif isinstance(value, dict):
-            arguments += [f"{setting.flags[0]}={_pair(setting, key, text)}" for key, text in value.items()]
-        else:
-            entries = [value] if isinstance(value, str) else value
-            arguments += [f"{setting.flags[0]}={_entry(setting, text)}" for text in entries]
-    return arguments
+    return flags_of(values_of(settings))
+
+
+def flags_of(values: Values) -> list[str]:
+    """Return the arguments that have *values*."""
+    return [argument for setting, value in values if not setting.file_only for argument in _arguments(setting, value)]
+
+
+def _arguments(setting: Setting, value: Any) -> Iterable[str]:
+    if setting.kind == "switch":
+        return [setting.flags[0] if value == "true" else str(setting.negative_flag)]
+    if isinstance(value, dict):
+        return [f"{setting.flags[0]}={_pair(setting, key, text)}" for key, text in value.items()]
+    entries = [value] if isinstance(value, str) else value
+    return [f"{setting.flags[0]}={_entry(setting, text)}" for text in entries]
 
 
 def to_python(settings: CommonSettings) -> str:
@@ -78,15 +92,31 @@ def to_python(settings: CommonSettings) -> str:
     Raises:
         SettingsError: a value cannot be written.
     """
-    return "".join(f"{setting.name}={_python(setting, value)},\n" for setting, value in _values(settings))
+    return "".join(f"{argument},\n" for argument in keywords_of(values_of(settings)))
 
 
-def _values(settings: CommonSettings) -> Iterable[tuple[Setting, Any]]:
-    """Yield every setting that was set, with its value as text, list or dict of text."""
+def keywords_of(values: Values) -> list[str]:
+    """Return the keyword arguments that have *values*."""
+    return [f"{setting.name}={_python(setting, value)}" for setting, value in values]
+
+
+def project_of(values: Values) -> dict[str, Any]:
+    """Return what ``buildpush.yaml`` or ``[tool.buildpush]`` has for *values*; what only a step has is left out."""
+    return {setting.project_key: value for setting, value in values if setting.project_key}
+
+
+def values_of(settings: CommonSettings) -> Values:
+    """Return every setting that was set, with its value.
+
+    Raises:
+        SettingsError: a value cannot be written.
+    """
     names = explicitly_set(settings)
-    for setting in settings_of(type(settings)):
-        if setting.name in names:
-            yield setting, _text(setting, getattr(settings, setting.name))
+    return [
+        (setting, _text(setting, getattr(settings, setting.name)))
+        for setting in settings_of(type(settings))
+        if setting.name in names
+    ]
 
 
 def _text(setting: Setting, value: Any) -> Any:

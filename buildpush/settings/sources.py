@@ -307,8 +307,4 @@ def _project_layer(model: type[CommonSettings], project: Node | None) -> Setting
 
 
 def _project_keys(model: type[CommonSettings]) -> dict[str, Setting]:
-    return {
-        camel_case(setting.name): setting
-        for setting in settings_of(model)
-        if setting.name != "env_variables" and (setting.place != "step" or setting.name == "timeout")
-    }
+    return {setting.project_key: setting for setting in settings_of(model) if setting.project_key}
