@@ -422,7 +422,7 @@ def test_papermill_prints_the_parameters_of_a_tutorial():
 
 # What to say to a tutorial, and what it says then; all of them are on a sandbox of their own.
 SAID = {
-    "03-push-over-a-bad-line": ({"megabytes": 24, "reset_after": 3}, "docker-local/lossy:4"),
+    "03-push-over-a-bad-line": ({"megabytes": 24, "reset_after": 3}, "docker-local/lossy:"),
     "04-engines": ({"megabytes": 1, "engine": "native"}, "native: sha256:"),
     "05-pipeline-file": ({"branch": "dev", "services": "one, two"}, "docker-local/two:dev"),
     "06-expressions": ({"branch": "Fix/crust", "release": "12"}, "docker-local/bread:fix-crust-12"),
@@ -440,7 +440,7 @@ def test_every_tutorial_runs_to_its_end_on_a_sandbox_and_names_no_place_on_this_
     assert reference in text
     assert "sha256:" in page
     places = (tempfile.gettempdir(), str(ROOT), str(Path.home()), sys.prefix)
-    if path.stem[:2] <= "02":
+    if path.stem[:2] <= "04":
         assert [place for place in places if f"{place}/" in text + page] == []
 
 
@@ -454,6 +454,8 @@ def test_the_private_directory_of_a_place_has_no_name_in_the_executed_notebook(n
 OWN = {
     "01-first-push": {"tags": "7", "engine": "native"},
     "02-one-setting-many-ways": {"tags": "7", "engine": "native"},
+    "03-push-over-a-bad-line": {"megabytes": 24, "reset_after": 3},
+    "04-engines": {"megabytes": 1, "engine": "native"},
 }
 
 
@@ -484,7 +486,8 @@ def test_a_tutorial_runs_twice_on_the_readers_own_artifactory_with_the_same_resu
     box, file = own_artifactory
     given = OWN[name] | {"connectors": str(file), "repository": "docker-release"}
     texts = [notebooks.execute(name, given, tmp_path / one, env=os.environ).path.read_text() for one in "ab"]
-    assert digests_in(texts[0]) == digests_in(texts[1]) != set()
+    has_new_bytes = name == "03-push-over-a-bad-line"  # random ones, so that all of them have to be sent again
+    assert (digests_in(texts[0]) == digests_in(texts[1])) is not has_new_bytes
     assert any(path.endswith("/manifest.json") for path in box.files("docker-release"))
     assert box.files("docker-local") == []
 

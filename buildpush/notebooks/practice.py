@@ -121,6 +121,7 @@ class Practice(Mapping[str, Any]):
         sandbox: the sandbox, or ``None``.
         repository: key of the repository to push to.
         url: address of the platform, without a slash at its end.
+        host: its host and port, as in image references.
         artifactory: keywords that lead ``buildpush.open_builds`` there.
     """
 
@@ -129,6 +130,7 @@ class Practice(Mapping[str, Any]):
     ) -> None:
         self.directory, self.sandbox, self.repository, self.url = directory, sandbox, repository, server.url
         self._server, self._end = server, end
+        self.host = urlsplit(server.url).netloc
         atexit.register(self.close)
         shutil.copytree(tutorials_directory() / "examples", directory / "examples")
         write_private(directory / "password", server.login.password.reveal())
