@@ -92,10 +92,22 @@ def test_no_secret_is_in_what_it_shows_and_only_its_owner_reads_the_file(own, bo
 
 
 def test_a_push_through_a_line_is_seen_on_it():
-    with buildpush.practice() as place, place.line(reset_after=500) as line:
+    with buildpush.practice() as place, place.line(reset_after=500, times=1) as line:
         result = buildpush.run(STEP, **place.through(line), repo="docker-local/site", tags=["1"], engine="native")
-        assert [what for _, what in line.hits] != []
+        assert [what for _, what in line.hits] == ["reset"]
         assert place.sandbox.digest("docker-local/site", "1") == result.digest
+
+
+def test_a_line_to_another_machine_by_https_is_a_tunnel_so_that_the_server_keeps_its_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("OWN_PASSWORD", "x")
+    monkeypatch.setenv("NO_PROXY", "acme.example")
+    (tmp_path / "mine.yml").write_text(connectors(connector("https://acme.example", "me", "env:OWN_PASSWORD")))
+    with buildpush.practice(tmp_path / "mine.yml", "docker-local") as place, place.line() as line:
+        through = place.through(line)
+        assert line.tunnel
+        assert through["env"]["HTTPS_PROXY"] == f"http://{line.host}"
+        assert "NO_PROXY" not in through["env"]
+        assert through["connectors"] == place["connectors"]
 
 
 def test_rules_are_those_of_the_sandbox():

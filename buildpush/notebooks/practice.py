@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 CONNECTOR: Final = "jfrog"
 _FILE: Final = "connectors.yml"
 _FOREIGN: Final = ("JF_", "JFROG_", "PLUGIN_")  # variables that name the reader's own Artifactory, or a step
+_HERE: Final = ("127.0.0.1", "localhost", "::1")  # no proxy is asked for these
+_OF_PROXIES: Final = ("https_proxy", "all_proxy", "no_proxy")
+_PORTS: Final = {"https": 443, "http": 80}
 _YEAR_2026: Final = "1767225600"
 _CONNECTORS: Final = """\
 connectors:
@@ -142,14 +145,22 @@ class Practice(Mapping[str, Any]):
         self.artifactory: dict[str, Any] = {"artifactory_url": server.artifactory_url, **login, **around}
 
     def line(self, **settings: Any) -> Line:
-        """Return a line to this place that breaks as *settings* say, to be opened by ``with``; see ``Line``."""
+        """Return a line to this place that breaks as *settings* say, to be opened by ``with``; see ``Line``.
+
+        To another machine by HTTPS it is a tunnel, so that the server keeps its name.
+        """
         from buildpush.sandbox import Line
 
         parts = urlsplit(self.url)
-        return Line(f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}", **settings)
+        tunnel = parts.scheme == "https" and parts.hostname not in _HERE
+        return Line(f"{parts.hostname}:{parts.port or _PORTS[parts.scheme]}", tunnel=tunnel, **settings)
 
     def through(self, line: Line) -> dict[str, Any]:
-        """Return the same keywords, but with a connector that leads through *line*."""
+        """Return the same keywords, but with a connector that leads through *line*, or a proxy that it is."""
+        if line.tunnel:
+            proxy = f"http://{line.host}"
+            others = {name: text for name, text in self["env"].items() if name.lower() not in _OF_PROXIES}
+            return {**self, "env": {**others, "HTTPS_PROXY": proxy}}
         name = f"{line.host.rpartition(':')[2]}.yml"
         self._write_connectors(name, f"{self.url.partition('://')[0]}://{line.host}")
         return {**self, "connectors": name}

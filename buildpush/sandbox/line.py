@@ -46,6 +46,8 @@ class Line:
         flip_at: position, from 0, of a byte to the server in which the lowest bit is flipped.
         bytes_per_second: limit for each connection, in each direction.
         times: how many connections are affected by a reset, stall, truncation or flipped bit; ``None`` for all.
+        tunnel: whether it is a proxy for HTTPS, which clients find by ``HTTPS_PROXY``: each connection names its server
+            (CONNECT), which need not be *upstream*, and keeps its name and certificate. Bytes count from there on.
 
     Attributes:
         connections: number of connections so far.
@@ -70,7 +72,9 @@ class Line:
         flip_at: int | None = None,
         bytes_per_second: float | None = None,
         times: int | None = None,
+        tunnel: bool = False,
     ) -> None:
+        self.tunnel = tunnel
         self._upstream = _address(upstream)
         self._port = port
         self.reset_after = _checked("reset_after", reset_after)
@@ -186,20 +190,26 @@ class _Relay:
         """Connect to the server; nothing is read from the client before that."""
         self.line._open.add(self)
         self.line.connections += 1
-        self.client.hold("connecting")
+        if self.line.tunnel:
+            self.client.greeting = asyncio.get_running_loop().create_future()
+        else:
+            self.client.hold("connecting")
         # In Python 3.11.2, as in Debian 12, a transport begins to read right after this even if it was paused.
         asyncio.get_running_loop().call_soon(self.client.hold_again)
         self.connecting = asyncio.create_task(self._connect())
         self.connecting.add_done_callback(lambda _task: self.remove_if_closed())
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
+        loop, client = asyncio.get_running_loop(), self.client
         try:
-            await loop.create_connection(lambda: self.server, *self.line._upstream)
-        except OSError:
-            self.client.reset()
+            upstream = _target(await client.greeting) if client.greeting else self.line._upstream
+            await loop.create_connection(lambda: self.server, *upstream)
+        except (OSError, SettingsError):
+            client.reset()
         else:
-            self.client.release("connecting")
+            if client.greeting and client.is_open:
+                client.transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            client.release("connecting")
             if not self.client.is_open:
                 self.server.abort()
 
@@ -246,6 +256,8 @@ class _End(asyncio.BufferedProtocol):
         self.upwards = upwards
         self.count = 0
         self.is_open = self.ignores_input = self.ended = False
+        self.greeting: asyncio.Future[bytes] | None = None  # the request for a tunnel
+        self._request = b""
         self._held: set[str] = set()
         self._buffer = memoryview(bytearray(BLOCK))
 
@@ -274,6 +286,9 @@ class _End(asyncio.BufferedProtocol):
             return
         line = self.connection.line
         data = self._buffer[:nbytes]
+        if self.greeting and not self.greeting.done():
+            self._greet(bytes(data))
+            return
         if self.upwards and line.flip_at is not None:
             self._flip(data, line.flip_at - self.count)
         if not self.other.transport.is_closing():
@@ -283,6 +298,13 @@ class _End(asyncio.BufferedProtocol):
         if line.bytes_per_second:
             self._rest(nbytes / line.bytes_per_second)
         self.connection.apply_faults(self)
+
+    def _greet(self, data: bytes) -> None:
+        """Take a part of the request for a tunnel; the client sends nothing more before it is answered."""
+        self._request += data
+        if self.greeting and b"\r\n\r\n" in self._request:
+            self.hold("connecting")
+            self.greeting.set_result(self._request)
 
     def _flip(self, data: memoryview, at: int) -> None:
         if 0 <= at < len(data) and self.connection.line._applies(self.connection, "flipped"):
@@ -294,6 +316,8 @@ class _End(asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         self.ended = True
+        if self.greeting and not self.greeting.done():
+            self.transport.close()
         self.other.finish()
         if self.ignores_input or self.other.ended:
             self.transport.close()
@@ -302,6 +326,8 @@ class _End(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
+        if self.greeting:
+            self.greeting.cancel()
         if exc:
             self.other.reset()
         else:
@@ -356,6 +382,15 @@ class _End(asyncio.BufferedProtocol):
         if self.is_open:
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self.transport.abort()
+
+
+def _target(request: bytes) -> tuple[str, int]:
+    """Return where a CONNECT request leads to."""
+    method, target, *_ = [*request.decode("latin-1").split(), "", ""]
+    if method != "CONNECT":
+        message = f"a tunnel begins with CONNECT, not with {method!r}"
+        raise SettingsError(message)
+    return _address(target)
 
 
 def _address(text: str) -> tuple[str, int]:

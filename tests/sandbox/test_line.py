@@ -110,6 +110,35 @@ def test_everything_passes_and_is_counted(server):
     assert line.hits == []
 
 
+def asked(client, request):
+    client.sendall(request.encode())
+    return client.recv(1000)
+
+
+def test_a_tunnel_leads_where_its_client_asks_and_counts_from_there(server):
+    with Line("127.0.0.1:1", tunnel=True, reset_after=300_001) as line, connected(line) as client:
+        answer = asked(client, f"CONNECT {server.host} HTTP/1.1\r\nHost: {server.host}\r\n\r\n")
+        assert answer == b"HTTP/1.1 200 Connection established\r\n\r\n"
+        with suppress(ConnectionResetError, BrokenPipeError):
+            client.sendall(DATA)
+        server.wait()
+        assert server.bodies == [DATA[:300_001]]
+        assert line.sent == 300_001
+
+
+@pytest.mark.parametrize("request_line", ["GET / HTTP/1.1", "CONNECT nowhere HTTP/1.1", "CONNECT 127.0.0.1:1 HTTP/1.1"])
+def test_a_tunnel_to_nowhere_is_reset(request_line):
+    with Line("127.0.0.1:1", tunnel=True) as line, connected(line) as client, pytest.raises(ConnectionResetError):
+        asked(client, f"{request_line}\r\n\r\n")
+
+
+def test_a_client_that_leaves_before_it_asks_for_a_tunnel_leaves_nothing_open():
+    with Line("127.0.0.1:1", tunnel=True) as line, connected(line) as client:
+        client.sendall(b"CONN")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+
+
 def test_a_large_answer_passes_to_a_client_that_reads_late(server):
     server.answer = DATA * 8
     with Line(server.host) as line:
