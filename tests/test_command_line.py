@@ -174,6 +174,8 @@ def test_the_lines_of_events_on_the_page_are_such_lines():
         ({}, None),
         ({"FORCE_COLOR": "1"}, True),
         ({"FORCE_COLOR": "0"}, None),
+        ({"CLICOLOR_FORCE": "1"}, True),
+        ({"CLICOLOR_FORCE": "0"}, None),
         ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
         ({"NO_COLOR": ""}, None),
         ({"TERM": "dumb"}, False),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 from mdit_py_plugins.myst_role import myst_role_plugin
+from sphinx.cmd.build import build_main
 
 from buildpush.dockerfile import rules
 from buildpush.expressions import methods
@@ -57,11 +58,17 @@ def written(directory, kind, **pages):
     return directory
 
 
-def built(directory, builder="html"):
-    """Build the project as a user would, with warnings as errors; return where the pages are."""
-    command = [sys.executable, "-m", "sphinx", "-n", "-W", "--keep-going", "-q", "-b", builder, ".", "out"]
-    ended = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, "")
+def ended(directory):
+    """Build the project as ``sphinx-build`` does, with warnings as errors; return its exit code and its warnings."""
+    told = StringIO()
+    with redirect_stderr(told):
+        code = build_main(["-n", "-W", "--keep-going", "-q", "-b", "html", str(directory), str(directory / "out")])
+    return code, re.sub(r"\x1b\[[0-9;]*m", "", told.getvalue())
+
+
+def built(directory):
+    """Build the project without a warning; return where the pages are."""
+    assert ended(directory) == (0, "")
     return directory / "out"
 
 
@@ -95,61 +102,67 @@ def test_a_page_says_the_same_in_both_markups(sites, name):
     assert words_of(sites["rst"] / name) == words_of(sites["md"] / name)
 
 
-@pytest.mark.programs
-@pytest.mark.parametrize("kind", CONF)
-def test_links_to_settings_that_are_not_shown_are_words(kind, tmp_path):
-    text = page(kind, "Mine", directive(kind, "settings", "Image"))
-    shown = (built(written(tmp_path, kind, index=text)) / "index.html").read_text(encoding="utf-8")
-    assert 'id="setting-tags"' in shown
-    assert 'href="#setting-registry"' not in shown
-    assert ">registry<" in shown
+@pytest.fixture(scope="module")
+def small_sites(tmp_path_factory):
+    """Return the page with a card in a note, a link to it, and the card again, by markup."""
+    shown = {}
+    for kind in CONF:
+        role = "{setting}`tags`" if kind == "md" else ":setting:`tags`"
+        inner = directive(kind, "setting", "tags")
+        note = f"````{{note}}\n{inner}````\n" if kind == "md" else ".. note::\n\n   " + inner
+        again = directive(kind, "setting", "tags", ":no-index:")
+        text = page(kind, "Mine", note, "", f"See {role}.", "", again)
+        shown[kind] = built(written(tmp_path_factory.mktemp(kind), kind, index=text)) / "index.html"
+    return shown
 
 
 @pytest.mark.programs
 @pytest.mark.parametrize("kind", CONF)
-def test_one_setting_stands_in_a_note_and_links_lead_there(kind, tmp_path):
-    role = "{setting}`tags`" if kind == "md" else ":setting:`tags`"
-    inner = directive(kind, "setting", "tags")
-    note = f"````{{note}}\n{inner}````\n" if kind == "md" else ".. note::\n\n   " + inner
-    again = directive(kind, "setting", "tags", ":no-index:")
-    site = built(written(tmp_path, kind, index=page(kind, "Mine", note, "", f"See {role}.", "", again)))
-    shown = (site / "index.html").read_text(encoding="utf-8")
+def test_links_to_settings_that_are_not_shown_are_words(kind, small_sites):
+    shown = small_sites[kind].read_text(encoding="utf-8")
+    assert "setting-repo" not in shown
+    assert ">repo<" in shown
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("kind", CONF)
+def test_one_setting_stands_in_a_note_and_links_lead_there(kind, small_sites):
+    shown = small_sites[kind].read_text(encoding="utf-8")
     assert shown.count('id="setting-tags"') == 1
     assert 'href="#setting-tags"' in shown
     assert shown.count("Tags of the pushed image.") == 2
 
 
 @pytest.mark.programs
-def test_a_project_gets_the_style_of_the_cards_and_no_file_that_it_did_not_ask_for(tmp_path):
-    site = built(written(tmp_path, "rst", index=page("rst", "Mine", directive("rst", "setting", "tags"))))
-    assert "buildpush-settings.css" in (site / "index.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("kind", CONF)
+def test_a_project_gets_the_style_of_the_cards_and_no_file_that_it_did_not_ask_for(kind, small_sites):
+    assert "buildpush-settings.css" in small_sites[kind].read_text(encoding="utf-8")
+    site = small_sites[kind].parent
     assert "dl.setting-facts" in (site / "_static" / "buildpush-settings.css").read_text(encoding="utf-8")
     assert not list(site.glob("*.json"))
 
 
 @pytest.mark.programs
-@pytest.mark.parametrize(
-    ("configured", "text", "complaint"),
-    [
-        (
-            "buildpush_write = ['steps.json']",
-            "",
-            "buildpush_write lists steps.json; the files it can list are settings",
-        ),
-        ("", directive("rst", "setting", "tagz"), "there is no setting 'tagz'; did you mean tags or target?"),
-        ("", ":setting:`tagz`", "setting reference target not found: tagz"),
-        ("", ":setting:`tags`", "setting reference target not found: tags"),
-    ],
-    ids=["file", "card", "link", "link to a card that is not shown"],
-)
-def test_a_mistake_of_the_project_is_named(configured, text, complaint, tmp_path):
-    directory = written(tmp_path, "rst", index=page("rst", "Mine", text))
+def test_every_mistake_of_a_page_is_named(tmp_path):
+    text = page("rst", "Mine", directive("rst", "setting", "tagz"), "", "See :setting:`tagz` and :setting:`tags`.")
+    code, told = ended(written(tmp_path, "rst", index=text))
+    assert code != 0
+    for complaint in (
+        "there is no setting 'tagz'; did you mean tags or target?",
+        "setting reference target not found: tagz",
+        "setting reference target not found: tags",
+    ):
+        assert complaint in told
+
+
+@pytest.mark.programs
+def test_a_file_that_is_not_made_here_is_named(tmp_path):
+    directory = written(tmp_path, "rst", index=page("rst", "Mine"))
     with (directory / "conf.py").open("a", encoding="utf-8") as conf:
-        conf.write(configured)
-    command = [sys.executable, "-m", "sphinx", "-n", "-W", "-q", "-b", "html", ".", "out"]
-    ended = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-    assert ended.returncode != 0
-    assert complaint in ended.stderr
+        conf.write("buildpush_write = ['steps.json']\n")
+    code, told = ended(directory)
+    assert code != 0
+    assert "buildpush_write lists steps.json; the files it can list are settings" in told
 
 
 # ---- the two constructs

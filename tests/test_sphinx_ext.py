@@ -256,3 +256,15 @@ def test_two_processes_build_what_one_builds(built, tmp_path):
     )
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "two" / "objects.inv").read_bytes() == (app.outdir / "objects.inv").read_bytes()
+
+
+def test_situations_stand_below_the_example_which_is_left_out_where_one_is_the_same(built):
+    app, _ = built
+    page = html.unescape((app.outdir / "settings.html").read_text(encoding="utf-8"))
+
+    def tab_sets(anchor):
+        return page.partition(f'id="{anchor}"')[2].partition("</section>")[0].count('class="sd-tab-set')
+
+    assert tab_sets("setting-tags") == 1 + len(card_named("tags").situations)
+    assert tab_sets("setting-platforms") == len(card_named("platforms").situations) == 1
+    assert '<p class="setting-situation">Two platforms</p>' in page

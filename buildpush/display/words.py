@@ -69,11 +69,12 @@ def branch_words(state: BranchState) -> str:
 def colours_wanted(env: Mapping[str, str]) -> bool | None:
     """Return whether colours are printed; ``None`` leaves it to whether the stream is a terminal.
 
-    Sources: no-color.org, force-color.org.
+    Sources: no-color.org, force-color.org, bixense.com/clicolors.
     """
     if env.get("NO_COLOR") or env.get("TERM") == "dumb":
         return False
-    return True if env.get("FORCE_COLOR", "0") not in {"", "0", "false"} else None
+    is_forced = any(env.get(name, "0") not in {"", "0", "false"} for name in ("FORCE_COLOR", "CLICOLOR_FORCE"))
+    return True if is_forced else None
 
 
 class Sentences:

@@ -36,9 +36,10 @@ class CardRendering(Rendering):
 
     def _examples(self, card: Card) -> list[Node]:
         write = tabs_in_rst if self.is_rst else tabs
-        parts = self.parse_text_to_nodes(write(card.examples)) if card.examples else []
+        is_plain = card.examples and card.examples not in dict(card.situations).values()
+        parts = self.parse_text_to_nodes(write(card.examples)) if is_plain else []
         for title, examples in card.situations:
-            parts += [nodes.paragraph(title, title, classes=["situation"])]
+            parts += [nodes.paragraph(title, title, classes=["setting-situation"])]
             parts += self.parse_text_to_nodes(write(examples))
         return parts
 
