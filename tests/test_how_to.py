@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import tomllib
 from pathlib import Path
 
 import click
@@ -122,12 +121,6 @@ def test_a_flag_that_does_not_exist_would_be_found(here):
         parsed(["run", "--tagz", "1"])
     with pytest.raises(SettingsError):
         typed(here, given={"engine": "dokcer"})
-
-
-def test_the_extras_are_those_of_the_package():
-    with (ROOT / "pyproject.toml").open("rb") as file:
-        extras = tomllib.load(file)["project"]["optional-dependencies"]
-    assert sorted(re.findall(r"^\| `(\w+)` \|", PAGES["install"], re.MULTILINE)) == sorted(extras)
 
 
 # ---- what the pages promise

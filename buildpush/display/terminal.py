@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, TextIO
 
 from buildpush.display.branches import HEADINGS, BranchTable, branch_of
@@ -118,6 +119,8 @@ def _style(event: Event) -> str:
 
 
 def open_display(stream: TextIO, env: Mapping[str, str]) -> Terminal | None:
-    """Return the display for a terminal, or ``None`` for a log, a dumb terminal or a CI system."""
+    """Return the display for a terminal; ``None`` for a log, a dumb terminal or a CI system, or without the extra."""
     plain = env.get("CI", "").lower() in {"true", "1"} or env.get("TERM") == "dumb"
-    return Terminal(stream) if stream.isatty() and not plain else None
+    if plain or not stream.isatty() or find_spec("rich") is None:
+        return None
+    return Terminal(stream)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush import display
+from buildpush.display import terminal
 from buildpush.display.branches import BranchTable
 from buildpush.display.notebook import Notebook
 from buildpush.display.plain import Plain
@@ -177,6 +178,11 @@ def test_a_terminal_gets_bars_and_everything_else_gets_lines(stream, env, kind):
     shown = display.choose(stream, env)
     shown.close()
     assert isinstance(shown, kind)
+
+
+def test_a_terminal_gets_lines_without_the_extra_for_bars(monkeypatch):
+    monkeypatch.setattr(terminal, "find_spec", lambda _name: None)
+    assert isinstance(display.choose(Tty(), {"TERM": "xterm"}), Plain)
 
 
 def test_no_name_or_reason_reaches_the_terminal_as_a_control_sequence():
