@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -56,6 +55,8 @@ def _file_name(names: tuple[str, ...]) -> str:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    import fcntl  # here, since Windows does not have it, and the modules of a run load there as well
+
     # The lock is a separate file, since the counter's file is replaced each time.
     lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

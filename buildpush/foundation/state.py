@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -50,7 +51,13 @@ class State:
         """Return the directories that ``XDG_STATE_HOME`` in *env*, or else the platform's conventions name.
 
         A user without a home has a state directory among the temporary ones.
+
+        Raises:
+            SettingsError: this is Windows, whose files have no owner, mode or lock of the kind that this relies on.
         """
+        if sys.platform == "win32":
+            message = "buildpush does not run on Windows itself"
+            raise SettingsError(message, hint="install and run it in WSL, the Linux that Windows brings: wsl --install")
         scratch = Path(tempfile.gettempdir())
         named = Path((env or {}).get("XDG_STATE_HOME", ""))
         if named.is_absolute():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
@@ -244,7 +245,9 @@ class Context:
 
     def _note_capability(self, path: str, real: str) -> None:
         """Note the capabilities of a program, which are dropped: no builder copies them from a context."""
-        with suppress(OSError, AttributeError):  # it has none, or this system does not have capabilities
+        if sys.platform != "linux":
+            return
+        with suppress(OSError):  # it has none
             os.getxattr(real, "security.capability", follow_symlinks=False)
             self.note(f"{path} has capabilities (security.capability), which COPY and ADD do not copy from a context")
 
