@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -13,6 +15,8 @@ from ruamel.yaml import YAML
 from buildpush.reference.schema import schema
 from tests.steps.corpus import DIRECTORY, NAMES
 
+ROOT = Path(__file__).parent.parent
+LINE = "# yaml-language-server: $schema="
 ACCEPTED = [name for name in NAMES if not (DIRECTORY / f"{name}.txt").read_text().startswith("error")]
 SCHEMA = Draft202012Validator(schema("step"))
 
@@ -111,3 +115,33 @@ def test_check_jsonschema_names_the_typo(tmp_path):
 def test_a_mistake_in_a_step_is_marked(spec):
     (document,) = documents(f"- step: {{type: BuildAndPushDockerRegistry, spec: {spec}}}")
     assert not SCHEMA.is_valid(document)
+
+
+# ---- the examples: their first line names the schema, and an editor has nothing to say about them
+
+
+def steps_on_pages():
+    """Return every whole step of a page, by the page."""
+    texts = ((page, page.read_text(encoding="utf-8")) for page in sorted((ROOT / "docs").rglob("*.md")))
+    found = ((page.stem, text) for page, whole in texts for text in re.findall(r"```yaml\n(.*?)```", whole, re.DOTALL))
+    return [(page, text) for page, text in found if re.search(r"^(- )?step:$", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize(("page", "text"), steps_on_pages())
+def test_a_step_on_a_page_names_its_schema_and_is_valid(page, text):
+    assert text.startswith(f"{LINE}step.schema.json\n"), page
+    assert messages(text) == []
+
+
+@pytest.mark.parametrize("name", ["site/step.yml", "service/step.yml", "jfrog/pipeline.yml"])
+def test_an_example_names_its_schema_and_is_valid(name):
+    file = ROOT / "examples" / name
+    first, text = file.read_text(encoding="utf-8").split("\n", 1)
+    assert (file.parent / first.removeprefix(LINE)).resolve() == ROOT / "examples" / "step.schema.json"
+    assert messages(text) == []
+
+
+def test_the_schema_beside_the_examples_is_that_of_today():
+    """``buildpush schema step > examples/step.schema.json`` writes it again."""
+    beside = json.loads((ROOT / "examples" / "step.schema.json").read_text(encoding="utf-8"))
+    assert beside == json.loads(json.dumps(schema("step")))
