@@ -66,22 +66,20 @@ def _tutorial(tutorial: str, parameter: tuple[str, ...], output: Path | None, *,
             box = place.sandbox
             parameters |= {_OWN: str(place.directory / place["connectors"]), "repository": place.repository}
         began = time.monotonic()
-        executed, env = _execute(tutorial, parameters, output, apart=keep or None)
+        executed, env = _execute(tutorial, parameters, output)
         _tell(tutorial, executed, time.monotonic() - began, env, parameters)
         if box:
             _show_pages(box, env)
 
 
-def _execute(
-    tutorial: str, parameters: Mapping[str, str], output: Path | None, *, apart: bool | None
-) -> tuple[Executed, Mapping[str, str]]:
+def _execute(tutorial: str, parameters: Mapping[str, str], output: Path | None) -> tuple[Executed, Mapping[str, str]]:
     from buildpush import notebooks
     from buildpush.pipeline.context import RunContext
 
     try:
         with with_display(RunContext.default()) as context:
             context.state.sweep(context.log)
-            done = notebooks.execute(tutorial, parameters, output, env=context.env, sink=context.log, apart=apart)
+            done = notebooks.execute(tutorial, parameters, output, env=context.env, sink=context.log)
     except KeyboardInterrupt as interrupt:
         interrupt.add_note("the notebook was stopped with everything it started; nothing was written")
         raise

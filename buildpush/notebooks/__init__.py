@@ -47,7 +47,6 @@ def execute(
     *,
     env: Mapping[str, str] | None = None,
     sink: Sink = ignore,
-    apart: bool | None = None,
 ) -> Executed:
     """Execute a notebook and write it, with its page, to *out*.
 
@@ -58,8 +57,6 @@ def execute(
         out: notebook or directory to write; ``buildpush-tutorial/`` by default.
         env: the variables that references such as ``env:TOKEN`` name; their values are searched for as well.
         sink: gets an event when each part of the notebook begins and ends, and what it prints.
-        apart: whether it sees no variables of JFrog and of steps, and leaves records and counters of runs alone; by
-            default, that is so for a tutorial on its own sandbox.
 
     Raises:
         SettingsError: there is no such notebook, no such parameter, or a library is missing.
@@ -72,8 +69,7 @@ def execute(
     notebook = find(name_or_path)
     values = checked_values(notebook, parameters or {}, env or {})
     target = _target(notebook, out)
-    is_apart = notebook.stem in names() and not values.get("connectors") if apart is None else apart
-    run = make(notebook, values, sink, is_apart=is_apart)
+    run = make(notebook, values, sink)
     failure = run.execute()
     _search(run)
     executed = _write(run.executed, target)

@@ -45,17 +45,15 @@ _ENGINE = "buildpush"
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 # Maximum bytes of a directory's name, so that the names of the sockets in it are not too long.
 _LONGEST = 60
-_FOREIGN = ("JF_", "JFROG_", "PLUGIN_")  # variables that name the user's own Artifactory, or a step
 _PARAMETERS = {"parameters", "injected-parameters"}
 _PLACE = re.compile(r"/[^\s\"'<>|\\]*/buildpush-\d+-practice-\w+")
 _HEADING = re.compile(r"^#+\s+(.*)$", re.MULTILINE)
 
 
-def _kernel_in(directory: str, *, is_apart: bool) -> type[AsyncKernelManager]:
+def _kernel_in(directory: str) -> type[AsyncKernelManager]:
     """Return the manager of a kernel of this very Python, whatever kernels named python3 the user has.
 
-    Its sockets are in *directory*, which is private: others on this machine cannot listen, as they could to TCP. If it
-    *is_apart*, so is what runs leave on this machine.
+    Its sockets are in *directory*, which is private: others on this machine cannot listen, as they could to TCP.
     """
 
     class Kernel(AsyncKernelManager):
@@ -67,9 +65,6 @@ def _kernel_in(directory: str, *, is_apart: bool) -> type[AsyncKernelManager]:
                 self.transport = "ipc"
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
-            if is_apart:
-                others = {name: text for name, text in kw["env"].items() if not name.startswith(_FOREIGN)}
-                kw["env"] = others | {"XDG_STATE_HOME": directory}
             with _delayed_signals():
                 await super()._async_launch_kernel(kernel_cmd, **kw)
 
@@ -155,9 +150,8 @@ class NotebookRun:
         mistake: the user's error that ended a cell, as the kernel reports it.
     """
 
-    def __init__(self, notebook: Path, values: dict[str, Any], sink: Sink, *, is_apart: bool = False) -> None:
+    def __init__(self, notebook: Path, values: dict[str, Any], sink: Sink) -> None:
         self._notebook = notebook
-        self._is_apart = is_apart
         self._values = values
         self._sink = sink
         self._began = 0.0
@@ -221,7 +215,7 @@ class NotebookRun:
         client = _Client(
             nb_man,
             kernel_name=kernel_name,
-            kernel_manager_class=_kernel_in(directory, is_apart=self._is_apart),
+            kernel_manager_class=_kernel_in(directory),
             timeout=None,
             startup_timeout=60,
             stdout_file=Lines(self.report_line),

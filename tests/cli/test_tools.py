@@ -140,7 +140,6 @@ def test_a_sandbox_is_kept_until_enter_and_its_pages_are_opened(tmp_path, capsys
     monkeypatch.setattr("sys.stderr", Terminal())
     assert run_command(["tutorial", "--keep"]) == 0
     assert opened == [200]
-    assert given["apart"]
     assert "passwordRef" in given["file"]
     assert given["repository"] == "docker-local"
     address = capsys.readouterr().out.rpartition("pages     ")[2].strip()
