@@ -36,6 +36,7 @@ root_doc = "index"
 exclude_patterns = ["_build"]
 
 extensions = [
+    "accessible",
     "buildpush.sphinx_ext",
     "events",
     "headline",
@@ -76,6 +77,7 @@ html_theme_options = {
     "light_logo": "mark.svg",
     "dark_logo": "mark.svg",
     "navigation_with_keys": True,
+    "top_of_page_buttons": [],  # "View this page" stands outside of every landmark
     "light_css_variables": {
         "color-brand-primary": "#0b6b63",
         "color-brand-content": "#0b6b63",
@@ -91,7 +93,9 @@ html_theme_options = {
 }
 copybutton_prompt_text = r"\$ |>>> "
 copybutton_prompt_is_regexp = True
-copybutton_exclude = ".linenos, .gp, .go"
+copybutton_exclude = ".linenos, .go"
+copybutton_copy_empty_lines = False  # where lines of output stood; the last would run what is pasted
+copybutton_line_continuation_character = "\\"
 
 
 def code_of(notebook: Path) -> list[str]:

@@ -93,6 +93,14 @@ def test_every_page_is_in_the_navigation_beside_every_page(site, pages):
         assert {path.resolve() for path in linked} >= {(site / one).resolve() for one in written - {name, "index.html"}}
 
 
+def test_what_the_theme_leaves_out_for_those_who_read_by_ear_or_keyboard_is_there(site):
+    for path in site.rglob("*.html"):
+        page = path.read_text(encoding="utf-8")
+        assert "<pre>" not in page
+        assert page.count('role="heading"') == page.count('role="heading" aria-level="2"') > 0
+        assert page.count("<aside") == page.count("<aside aria-label=") + page.count('aria-label="Pages"') == 2
+
+
 def test_every_setting_has_its_card_on_one_of_the_pages_by_group(pages):
     shown = [anchor for name, page in pages.items() if name.startswith("settings/") for anchor in page.ids]
     anchors = {card.anchor for card in cards.cards()}
