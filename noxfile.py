@@ -18,6 +18,7 @@ nox.options.error_on_missing_interpreters = False  # also with CI=true: `python`
 PROJECT = nox.project.load_toml("pyproject.toml")
 TEST = nox.project.dependency_groups(PROJECT, "test")
 EXTRAS = "all"
+TRIED = "terminal,sandbox,notebooks"  # as in the README
 SLOW = "programs or engines or sandbox"
 # A worker per core; tests of a group, which share something outside, go to one worker.
 PARALLEL = ("--numprocesses=auto", "--dist=loadgroup")
@@ -182,6 +183,41 @@ def _install_clients(session: nox.Session) -> None:
     else:
         names = "jf, conformance, oras, regctl, helm, cosign, syft, actionlint"
         session.log(f"tests skip those of these that are missing: {names}")
+
+
+@nox.session
+def release(session: nox.Session) -> None:
+    """Make a release in a clone of its own, build it, and try it in bare environments; nothing is uploaded.
+
+    ``-- 0.2.0 https://HOST/OWNER/buildpush`` names the version, and where the repository will be found. It is a
+    rehearsal; a third word, ``tag``, brings commit and tag here.
+    """
+    version, home, *how = session.posargs or ["", ""]
+    clone, out = Path(session.create_tmp()) / "clone", Path("dist").resolve()
+    for old in (clone, out):
+        shutil.rmtree(old, ignore_errors=True)
+    session.install("build", "twine")
+    session.run("python", "release.py", version, str(clone))
+    session.run("python", "-m", "build", "--outdir", str(out), str(clone), env={"BUILDPUSH_HOME": home}, silent=True)
+    built = [next(out.glob(f"*{version}{ending}")) for ending in ("-py3-none-any.whl", ".tar.gz")]
+    session.run("twine", "check", "--strict", *map(str, built))
+    for one in built:
+        _try_bare(session, one, version)
+    if how == ["tag"]:
+        session.run("git", "pull", "--quiet", "--ff-only", "--tags", str(clone), external=True)
+    session.log(f"{', '.join(map(str, built))}: {'tagged' if how == ['tag'] else 'a rehearsal, nothing is tagged'}")
+
+
+def _try_bare(session: nox.Session, built: Path, version: str) -> None:
+    """Install *built* into an environment that has nothing else, and run the README's first command there."""
+    bare = Path(session.create_tmp()).resolve() / "bare"
+    session.run("python", "-m", "venv", "--clear", str(bare))
+    session.run(str(bare / "bin/pip"), "install", "--quiet", f"buildpush[{TRIED}] @ {built.as_uri()}", external=True)
+    with session.chdir(bare):
+        said = session.run("bin/buildpush", "--version", external=True, silent=True)
+        if not str(said).startswith(f"buildpush {version},"):
+            session.error(f"{built.name} says {said}")
+        session.run("bin/buildpush", "tutorial", external=True)
 
 
 @nox.session
