@@ -12,7 +12,7 @@ import click
 from click.core import ParameterSource
 
 from buildpush.cli import SpelledGroup
-from buildpush.cli.options import JSON, build_options, server_in, server_options
+from buildpush.cli.options import JSON, build_options, context_in, server_in, server_options
 from buildpush.cli.report import show
 from buildpush.cli.showing import with_display
 from buildpush.foundation.errors import SettingsError
@@ -75,11 +75,10 @@ def make_build_info() -> click.Command:
 
 def _publish(file: Path | None, exists: Any, *, as_json: bool, **options: Any) -> None:
     from buildpush.pipeline.collecting import publish_collected
-    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.saved import publish_saved
 
-    flags = server_in(options)
-    with with_display(RunContext.default()) as context:
+    context, flags = context_in(options), server_in(options)
+    with with_display(context) as context:
         if file:
             _refuse_with_file(options)
             published = publish_saved(file, context, flags, exists=exists)
@@ -147,16 +146,15 @@ def _collect(
     images: tuple[str, ...], project: str, exists: Any, *, publish: bool, as_json: bool, **options: Any
 ) -> None:
     from buildpush.pipeline.collecting import content_of, publish_collected
-    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.image_records import CollectOptions, collect_images
 
     if not publish and _is_flag_given("exists"):
         message = "--build-exists has no effect without --publish"
         raise SettingsError(message, hint="add --publish, or leave out --build-exists")
     build = {name: options.pop(name) for name in ("build_name", "build_number")}
-    directory, flags = options.pop("build_dir"), server_in(options)
+    directory, context, flags = options.pop("build_dir"), context_in(options), server_in(options)
     details = CollectOptions(directory=directory, exists=exists, **options)
-    with with_display(RunContext.default()) as context:
+    with with_display(context) as context:
         key, directories = _key(context.env, project=project, **build), [directory] if directory else []
         collection = collect_images(images, key, context, flags, details)
         content = content_of(collection)
@@ -192,10 +190,9 @@ def _key(env: Mapping[str, str], build_name: str | None, build_number: str | Non
 def _builds(project: str, options: dict[str, Any]) -> Iterator[Builds]:
     """Yield the builds of the Artifactory in *options*, which keep those that are not about it."""
     from buildpush.pipeline.builds import open_builds
-    from buildpush.pipeline.context import RunContext
 
-    flags = server_in(options)
-    with with_display(RunContext.default()) as context, open_builds(context, flags, project) as builds:
+    context, flags = context_in(options), server_in(options)
+    with with_display(context) as context, open_builds(context, flags, project) as builds:
         try:
             yield builds
         except KeyboardInterrupt as interrupt:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from buildpush.cli.options import DIGEST_FILE, JSON
+from buildpush.cli.options import DIGEST_FILE, JSON, context_in, lookup_options
 from buildpush.cli.report import check_receipts, check_stdout, new_document, reporting, show
 from buildpush.cli.showing import with_display
 
@@ -71,14 +71,13 @@ def make_verify() -> click.Command:
 def _verify(reference: str, as_json: bool, **options: Any) -> None:
     from buildpush.foundation.errors import UnverifiedError
     from buildpush.pipeline import images
-    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.options import CopyOptions
     from buildpush.pipeline.saved import ServerFlags
 
-    connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
+    context = context_in(options)
     server = ServerFlags(**{name: options.pop(name) for name in ("artifactory_url", "artifactory_token")})
     more = {name: options.pop(name) for name in ("keys", "build")}
-    with with_display(RunContext.default(connectors=connectors, secrets=secrets)) as context:
+    with with_display(context) as context:
         found = images.verify(reference, CopyOptions(**options), context, server=server, **more)
     show(found.as_json(), str(found), as_json=as_json)
     if not found.ok:
@@ -99,11 +98,9 @@ def make_record() -> click.Command:
 def _record(notebook: Path, as_json: bool, **options: Any) -> None:
     from buildpush.foundation.errors import UnverifiedError
     from buildpush.pipeline import images
-    from buildpush.pipeline.context import RunContext
     from buildpush.pipeline.options import CopyOptions
 
-    connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
-    with with_display(RunContext.default(connectors=connectors, secrets=secrets)) as context:
+    with with_display(context_in(options)) as context:
         found = images.compare_record(notebook, CopyOptions(**options), context)
     show(found.as_json(), str(found), as_json=as_json)
     if problems := found.problems:
@@ -121,13 +118,11 @@ def _command(verb: str, text: str, *params: click.Parameter) -> click.Command:
 
     def act(as_json: bool, digest_file: str | None, **options: Any) -> None:
         from buildpush.pipeline import images
-        from buildpush.pipeline.context import RunContext
         from buildpush.pipeline.options import CopyOptions
 
         check_stdout(as_json=as_json, digest_file=digest_file)
         document = new_document(is_printed=as_json)
-        connectors, secrets = options.pop("connectors") or None, options.pop("secrets") or None
-        context = RunContext.default(connectors=connectors, secrets=secrets)
+        context = context_in(options)
         check_receipts(digest_file, context.env)
         arguments = [options.pop(str(param.name)) for param in params[:2]]
         results, env = context.results, context.env
@@ -167,9 +162,8 @@ def _nondistributable() -> click.Option:
 def _hosts() -> list[click.Parameter]:
     """Return the flags for how registries are reached."""
     return [
-        click.Option(["--connectors"], metavar="FILE", help="File of connectors; each is used for its own host."),
+        *lookup_options("File of connectors; each is used for its own host."),
         click.Option(["--connector-ref"], metavar="ID", help="Use only this connector."),
-        click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
         click.Option(["--username"], metavar="NAME", help="User name for the registry that is written to."),
         click.Option(["--password"], metavar="REFERENCE", help="Reference to the password: env:NAME or file:PATH."),
         click.Option(

@@ -55,8 +55,7 @@ def _common() -> list[click.Parameter]:
     return [
         click.Argument(["file"], required=False, type=click.Path(path_type=Path)),
         *choice_options(),
-        click.Option(["--connectors"], metavar="FILE", help="File of connectors and secret references."),
-        click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
+        *lookup_options("File of connectors and secret references."),
         click.Option(
             ["--var"], metavar="NAME=VALUE", multiple=True, help="A variable for expressions; may be repeated."
         ),
@@ -96,8 +95,25 @@ def server_options() -> list[click.Parameter]:
         ),
         click.Option(["--username"], metavar="NAME", help="User name, if there is no token; default: JF_USER."),
         click.Option(["--password"], metavar="REFERENCE", help="Reference to the password: env:NAME or file:PATH."),
+        *lookup_options("File of connectors; the one for Artifactory's host is used, if no login is given."),
         *trust_options(),
     ]
+
+
+def lookup_options(about_connectors: str) -> list[click.Parameter]:
+    """Return the flags for where credentials are looked up."""
+    return [
+        click.Option(["--connectors"], metavar="FILE", help=about_connectors),
+        click.Option(["--secrets"], metavar="DIRECTORY", help="Directory with one file per secret, named by its ID."),
+    ]
+
+
+def context_in(options: dict[str, Any]) -> RunContext:
+    """Remove from *options* those of :func:`lookup_options`, and return the context that looks up there."""
+    from buildpush.pipeline.context import RunContext
+
+    places = {name: options.pop(name) or None for name in ("connectors", "secrets")}
+    return RunContext.default(**places)
 
 
 def build_options(*, several: bool = False) -> list[click.Parameter]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import click
 
-from buildpush.cli.options import JSON, server_in, server_options
+from buildpush.cli.options import JSON, context_in, server_in, server_options
 from buildpush.cli.report import new_document, reporting
 from buildpush.cli.showing import with_display
 
@@ -63,11 +63,10 @@ def _argument(name: str, **more: Any) -> click.Argument:
 def _command(verb: str, text: str, arguments: list[click.Parameter], more: list[click.Parameter]) -> click.Command:
     def act(pattern: str, target: str, as_json: bool, **options: Any) -> None:
         from buildpush.pipeline import files
-        from buildpush.pipeline.context import RunContext
 
-        server = server_in(options)
+        context, server = context_in(options), server_in(options)
         how = files.TransferOptions(**options, server=server)
-        document, context = new_document(is_printed=as_json), RunContext.default()
+        document = new_document(is_printed=as_json)
         report = reporting(context.results, document, as_json=as_json, digest_file=None, env=context.env)
         with report, with_display(context) as context:
             getattr(files, verb)(pattern, target, how, context)

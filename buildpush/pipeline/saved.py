@@ -21,7 +21,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.http.client import Http
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.credentials import follow_flag
+from buildpush.pipeline.credentials import choose_connectors, follow_flag
 from buildpush.pipeline.finishing import finish
 from buildpush.pipeline.tools import open_artifactory
 from buildpush.registry.client import Registry
@@ -91,14 +91,15 @@ def open_server(
         raise SettingsError(message, hint="add --artifactory-url, or set JF_URL", setting="artifactory_url")
     where = artifactory_address(address)
     by = Nearness.FLAG if url else Nearness.VARIABLE
-    vault = Vault(env, context.cwd)
+    vault = context.vault if context.connectors_file or context.secrets_directory else Vault(env, context.cwd)
     vault.remember()
     host = NamedHost(host_of(where), by, "--artifactory-url" if url else "JF_URL")
-    target = target_at(where, host, _candidates(vault, flags))
+    target = target_at(where, host, _candidates(vault, flags, _by_connector(host.host, vault, context)))
     trust = _trust(where, flags.trust, vault, context)
+    unused = () if given else _unused_lookups(target, context, flags)  # which may have had an effect on the registry
     if url and "/artifactory" not in url:
         context.log(Note(f"{url} is the address of the platform, so {where} is used"))
-    for note in (*target.notes, *_unused_flags(target, flags), *trust.notes):
+    for note in (*target.notes, *_unused_flags(target, flags), *unused, *trust.notes):
         context.log(Note(note))
     http = context.http(trust.schemes, trust.insecure, trust.authorities)
     return open_artifactory(target, http, context.keychain(given), context.log), http
@@ -134,13 +135,35 @@ def _unused_flags(target: ArtifactoryTarget, flags: ServerFlags) -> Iterator[str
         yield f"--password has no effect: {used.source} is used"
 
 
-def _candidates(vault: Vault, flags: ServerFlags) -> Iterator[BoundCredential]:
-    """Yield the credentials: of the flags, else of JFrog's variables, which are for their host only."""
+def _by_connector(host: str, vault: Vault, context: RunContext) -> BoundCredential | None:
+    """Return the login of the connector for *host*, if the file of connectors has one."""
+    if context.connectors_file is None:
+        return None
+    connector = choose_connectors(None, context.connectors, [host]).get(host)
+    if connector is None or connector.password is None:
+        return None
+    source = f"connector {connector.identifier}"
+    return BoundCredential(source, lambda: connector.credential(vault), frozenset({host}), str)
+
+
+def _unused_lookups(target: ArtifactoryTarget, context: RunContext, flags: ServerFlags) -> Iterator[str]:
+    """Yield a note for each place of credentials without effect."""
+    used = target.credential.source if target.credential else ""
+    if context.connectors_file and not used.startswith("connector "):
+        yield f"connectors has no effect: {context.connectors_file} has no login for {host_of(target.url)} that is used"
+    elif not context.connectors_file and context.secrets_directory and "secret" not in str(flags.password):
+        yield f"secrets has no effect: no secret of {context.secrets_directory} is used"
+
+
+def _candidates(vault: Vault, flags: ServerFlags, connector: BoundCredential | None) -> Iterator[BoundCredential]:
+    """Yield the credentials: of the flags, else of the connector, else JFrog's variables, for their own host only."""
     env = dict(vault.env) | ({"JF_USER": flags.username} if flags.username else {})
     if flags.artifactory_token:
         yield _by_flag("--artifactory-token", flags.artifactory_token, vault, kind="access")
     if flags.password:
         yield _by_flag("--password", flags.password, vault, username=env.get("JF_USER", ""))
+    if connector:
+        yield connector
     yield from ambient_credentials(env)
 
 

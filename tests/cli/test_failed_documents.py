@@ -29,6 +29,7 @@ FAILURES = {
     "upload": (f"upload missing generic-local/ {SERVER}", "SettingsError"),
     "download": (f"download generic-local/ {SERVER}", "AuthenticationError"),
     "verify": (f"verify {IMAGE}", "AuthenticationError"),
+    "record": ("record missing.ipynb", "SourceError"),
     "build-info publish": ("build-info publish missing.json", "SourceError"),
     "build-info add": ("build-info add missing.json --build-name app --build-number 1", "SourceError"),
     "build-info collect": (f"build-info collect app:1 --build-name app {SERVER}", "SettingsError"),

@@ -310,3 +310,19 @@ def pages_of(box):
         links = (html.unescape(link) for link in re.findall(r'href="(/ui/[^"]*)"', found[path]))
         wanted += {link for link in links if link not in found} - set(wanted)
     return found
+
+
+def test_a_connector_for_artifactorys_host_is_the_login_of_a_command_about_builds(project, capsys):
+    assert project.run("-q") == 0
+    words = ["build-info", "list", "--artifactory-url", project.box.artifactory_url]
+    assert run_command(words) == 5
+    capsys.readouterr()
+    assert run_command([*words, "--connectors", "connectors.yml"]) == 0
+    assert "site" in capsys.readouterr().out
+
+
+def test_a_connector_for_another_host_is_no_login_and_that_is_said(project, capsys):
+    project.write("other.yml", CONNECTORS.format(url="https://other.test", username="nobody"))
+    words = ["build-info", "list", "--artifactory-url", project.box.artifactory_url, "--connectors", "other.yml"]
+    assert run_command(words) == 5
+    assert "connectors has no effect: other.yml has no login for" in capsys.readouterr().err

@@ -114,6 +114,8 @@ def at_server(words, options, *, project=True):
         "artifactory_token": ["--artifactory-token=env:OTHER"],
         "username": ["--username=other"],
         "password": ["--username=other", "--password=env:TOKEN"],
+        "connectors": ["--connectors=connectors.yml"],
+        "secrets": ["--secrets=secrets"],
     }
     return [*words, AT], options | server | ({"project": ["--project=team"]} if project else {})
 
