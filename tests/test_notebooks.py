@@ -490,7 +490,8 @@ def test_a_tutorial_runs_twice_on_the_readers_own_artifactory_with_the_same_resu
     given = OWN.get(name, {}) | {"connectors": str(file), "repository": "docker-local"}
     first, second = (recorded(notebooks.execute(name, given, tmp_path / one, env=os.environ)) for one in "ab")
     assert (first == second) is (name not in HAS_NEW_BYTES)
-    assert any(reference.startswith(f"{box.host}/docker-local/") for references, _ in first for reference in references)
+    # By way of a line, the references have another host.
+    assert any(box.has_blob(digest) for references, digest in first if "/docker-local/" in str(references))
 
 
 @pytest.mark.programs
