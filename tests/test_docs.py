@@ -97,6 +97,7 @@ def test_what_the_theme_leaves_out_for_those_who_read_by_ear_or_keyboard_is_ther
     for path in site.rglob("*.html"):
         page = path.read_text(encoding="utf-8")
         assert "<pre>" not in page
+        assert '<div class="table-wrapper' not in page
         assert page.count('role="heading"') == page.count('role="heading" aria-level="2"') > 0
         assert page.count("<aside") == page.count("<aside aria-label=") + page.count('aria-label="Pages"') == 2
 
