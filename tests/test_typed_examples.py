@@ -14,7 +14,7 @@ from tests.conftest import ON_CI
 from tests.test_floors import ROOT
 
 PROJECT = ROOT.parent
-PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
+PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 HAS_MYPY = importlib.util.find_spec("mypy") is not None
 
@@ -32,7 +32,11 @@ def errors_in(directory) -> list[str]:
 
 def write_examples(directory) -> int:
     """Write every block of a page as a file, and the examples of all settings as one; return how many they are."""
-    blocks = {f"{page.stem}_{at}": text for page in PAGES for at, text in enumerate(BLOCK.findall(page.read_text()))}
+    blocks = {
+        f"{page.parent.name}_{page.stem}_{at}": text
+        for page in PAGES
+        for at, text in enumerate(BLOCK.findall(page.read_text()))
+    }
     calls = [card.examples["Python"] for card in cards() if "Python" in card.examples]
     for name, text in (blocks | {"cards": "\n".join(["import buildpush", "", *calls])}).items():
         (directory / f"example_{name.replace('-', '_')}.py").write_text(text, encoding="utf-8")
