@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import posixpath
 import re
 import runpy
 import shutil
@@ -14,7 +15,9 @@ from pathlib import Path
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
+from sphinx.util.inventory import InventoryFile
 
+import buildpush
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
 from tests.browser import BROWSER, TELEPHONE, page_in_browser, widths_in_browser
@@ -100,6 +103,13 @@ def test_what_the_theme_leaves_out_for_those_who_read_by_ear_or_keyboard_is_ther
         assert '<div class="table-wrapper' not in page
         assert page.count('role="heading"') == page.count('role="heading" aria-level="2"') > 0
         assert page.count("<aside") == page.count("<aside aria-label=") + page.count('aria-label="Pages"') == 2
+
+
+def test_every_public_name_can_be_linked_to_by_other_projects_as_it_is_imported(site):
+    with (site / "objects.inv").open("rb") as file:
+        kinds = InventoryFile.load(file, "", posixpath.join)
+    known = {name for kind, names in kinds.items() if kind.startswith("py:") for name in names}
+    assert {f"buildpush.{name}" for name in buildpush.__all__ if name != "__version__"} <= known
 
 
 def test_every_setting_has_its_card_on_one_of_the_pages_by_group(pages):

@@ -30,12 +30,14 @@ def errors_in(directory) -> list[str]:
     return ran.stdout.splitlines()
 
 
+def name_of(page) -> str:
+    return page.relative_to(PROJECT).with_suffix("").as_posix().replace("/", "_")
+
+
 def write_examples(directory) -> int:
     """Write every block of a page as a file, and the examples of all settings as one; return how many they are."""
     blocks = {
-        f"{page.parent.name}_{page.stem}_{at}": text
-        for page in PAGES
-        for at, text in enumerate(BLOCK.findall(page.read_text()))
+        f"{name_of(page)}_{at}": text for page in PAGES for at, text in enumerate(BLOCK.findall(page.read_text()))
     }
     calls = [card.examples["Python"] for card in cards() if "Python" in card.examples]
     for name, text in (blocks | {"cards": "\n".join(["import buildpush", "", *calls])}).items():

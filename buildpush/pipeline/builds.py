@@ -23,7 +23,7 @@ from buildpush.registry.client import Registry
 
 
 class Builds:
-    """The builds of one Artifactory, or of one of its projects; made by :func:`buildpush.api.open_builds`."""
+    """The builds of one Artifactory, or of one of its projects; made by :func:`buildpush.open_builds`."""
 
     def __init__(
         self, client: Artifactory, registry: Registry, now: Callable[[], datetime], sink: Sink, project: str = ""

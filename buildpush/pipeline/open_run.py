@@ -37,7 +37,7 @@ BeforeElement = Callable[[Element], object]
 
 
 class OpenRun:
-    """A run under way: each call of :meth:`step` runs the next step; :func:`buildpush.api.open_run` begins it.
+    """A run under way: each call of :meth:`step` runs the next step; :func:`buildpush.open_run` begins it.
 
     The time limits of stages and groups run between the steps as well. In a ``with`` block, its end ends the run.
     """
