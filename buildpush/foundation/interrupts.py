@@ -12,13 +12,36 @@ from typing import Final
 # A thread notices its interrupt only between system calls, so none of them may wait longer than this.
 SLICE_SECONDS: Final = 0.2
 
+
+class _Lock:
+    """A lock that an interrupt does not leave taken.
+
+    From Python 3.14 on, ``with`` leaves Python's own lock taken if the interrupt comes as soon as it is (gh-148874):
+    and a thread that waits for a lock of this module receives its interrupt just then.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()  # it knows whether this thread has it
+
+    def __enter__(self) -> None:
+        try:
+            self._lock.acquire()
+        except BaseException:
+            with suppress(RuntimeError):  # the interrupt came before this thread had the lock
+                self._lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 # Until it runs, a new thread has the identity of the thread that starts it (Python 3.11). It could receive that
 # thread's interrupt and end, and the other would wait for it for ever. Whoever starts or interrupts a thread holds
 # this lock.
-start_lock: Final = threading.Lock()
+start_lock: Final = _Lock()
 
 _stops: list[tuple[int, Callable[[], object]]] = []  # with the thread of each
-_lock = threading.Lock()
+_lock: Final = _Lock()
 
 
 @contextmanager
