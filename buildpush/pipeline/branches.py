@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from buildpush.foundation.cores import cores
 from buildpush.foundation.errors import own_notes
 from buildpush.foundation.events import BranchState, Prompt, Sink, StepState, ignore
 from buildpush.foundation.interrupts import discard_interrupt, interrupt, start, stoppable
@@ -22,7 +23,6 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.failures import AskPerson
 from buildpush.pipeline.outcomes import Outcome
 from buildpush.pipeline.steps import Branch, Walk
-from buildpush.registry.layer_source import cores
 
 if TYPE_CHECKING:
     from buildpush.expressions.facts import AskInput

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO
 
+from buildpush.foundation.cores import cores
 from buildpush.foundation.errors import CancelledError, DigestError
 from buildpush.foundation.events import Progress, Sink
 from buildpush.foundation.meter import Meter
@@ -249,8 +249,3 @@ class LayerSource:
         finally:
             if isinstance(blobs, Generator):
                 blobs.close()
-
-
-def cores() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
