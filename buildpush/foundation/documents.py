@@ -40,6 +40,19 @@ def read_yaml(path: Path, name: str | None = None) -> Node:
     return parse_yaml(read_text(path, name), name or str(path))
 
 
+def read_plain(path: Path, name: str) -> Any:
+    """Return the document at *path* as plain types: numbers, switches and ``None`` as YAML has them.
+
+    It is for documents of others, such as those of Kubernetes; settings are text until their declaration reads them.
+    Errors are those of :func:`read_yaml`.
+    """
+    from ruamel.yaml import YAML
+
+    text = read_text(path, name)
+    parse_yaml(text, name)  # which refuses what is too large or too deep, and says where
+    return YAML(typ="safe", pure=True).load(text)
+
+
 def read_documents(path: Path, name: str) -> tuple[Node, ...]:
     """Return the documents in the file at *path*, one or several; errors are those of :func:`read_yaml`."""
     return _parsed(read_text(path, name), name, _Composer.documents)

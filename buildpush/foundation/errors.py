@@ -11,6 +11,7 @@
     │  ├─ UnsupportedError                 the chosen engine cannot honour a setting
     │  └─ EngineMissingError               the chosen engine is not on this machine
     ├─ BuildError                      3   the image could not be built
+    │  ├─ ClusterError                     the cluster cannot run the build, or ended it
     │  ├─ DockerfileError                  its text cannot be read, or this engine cannot do it
     │  └─ ContextError                     a file of the context is missing or not allowed
     ├─ PushError                       4   the registry did not accept or deliver something
@@ -133,6 +134,10 @@ class BuildError(BuildPushError):
     """The image could not be built."""
 
     exit_code = 3
+
+
+class ClusterError(BuildError):
+    """The cluster cannot run the build, or ended it: no room, no image, no memory, a policy, a lost node."""
 
 
 class DockerfileError(BuildError):

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from buildpush import __version__
 from buildpush.foundation.errors import (
-    AuthenticationError,
     BuildPushError,
     CancelledError,
     ElsewhereError,
@@ -31,12 +30,14 @@ from buildpush.foundation.text import one_line
 from buildpush.http.failures import PROXY_LOGIN, Interruption, NoAnswer, failure_of, proxy_login_failure
 from buildpush.http.messages import (
     LARGEST_ANSWER,
+    SECRET_HEADERS,
     Answer,
     Authorization,
     Body,
     CountedBody,
     HttpRequest,
     Stream,
+    check_login,
     is_redirect,
 )
 from buildpush.http.proxies import Proxies, proxy_headers
@@ -46,10 +47,11 @@ from buildpush.http.tls import tls_context
 from buildpush.http.urls import EVERY_HOST, Address, Zone, check_redirect, names_of_host, origin, zone_of
 
 if TYPE_CHECKING:
+    import ssl
+
     import urllib3
 
 MANY_REDIRECTS = 5
-_SECRET_HEADERS = frozenset({"x-jfrog-art-api"})  # credentials besides ``Authorization``
 _INTERRUPTED = "interrupted"
 
 
@@ -62,6 +64,7 @@ class Http:
         insecure_hosts: reached with TLS and any certificate, or without TLS where they do not offer it.
         schemes: by host, the scheme that its address is written with; it is obeyed.
         authorities: by host, or for ``EVERY_HOST``, PEM text of certificates that are trusted there as well.
+        identity: a file with a certificate and its key, by which servers know us.
         retries: how often and how long to try.
         sink: gets an event for every wait.
         sleep: waits that many seconds; by default, :meth:`cancel` ends the wait.
@@ -77,6 +80,7 @@ class Http:
         insecure_hosts: frozenset[str] = frozenset(),
         schemes: Mapping[str, str] | None = None,
         authorities: Mapping[str, str] | None = None,
+        identity: Path | None = None,
         retries: Retries | None = None,
         sink: Sink = ignore,
         sleep: Callable[[float], object] | None = None,
@@ -85,7 +89,7 @@ class Http:
         pauses: Pauses | None = None,
     ) -> None:
         self._schemes = Schemes(schemes or {}, insecure_hosts, self._ask)
-        self._ca_files = tuple(ca_files)
+        self._ca_files, self._identity = tuple(ca_files), identity
         self._authorities = {host.lower(): text for host, text in (authorities or {}).items()}
         self._proxies = Proxies(proxies or {})
         self._retries = retries or Retries()
@@ -342,7 +346,7 @@ class Http:
         value = request.authorization() if callable(request.authorization) else request.authorization
         if value:
             headers["Authorization"] = value
-        _check_login(headers, request.address)
+        check_login(headers, request.address)
         try:
             response = manager.urlopen(
                 request.method,
@@ -388,7 +392,7 @@ class Http:
             target,
             request.headers
             if target.origin == request.address.origin
-            else {name: value for name, value in request.headers.items() if name.lower() not in _SECRET_HEADERS},
+            else {name: value for name, value in request.headers.items() if name.lower() not in SECRET_HEADERS},
             None if read else request.body,
             request.authorization if target.origin == request.address.origin else None,
             request.repeatable,
@@ -453,6 +457,14 @@ class Http:
         """Return the address of the proxy through which *url* is reached, user and password included, if any."""
         return self._proxies.find(url)
 
+    def tls_for(self, url: str) -> ssl.SSLContext | None:
+        """Return what a connection of another protocol to *url* trusts; ``None`` where it has no TLS."""
+        address = self.connection_address(Address.parse(url))
+        host = f"{address.host}:{address.port}"
+        if address.scheme != "https":
+            return None
+        return tls_context(self._ca_files, self.is_insecure(host), self.authority_of(host), self._identity)
+
     def _new_manager(self, scheme: str, proxy: str | None, insecure: bool, authority: str) -> urllib3.PoolManager:
         import urllib3
 
@@ -460,7 +472,7 @@ class Http:
 
         more: dict[str, Any] = {"maxsize": 16}
         if scheme == "https":
-            more["ssl_context"] = tls_context(self._ca_files, insecure, authority)
+            more["ssl_context"] = tls_context(self._ca_files, insecure, authority, self._identity)
         if proxy is None:
             manager = urllib3.PoolManager(**more)
         else:
@@ -477,22 +489,9 @@ class Http:
         self.stop_if_cancelled()
 
 
-def scheme_for(host: str, http: Http) -> str:
-    """Return what *host* is first tried with, ``http`` or ``https``."""
-    return http.first_scheme(host)
-
-
 def _final_error(request: HttpRequest, failure: NoAnswer) -> BuildPushError:
     error = failure.error
     if isinstance(request.body, CountedBody) and not failure.final:
         return Interruption(str(error), sent=request.body.sent, hint=error.hint)
     times = f" (tried {request.attempt} times)" if request.attempt > 1 else ""
     return UnreachableError(f"{error}{times}", hint=error.hint)
-
-
-def _check_login(headers: Mapping[str, str], address: Address) -> None:
-    """Refuse a login that no header can have, such as a token that contains the end of a line."""
-    logins = [value for name, value in headers.items() if name.lower() in {"authorization", *_SECRET_HEADERS}]
-    if not all(value.isprintable() and value.isascii() for value in logins):
-        message = f"the token or password for {address.netloc} has characters that no token has"
-        raise AuthenticationError(message, hint="check that it is copied whole, and nothing with it")

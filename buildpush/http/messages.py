@@ -7,7 +7,7 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from buildpush.foundation import strict_json
-from buildpush.foundation.errors import RegistryError
+from buildpush.foundation.errors import AuthenticationError, RegistryError
 from buildpush.foundation.records import dataclass
 from buildpush.http.failures import failure_of
 from buildpush.http.urls import Address, url_without_secrets
@@ -20,6 +20,7 @@ Authorization = str | Callable[[], str | None] | None
 Piece = bytes | memoryview
 Body = bytes | Iterable[Piece] | None
 LARGEST_ANSWER = 64 * 1024 * 1024
+SECRET_HEADERS = frozenset({"x-jfrog-art-api"})  # credentials besides ``Authorization``
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +121,20 @@ class Stream:
         Raises:
             UnreachableError: the connection broke.
         """
+        return self._read(lambda: self._response.read(None if size < 0 else size, decode_content=False))
+
+    def _read(self, read: Callable[[], bytes]) -> bytes:
         import urllib3
 
         try:
-            return self._response.read(None if size < 0 else size, decode_content=False)
+            return read()
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             self._stop_if_cancelled()
             raise failure_of(error, self.url).error from error
+
+    def read_some(self, most: int) -> bytes:
+        """Return up to *most* bytes as soon as there are any, none at the end; errors are those of :meth:`read`."""
+        return self._read(lambda: self._response.read1(most, decode_content=False))
 
     def readable(self) -> bool:
         """Return ``True``."""
@@ -141,3 +149,15 @@ class Stream:
 def is_redirect(answer: Answer) -> bool:
     """Return whether *answer* is a redirect."""
     return answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
+
+
+def check_login(headers: Mapping[str, str], address: Address) -> None:
+    """Refuse a login that no header can have, such as a token that contains the end of a line.
+
+    Raises:
+        AuthenticationError: it has such characters.
+    """
+    logins = [value for name, value in headers.items() if name.lower() in {"authorization", *SECRET_HEADERS}]
+    if not all(value.isprintable() and value.isascii() for value in logins):
+        message = f"the token or password for {address.netloc} has characters that no token has"
+        raise AuthenticationError(message, hint="check that it is copied whole, and nothing with it")

@@ -24,8 +24,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -> ssl.SSLContext:
+def tls_context(
+    ca_files: Sequence[Path], insecure: bool, authority: str = "", identity: Path | None = None
+) -> ssl.SSLContext:
     """Return the context that trusts the system's certificates, *ca_files* and those in the PEM text *authority*.
+
+    *identity* is a file with a certificate and its key, by which a server knows us.
 
     If *insecure*, the certificates of servers are not verified.
 
@@ -40,10 +44,10 @@ def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -
         unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         unverified.check_hostname = False
         unverified.verify_mode = ssl.CERT_NONE
-        return unverified
+        return _with_identity(unverified, identity)
     import truststore
 
-    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = _with_identity(truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT), identity)
     read: set[tuple[int, int] | None] = set()
     for path in ca_files:
         try:
@@ -56,6 +60,16 @@ def tls_context(ca_files: Sequence[Path], insecure: bool, authority: str = "") -
             raise SettingsError(message, hint=hint) from error
     if authority:
         context.load_verify_locations(cadata=authority)
+    return context
+
+
+def _with_identity(context: ssl.SSLContext, identity: Path | None) -> ssl.SSLContext:
+    if identity:
+        try:
+            context.load_cert_chain(identity)
+        except (OSError, ValueError) as error:
+            message = "the certificate by which a server should know us, or its key, cannot be used"
+            raise SettingsError(message, hint="check that both are whole, in PEM, and belong together") from error
     return context
 
 

@@ -38,7 +38,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.seen.append(Seen(self.command, self.path, self.headers, body))
         self.server.handle(self)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_CONNECT = handle_any  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_CONNECT = handle_any  # noqa: N815
 
     def _read_body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":

@@ -10,7 +10,7 @@ import pytest
 
 from buildpush.foundation.errors import SettingsError, UnreachableError
 from buildpush.http import tls
-from buildpush.http.client import Http, scheme_for
+from buildpush.http.client import Http
 from buildpush.http.schemes import Schemes
 from buildpush.http.tls import certificates_in
 from buildpush.http.urls import Address
@@ -32,7 +32,7 @@ def test_a_missing_certificate_file_is_named(tmp_path):
 def test_plain_http_is_for_this_machine_and_declared_hosts():
     with Http(insecure_hosts=frozenset({"old.example:8081", "old2.example"})) as client:
         names = ["127.0.0.1:5000", "localhost", "[::1]:5", "old.example:8081", "old2.example:1", "old.example", "r.io"]
-        assert [scheme_for(name, client) for name in names] == ["http"] * 5 + ["https"] * 2
+        assert [client.first_scheme(name) for name in names] == ["http"] * 5 + ["https"] * 2
 
 
 @pytest.mark.programs
@@ -264,4 +264,4 @@ def test_a_host_of_this_machine_that_answers_400_without_tls_keeps_its_answer():
 def test_a_scheme_that_is_written_is_obeyed_on_this_machine():
     with Http(schemes={"localhost:8443": "https", "localhost:8081": "http"}) as client:
         names = ["localhost:8443", "localhost:8081", "localhost:5000"]
-        assert [scheme_for(name, client) for name in names] == ["https", "http", "http"]
+        assert [client.first_scheme(name) for name in names] == ["https", "http", "http"]
