@@ -1,0 +1,365 @@
+"""One Job per build: made, given its context, followed to its end, and deleted, whatever happens."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from buildpush.cluster import diagnosis, manifest
+from buildpush.cluster.api import EVENTS, JOBS, PODS, SECRETS, Api
+from buildpush.cluster.logs import LogStream
+from buildpush.cluster.manifest import BUILD, RECEIVE, Document, JobOptions, JobSpec, Run
+from buildpush.cluster.watching import Watching, is_gone
+from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
+from buildpush.foundation.events import Note, Progress, Retry, Sink, ignore
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.state import is_process_running
+from buildpush.places import Show
+
+_POLL_SECONDS: Final = 0.05  # of what the watch has seen: the cluster is not asked
+_BLOCK: Final = 128 * 1024
+_ATTEMPTS: Final = 3
+# Events tell why there is no pod; most pods are there before. They are asked for again less and less often.
+_ASKS_WHY_SECONDS: Final = 2.0
+_EVENTS_SECONDS: Final = 5.0
+_LONGEST_PAUSE: Final = 60.0
+_SAYS_WHY_SECONDS: Final = 10.0
+_PULL_SECONDS: Final = 60.0
+_LAST_WORDS_SECONDS: Final = 15.0
+_END_SECONDS: Final = 5.0  # of a stream that is ended
+_UNKNOWN: Final = diagnosis.Waiting(
+    "it waits, and nothing says why", "look at the Job with kubectl describe, or raise job_patience"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What is sent into a Job: a tar.gz on this machine.
+
+    Attributes:
+        path: of the file.
+        size: in bytes.
+        digest: its sha256, in hex.
+    """
+
+    path: Path
+    size: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """How the command of a Job ended.
+
+    Attributes:
+        status: its exit status.
+        message: what it wrote to its termination message.
+    """
+
+    status: int
+    message: str
+
+
+class Cluster:
+    """The Jobs of one run, in one namespace; threads share it.
+
+    Args:
+        api: of the cluster.
+        run: who makes the Jobs.
+        patience: seconds that a Job may wait for a node, or for room in a quota.
+        resumes: whether the Jobs that an earlier run has left go on, if they build the same.
+    """
+
+    def __init__(self, api: Api, run: Run, *, patience: float = 600.0, resumes: bool = False) -> None:
+        self.api = api
+        self.run_of = run
+        self.resumes = resumes
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._watches: dict[str, Watching] = {}
+
+    def close(self) -> None:
+        """Stop to watch, and close all connections."""
+        watches = list(self._watches.values())
+        for watching in watches:
+            watching.stop()
+        self.api.close()
+        for watching in watches:
+            watching.join()
+
+    def run(
+        self, spec: JobSpec, options: JobOptions, payload: Payload, *, show: Show, sink: Sink = ignore
+    ) -> JobResult:
+        """Run *spec* in a Job of its own to its end; the Job is deleted in any case.
+
+        A stream that breaks while the context is sent is begun again, with a new Job.
+
+        Args:
+            spec: what to run.
+            options: of the step.
+            payload: the context.
+            show: called with each line of the log.
+            sink: gets notes and progress.
+
+        Raises:
+            ClusterError: the cluster cannot run it, or ended it.
+            AuthenticationError: this account may not.
+            UnreachableError: the API does not answer for minutes.
+        """
+        if self.resumes and (found := self._find(spec.request)):
+            return self._go_on(found, spec, options, show=show, sink=sink)
+        for attempt in range(1, _ATTEMPTS + 1):
+            job = self._job(self.run_of.label, spec, options, sink)
+            try:
+                job.create(self.run_of)
+                job.send(payload)
+                return job.finish(show)
+            except UnreachableError as error:
+                if attempt == _ATTEMPTS or job.has_begun:
+                    raise
+                sink(Retry(f"the context for {job.name}", str(error), float(attempt), attempt))
+            finally:
+                job.delete()
+            time.sleep(attempt)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _job(self, label: str, spec: JobSpec, options: JobOptions, sink: Sink) -> _Job:
+        with self._lock:
+            watching = self._watches.setdefault(label, Watching(self.api, label))
+        watching.start()
+        return _Job(watching, spec, options, patience=self._patience, sink=sink)
+
+    def _go_on(self, found: Document, spec: JobSpec, options: JobOptions, *, show: Show, sink: Sink) -> JobResult:
+        """Follow a Job that an earlier run has left."""
+        metadata = found["metadata"]
+        job = self._job(metadata["labels"][manifest.RUN_LABEL], spec, options, sink)
+        job.adopt(metadata["name"])
+        sink(Note(f"the Job {job.name}, which an earlier run has left, goes on"))
+        try:
+            return job.finish(show)
+        finally:
+            job.delete()
+
+    def _find(self, request: str) -> Document | None:
+        """Return the last Job that an earlier run has left with *request*, if it has its context and has not failed."""
+        jobs, _ = self.api.list(JOBS, {"labelSelector": f"{manifest.REQUEST_LABEL}={request}"})
+        for job in sorted(jobs, key=lambda one: str(one["metadata"]["creationTimestamp"]), reverse=True):
+            name = job["metadata"]["name"]
+            pods, _ = self.api.list(PODS, {"labelSelector": f"{manifest.JOB_LABEL}={name}"})
+            if not _has_failed(job) and any(map(diagnosis.has_begun, pods)):
+                return job
+        return None
+
+    def sweep(self, sink: Sink = ignore) -> None:
+        """Delete the Jobs that killed runs of this machine have left; the cluster deletes those of other machines."""
+        jobs, _ = self.api.list(JOBS, {"labelSelector": f"{manifest.MACHINE_LABEL}={self.run_of.machine}"})
+        for job in jobs:
+            process = (job["metadata"].get("annotations") or {}).get(manifest.PROCESS_NOTE, "")
+            if process and not is_process_running(process):
+                name = job["metadata"]["name"]
+                self.api.delete(JOBS, name)
+                sink(Note(f"the Job {name}, which a killed run has left in the cluster, is deleted"))
+
+
+def _has_failed(job: Document) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(one.get("type") == "Failed" and one.get("status") == "True" for one in conditions)
+
+
+class _Job:
+    """One Job under way."""
+
+    def __init__(self, watching: Watching, spec: JobSpec, options: JobOptions, *, patience: float, sink: Sink) -> None:
+        self._api, self._watching, self._spec, self._options = watching.api, watching, spec, options
+        self._patience, self._sink = patience, sink
+        self.name = f"buildpush-{secrets.token_hex(5)}"
+        self._is_created = self._was_there = False
+        self._events: Sequence[Document] = ()
+        self._next_question, self._pause = 0.0, _EVENTS_SECONDS
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the build runs, or has run."""
+        return diagnosis.has_begun(self._watching.pod(self.name))
+
+    def adopt(self, name: str) -> None:
+        """Be the Job of that name, which another run has created."""
+        self.name, self._is_created = name, True
+
+    def create(self, run: Run) -> None:
+        """Create the Job and its Secret, and let it start."""
+        document = manifest.job(self.name, run, self._spec, self._options)
+        self._is_created = True  # even if the answer does not arrive
+        owner = self._api.create(JOBS, document)
+        if self._spec.files or self._spec.env:
+            self._api.create(SECRETS, manifest.secret(owner, self._spec))
+        self._api.patch(JOBS, self.name, {"spec": {"suspend": False}})
+
+    def delete(self) -> None:
+        """Delete the Job, and with it its pod and its Secret; what is left ends by its own limits."""
+        if not self._is_created:
+            return
+        try:
+            self._delete()
+        except KeyboardInterrupt:  # a build that is interrupted is deleted as well; the next Ctrl-C ends that
+            self._delete()
+            raise
+
+    def _delete(self) -> None:
+        try:
+            self._api.delete(JOBS, self.name)
+        except BuildPushError as error:
+            self._sink(Note(f"the Job {self.name} could not be deleted, and goes by itself after its end: {error}"))
+
+    # ---- the context
+
+    def send(self, payload: Payload) -> None:
+        """Send the context to the container that waits for it."""
+        self._wait(lambda pod: diagnosis.runs(pod, RECEIVE))
+        script = manifest.receiving(self._spec.work, payload.size, payload.digest)
+        status, said = self._execute(self._pod_name(), ["sh", "-c", script], payload)
+        if status or "received" not in said:
+            message = f"the context did not arrive whole: {said.strip() or f'status {status}'}"
+            raise UnreachableError(message, hint="the image of receiver_image needs sh, head, sha256sum and tar")
+        self._sink(Progress("context", payload.size, payload.size, "sent"))
+
+    def _execute(self, pod: str, argv: list[str], payload: Payload) -> tuple[int, str]:
+        """Send in a thread of its own, which an interrupt of this one ends."""
+        outcome: list[tuple[int, str] | BaseException] = []
+        ends: list[Callable[[], None]] = []
+
+        def act() -> None:
+            try:
+                outcome.append(self._api.execute(pod, RECEIVE, argv, self._blocks(payload), ends.append))
+            except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
+                outcome.append(error)
+
+        thread = threading.Thread(target=act, daemon=True)
+        thread.start()
+        try:
+            while thread.is_alive() and not self._is_over():
+                time.sleep(_POLL_SECONDS)
+        finally:
+            for end in ends:
+                with suppress(OSError):
+                    end()
+        thread.join(_END_SECONDS)
+        if not outcome or (self._is_over() and isinstance(outcome[0], UnreachableError)):
+            raise self._early_end()
+        (found,) = outcome
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    def _blocks(self, payload: Payload) -> Iterator[bytes]:
+        done = 0
+        with payload.path.open("rb") as file:
+            while block := file.read(_BLOCK):
+                yield block
+                done += len(block)
+                self._sink(Progress("context", done, payload.size))
+
+    # ---- to the end
+
+    def finish(self, show: Show) -> JobResult:
+        """Follow the build to its end."""
+        self._wait(diagnosis.has_begun)
+        log = LogStream(self._api, self._pod_name(), BUILD)
+        while not self._is_over() and diagnosis.ended(self._watching.pod(self.name)) is None:
+            self._show(log, show)
+            time.sleep(_POLL_SECONDS)
+        log.end()
+        end = time.monotonic() + _LAST_WORDS_SECONDS
+        while not log.is_over and time.monotonic() < end:
+            self._show(log, show)
+            time.sleep(_POLL_SECONDS)
+        self._show(log, show)
+        return self._result()
+
+    def _show(self, log: LogStream, show: Show) -> None:
+        for line in log.take():
+            show(line)
+
+    def _is_over(self) -> bool:
+        """Return whether nothing more will happen: the Job has ended, or something deleted it or its pod."""
+        pod, job = self._watching.pod(self.name), self._watching.job(self.name)
+        self._was_there = self._was_there or job is not None
+        return diagnosis.is_over(pod, job) or (self._was_there and job is None) or is_gone(pod)
+
+    def _last_pod(self) -> Document | None:
+        """Return the pod of a Job that is over: what is watched of it may come after what is watched of the Job."""
+        end = time.monotonic() + _LAST_WORDS_SECONDS
+        while time.monotonic() < end:
+            pod = self._watching.pod(self.name)
+            if pod is None or is_gone(pod) or diagnosis.is_told(pod):
+                break
+            time.sleep(_POLL_SECONDS)
+        return self._watching.pod(self.name)
+
+    def _result(self) -> JobResult:
+        pod, job = self._last_pod(), self._watching.job(self.name)
+        if error := diagnosis.failure(pod, job, self._spec.limits.memory):
+            raise error
+        ended = diagnosis.ended(pod)
+        if ended is None:
+            message = "the Job of the build, or its pod, was deleted from the cluster"
+            raise ClusterError(message, hint="buildpush run --resume starts it again")
+        return JobResult(int(ended.get("exitCode", 1)), str(ended.get("message") or ""))
+
+    def _pod_name(self) -> str:
+        pod = self._watching.pod(self.name)
+        if pod is None:
+            message = f"the pod of the Job {self.name} is gone"
+            raise ClusterError(message, hint="buildpush run --resume starts it again")
+        return str(pod["metadata"]["name"])
+
+    # ---- waiting
+
+    def _wait(self, until: Callable[[Document | None], bool]) -> None:
+        """Wait *until* the pod is ready for the next act.
+
+        Raises:
+            ClusterError: it will never be, or is not for too long.
+        """
+        began, said = time.monotonic(), ""
+        while not until(self._watching.pod(self.name)):
+            if self._is_over():
+                if until(self._last_pod()):
+                    return
+                raise self._early_end()
+            waited = time.monotonic() - began
+            reason = diagnosis.waiting(self._watching.pod(self.name), self._why(waited))
+            if (reason and reason.final) or waited > self._longest(reason):
+                raise (reason or _UNKNOWN).error()
+            if reason and waited > _SAYS_WHY_SECONDS and reason.reason != said:
+                said = reason.reason
+                self._sink(Note(f"the build waits in the cluster: {said}"))
+            time.sleep(_POLL_SECONDS)
+
+    def _longest(self, reason: diagnosis.Waiting | None) -> float:
+        is_pull = reason is not None and "cannot be pulled" in reason.reason
+        return min(self._patience, _PULL_SECONDS) if is_pull else self._patience
+
+    def _early_end(self) -> BuildPushError:
+        pod, job = self._last_pod(), self._watching.job(self.name)
+        if error := diagnosis.failure(pod, job, self._spec.limits.memory):
+            return error
+        ended = diagnosis.ended(pod, RECEIVE) or {}
+        message = f"the container that receives the context ended with status {ended.get('exitCode')}"
+        return ClusterError(message, hint="the image of receiver_image needs sh, head, sha256sum and tar")
+
+    def _why(self, waited: float) -> Sequence[Document]:
+        """Return the events of the Job and of its pod; they are asked for only if it waits for long."""
+        now = time.monotonic()
+        if waited > _ASKS_WHY_SECONDS and now > self._next_question:
+            self._next_question, self._pause = now + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+            pod = self._watching.pod(self.name)
+            name = pod["metadata"]["name"] if pod else self.name
+            with suppress(BuildPushError):  # without the right to read events, the wait ends by its limit
+                self._events, _ = self._api.list(EVENTS, {"fieldSelector": f"involvedObject.name={name}"})
+        return self._events

@@ -1,0 +1,358 @@
+"""The documents that a build sends to the cluster: a Job, and the Secret that it owns.
+
+The Job is created suspended, since the Secret needs its uid: a pod that starts first would wait for its volume.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import field
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from buildpush.foundation.errors import ClusterError
+from buildpush.foundation.records import dataclass
+from buildpush.foundation.secrets import Secret
+from buildpush.places import FILES, FileContent
+
+# An object of the API, as JSON.
+Document = dict[str, Any]
+
+RUN_LABEL: Final = "buildpush.dev/run"
+JOB_LABEL: Final = "buildpush.dev/job"
+REQUEST_LABEL: Final = "buildpush.dev/request"
+MACHINE_LABEL: Final = "buildpush.dev/machine"
+PROCESS_NOTE: Final = "buildpush.dev/process"
+RECEIVE: Final = "receive"
+BUILD: Final = "build"
+_MANAGED: Final = {"app.kubernetes.io/managed-by": "buildpush"}
+# Nothing in the pod has to be saved, and a shell waits for its child without hearing that it should end.
+_GRACE_SECONDS: Final = 3
+_WORK, _PRIVATE = "work", "private"
+# A Secret holds at most this much, whatever is in it.  Source: seen with Kubernetes 1.34.
+_LARGEST_SECRET: Final = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the container of a build may do and use.
+
+    Attributes:
+        user: ID of the user that it runs as; the image's own by default.
+        memory: maximum bytes.
+        cores: maximum number of processor cores.
+        requested_memory: bytes that a node must have free.
+        requested_cores: cores that a node must have free.
+        privileged: whether it has all privileges.
+        capabilities: what it may do besides, such as SETUID; all others are dropped. ``None`` for the usual ones.
+    """
+
+    user: int | None = None
+    memory: int | None = None
+    cores: float | None = None
+    requested_memory: int | None = None
+    requested_cores: float | None = None
+    privileged: bool = False
+    capabilities: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A command to run in a Job.
+
+    Attributes:
+        image: that holds its program.
+        argv: program and arguments; :data:`~buildpush.places.FILES` in them is the directory of the private files.
+        receiver: image with ``sh``, ``head``, ``sha256sum`` and ``tar``, which unpacks the context.
+        env: variables of the command; the cluster keeps their values in the Secret.
+        files: private files.
+        work: directory that the context is unpacked into, and that the command may write to.
+        limits: of its container.
+        home: whether HOME is set to the directory, for images whose user has none.
+        request: identifies what is built, so that a later run finds the Job.
+    """
+
+    image: str
+    argv: tuple[str, ...]
+    receiver: str
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, FileContent] = field(default_factory=dict, repr=False)
+    work: str = "/workspace"
+    limits: Limits = Limits()
+    home: bool = False
+    request: str = ""
+
+    @property
+    def private(self) -> str:
+        """The directory of the private files."""
+        return f"{self.work}/private"
+
+
+@dataclass(frozen=True, slots=True)
+class JobOptions:
+    """What is the same for all Jobs of a step.
+
+    Attributes:
+        service_account: that the pods run as; the namespace's default by default.
+        pull_secrets: names of Secrets with logins for the images of the pods.
+        template: is merged into each Job.
+        deadline: seconds after which the cluster ends the Job; ``None`` for none.
+        time_to_live: seconds after its end at which the cluster deletes a Job that nobody deleted.
+    """
+
+    service_account: str = ""
+    pull_secrets: tuple[str, ...] = ()
+    template: Mapping[str, Any] = field(default_factory=dict)
+    deadline: int | None = None
+    time_to_live: int = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who makes Jobs.
+
+    Attributes:
+        label: identifies the run.
+        machine: identifies the machine, and the container on it, whose processes know each other.
+        process: identifies the process there.
+    """
+
+    label: str
+    machine: str = ""
+    process: str = ""
+
+
+def job(name: str, run: Run, spec: JobSpec, options: JobOptions) -> Document:
+    """Return the Job *name* of the *run*."""
+    labels = {**_MANAGED, RUN_LABEL: run.label, JOB_LABEL: name}
+    labels |= {REQUEST_LABEL: spec.request} if spec.request else {}
+    labels |= {MACHINE_LABEL: run.machine} if run.machine else {}
+    document: Document = {
+        "spec": {
+            "ttlSecondsAfterFinished": options.time_to_live,
+            "template": {"spec": _pod(name, spec, options)},
+        },
+    }
+    if options.deadline is not None:
+        document["spec"]["activeDeadlineSeconds"] = options.deadline
+    merged: Document = merge(merge(document, options.template), _fixed(name, labels, run.process))
+    return merged
+
+
+def _fixed(name: str, labels: Mapping[str, str], process: str) -> Document:
+    """Return what no template changes: it finds the Job again, and keeps it from starting too early, or twice."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": name,
+            "labels": dict(labels),
+            **({"annotations": {PROCESS_NOTE: process}} if process else {}),
+        },
+        "spec": {
+            "suspend": True,
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "template": {"metadata": {"labels": dict(labels)}, "spec": {"restartPolicy": "Never"}},
+        },
+    }
+
+
+def fixed_fields(template: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields of *template* that have no effect, such as ``spec.suspend``."""
+    labels = dict.fromkeys((RUN_LABEL, JOB_LABEL, REQUEST_LABEL, MACHINE_LABEL), "")
+    yield from _common(template, _fixed("", labels, "any"), ())
+
+
+def _common(template: Any, fixed: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[str]:
+    for key, value in template.items() if isinstance(template, Mapping) else ():
+        if isinstance(fixed.get(key), Mapping) and isinstance(value, Mapping):
+            yield from _common(value, fixed[key], (*path, key))
+        elif key in fixed:
+            yield ".".join((*path, key))
+
+
+def _pod(name: str, spec: JobSpec, options: JobOptions) -> Document:
+    pod: Document = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "initContainers": [_receiver(spec)],
+        "containers": [_builder(name, spec)],
+        "volumes": [{"name": _WORK, "emptyDir": {}}, *([_volume(name, spec)] if spec.files else [])],
+    }
+    if spec.limits.user:  # so that it can write to the directory, and read the Secret
+        pod["securityContext"] = {"fsGroup": spec.limits.user}
+    if options.service_account:
+        pod["serviceAccountName"] = options.service_account
+    if options.pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in options.pull_secrets]
+    return pod
+
+
+def _receiver(spec: JobSpec) -> Document:
+    return {
+        "name": RECEIVE,
+        "image": spec.receiver,
+        "command": _command(("sh", "-c", waiting(spec.work))),
+        "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
+        **_security(spec.limits),
+    }
+
+
+def _builder(name: str, spec: JobSpec) -> Document:
+    container: Document = {
+        "name": BUILD,
+        "image": spec.image,
+        "command": _command(word.replace(FILES, spec.private) for word in spec.argv),
+        "workingDir": spec.work,
+        "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
+        "terminationMessagePolicy": "File",
+        **_security(spec.limits),
+    }
+    if spec.files:
+        container["volumeMounts"].append({"name": _PRIVATE, "mountPath": spec.private, "readOnly": True})
+    env: list[Document] = [
+        {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
+        for key, variable in _env_keys(spec)
+    ]
+    if spec.home:
+        env.append({"name": "HOME", "value": spec.work})
+    if env:
+        container["env"] = env
+    if resources := _resources(spec.limits):
+        container["resources"] = resources
+    return container
+
+
+def _command(words: Iterable[str]) -> list[str]:
+    """Return *words* as a container gets them unchanged: ``$(NAME)`` is a variable there, and ``$$`` one dollar."""
+    return [word.replace("$", "$$") for word in words]
+
+
+def _security(limits: Limits) -> Document:
+    context: Document = {}
+    if limits.user is not None:
+        context |= {"runAsUser": limits.user, "runAsNonRoot": limits.user != 0}
+    if limits.privileged:
+        context["privileged"] = True
+    if limits.capabilities is not None:
+        context["capabilities"] = {"drop": ["ALL"], "add": list(limits.capabilities)}
+    return {"securityContext": context} if context else {}
+
+
+def _resources(limits: Limits) -> Document:
+    values: dict[str, dict[str, float | None]] = {
+        "limits": {"memory": limits.memory, "cpu": limits.cores},
+        "requests": {"memory": limits.requested_memory, "cpu": limits.requested_cores},
+    }
+    found = {kind: _quantities(each) for kind, each in values.items()}
+    return {kind: each for kind, each in found.items() if each}
+
+
+def _quantities(values: Mapping[str, float | None]) -> Document:
+    return {name: _quantity(value) for name, value in values.items() if value is not None}
+
+
+def _quantity(value: float) -> str:
+    """Return *value* as Kubernetes writes it: bytes as they are, cores in thousandths."""
+    return str(value) if isinstance(value, int) else f"{max(1, round(value * 1000))}m"
+
+
+def _volume(name: str, spec: JobSpec) -> Document:
+    items = [{"key": key, "path": path} for key, path in _file_keys(spec)]
+    mode = 0o440 if spec.limits.user else 0o400
+    return {"name": _PRIVATE, "secret": {"secretName": name, "items": items, "defaultMode": mode}}
+
+
+def _file_keys(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    """Yield a key and the path of each private file: a key cannot have a slash."""
+    for number, path in enumerate(spec.files):
+        yield f"file-{number}", str(PurePosixPath(path))
+
+
+def _env_keys(spec: JobSpec) -> Iterator[tuple[str, str]]:
+    for number, variable in enumerate(spec.env):
+        yield f"env-{number}", variable
+
+
+def secret(owner: Document, spec: JobSpec) -> Document:
+    """Return the Secret with the private files and variables, which the Job *owner* owns: it is collected with it.
+
+    Raises:
+        ClusterError: they are too large for a Secret.
+    """
+    name = owner["metadata"]["name"]
+    contents = {key: _bytes(spec.files[path]) for key, path in _file_keys(spec)}
+    contents |= {key: spec.env[variable].replace(FILES, spec.private).encode() for key, variable in _env_keys(spec)}
+    if (size := sum(map(len, contents.values()))) > _LARGEST_SECRET:
+        message = f"the private files of the build have {size} bytes, and a Secret holds {_LARGEST_SECRET}"
+        raise ClusterError(message, hint="trust fewer authorities, or pass fewer build secrets")
+    reference = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": owner["metadata"]["uid"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {"name": name, "labels": owner["metadata"]["labels"], "ownerReferences": [reference]},
+        "data": {key: base64.b64encode(content).decode() for key, content in contents.items()},
+    }
+
+
+def _bytes(content: FileContent) -> bytes:
+    text = content.reveal() if isinstance(content, Secret) else content
+    return text.encode() if isinstance(text, str) else text
+
+
+def waiting(work: str) -> str:
+    """Return the script that waits until the context is unpacked in *work*.
+
+    It waits for as long as the Job may run: who sends the context may be slow. Then it waits for the process that has
+    received it: with the container, its exit status would be lost.
+    """
+    return (
+        f"cd {work}; until [ -e .received ]; do sleep 0.2; done; "
+        "while kill -0 $(cat .received) 2>/dev/null; do sleep 0.1; done; sleep 0.1"
+    )
+
+
+def receiving(work: str, size: int, digest: str) -> str:
+    """Return the script that unpacks the tar.gz on its standard input into *work*, if it is whole.
+
+    A broken stream ends like a whole one, so that only its length and its checksum tell. The output of the last
+    command is not redirected: the runtime ends the stream when the standard output of its process is closed.
+    """
+    return (
+        f"umask 022; cd {work} && head -c {size} > .part && echo '{digest}  .part' | sha256sum -c - >/dev/null && "
+        "tar -xzpf .part && rm .part && echo $$ > .pid && mv .pid .received && echo received || "
+        "{ rm -f .part; echo broken; exit 75; }"
+    )
+
+
+def merge(document: Any, patch: Any) -> Any:
+    """Return *document* with *patch* merged into it.
+
+    Maps are merged; an entry of ``null`` is removed. Lists whose items have names, such as containers, are merged by
+    these; other lists are joined.
+    """
+    if isinstance(patch, Mapping):
+        base = document if isinstance(document, Mapping) else {}
+        merged = {**base, **{key: merge(base.get(key), value) for key, value in patch.items()}}
+        return {key: value for key, value in merged.items() if value is not None}
+    if isinstance(document, list) and isinstance(patch, list):
+        return _merge_lists(document, patch)
+    return deepcopy(patch)
+
+
+def _merge_lists(items: list[Any], more: list[Any]) -> list[Any]:
+    merged = list(items)
+    names = [item.get("name") if isinstance(item, Mapping) else None for item in items]
+    for item in more:
+        name = item.get("name") if isinstance(item, Mapping) else None
+        if name is not None and name in names:
+            merged[names.index(name)] = merge(merged[names.index(name)], item)
+        else:
+            merged.append(deepcopy(item))
+    return merged

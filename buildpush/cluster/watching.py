@@ -1,0 +1,134 @@
+"""The Jobs and pods of one run as they are now: two watches for all of them, however many there are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Final
+
+from buildpush.cluster.api import JOBS, PODS, Api, ExpiredError
+from buildpush.cluster.manifest import JOB_LABEL, RUN_LABEL, Document
+from buildpush.foundation.errors import BuildPushError, UnreachableError
+
+_PAUSE_SECONDS: Final = 1.0
+_GONE: Final = "\0gone"  # a key that no document has
+# How long the API may be away before the builds are given up; each request waits for it as well.
+_LONGEST_SECONDS: Final = 300.0
+
+
+class Watching:
+    """What the cluster has of one run; threads read it while two others keep it up to date.
+
+    Args:
+        api: of the cluster.
+        run: whose Jobs are watched.
+    """
+
+    def __init__(self, api: Api, run: str) -> None:
+        self.api = api
+        self._query = {"labelSelector": f"{RUN_LABEL}={run}"}
+        self._jobs: dict[str, Document] = {}
+        self._pods: dict[str, Document] = {}
+        self._failure: BuildPushError | None = None
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+
+    def start(self) -> None:
+        """Begin to watch; a second call does nothing."""
+        with self._lock:
+            if self._threads:
+                return
+            for path, found, key in ((JOBS, self._jobs, _own_name), (PODS, self._pods, _name_of_job)):
+                arguments = (path, found, key)
+                self._threads.append(threading.Thread(target=self._follow, args=arguments, daemon=True))
+            for thread in self._threads:
+                thread.start()
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._over.set()
+
+    def join(self) -> None:
+        """Wait until the connections are no longer used; they were closed before."""
+        for thread in self._threads:
+            thread.join(_PAUSE_SECONDS)
+
+    def job(self, name: str) -> Document | None:
+        """Return the Job *name* as it was last seen; ``None`` where it is not there, or not there yet."""
+        self._check()
+        return self._jobs.get(name)
+
+    def pod(self, name: str) -> Document | None:
+        """Return the pod of the Job *name* as it was last seen, even if it has been deleted since."""
+        self._check()
+        return self._pods.get(name)
+
+    def _check(self) -> None:
+        """Raise what ended the watch."""
+        if self._failure:
+            raise self._failure
+
+    def _follow(self, path: str, found: dict[str, Document], key: Any) -> None:
+        """Keep *found* up to date until the run ends."""
+        version, broken_since = "", 0.0
+        while not self._over.is_set():
+            began = time.monotonic()
+            try:
+                version = version or self._list(path, found, key)
+                broken_since = 0.0
+                version = self._changes(path, found, key, version)
+            except ExpiredError:
+                version = ""
+            except UnreachableError as error:
+                version, broken_since = "", broken_since or began
+                if time.monotonic() - broken_since > _LONGEST_SECONDS:
+                    self._failure = error
+                    return
+            except BuildPushError as error:
+                self._failure = error
+                return
+            # One that ends at once, again and again, is not asked for without a pause.
+            self._over.wait(max(0.0, began + _PAUSE_SECONDS - time.monotonic()))
+
+    def _list(self, path: str, found: dict[str, Document], key: Any) -> str:
+        items, version = self.api.list(path, self._query)
+        now = {key(item): item for item in items}
+        for name in set(found) - set(now):
+            _remove(path, found, name)
+        found.update(now)
+        return version
+
+    def _changes(self, path: str, found: dict[str, Document], key: Any, version: str) -> str:
+        """Follow the changes after *version* until the server ends the watch, and return the last version."""
+        for kind, item in self.api.watch(path, self._query, version):
+            version = item["metadata"]["resourceVersion"]
+            if kind == "DELETED":
+                found[key(item)] = item
+                _remove(path, found, key(item))
+            elif kind != "BOOKMARK":
+                found[key(item)] = item
+            if self._over.is_set():
+                break
+        return version
+
+
+def _remove(path: str, found: dict[str, Document], name: str) -> None:
+    """Forget a Job that is gone; of a pod, what it said last is needed to tell why."""
+    if path == JOBS:
+        found.pop(name, None)
+    elif name in found:
+        found[name] = {**found[name], _GONE: True}
+
+
+def is_gone(pod: Document | None) -> bool:
+    """Return whether *pod* was there and has been deleted."""
+    return bool(pod and pod.get(_GONE))
+
+
+def _own_name(document: Document) -> str:
+    return str(document["metadata"]["name"])
+
+
+def _name_of_job(document: Document) -> str:
+    return str((document["metadata"].get("labels") or {}).get(JOB_LABEL, ""))

@@ -1,0 +1,213 @@
+"""Builds in Jobs of a real cluster, by an account that has no rights but those of the example."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from buildpush.foundation.errors import AuthenticationError, BuildError, ClusterError, TimeOutError
+from tests.cluster.conftest import kubectl, leftovers, restart_api_server
+
+pytestmark = pytest.mark.engines
+
+
+def images_of(pulled, engine):
+    return {
+        "kaniko": {"engine": "kaniko", "kaniko_image": pulled.programs},
+        "buildah": {"engine": "buildah", "executor_image": pulled.programs},
+        "native": {"engine": "native", "executor_image": pulled.python},
+    }[engine]
+
+
+def gone(namespace):
+    """Wait until nothing is left in *namespace*, and return what is left after that."""
+    end = time.monotonic() + 30
+    while (left := leftovers(namespace)) and time.monotonic() < end:
+        time.sleep(0.5)
+    return left
+
+
+@pytest.mark.parametrize("engine", ["kaniko", "buildah", "native"])
+def test_a_job_builds_pushes_and_leaves_nothing(engine, step, box, pulled, namespace):
+    result = step.run(**images_of(pulled, engine))
+    assert [box.digest("docker-local/app", tag) for tag in "12"] == [result.digest] * 2
+    assert result.published.name
+    assert gone(namespace) == []
+
+
+def test_a_build_that_fails_shows_its_log_and_leaves_nothing(step, base, pulled, namespace):
+    step.write(Dockerfile=f"FROM {base}\nRUN echo something && exit 3\n")
+    with pytest.raises(BuildError, match=r"exit status 3"):
+        step.run(**images_of(pulled, "buildah"))
+    assert gone(namespace) == []
+
+
+def test_a_build_that_needs_more_memory_than_its_limit_says_which_limit(step, pulled, namespace):
+    step.write(Dockerfile="FROM scratch\nCOPY a /a\n")
+    template = step.directory.parent / "job.yaml"
+    command = "[sh, -c, 'head -c 200000000 /dev/zero | sort']"
+    template.write_text(f"spec: {{template: {{spec: {{containers: [{{name: build, command: {command}}}]}}}}}}")
+    with pytest.raises(ClusterError, match="lack of memory: its limit is 20971520 bytes") as caught:
+        step.run(**images_of(pulled, "buildah"), job_template=str(template), resources={"limits": {"memory": "20Mi"}})
+    assert "resources.limits.memory" in caught.value.hint
+
+
+def test_an_image_that_is_not_there_is_named(step, pulled, namespace):
+    wrong = pulled.programs.replace("programs@", "nothing@")
+    with pytest.raises(ClusterError, match="cannot be pulled") as caught:
+        step.run(engine="buildah", executor_image=wrong, job_patience="10s")
+    assert "nothing@" in str(caught.value)
+    assert "image_pull_secrets" in caught.value.hint
+    assert gone(namespace) == []
+
+
+def test_a_job_that_no_node_takes_is_given_up_after_its_patience(step, pulled, namespace):
+    with pytest.raises(ClusterError, match="no node takes it: 0/1 nodes"):
+        step.run(**images_of(pulled, "buildah"), resources={"requests": {"memory": "900Gi"}}, job_patience="10s")
+
+
+def test_a_full_quota_is_told_in_its_words(step, pulled, namespace):
+    kubectl("create", "quota", "none", "--hard=pods=0", "--namespace", namespace)
+    with pytest.raises(ClusterError, match="exceeded quota: none"):
+        step.run(**images_of(pulled, "buildah"), job_patience="10s")
+
+
+def test_a_policy_that_forbids_root_names_the_engine_that_needs_none(step, pulled, namespace):
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    with pytest.raises(ClusterError, match="PodSecurity") as caught:
+        step.run(**images_of(pulled, "kaniko"))
+    assert "native" in caught.value.hint
+
+
+def test_a_field_that_no_job_has_is_refused_before_anything_runs(step, pulled, namespace):
+    template = step.directory.parent / "job.yaml"
+    template.write_text("spec: {template: {spec: {nodeSelectr: {disk: fast}}}}\n")
+    with pytest.raises(ClusterError, match="nodeSelectr") as caught:
+        step.run(**images_of(pulled, "buildah"), job_template=str(template))
+    assert "job_template" in caught.value.hint
+    assert gone(namespace) == []
+
+
+def test_an_account_without_a_right_is_told_which(step, pulled, namespace):
+    kubectl("delete", "rolebinding", "buildpush", "--namespace", namespace)
+    with pytest.raises(AuthenticationError, match=r"cannot \w+ resource .jobs.") as caught:
+        step.run(**images_of(pulled, "buildah"))
+    assert "role.yaml" in caught.value.hint
+
+
+def test_a_job_that_somebody_deletes_is_told_so(step, base, pulled, namespace):
+    step.write(Dockerfile=f"FROM {base}\nRUN sleep 60\n")
+
+    def delete():
+        end = time.monotonic() + 60
+        while not kubectl(
+            "get", "pods", "--namespace", namespace, "--field-selector=status.phase=Running", "-o", "name"
+        ):
+            assert time.monotonic() < end
+            time.sleep(0.5)
+        kubectl("delete", "jobs", "--all", "--namespace", namespace)
+
+    thread = threading.Thread(target=delete)
+    thread.start()
+    with pytest.raises(ClusterError, match=r"deleted|gone"):
+        step.run(**images_of(pulled, "buildah"))
+    thread.join()
+
+
+def test_the_deadline_of_the_step_is_that_of_the_job(step, base, pulled, namespace):
+    step.write(Dockerfile=f"FROM {base}\nRUN sleep 60\n")
+    with pytest.raises(TimeOutError):
+        step.run(**images_of(pulled, "buildah"), timeout="15s")
+    assert gone(namespace) == []
+
+
+def test_the_api_server_may_be_away_during_a_build(step, box, base, pulled, namespace):
+    step.write(Dockerfile=f"FROM {base}\nRUN for i in $(seq 40); do echo line-$i; sleep 0.25; done\n")
+    lines = []
+
+    def restart():
+        time.sleep(6)
+        restart_api_server()
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    result = step.run(**images_of(pulled, "buildah"), sink=lambda event: lines.append(getattr(event, "line", "")))
+    thread.join()
+    assert box.digest("docker-local/app", "1") == result.digest
+    numbers = [int(line.rpartition("-")[2]) for line in lines if line.startswith("line-")]
+    assert numbers == list(range(1, 41))
+
+
+SLOW = "FROM {base}\nRUN for i in $(seq 20); do echo line-$i; sleep 1; done\n"
+
+
+def command(step, **settings):
+    """Return the command that runs the step as a file, and its environment."""
+    values = {**step.settings, **settings}
+    spec = {name: values.pop(name) for name in ("context", "dockerfile", "repo", "tags")}
+    known = {"PLUGIN_PASSWORD": values.pop("password").reveal(), "PLUGIN_REGISTRY": values.pop("registry")}
+    spec["envVariables"] = {f"PLUGIN_{name.upper()}": str(value) for name, value in values.items()}
+    body = {"type": "BuildAndPushDockerRegistry", "name": "app", "identifier": "app", "spec": spec}
+    (step.directory.parent / "step.yml").write_text(json.dumps({"step": body}))
+    words = [sys.executable, "-m", "buildpush", "run", "step.yml"]
+    return words, {
+        "cwd": step.directory.parent,
+        "env": {**os.environ, **known},
+        "text": True,
+        "stderr": subprocess.STDOUT,
+    }
+
+
+def begin(step, **settings):
+    """Start a run of the step in a process of its own, and return it once the build has printed some lines."""
+    words, options = command(step, **settings)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, **options)
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "line-3" in line:
+            return process
+    raise AssertionError(said)
+
+
+def end(process, number):
+    process.send_signal(number)
+    said = process.stdout.read()
+    process.wait()
+    return said
+
+
+def test_ctrl_c_leaves_nothing(step, base, pulled, namespace):
+    step.write(Dockerfile=SLOW.format(base=base))
+    said = end(begin(step, **images_of(pulled, "buildah")), signal.SIGINT)
+    assert "interrupted" in said
+    assert gone(namespace) == []
+
+
+def test_what_a_killed_run_leaves_is_swept_by_the_next(step, base, pulled, namespace):
+    step.write(Dockerfile=SLOW.format(base=base))
+    end(begin(step, **images_of(pulled, "buildah")), signal.SIGKILL)
+    (left,) = [name for name in leftovers(namespace) if name.startswith("job")]
+    step.write(Dockerfile="FROM scratch\nCOPY a /a\n")
+    notes = []
+    step.run(**images_of(pulled, "buildah"), sink=lambda event: notes.append(getattr(event, "text", "")))
+    assert any(left.rpartition("/")[2] in note and "is deleted" in note for note in notes)
+    assert gone(namespace) == []
+
+
+def test_a_killed_run_goes_on_where_it_was(step, box, base, pulled, namespace):
+    step.write(Dockerfile=SLOW.format(base=base))
+    end(begin(step, **images_of(pulled, "buildah")), signal.SIGKILL)
+    words, options = command(step, **images_of(pulled, "buildah"))
+    said = subprocess.run([*words, "--resume"], stdout=subprocess.PIPE, check=False, **options).stdout
+    assert "which an earlier run has left, goes on" in said
+    assert "line-1\n" in said
+    assert box.digest("docker-local/app", "2") in said
+    assert gone(namespace) == []

@@ -1,0 +1,633 @@
+"""One Job from its creation to its deletion, in a cluster that does what the test says."""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+import threading
+from dataclasses import dataclass, replace
+
+import pytest
+
+from buildpush.cluster import jobs as module
+from buildpush.cluster.api import EVENTS, JOBS, PODS, SECRETS
+from buildpush.cluster.jobs import Cluster, JobResult, Payload
+from buildpush.cluster.manifest import (
+    JOB_LABEL,
+    MACHINE_LABEL,
+    PROCESS_NOTE,
+    REQUEST_LABEL,
+    RUN_LABEL,
+    JobOptions,
+    JobSpec,
+    Limits,
+    Run,
+)
+from buildpush.foundation.errors import AuthenticationError, ClusterError, UnreachableError
+from buildpush.foundation.events import Note, Progress, Retry
+from buildpush.foundation.state import process_identity
+
+SPEC = JobSpec("r.test/build:1", ("build",), "r.test/receive:1", files={"login": "x"}, limits=Limits(memory=1024))
+RUNNING, DONE = (
+    {"running": {"startedAt": "2026-11-28T09:00:00Z"}},
+    {"terminated": {"exitCode": 0, "reason": "Completed"}},
+)
+NAMES = {JOBS: "jobs", PODS: "pods", SECRETS: "secrets", EVENTS: "events"}
+
+
+def terminated(code, reason="Error", message=""):
+    return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
+
+
+def status(phase="Running", *, receive=None, build=None, **more):
+    first = [{"name": "receive", "image": "r", "state": receive}] if receive else []
+    containers = [{"name": "build", "image": "b", "state": build}] if build else []
+    return {"phase": phase, "initContainerStatuses": first, "containerStatuses": containers, **more}
+
+
+RECEIVES = status("Pending", receive=RUNNING)
+BUILDS = status(receive=DONE, build=RUNNING)
+BUILT = status("Succeeded", receive=DONE, build=terminated(0, "Completed", "sha256:d"))
+COMPLETE = {"conditions": [{"type": "Complete", "status": "True"}]}
+FAILED = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
+
+
+class FakeApi:
+    """An API that keeps what it is asked, and lets the test say what is seen after each act.
+
+    What a method of the test's own does is called after the act of that name; by default, a build goes well.
+    """
+
+    def __init__(self):
+        self.acts: list[str] = []
+        self.names: list[str] = []
+        self.received: list[bytes] = []
+        self.events: list[dict] = []
+        self.lines = [("t1", "one\n"), ("t2", "two\n")]
+        self.kept: dict[str, dict] = {}
+        self.changes = {JOBS: queue.Queue(), PODS: queue.Queue()}
+        self.hooks: dict[str, list] = {}
+        self.log_is_open = threading.Event()
+        self.version = 1
+
+    def after(self, act, *hooks):
+        """Let *hooks* follow *act*, one each time and the last one always."""
+        self.hooks[act] = list(hooks)
+
+    def did(self, act, usual=lambda: None):
+        self.acts.append(act)
+        hooks = self.hooks.get(act)
+        hook = (hooks.pop(0) if len(hooks) > 1 else hooks[0]) if hooks else usual
+        return hook()
+
+    # what is seen
+
+    def see(self, path, state, kind="MODIFIED", **metadata):
+        self.version += 1
+        name = self.names[-1]
+        labels = {RUN_LABEL: "run-0", JOB_LABEL: name}
+        own = name if path == JOBS else f"{name}-pod"
+        metadata = {"name": own, "labels": labels, "resourceVersion": str(self.version), **metadata}
+        self.changes[path].put((kind, {"metadata": metadata, "status": state}))
+
+    def pod(self, state, kind="MODIFIED", **metadata):
+        self.see(PODS, state, kind, **metadata)
+
+    def job(self, state, kind="MODIFIED"):
+        self.see(JOBS, state, kind)
+
+    # what is asked
+
+    def create(self, path, document):
+        if path == JOBS:
+            self.names.append(document["metadata"]["name"])
+        self.kept[NAMES[path]] = document
+        self.did(f"create {NAMES[path]}", lambda: self.job({}) if path == JOBS else None)
+        return {**document, "metadata": {**document["metadata"], "uid": "u"}}
+
+    def patch(self, path, name, change):
+        assert (path, name, change) == (JOBS, self.names[-1], {"spec": {"suspend": False}})
+        self.did("start", lambda: self.pod(RECEIVES))
+
+    def delete(self, path, name):
+        assert path == JOBS
+        self.did(f"delete {self.names.index(name)}")
+
+    def list(self, path, query):
+        if path == EVENTS:
+            self.acts.append(f"events of {query['fieldSelector'].partition('=')[2].removeprefix(self.names[-1])}")
+            return self.events, "1"
+        return [], "1"
+
+    def watch(self, path, _query, _version):
+        while (change := self.changes[path].get()) is not None:
+            if isinstance(change, Exception):
+                raise change
+            yield change
+
+    def execute(self, pod, container, argv, stdin, opened):
+        assert (pod, container, argv[:2]) == (f"{self.names[-1]}-pod", "receive", ["sh", "-c"])
+        opened(lambda: self.acts.append("end"))
+
+        def usual():
+            self.received.append(b"".join(stdin))
+            self.pod(BUILDS)
+            return 0, "received\n"
+
+        return self.did("send", usual)
+
+    def log(self, pod, container, since=""):
+        assert (pod, container) == (f"{self.names[-1]}-pod", "build")
+        yield from [] if since else self.lines
+        if not since:
+            self.did("log", lambda: (self.pod(BUILT), self.job(COMPLETE)))
+
+    def close(self):
+        for changes in self.changes.values():
+            changes.put(None)
+
+
+@dataclass
+class World:
+    api: FakeApi
+    cluster: Cluster
+    payload: Payload
+    events: list
+    lines: list
+
+    def run(self, spec=SPEC) -> JobResult:
+        return self.cluster.run(spec, JobOptions(), self.payload, show=self.lines.append, sink=self.events.append)
+
+    @property
+    def made(self):
+        """What was asked for, without the ends of streams."""
+        return [act for act in self.api.acts if act != "end" and not act.startswith("events")]
+
+    def notes(self):
+        return [event.text for event in self.events if isinstance(event, Note)]
+
+
+CONTENT = bytes(range(256)) * 2048
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    for name, seconds in {
+        "_POLL_SECONDS": 0.005,
+        "_LAST_WORDS_SECONDS": 0.5,
+        "_PULL_SECONDS": 0.2,
+        "_ASKS_WHY_SECONDS": 0.02,
+        "_EVENTS_SECONDS": 0.05,
+        "_SAYS_WHY_SECONDS": 0.1,
+        "_END_SECONDS": 0.2,
+    }.items():
+        monkeypatch.setattr(module, name, seconds)
+    monkeypatch.setattr("buildpush.cluster.logs._PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("buildpush.cluster.watching._PAUSE_SECONDS", 0.01)
+    sleep = module.time.sleep
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
+    path = tmp_path / "context.tar.gz"
+    path.write_bytes(CONTENT)
+    api = FakeApi()
+    cluster = Cluster(api, Run("run-0", "here", "4711 1"), patience=0.6)
+    yield World(api, cluster, Payload(path, len(CONTENT), hashlib.sha256(CONTENT).hexdigest()), [], [])
+    cluster.close()
+
+
+def test_a_job_is_made_given_its_secret_and_only_then_started(world):
+    result = world.run()
+    assert result == JobResult(0, "sha256:d")
+    assert world.made == ["create jobs", "create secrets", "start", "send", "log", "delete 0"]
+    assert world.api.kept["secrets"]["metadata"]["ownerReferences"][0]["uid"] == "u"
+    assert world.api.kept["jobs"]["spec"]["suspend"] is True
+    assert world.api.received == [CONTENT]
+    assert world.lines == ["one", "two"]
+
+
+def test_without_private_files_no_secret_is_made(world):
+    world.run(JobSpec("i", ("a",), "r"))
+    assert "create secrets" not in world.made
+
+
+def test_the_progress_of_what_is_sent_is_told(world):
+    world.run()
+    done = [event.done for event in world.events if isinstance(event, Progress)]
+    assert done == sorted(done)
+    assert done[-1] == len(CONTENT)
+
+
+def test_a_build_that_fails_has_its_status_and_its_message(world):
+    world.api.after(
+        "log", lambda: (world.api.pod(status("Failed", build=terminated(3, message="no"))), world.api.job(FAILED))
+    )
+    assert world.run() == JobResult(3, "no")
+    assert world.made[-1] == "delete 0"
+
+
+def test_what_is_watched_of_the_job_may_come_before_what_is_watched_of_its_pod(world):
+    """There are two watches, and either may be late."""
+
+    def late():
+        world.api.job(COMPLETE)
+        threading.Timer(0.15, world.api.pod, [BUILT]).start()
+
+    world.api.after("log", late)
+    assert world.run() == JobResult(0, "sha256:d")
+
+
+def test_a_build_may_be_over_before_its_pod_is_seen_to_build(world):
+    def send():
+        world.api.job(COMPLETE)
+        threading.Timer(0.15, world.api.pod, [BUILT]).start()
+        return 0, "received"
+
+    world.api.after("send", send)
+    world.api.after("log", lambda: None)
+    assert world.run() == JobResult(0, "sha256:d")
+    assert world.lines == ["one", "two"]
+
+
+def test_the_log_is_shown_as_it_arrives(world):
+    seen = threading.Event()
+
+    def log():
+        assert seen.wait(10)
+        world.api.pod(BUILT)
+
+    world.api.after("log", log)
+    world.lines = type("Lines", (list,), {"append": lambda self, line: (list.append(self, line), seen.set())})()
+    world.run()
+    assert world.lines == ["one", "two"]
+
+
+# ---- streams that break
+
+
+def broken():
+    message = "the stream broke"
+    raise UnreachableError(message)
+
+
+def test_a_stream_that_breaks_is_begun_again_with_a_new_job(world):
+    usual = world.api.execute
+
+    def once(*arguments):
+        world.api.execute = usual
+        list(arguments[3])
+        world.api.acts.append("send")
+        broken()
+
+    world.api.execute = once
+    assert world.run() == JobResult(0, "sha256:d")
+    first = ["create jobs", "create secrets", "start", "send", "delete 0"]
+    assert world.made == [*first, "create jobs", "create secrets", "start", "send", "log", "delete 1"]
+    assert world.api.names[0] != world.api.names[1]
+    (retry,) = [event for event in world.events if isinstance(event, Retry)]
+    assert retry.reason == "the stream broke"
+
+
+@pytest.mark.parametrize("end", [broken, lambda: (75, "broken\n"), lambda: (0, "")])
+def test_what_does_not_arrive_whole_is_sent_three_times_and_no_more(world, end):
+    world.api.after("send", end)
+    with pytest.raises(UnreachableError):
+        world.run()
+    assert [act for act in world.made if act.startswith(("create jobs", "delete"))] == [
+        act for number in range(3) for act in ("create jobs", f"delete {number}")
+    ]
+
+
+def test_what_did_not_arrive_says_what_the_receiver_needs(world):
+    world.api.after("send", lambda: (127, "sh: sha256sum: not found\n"))
+    with pytest.raises(UnreachableError, match="did not arrive whole: sh: sha256sum: not found") as caught:
+        world.run()
+    assert "receiver_image needs sh, head, sha256sum and tar" in caught.value.hint
+
+
+def test_a_refusal_is_not_tried_again(world):
+    def refuse():
+        message = "grant exec"
+        raise AuthenticationError(message)
+
+    world.api.after("send", refuse)
+    with pytest.raises(AuthenticationError, match="grant exec"):
+        world.run()
+    assert world.made[-2:] == ["send", "delete 0"]
+
+
+def test_a_pod_that_ends_while_the_context_is_sent_says_why(world):
+    def send():
+        world.api.pod(status("Failed", receive=terminated(137, "OOMKilled")))
+        threading.Event().wait(0.3)
+        broken()
+
+    world.api.after("send", send)
+    with pytest.raises(ClusterError, match="killed for lack of memory: its limit is 1024 bytes"):
+        world.run()
+    assert world.made[-1] == "delete 0"
+
+
+def test_a_stream_that_hangs_ends_with_its_pod(world):
+    ended = threading.Event()
+
+    def execute(_pod, _container, _argv, _stdin, opened):
+        opened(ended.set)
+        world.api.pod(RECEIVES, "DELETED", deletionTimestamp="t")
+        assert ended.wait(10)
+        broken()
+
+    world.api.execute = execute
+    with pytest.raises(ClusterError, match="the pod of the build was deleted"):
+        world.run()
+
+
+# ---- Ctrl-C
+
+
+STEPS = ["create jobs", "create secrets", "start", "send", "log"]
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("step", STEPS[:3])
+def test_ctrl_c_deletes_what_was_made(world, step):
+    world.api.after(step, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    assert world.made == [*STEPS[: STEPS.index(step) + 1], "delete 0"]
+
+
+def interrupted_in(monkeypatch, world, act):
+    """Raise Ctrl-C in the thread that waits, once *act* has begun."""
+    sleep = module.time.sleep
+
+    def wait(seconds):
+        if act in world.api.acts and threading.current_thread() is threading.main_thread():
+            monkeypatch.setattr(module.time, "sleep", sleep)
+            raise KeyboardInterrupt
+        sleep(seconds)
+
+    monkeypatch.setattr(module.time, "sleep", wait)
+
+
+@pytest.mark.parametrize("act", ["start", "send", "log"])
+def test_ctrl_c_while_it_waits_deletes_what_was_made(world, monkeypatch, act):
+    going_on = threading.Event()
+
+    def hang():
+        going_on.wait(5)
+        return 0, "received"
+
+    if act == "start":
+        world.api.after("start", lambda: None)
+    if act == "send":
+        world.api.after("send", hang)
+    world.api.after("log", lambda: None)
+    interrupted_in(monkeypatch, world, act)
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    assert world.made[-1] == "delete 0"
+    if act == "send":
+        assert "end" in world.api.acts  # the stream as well, whose thread would send on
+    going_on.set()
+
+
+def test_ctrl_c_while_it_is_deleted_deletes_it_nevertheless(world):
+    world.api.after("delete 0", interrupt, lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    assert world.made[-2:] == ["delete 0", "delete 0"]
+
+
+def test_a_second_ctrl_c_ends_at_once(world):
+    world.api.after("delete 0", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        world.run()
+    assert world.made[-2:] == ["delete 0", "delete 0"]
+
+
+def test_a_job_that_cannot_be_deleted_is_a_note_and_not_a_failure(world):
+    world.api.after("delete 0", broken)
+    assert world.run().status == 0
+    assert world.notes() == [
+        f"the Job {world.api.names[0]} could not be deleted, and goes by itself after its end: the stream broke"
+    ]
+
+
+def test_a_creation_that_is_refused_is_told_and_leaves_nothing(world):
+    def refuse():
+        message = "no room"
+        raise ClusterError(message)
+
+    world.api.after("create secrets", refuse)
+    with pytest.raises(ClusterError, match="no room"):
+        world.run()
+    assert world.made == ["create jobs", "create secrets", "delete 0"]
+
+
+# ---- states that never end
+
+
+UNSCHEDULABLE = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "Unschedulable",
+    "message": "0/1 nodes are available",
+}
+
+
+def waits(reason, message=""):
+    return status("Pending", receive={"waiting": {"reason": reason, "message": message}})
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (status("Pending", conditions=[UNSCHEDULABLE]), "no node takes it: 0/1 nodes are available"),
+        (waits("ImagePullBackOff", "not found"), "the image r cannot be pulled: not found"),
+        (waits("ContainerCreating"), "it waits, and nothing says why"),
+    ],
+)
+def test_what_never_ends_is_given_up(world, state, message):
+    world.api.after("start", lambda: world.api.pod(state))
+    with pytest.raises(ClusterError, match=f"the build cannot start in the cluster: {message}") as caught:
+        world.run()
+    assert caught.value.hint
+    assert world.made[-1] == "delete 0"
+
+
+def test_what_is_wrong_for_good_is_told_at_once(world):
+    world.cluster._patience = 600
+    world.api.after("start", lambda: world.api.pod(waits("InvalidImageName", "wrong")))
+    with pytest.raises(ClusterError, match="InvalidImageName: wrong"):
+        world.run()
+
+
+def test_a_job_without_a_pod_is_explained_by_its_events(world):
+    world.api.after("start", lambda: None)
+    world.api.events = [{"reason": "FailedCreate", "message": "exceeded quota: q"}]
+    with pytest.raises(ClusterError, match="exceeded quota: q"):
+        world.run()
+    assert "events of " in world.api.acts  # of the Job itself, since there is no pod
+
+
+def test_events_are_asked_for_less_and_less_often(world):
+    world.api.after("start", lambda: None)
+    with pytest.raises(ClusterError):
+        world.run()
+    assert 2 <= world.api.acts.count("events of ") <= 5  # of 0.6 s, at 0.02, 0.07, 0.17, 0.37
+
+
+def test_without_the_right_to_read_events_it_is_given_up_as_well(world):
+    def refuse(path, _query):
+        if path == EVENTS:
+            message = "cannot list events"
+            raise AuthenticationError(message)
+        return [], "1"
+
+    world.api.list = refuse
+    world.api.after("start", lambda: None)
+    with pytest.raises(ClusterError, match="nothing says why"):
+        world.run()
+
+
+def test_why_it_waits_is_a_note_and_said_once(world):
+    def later():
+        world.api.pod(status("Pending", conditions=[UNSCHEDULABLE]))
+        threading.Timer(0.35, world.api.pod, [RECEIVES]).start()
+
+    world.api.after("start", later)
+    world.cluster._patience = 30
+    assert world.run().status == 0
+    assert world.notes() == ["the build waits in the cluster: no node takes it: 0/1 nodes are available"]
+
+
+# ---- what ends it from outside
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (
+            lambda api: api.pod(status("Failed", build=terminated(137)), "DELETED", deletionTimestamp="t"),
+            "the pod of the build was deleted",
+        ),
+        (lambda api: api.job(FAILED, "DELETED"), "was deleted from the cluster"),
+        (
+            lambda api: api.job({"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}),
+            "the cluster ended the build at its deadline",
+        ),
+        (
+            lambda api: (api.pod(status("Failed", build=terminated(137, "OOMKilled"))), api.job(FAILED)),
+            "killed for lack of memory",
+        ),
+    ],
+)
+def test_what_ends_a_build_from_outside_is_told(world, end, message):
+    world.api.after("log", lambda: end(world.api))
+    with pytest.raises(ClusterError, match=message):
+        world.run()
+    assert world.made[-1] == "delete 0"
+
+
+def test_a_watch_that_has_failed_ends_the_build(world):
+    def log():
+        message = "cannot watch"
+        world.api.changes[PODS].put(AuthenticationError(message))
+
+    world.api.after("log", log)
+    with pytest.raises(AuthenticationError, match="cannot watch"):
+        world.run()
+    assert world.made[-1] == "delete 0"
+
+
+def test_a_log_that_does_not_end_is_not_waited_for_without_limit(world):
+    still = threading.Event()
+
+    def log():
+        world.api.pod(BUILT)
+        still.wait(30)
+
+    world.api.after("log", log)
+    assert world.run().status == 0
+    assert world.lines == ["one", "two"]
+    still.set()
+
+
+# ---- Jobs of earlier runs
+
+
+def left(name, state=None, created="2026-11-28T09:00:01Z", process="", label="run-1"):
+    """Return a Job that an earlier run has left."""
+    notes = {"annotations": {PROCESS_NOTE: process}} if process else {}
+    labels = {RUN_LABEL: label, JOB_LABEL: name, REQUEST_LABEL: "abc"}
+    return {"metadata": {"name": name, "creationTimestamp": created, "labels": labels, **notes}, "status": state or {}}
+
+
+BUILT_BEFORE = replace(SPEC, request="abc")
+
+
+def leave(world, *found, pod=BUILDS):
+    """Let the cluster have these Jobs, each with a pod in that state."""
+    asked = []
+
+    def list_(path, query):
+        asked.append((path, query))
+        if path == JOBS:
+            return list(found), "1"
+        selected = query["labelSelector"].partition("=")[2]
+        names = [one["metadata"]["name"] for one in found]
+        labels = {JOB_LABEL: selected if selected in names else names[-1]}
+        metadata = {"name": f"{labels[JOB_LABEL]}-pod", "labels": labels, "resourceVersion": "1"}
+        return ([{"metadata": metadata, "status": pod}] if pod else []), "1"
+
+    world.api.list = list_
+    world.api.names += [one["metadata"]["name"] for one in found]
+    return asked
+
+
+def test_a_resumed_run_goes_on_with_the_newest_job_of_its_request(world):
+    world.cluster.resumes = True
+    asked = leave(world, left("a"), left("b", created="2026-11-28T09:00:02Z"))
+    assert world.run(BUILT_BEFORE) == JobResult(0, "sha256:d")
+    assert world.made == ["log", "delete 1"]
+    assert world.lines == ["one", "two"]
+    assert world.notes() == ["the Job b, which an earlier run has left, goes on"]
+    assert asked[0] == (JOBS, {"labelSelector": f"{REQUEST_LABEL}=abc"})
+    assert (JOBS, {"labelSelector": f"{RUN_LABEL}=run-1"}) in asked  # watched by the label of the run that made it
+
+
+@pytest.mark.parametrize(
+    ("state", "pod"), [(FAILED, BUILDS), ({}, RECEIVES), ({}, None)], ids=["failed", "without context", "without pod"]
+)
+def test_a_job_that_cannot_go_on_is_not_waited_for(world, state, pod):
+    leave(world, left("a", state), pod=pod)
+    assert world.cluster._find("abc") is None
+
+
+def test_a_resumed_run_without_a_job_to_go_on_with_makes_one(world):
+    world.cluster.resumes = True
+    assert world.run(BUILT_BEFORE).status == 0
+    assert world.made[0] == "create jobs"
+
+
+def test_without_resume_no_job_is_looked_for(world):
+    asked = leave(world, left("a"), pod=None)
+    world.api.names.clear()
+    world.run(BUILT_BEFORE)
+    assert (JOBS, {"labelSelector": f"{REQUEST_LABEL}=abc"}) not in asked
+    assert world.made[0] == "create jobs"
+
+
+def test_jobs_of_killed_runs_of_this_machine_are_swept(world):
+    leave(world, left("dead", process="999999999 1"), left("alive", process=process_identity()), left("unknown"))
+    world.cluster.sweep(world.events.append)
+    assert world.made == ["delete 0"]
+    assert world.notes() == ["the Job dead, which a killed run has left in the cluster, is deleted"]
+
+
+def test_only_jobs_of_this_machine_are_swept(world):
+    asked = leave(world)
+    world.cluster.sweep()
+    assert asked == [(JOBS, {"labelSelector": f"{MACHINE_LABEL}=here"})]

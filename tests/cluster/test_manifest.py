@@ -1,0 +1,480 @@
+"""What is sent to a cluster for one build: a Job, and the Secret that it owns; the whole of it is in golden/."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+import subprocess
+import tarfile
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildpush.cluster import manifest
+from buildpush.cluster.manifest import JobOptions, JobSpec, Limits, Run, fixed_fields, merge
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
+from buildpush.engines.by_name import Engines
+from buildpush.engines.jobs import ClusterTools
+from buildpush.foundation.documents import write_yaml
+from buildpush.foundation.errors import ClusterError
+from buildpush.foundation.secrets import Secret
+from buildpush.images.model import Platform
+from buildpush.images.references import Reference, Repository
+from buildpush.places import FILES, Recorded
+from tests.cluster.certificates import CERTIFICATE
+
+GOLDEN = Path(__file__).parent / "golden"
+PLANTED = "planted-value-of-a-secret"
+RUN = Run("run-0", "0f0f0f0f0f0f0f0f", "4711 99 boot-0")
+DIGEST = "sha256:" + 64 * "a"
+OPTIONS = JobOptions(
+    service_account="builder",
+    pull_secrets=("registry-login",),
+    template={"spec": {"template": {"spec": {"nodeSelector": {"disk": "fast"}}}}},
+    deadline=3600,
+)
+LIMITS = Limits(
+    user=1000,
+    memory=2_000_000_000,
+    cores=1.5,
+    requested_memory=1_000_000_000,
+    requested_cores=0.25,
+    privileged=True,
+    capabilities=("SETUID", "SETGID"),
+)
+ARGS = {"PLAIN": "1", "ODD": """a 'b' "c" $HOME $(HOME) $$ `id` \\ ; & | > *""", "LINES": "one\ntwo", "EMPTY": ""}
+
+
+def request(tmp_path: Path, **changes) -> BuildRequest:
+    (tmp_path / "Dockerfile").write_text("FROM hub.test/base:1\nCOPY . /\n", encoding="utf-8")
+    everything = {
+        "context": tmp_path,
+        "dockerfile": tmp_path / "Dockerfile",
+        "references": (Reference.parse("r.test/local/app:1"), Reference.parse("r.test/local/app:2")),
+        "build_args": ARGS,
+        "labels": {"com.acme.team": "a b"},
+        "target": "final",
+        "platforms": (Platform("linux", "arm64"),),
+        "created": 1_700_000_000,
+        "mirrors": ("mirror.test/hub",),
+        "authorities": {"r.test": CERTIFICATE},
+        "insecure": frozenset({"hub.test"}),
+    }
+    return BuildRequest(**{**everything, **changes})
+
+
+def tools(**changes) -> Tools:
+    cluster = ClusterTools(
+        open=lambda: pytest.fail("nothing is sent"),
+        options=OPTIONS,
+        limits=LIMITS,
+        executor=f"r.test/executor@{DIGEST}",
+        receiver=f"r.test/busybox@{DIGEST}",
+    )
+    login = Credential("me", Secret(PLANTED, "x"), "the test")
+    more = {"find": lambda host: login if host == "r.test" else None, "cluster": cluster, **changes}
+    return Tools({"HTTP_PROXY": "http://here.test", "HOME": "/h"}, Recorded(), **more)
+
+
+SECRETS = {"npm token": Secret(PLANTED, "x"), "it's": Secret(PLANTED, "x")}
+PROXIES = {"HTTPS_PROXY": "http://proxy.test:3128"}
+EVERYTHING = {
+    "kaniko": {
+        "proxies": PROXIES,
+        "cache_repository": Repository("r.test", "local/cache"),
+        "cache_hours": 24,
+        "squash": True,
+        "ignore_paths": ("/var/cache",),
+    },
+    "buildah": {"proxies": PROXIES, "build_secrets": SECRETS, "squash": True, "no_cache": True, "pull_image": True},
+    "native": {"proxies": PROXIES},
+}
+
+
+def spec(name: str, tmp_path: Path, **changes) -> JobSpec:
+    settings = {"kaniko_image": f"r.test/kaniko@{DIGEST}"} if name == "kaniko" else {}
+    engine = Engines(tools(settings=settings))[name]
+    return engine._spec(request(tmp_path, **{**EVERYTHING[name], **changes}), "0123456789abcdef")
+
+
+def documents(spec: JobSpec, options=OPTIONS) -> tuple[dict, dict]:
+    """Return the Job, and its Secret as the server would get it."""
+    job = manifest.job("buildpush-0", RUN, spec, options)
+    kept = {**job, "metadata": {**job["metadata"], "uid": "uid-of-the-job"}}
+    return job, manifest.secret(kept, spec)
+
+
+def readable(secret: dict) -> dict:
+    """Return a Secret with its values as text, and their secrets hidden."""
+    texts = {key: base64.b64decode(value).decode() for key, value in secret["data"].items()}
+    login = base64.b64encode(f"me:{PLANTED}".encode()).decode()
+    hidden = {key: text.replace(PLANTED, "********").replace(login, "********") for key, text in texts.items()}
+    return {**secret, "data": hidden}
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_all_that_is_sent_for_a_build_with_everything_set(name, tmp_path):
+    job, secret = documents(spec(name, tmp_path))
+    assert f"{write_yaml(job)}---\n{write_yaml(readable(secret))}" == (GOLDEN / f"{name}.yaml").read_text(
+        encoding="utf-8"
+    )
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_no_secret_is_in_a_job(name, tmp_path):
+    job, secret = documents(spec(name, tmp_path))
+    encoded = base64.b64encode(f"me:{PLANTED}".encode()).decode()
+    assert PLANTED not in str(job)
+    assert encoded not in str(job)
+    assert any(encoded.encode() in base64.b64decode(value) for value in secret["data"].values())
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_no_secret_is_shown_of_what_is_to_be_run(name, tmp_path):
+    shown = repr(spec(name, tmp_path))
+    assert PLANTED not in shown
+    assert base64.b64encode(f"me:{PLANTED}".encode()).decode() not in shown
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_nothing_of_this_machine_is_in_a_job(name, tmp_path):
+    job, secret = documents(spec(name, tmp_path))
+    assert str(tmp_path) not in str(job)
+    assert "here.test" not in str(job) + str(readable(secret))
+
+
+# ---- one document
+
+
+def simple(**changes) -> JobSpec:
+    return JobSpec(**{"image": "i", "argv": ("true",), "receiver": "r", **changes})
+
+
+def pod_of(job: dict) -> dict:
+    return job["spec"]["template"]["spec"]
+
+
+def builder(job: dict) -> dict:
+    return pod_of(job)["containers"][0]
+
+
+def test_the_placeholder_of_private_files_is_replaced_everywhere():
+    one = simple(argv=("a", f"--login={FILES}/login"), env={"CONFIG": f"{FILES}/c"}, files={"login": "x"}, work="/w")
+    job, secret = documents(one, JobOptions())
+    assert builder(job)["command"] == ["a", "--login=/w/private/login"]
+    assert base64.b64decode(secret["data"]["env-0"]) == b"/w/private/c"
+    assert FILES not in str(job)
+    assert {"name": "private", "mountPath": "/w/private", "readOnly": True} in builder(job)["volumeMounts"]
+
+
+def test_values_of_variables_are_in_the_secret():
+    job, secret = documents(simple(env={"TOKEN": PLANTED}), JobOptions())
+    reference = {"secretKeyRef": {"name": "buildpush-0", "key": "env-0"}}
+    assert builder(job)["env"] == [{"name": "TOKEN", "valueFrom": reference}]
+    assert base64.b64decode(secret["data"]["env-0"]).decode() == PLANTED
+
+
+def test_a_secret_is_owned_by_its_job():
+    job, secret = documents(simple(files={"a": "b"}), JobOptions())
+    assert secret["metadata"]["ownerReferences"] == [
+        {"apiVersion": "batch/v1", "kind": "Job", "name": "buildpush-0", "uid": "uid-of-the-job"}
+    ]
+    assert secret["metadata"]["labels"] == job["metadata"]["labels"]
+
+
+@pytest.mark.parametrize("content", ["planted-file", b"planted-file", Secret("planted-file", "x")])
+def test_a_private_file_may_be_text_bytes_or_a_secret(content):
+    assert base64.b64decode(documents(simple(files={"a/b": content}))[1]["data"]["file-0"]) == b"planted-file"
+
+
+def test_without_private_files_there_is_no_volume_for_them():
+    job = manifest.job("n", Run("r"), simple(), JobOptions())
+    assert [volume["name"] for volume in pod_of(job)["volumes"]] == ["work"]
+
+
+def test_a_secret_that_is_too_large_is_refused_before_it_is_sent():
+    largest = simple(files={"a": b"x" * 1_048_570}, env={"A": "x" * 6})
+    documents(largest)
+    with pytest.raises(ClusterError, match="have 1048577 bytes, and a Secret holds 1048576") as caught:
+        documents(simple(files={"a": b"x" * 1_048_570}, env={"A": "x" * 7}))
+    assert "fewer authorities" in caught.value.hint
+
+
+def test_root_gets_the_default_group_and_private_files_that_only_it_reads():
+    pod = pod_of(manifest.job("n", Run("r"), simple(files={"a": "b"}, limits=Limits(user=0)), JobOptions()))
+    assert "securityContext" not in pod
+    assert pod["volumes"][1]["secret"]["defaultMode"] == 0o400
+    assert pod["containers"][0]["securityContext"] == {"runAsUser": 0, "runAsNonRoot": False}
+
+
+def test_another_user_can_read_its_files_and_write_to_the_work_directory():
+    pod = pod_of(manifest.job("n", Run("r"), simple(files={"a": "b"}, limits=Limits(user=1000)), JobOptions()))
+    assert pod["securityContext"] == {"fsGroup": 1000}
+    assert pod["volumes"][1]["secret"]["defaultMode"] == 0o440
+
+
+@pytest.mark.parametrize(
+    ("limits", "resources"),
+    [
+        (Limits(), None),
+        (Limits(memory=1024), {"limits": {"memory": "1024"}}),
+        (Limits(cores=2, requested_cores=0.1), {"limits": {"cpu": "2"}, "requests": {"cpu": "100m"}}),
+        (Limits(cores=0.0005), {"limits": {"cpu": "1m"}}),
+    ],
+)
+def test_limits_are_quantities_of_kubernetes(limits, resources):
+    assert builder(manifest.job("n", Run("r"), simple(limits=limits), JobOptions())).get("resources") == resources
+
+
+# ---- templates
+
+
+def with_template(template, **changes) -> dict:
+    return manifest.job("n", Run("r"), simple(**changes), JobOptions(template=template))
+
+
+def in_pod(template: dict) -> dict:
+    return {"spec": {"template": {"spec": template}}}
+
+
+def test_containers_of_a_template_are_merged_by_their_names():
+    job = with_template(
+        in_pod(
+            {"containers": [{"name": "build", "env": [{"name": "A", "value": "b"}]}, {"name": "more", "image": "m"}]}
+        ),
+        env={"OWN": "x"},
+    )
+    build, more = pod_of(job)["containers"]
+    assert build["image"] == "i"
+    assert [one["name"] for one in build["env"]] == ["OWN", "A"]
+    assert more == {"name": "more", "image": "m"}
+
+
+def test_a_volume_of_a_template_takes_the_place_of_ours():
+    job = with_template(in_pod({"volumes": [{"name": "work", "emptyDir": {"sizeLimit": "20Gi"}}]}))
+    assert pod_of(job)["volumes"] == [{"name": "work", "emptyDir": {"sizeLimit": "20Gi"}}]
+
+
+def test_null_in_a_template_removes_an_entry():
+    job = with_template({"spec": {"ttlSecondsAfterFinished": None, **in_pod({"enableServiceLinks": None})["spec"]}})
+    assert "ttlSecondsAfterFinished" not in job["spec"]
+    assert "enableServiceLinks" not in pod_of(job)
+
+
+def test_null_in_a_map_of_the_template_alone_is_left_out():
+    assert pod_of(with_template(in_pod({"nodeSelector": {"a": "b", "c": None}})))["nodeSelector"] == {"a": "b"}
+
+
+def test_lists_without_names_are_joined():
+    toleration = {"key": "builds", "operator": "Exists"}
+    assert pod_of(with_template(in_pod({"tolerations": [toleration]})))["tolerations"] == [toleration]
+
+
+def test_a_template_adds_labels_and_annotations():
+    job = with_template({"metadata": {"labels": {"team": "a"}, "annotations": {"b": "c"}}})
+    assert job["metadata"]["labels"]["team"] == "a"
+    assert job["metadata"]["annotations"] == {"b": "c"}
+
+
+OURS = {manifest.RUN_LABEL: "mine", manifest.JOB_LABEL: "mine"}
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        {"metadata": {"name": "mine", "labels": OURS}},
+        {"metadata": {"labels": None}},
+        {"metadata": None},
+        {"metadata": "text"},
+        {"spec": {"suspend": False, "backoffLimit": 6, "completions": 2, "parallelism": 2}},
+        {"spec": {"suspend": None, "backoffLimit": None}},
+        {"spec": {"template": {"metadata": {"labels": OURS}}}},
+        {"spec": {"template": {"metadata": None}}},
+        {"spec": {"template": {"spec": {"restartPolicy": "OnFailure"}}}},
+        {"apiVersion": "v1", "kind": "Pod"},
+    ],
+)
+def test_what_finds_a_job_again_and_keeps_it_from_running_twice_cannot_be_changed(template):
+    job, plain = with_template(template), manifest.job("n", Run("r"), simple(), JobOptions())
+    for found in (job["metadata"], job["spec"]["template"]["metadata"]):
+        assert (found["labels"][manifest.RUN_LABEL], found["labels"][manifest.JOB_LABEL]) == ("r", "n")
+    assert (job["apiVersion"], job["kind"], job["metadata"]["name"]) == ("batch/v1", "Job", "n")
+    for key in ("suspend", "backoffLimit", "completions", "parallelism"):
+        assert job["spec"][key] == plain["spec"][key]
+    assert pod_of(job)["restartPolicy"] == "Never"
+
+
+def test_a_job_says_which_process_of_which_machine_waits_for_it():
+    template = {"metadata": {"annotations": {manifest.PROCESS_NOTE: "mine", "other": "x"}}}
+    job = manifest.job("n", RUN, simple(), JobOptions(template=template))
+    assert job["metadata"]["labels"][manifest.MACHINE_LABEL] == "0f0f0f0f0f0f0f0f"
+    assert job["metadata"]["annotations"] == {manifest.PROCESS_NOTE: "4711 99 boot-0", "other": "x"}
+
+
+def test_fields_of_a_template_that_have_no_effect_are_named():
+    template = {
+        "kind": "Job",
+        "metadata": {"name": "mine", "labels": {manifest.RUN_LABEL: "x", "team": "a"}, "annotations": {"a": "b"}},
+        "spec": {"suspend": False, "ttlSecondsAfterFinished": 1, "template": {"spec": {"restartPolicy": "Always"}}},
+    }
+    assert sorted(fixed_fields(template)) == [
+        "kind",
+        "metadata.labels.buildpush.dev/run",
+        "metadata.name",
+        "spec.suspend",
+        "spec.template.spec.restartPolicy",
+    ]
+
+
+@pytest.mark.parametrize("template", [{}, {"spec": None}, {"metadata": "x"}, {"spec": {"template": []}}])
+def test_an_odd_template_is_no_fault(template):
+    assert list(fixed_fields(template)) in ([], ["spec"], ["metadata"], ["spec.template"])
+
+
+TREES = st.recursive(
+    st.none() | st.integers(0, 3) | st.text("ab", max_size=2),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(TREES, TREES)
+def test_a_merge_changes_neither_of_its_parts_and_nothing_when_repeated_on_maps(document, patch):
+    before = repr(document), repr(patch)
+    merge(document, patch)
+    assert (repr(document), repr(patch)) == before
+
+
+@given(TREES)
+def test_a_merge_with_nothing_changes_only_entries_that_are_nothing(document):
+    assert merge({"a": document}, {}) == ({} if document is None else {"a": document})
+
+
+# ---- scripts, run by a shell
+
+
+def expanded(word: str, env=None) -> str:
+    """Return *word* of a command as Kubernetes gives it to the container: ``$$`` is a dollar, ``$(NAME)`` a variable.
+
+    Source: k8s.io/kubernetes, third_party/forked/golang/expansion.
+    """
+    variables = {"HOME": "wrong", "HTTPS_PROXY": "wrong", **(env or {})}
+
+    def value(match: re.Match[str]) -> str:
+        return "$" if match[0] == "$$" else variables.get(match[1], match[0])
+
+    return re.sub(r"\$\$|\$\(([^)]*)\)", value, word)
+
+
+def test_dollars_arrive_as_they_are():
+    argv = ("a", "$(HOME)", "$HOME", "$$", "$$(HOME)", "x$", "$(cat file)")
+    job, _ = documents(simple(argv=argv), JobOptions())
+    assert tuple(map(expanded, builder(job)["command"])) == argv
+
+
+@pytest.fixture
+def words(tmp_path):
+    """Return what the programs of a script get, with real programs that print it."""
+
+    def words(name: str, program: str) -> list[list[str]]:
+        argv = [expanded(word) for word in builder(documents(spec(name, tmp_path))[0])["command"]]
+        place = tmp_path / "bin"
+        place.mkdir()
+        stand_in = place / program
+        stand_in.write_text('#!/bin/sh\nfor word; do printf "%s\\0" "$word"; done; printf "\\0"\n', encoding="utf-8")
+        stand_in.chmod(0o755)
+        assert argv[:2] == ["sh", "-c"]
+        script = argv[2].partition(" && cat ")[0]
+        env = {"PATH": f"{place}:/usr/bin:/bin"}
+        ran = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, check=True)
+        return [part.split("\0") for part in ran.stdout.decode().split("\0\0") if part]
+
+    return words
+
+
+def after(words: list[str], flag: str) -> list[str]:
+    return [words[number + 1] for number, word in enumerate(words) if word == flag]
+
+
+@pytest.mark.programs
+def test_odd_arguments_pass_the_shell_of_buildah_unchanged(words):
+    build, push = words("buildah", "buildah")
+    given = [word for word in build if "=" in word and word.split("=")[0].removeprefix("--build-arg=") in ARGS]
+    assert {word.removeprefix("--build-arg=") for word in given} == {f"{name}={value}" for name, value in ARGS.items()}
+    assert [word for word in build if "npm token" in word]
+    assert [word for word in build if "it's" in word]
+    assert push[-1] == "docker://r.test/local/app:1"
+
+
+@pytest.mark.programs
+def test_odd_arguments_pass_the_shell_of_native_unchanged(words):
+    (run,) = words("native", "python3")
+    assert after(run, "--build-arg") == [f"{name}={value}" for name, value in ARGS.items()]
+    assert after(run, "--label") == ["com.acme.team=a b"]
+
+
+@pytest.fixture
+def sent(tmp_path):
+    """Return the function that runs the script of the receiver with some bytes, and gives status, output and place."""
+    work = tmp_path / "wo rk"
+    work.mkdir()
+    packed = tmp_path / "context.tar.gz"
+    (tmp_path / "file").write_text("content", encoding="utf-8")
+    with tarfile.open(packed, "w:gz") as tar:
+        tar.add(tmp_path / "file", "context/file")
+    whole = packed.read_bytes()
+
+    def send(content: bytes, digest: str = sha256(whole).hexdigest()):
+        script = manifest.receiving(shlex.quote(str(work)), len(whole), digest)
+        ran = subprocess.run(["/bin/sh", "-c", script], input=content, capture_output=True, check=False)
+        return ran.returncode, ran.stdout.decode(), work
+
+    send.whole = whole
+    return send
+
+
+@pytest.mark.programs
+def test_a_context_that_arrives_whole_is_unpacked(sent):
+    status, said, work = sent(sent.whole)
+    assert (status, said) == (0, "received\n")
+    assert (work / "context" / "file").read_text(encoding="utf-8") == "content"
+    assert sorted(one.name for one in work.iterdir()) == [".received", "context"]
+
+
+@pytest.mark.programs
+def test_more_than_the_context_is_not_read(sent):
+    assert sent(sent.whole + b"more")[:2] == (0, "received\n")
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("cut", [0, 1, 20])
+def test_half_a_context_is_broken_and_leaves_nothing(sent, cut):
+    status, said, work = sent(sent.whole[:cut])
+    assert (status, said) == (75, "broken\n")
+    assert list(work.iterdir()) == []
+
+
+@pytest.mark.programs
+def test_other_bytes_are_broken(sent):
+    assert sent(b"\0" * len(sent.whole))[0] == 75
+
+
+@pytest.mark.programs
+def test_the_receiver_waits_for_the_context_and_for_who_received_it(tmp_path):
+    waiting = subprocess.Popen(["/bin/sh", "-c", manifest.waiting(shlex.quote(str(tmp_path)))])
+    other = subprocess.Popen(["sleep", "1"])
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(0.5)
+        (tmp_path / ".received").write_text(str(other.pid), encoding="ascii")
+        other.wait()
+        assert waiting.wait(20) == 0
+    finally:
+        waiting.kill()
+        other.kill()
