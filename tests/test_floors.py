@@ -19,7 +19,7 @@ import pytest
 FLOORS = [
     ["foundation"],
     ["advice", "completion", "display", "http", "places"],
-    ["expressions", "images"],
+    ["cluster", "expressions", "images"],
     ["credentials", "dockerfile"],
     ["artifactory", "registry"],
     ["provenance", "transfer"],
@@ -53,6 +53,7 @@ DOORS = {
     "papermill": {"notebooks"},
     "nbformat": {"notebooks"},
     "rich": {"display.terminal"},
+    "websockets": {"cluster.streams"},
     "cryptography": {"provenance.keys", "sandbox.certificates", "sandbox.evidence"},
 }
 

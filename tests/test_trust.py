@@ -284,7 +284,7 @@ def test_a_bundle_with_comments_in_any_language_is_trusted_at_every_host(tmp_pat
     with serving_tls(certificates, "good") as url, Client(authorities=plan.order.authorities) as http:
         assert http.request("GET", url).ok
         # A registry on this machine is without TLS unless a setting names certificates for it in particular.
-        assert client.scheme_for("127.0.0.1:5000", http) == "http"
+        assert http.first_scheme("127.0.0.1:5000") == "http"
 
 
 def test_certificates_for_every_host_are_added_to_those_of_one(tmp_path, certificates):

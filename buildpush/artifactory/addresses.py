@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from buildpush.foundation.errors import BuildInfoError, SettingsError
-from buildpush.http.client import Http, scheme_for
+from buildpush.http.client import Http
 from buildpush.http.urls import Address, AddressError, user_info
 from buildpush.images.references import check_host
 
@@ -20,14 +20,14 @@ def base_url(text: str, http: Http) -> str:
     Raises:
         SettingsError: it is not an http address, contains a password, or would send credentials without TLS.
     """
-    text = text.strip() if "://" in text else f"{scheme_for(text.strip().partition('/')[0], http)}://{text.strip()}"
+    text = text.strip() if "://" in text else f"{http.first_scheme(text.strip().partition('/')[0])}://{text.strip()}"
     if user_info(text):
         message = "the address of Artifactory contains a user or password"
         hint = "remove them from the address, and give them by reference with the settings for credentials"
         raise SettingsError(message, hint=hint, setting="artifactory_url")
     address = _read(text)
     host = check_host(address.netloc)
-    if address.scheme == "http" and scheme_for(host, http) != "http":
+    if address.scheme == "http" and http.first_scheme(host) != "http":
         message = f"credentials are not sent to {host} without TLS"
         hint = "write https://; or, for a host that you trust, use a connector with http:// in its dockerRegistryUrl"
         raise SettingsError(message, hint=hint, setting="artifactory_url")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +16,7 @@ from buildpush.foundation.records import dataclass
 # Help reads this table, so what only annotations need is not imported at run time.
 if TYPE_CHECKING:
     from buildpush.credentials.docker import Credential
+    from buildpush.engines.jobs import ClusterTools
     from buildpush.engines.seam import Engine
     from buildpush.images.model import Image, Platform
     from buildpush.images.references import Reference
@@ -53,6 +54,7 @@ class Tools:
         settings: values of the settings that only one engine acts on, by name.
         platform: of this machine; determined if not given.
         now: returns the time, in seconds since 1970.
+        cluster: where engines run and push; ``None`` for this machine.
     """
 
     env: Mapping[str, str]
@@ -67,6 +69,7 @@ class Tools:
     settings: Mapping[str, Any] = field(default_factory=dict)
     platform: Platform | None = None
     now: Callable[[], float] = time.time
+    cluster: ClusterTools | None = None
 
     def log(self, line: str) -> None:
         """Report a line of a build's log, unless it is blank."""
@@ -84,6 +87,7 @@ class EngineRow:
         strength: the reason that is reported when ``auto`` chooses it.
         preferred_with: variable whose presence makes ``auto`` try it first.
         settings: settings that only this engine uses, and what other engines do without them.
+        in_cluster: its class that runs in a Job, below :mod:`buildpush.engines`; empty for none.
     """
 
     name: str
@@ -91,10 +95,11 @@ class EngineRow:
     strength: str = "it is available and honours every setting"
     preferred_with: str = ""
     settings: Mapping[str, str] = field(default_factory=dict)
+    in_cluster: str = ""
 
-    def load(self) -> type[Engine]:
+    def load(self, *, in_cluster: bool = False) -> type[Engine]:
         """Return the engine's class."""
-        module, _, name = self.path.partition(":")
+        module, _, name = (self.in_cluster if in_cluster else self.path).partition(":")
         return cast("type[Engine]", getattr(import_module(f"{__name__}.{module}"), name))
 
 
@@ -108,10 +113,11 @@ _ROWS: Final = (
         "native:Native",
         "it needs no daemon and no root",
         settings={"fetch_limit": "the engine {engine} fetches what ADD names by itself, and without this limit"},
+        in_cluster="jobs.native:NativeJob",
     ),
     EngineRow("docker", "docker.classic:Docker"),
     EngineRow("buildx", "docker.buildx:Buildx"),
-    EngineRow("buildah", "buildah:Buildah"),
+    EngineRow("buildah", "buildah:Buildah", in_cluster="jobs.buildah:BuildahJob"),
     EngineRow(
         "kaniko",
         "kaniko.kaniko:Kaniko",
@@ -122,28 +128,11 @@ _ROWS: Final = (
             "verbosity": "the engine {engine} does not change what it prints",
             "kaniko_image": "the engine {engine} needs no image of kaniko",
         },
+        in_cluster="jobs.kaniko:KanikoJob",
     ),
 )
 # In the order in which ``auto`` tries them.
 ENGINES: Final[Mapping[str, EngineRow]] = {row.name: row for row in _ROWS}
+# As Harness does in a cluster; then without root, then without RUN.
+IN_CLUSTER: Final = ("kaniko", "buildah", "native")
 OWN_SETTINGS: Final = frozenset(name for row in _ROWS for name in row.settings)
-
-
-class Engines(Mapping[str, "Engine"]):
-    """The engines of one run by name, in the order in which ``auto`` tries them; each is made on first use."""
-
-    def __init__(self, tools: Tools) -> None:
-        self._tools = tools
-        self._names = sorted(ENGINES, key=lambda name: ENGINES[name].preferred_with not in tools.env)
-        self._engines: dict[str, Engine] = {}
-
-    def __getitem__(self, name: str) -> Engine:
-        if name not in self._engines:
-            self._engines[name] = ENGINES[name].load()(self._tools)
-        return self._engines[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)

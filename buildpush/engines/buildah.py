@@ -230,13 +230,7 @@ class _BuildahBuild:
             self.tools.place.run([_PROGRAM, "unshare", "rm", "-rf", *self._storage[2::2]])
 
     def _flags(self, request: BuildRequest) -> list[str]:
-        # A layer for each instruction, as other engines make them: an unchanged one is not sent again.
-        # Docker's format, since OCI's does not have HEALTHCHECK, SHELL and ONBUILD.
-        layers = "--squash" if request.squash else "--layers"
-        flags = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", layers]
-        flags.append("--identity-label=false")  # the same image for every user
-        if request.created is not None:
-            flags += ["--timestamp", str(request.created)]
+        flags = build_flags(request)
         if self.credentials:
             flags += ["--authfile", f"{FILES}/{_LOGINS}"]
         return flags
@@ -255,6 +249,18 @@ class _BuildahBuild:
         directory = self.tools.env.get("DOCKER_CONFIG")
         missing = {"DOCKER_CONFIG": ""} if directory and not Path(directory, "config.json").exists() else {}
         return {"TMPDIR": str(self.directory), **missing, **self.request.proxies}
+
+
+def build_flags(request: BuildRequest) -> list[str]:
+    """Return the flags of ``buildah build`` for *request*, without logins, tag and context.
+
+    A layer for each instruction, as other engines make them: an unchanged one is not sent again. Docker's format, since
+    OCI's does not have HEALTHCHECK, SHELL and ONBUILD. The same image for every user.
+    """
+    layers = "--squash" if request.squash else "--layers"
+    flags = [*buildkit.arguments(request), "--isolation", "chroot", "--format", "docker", layers]
+    flags.append("--identity-label=false")
+    return flags if request.created is None else [*flags, "--timestamp", str(request.created)]
 
 
 def _unusual(request: BuildRequest) -> Iterator[str | DockerfileError]:

@@ -9,9 +9,8 @@ from typing import ClassVar, Final, Protocol
 
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
-from buildpush.images.model import Image, Index
+from buildpush.images.model import Image, Index, PushedImage, PushedIndex
 from buildpush.images.references import Reference
-from buildpush.places import Command
 
 # A placeholder for the output directory in commands that are only shown.
 OUT: Final = Path("out")
@@ -49,8 +48,8 @@ class Engine(Protocol):
         """Return the images that it pulls: bases, those that are copied from, and those that it needs to run."""
         ...
 
-    def commands(self, request: BuildRequest) -> tuple[Command, ...]:
-        """Return the commands of :meth:`build`, to be shown; none where it runs no program.
+    def commands(self, request: BuildRequest) -> tuple[object, ...]:
+        """Return the commands of :meth:`build`, or what it sends to a cluster, whose texts are shown; none for neither.
 
         ``private`` is a placeholder for the directory of logins and secrets, ``out`` for the output directory.
 
@@ -67,8 +66,10 @@ class Engine(Protocol):
         """Return the features that it does not support, of those that :mod:`buildpush.dockerfile.rules` names."""
         ...
 
-    def build(self, request: BuildRequest) -> AbstractContextManager[Image | Index]:
+    def build(self, request: BuildRequest) -> AbstractContextManager[Image | Index | PushedImage | PushedIndex]:
         """Build; the image can be read until the context ends, and its temporary files are removed afterwards.
+
+        An engine in a cluster pushes under the first reference, and returns what the registry has there.
 
         Raises:
             EngineMissingError: it is not available, or may not be used.

@@ -20,6 +20,7 @@ from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.interrupts import pause, stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
+from buildpush.pipeline.clusters import Clusters
 from buildpush.pipeline.kept import KeptImages
 from buildpush.pipeline.logins import Logins
 from buildpush.pipeline.receipts import Receipts
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 
 # What a run opens or finds out only once, even if several threads need it.
-_SHARED: Final = ("connectors", "vault", "ci", "memory", "_lasting", "_pauses")
+_SHARED: Final = ("connectors", "vault", "ci", "memory", "clusters", "_lasting", "_pauses")
 
 
 class Starts:
@@ -293,6 +294,13 @@ class RunContext:
     def _lasting(self) -> ExitStack:
         """The exit stack of the whole run."""
         return self._stack.enter_context(ExitStack())
+
+    @cached_property
+    def clusters(self) -> Clusters:
+        """The clusters that Jobs are made in."""
+        clusters = Clusters()
+        self._lasting.callback(clusters.close)
+        return clusters
 
     @cached_property
     def _pauses(self) -> Pauses:

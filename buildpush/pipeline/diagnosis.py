@@ -77,7 +77,8 @@ def diagnose(loaded: Loaded | None, context: RunContext) -> Iterator[Check]:
 
 
 def _engines(context: RunContext) -> Iterator[Check]:
-    from buildpush.engines import Engines, Tools
+    from buildpush.engines import Tools
+    from buildpush.engines.by_name import Engines
     from buildpush.places import Here
 
     for engine in Engines(Tools(context.env, Here(context.env))).values():

@@ -26,6 +26,7 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.images.references import Reference
+from buildpush.pipeline.clusters import cluster_remarks
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.outputs import keep_in_daemon
 from buildpush.pipeline.resolve import resolve_step
@@ -205,6 +206,9 @@ def plan(step: Step, context: RunContext, *, push: bool = True) -> Plan:
         if order.request and chosen:
             note_traps(chosen, order.request, log)
             commands = tuple(map(str, chosen.commands(order.request)))
+        if order.cluster:
+            for remark in cluster_remarks(order.cluster, dry):
+                log(Note(remark))
         if chosen:
             order = keep_in_daemon(order, chosen, dry.kept_images, log)
         if order.elsewhere:

@@ -72,6 +72,7 @@ def run_steps(
         count = check_ahead(loaded, context, push=push, earlier=earlier)
         if location:
             check_room(location, count)
+        context.clusters.resumes = earlier is not None
         options = RunRequest(push, location, strict, earlier)
         run_record = begin_record(loaded, context, record) if push else None
         walk = replace(_walk(context, options, run_record, several=count > 1), before=before)

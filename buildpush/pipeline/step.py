@@ -38,8 +38,9 @@ from buildpush.pipeline.record import Resumed
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.tools import engines_for, open_artifactory
+from buildpush.registry import push as registry
 from buildpush.registry.nondistributable import with_nondistributable
-from buildpush.registry.push import push
+from buildpush.registry.pull import pull
 from buildpush.registry.receipt import receipt
 from buildpush.settings.flows import ExistingImage
 from buildpush.settings.resolved import FilesToUpload, ResolvedStep
@@ -141,19 +142,28 @@ class _StepRun:
         with self._publication(order, hosts, server) as publication:
             is_kept = self.options.push and self.context.kept_images.keeps(order)
             with self._image(order, engine, hosts, drain=not (order.push or output or is_kept or order.load)) as image:
-                if image and is_kept:
-                    self._keep(image, order, hosts)
-                if image and order.load:
-                    self._load(image, order, hosts)
-                if image and output:
-                    self._write(image, order, output, hosts)
-                if image and order.push:
-                    self._push(image, order, hosts, publication)
+                if isinstance(image, PushedImage | PushedIndex):
+                    self._name(image, order, hosts, publication)
+                elif image:
+                    self._deliver(image, order, output, hosts, publication)
             if not (order.request or order.source):  # an earlier step or run has pushed it
                 self.pushed = receipt(order.references[0], hosts.registry)
                 if publication:
                     self.base = self._find_base(None, self.pushed, order, hosts)
             self._publish_and_write_receipts(order, publication)
+
+    def _deliver(
+        self, image: Built, order: ResolvedStep, output: Output | None, hosts: Hosts, publication: Publication | None
+    ) -> None:
+        """Bring the image to all places that the order names."""
+        if self.options.push and self.context.kept_images.keeps(order):
+            self._keep(image, order, hosts)
+        if order.load:
+            self._load(image, order, hosts)
+        if output:
+            self._write(image, order, output, hosts)
+        if order.push:
+            self._push(image, order, hosts, publication)
 
     # ---- resolve
 
@@ -229,13 +239,19 @@ class _StepRun:
     @contextmanager
     def _image(
         self, order: ResolvedStep, engine: Engine | None, hosts: Hosts, *, drain: bool
-    ) -> Iterator[Built | None]:
-        """Yield the image that is built, or an existing one; ``None`` for a step that only publishes."""
+    ) -> Iterator[Built | Pushed | None]:
+        """Yield the image that is built, or an existing one; ``None`` for a step that only publishes.
+
+        An engine in a cluster has pushed it.
+        """
         if engine and order.request:
             with ExitStack() as stack:
                 with self.log.phase("build", engine.name), self._engine_log():
                     image = stack.enter_context(engine.build(order.request))
                     self._refuse_notes()  # the engine's: after the push they would come too late
+                    if isinstance(image, PushedImage | PushedIndex):
+                        yield image
+                        return
                     if drain:
                         read_once(image)
                 # Nondistributable layers of the base image are included if the settings ask for them.
@@ -302,7 +318,7 @@ class _StepRun:
                 self.referrers = self.attesting.attach(image, pushed, hosts.registry, build_info)
 
         with self.log.phase("push", ", ".join(map(str, order.references))):
-            self.pushed = push(
+            self.pushed = registry.push(
                 image,
                 order.references,
                 hosts.registry,
@@ -312,6 +328,19 @@ class _StepRun:
                 before=before,
                 sink=self.log,
             )
+
+    def _name(self, pushed: Pushed, order: ResolvedStep, hosts: Hosts, publication: Publication | None) -> None:
+        """Give what the cluster has pushed under the first reference its other ones."""
+        if publication:
+            self.base = self._find_base(None, pushed, order, hosts)
+            publication.announce(pushed, self.base)
+        if self.attesting:
+            build_info = publication.address if publication else ""
+            image = pull(pushed.references[0].repository.at(pushed.digest), hosts.registry)
+            self.referrers = self.attesting.attach(image, pushed, hosts.registry, build_info)
+        with self.log.phase("push", ", ".join(map(str, order.references))):
+            registry.name(pushed.manifest, pushed.media_type, order.references[1:], hosts.registry, self.log)
+        self.pushed = replace(pushed, references=order.references)
 
     def _find_base(self, image: Built | None, pushed: Pushed, order: ResolvedStep, hosts: Hosts) -> frozenset[Digest]:
         """Return the layers of the base image, which are dependencies of the build; ``jf`` has a rule of its own."""

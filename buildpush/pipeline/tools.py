@@ -12,6 +12,7 @@ from buildpush.http.client import Http
 from buildpush.http.download import download
 from buildpush.images.model import Image, Index, Platform
 from buildpush.images.references import Reference
+from buildpush.pipeline.clusters import cluster_tools
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.places import Here
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
     from buildpush.credentials.docker import Credential, Keychain
     from buildpush.credentials.jfrog import ArtifactoryTarget
-    from buildpush.engines import Engines
+    from buildpush.engines.by_name import Engines
     from buildpush.settings.resolved import ResolvedStep
 
 
@@ -54,7 +55,8 @@ def engines_for(
         hosts: that the step uses.
         pulled: called with each base image that an engine pulls through us.
     """
-    from buildpush.engines import Engines, Tools
+    from buildpush.engines import Tools
+    from buildpush.engines.by_name import Engines
 
     def base(reference: Reference, platform: Platform) -> Image:
         from buildpush.registry.pull import pull  # a check pulls nothing
@@ -77,5 +79,6 @@ def engines_for(
         scratch=context.state.scratch,
         layers=context.state.layers,
         settings=order.own_settings,
+        cluster=cluster_tools(order, context, hosts) if order.cluster else None,
     )
     return Engines(tools)

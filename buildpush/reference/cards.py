@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 from buildpush.engines import ENGINES
 from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.limits import duration_text
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.toml import write_project_toml
 from buildpush.reference.situations import SITUATIONS
@@ -259,7 +260,7 @@ def in_yaml(value: Any) -> str:
     if isinstance(value, tuple):
         return ", ".join(in_yaml(part) for part in value)
     if isinstance(value, timedelta):
-        return f"{value.total_seconds():.0f}s"
+        return duration_text(value)
     return str(value) if value else ""
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Literal
 
+from buildpush.foundation.limits import duration_text
 from buildpush.settings.declare import Setting, settings_of
 from buildpush.settings.kinds import FALSE, TRUE
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
@@ -140,7 +142,9 @@ def _property(setting: Setting) -> dict[str, Any]:
 
 def _described(setting: Setting) -> dict[str, Any]:
     described: dict[str, Any] = {"description": setting.sentence.replace("{setting}", "")}
-    if setting.default not in (None, "", (), {}):
+    if isinstance(setting.default, timedelta):
+        described["default"] = duration_text(setting.default)
+    elif setting.default not in (None, "", (), {}):
         described["default"] = list(setting.default) if isinstance(setting.default, tuple) else setting.default
     return described
 

@@ -13,7 +13,7 @@ from buildpush.foundation.errors import AuthenticationError, BuildPushError, Reg
 from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
-from buildpush.http.client import Http, scheme_for
+from buildpush.http.client import Http
 from buildpush.http.messages import LARGEST_ANSWER, Answer, Body, Stream, is_redirect
 from buildpush.http.urls import Address, AddressError, join_url, origin, url_without_secrets
 from buildpush.http.words import error_in, is_page
@@ -81,7 +81,7 @@ class Registry:
 
     def base(self, host: str) -> str:
         """Return the address of the registry at *host*, without a slash at the end."""
-        return f"{scheme_for(host, self.http)}://{HUB_HOST if host == DOCKER_HUB else host}"
+        return f"{self.http.first_scheme(host)}://{HUB_HOST if host == DOCKER_HUB else host}"
 
     def authorizer(self, host: str) -> Authorizer:
         """Return the authorization for the registry at *host*."""

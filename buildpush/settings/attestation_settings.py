@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Literal
 
+from buildpush.settings.cluster_settings import ClusterSettings
 from buildpush.settings.declare import setting
 from buildpush.settings.kinds import AddressText, SecretText, Switch, Text
-from buildpush.settings.plugin_settings import PluginSettings
 
 _attestation = partial(setting, group="Attestations", honoured_by="push", place="env")
 
 
-class AttestationSettings(PluginSettings):
+class AttestationSettings(ClusterSettings):
     """What is stored beside a pushed image, and how it is signed."""
 
     provenance: Switch = _attestation(

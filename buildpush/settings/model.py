@@ -427,15 +427,6 @@ class BuildAndPush(AttestationSettings):
         honoured_by="run",
         place="env",
     )
-    place: Literal["here"] = setting(
-        "Where the engine runs.",
-        "`here` is this machine, and the only place for now.",
-        default="here",
-        group="Run",
-        example="here",
-        honoured_by="run",
-        place="env",
-    )
     fetch_limit: ByteCount = setting(
         "Maximum size of a file from the web, and of a context that is a tar.",
         "It applies to what the engine `native` fetches for `ADD`, and to all files of a {setting}`context` that is "
@@ -459,24 +450,25 @@ class BuildAndPush(AttestationSettings):
     )
     run_as_user: WholeNumber | None = setting(
         "Numeric user that all processes of the step's container run as.",
-        "It has an effect only if the engine runs in its own container. "
-        "Today that is kaniko alone, which must be root: `0`.",
+        "It has an effect only if the engine runs in its own container, as kaniko does, which must be root: `0`; or in "
+        "a Job, see {setting}`place`.",
         group="Run",
         example=0,
         honoured_by="engine",
     )
     resources: Resources | None = setting(
         "Memory and processor limits of the step's container.",
-        "They have an effect only if the engine runs in its own container, as kaniko does. "
-        "A container that needs more memory is killed. "
-        "`requests` choose a machine in a cluster, and have no effect here.",
+        "They have an effect only if the engine runs in its own container, as kaniko does, or in a Job, see "
+        "{setting}`place`. A container that needs more memory is killed. "
+        "`requests` choose the node of a Job, and have no effect elsewhere.",
         group="Run",
         example={"limits": {"memory": "2Gi", "cpu": "1"}},
         honoured_by="engine",
     )
     privileged: Switch = setting(
         "Whether the step's container may do everything.",
-        "It has an effect only if the engine runs in its own container, as kaniko does, which does not need it.",
+        "It has an effect only if the engine runs in its own container, as kaniko does, which does not need it; or in "
+        "a Job.",
         default=False,
         group="Run",
         example=True,

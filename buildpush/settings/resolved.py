@@ -22,6 +22,7 @@ from buildpush.provenance.attestations import Attestations
 # A command that asks only for trust reads these modules, so what only annotations need is not imported at run time.
 if TYPE_CHECKING:
     from buildpush.artifactory.issues import IssueSearch
+    from buildpush.cluster.order import ClusterOrder
     from buildpush.dockerfile.request import BuildRequest
     from buildpush.expressions.facts import Facts
     from buildpush.settings.flows import ExistingImage
@@ -77,6 +78,7 @@ class ResolvedStep:
         receipts: files that the receipt is written to, by setting.
         attestations: what is stored beside the image.
         own_settings: values of the settings that only one engine acts on.
+        cluster: where its Job runs; ``None`` for a build on this machine.
         notes: which connectors and settings have no effect.
         sources: the sources of what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so
             on.
@@ -113,6 +115,7 @@ class ResolvedStep:
     receipts: Mapping[str, Path] = field(default_factory=dict)
     attestations: Attestations = Attestations()
     own_settings: Mapping[str, Any] = field(default_factory=dict)
+    cluster: ClusterOrder | None = None
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -684,6 +684,94 @@ class StepSettings(TypedDict, total=False):
     Example: `buildpush.run("step.yml", buildx_options=['--platform=linux/amd64', '--ssh=default'])`.
     """
 
+    place: Literal["here", "container", "kubernetes"] | None
+    """Where the engine runs: on this machine, in a container on it, or in a Job of a Kubernetes cluster.
+
+    The engines `kaniko`, `buildah` and `native` can run in a Job, which pushes from the cluster. The context is
+    sent into it; what `.dockerignore` leaves out stays here. The cluster is the one that `kubectl` would use. Only
+    the engine `kaniko` runs in a container, and does so anyway.
+
+    Default: `here`.
+
+    Example: `buildpush.run("step.yml", place='kubernetes')`.
+    """
+
+    kube_context: str | None
+    """The context of the kubeconfig that names the cluster; the current one by default.
+
+    The files are those of `KUBECONFIG`, or `~/.kube/config`; in a pod without them, its own cluster is used.
+
+    Example: `buildpush.run("step.yml", kube_context='builds')`.
+    """
+
+    namespace: str | None
+    """The namespace that Jobs are made in; that of the context by default.
+
+    Example: `buildpush.run("step.yml", namespace='ci')`.
+    """
+
+    service_account: str | None
+    """The service account that the pods of Jobs run as; the namespace's own by default.
+
+    It needs no rights: its token is not mounted. What this program itself needs is in
+    `examples/kubernetes/role.yaml`.
+
+    Example: `buildpush.run("step.yml", service_account='builder')`.
+    """
+
+    image_pull_secrets: list[str] | tuple[str, ...] | None
+    """Secrets of the namespace with logins for the images that the pods are made of.
+
+    Base images are pulled by the engine, with the credentials of the step.
+
+    Example: `buildpush.run("step.yml", image_pull_secrets=['registry-login'])`.
+    """
+
+    executor_image: str | None
+    """Image with the program of the `engine`, for its Job, pinned by its digest.
+
+    It holds buildah, or buildpush for the engine `native`. kaniko's is `kaniko_image`.
+
+    Example: `buildpush.run("step.yml", executor_image='acme.jfrog.io/docker-remote/buildah@sha256:0123456789abcdef0
+    123456789abcdef0123456789abcdef0123456789abcdef')`.
+    """
+
+    receiver_image: str | None
+    """Image that receives the context in the pod: it needs `sh`, `head`, `sha256sum` and `tar`.
+
+    By default it is the image of the engine; kaniko's executor has no shell, and needs another one.
+
+    Example: `buildpush.run("step.yml", receiver_image='acme.jfrog.io/docker-remote/busybox@sha256:0123456789abcdef0
+    123456789abcdef0123456789abcdef0123456789abcdef')`.
+    """
+
+    job_template: str | PurePath | None
+    """A YAML file that is merged into each Job: node selectors, tolerations, annotations, volumes.
+
+    Maps are merged, lists whose items have names by these, and `null` removes an entry. The container that builds
+    is named `build`, the one that receives the context `receive`. The server refuses fields that it does not know.
+
+    Example: `buildpush.run("step.yml", job_template='job.yaml')`.
+    """
+
+    job_patience: timedelta | str | None
+    """How long a Job may wait for a node, or for room in a quota, before the step fails.
+
+    Default: `10m`.
+
+    Example: `buildpush.run("step.yml", job_patience='30m')`.
+    """
+
+    job_time_to_live: timedelta | str | None
+    """How long the cluster keeps a Job that a killed run left, after the Job's end.
+
+    A run that ends by itself, or by Ctrl-C, deletes its Jobs.
+
+    Default: `10m`.
+
+    Example: `buildpush.run("step.yml", job_time_to_live='1h')`.
+    """
+
     provenance: bool | None
     """Whether the registry gets a SLSA provenance of the image: from what, by whom and how it was built.
 
@@ -1185,14 +1273,6 @@ class StepSettings(TypedDict, total=False):
     Example: `buildpush.run("step.yml", engine='native')`.
     """
 
-    place: Literal["here"] | None
-    """Where the engine runs.
-
-    `here` is this machine, and the only place for now.
-
-    Default: `here`.
-    """
-
     fetch_limit: int | str | None
     """Maximum size of a file from the web, and of a context that is a tar.
 
@@ -1218,8 +1298,8 @@ class StepSettings(TypedDict, total=False):
     run_as_user: int | None
     """Numeric user that all processes of the step's container run as.
 
-    It has an effect only if the engine runs in its own container. Today that is kaniko alone, which must be root:
-    `0`.
+    It has an effect only if the engine runs in its own container, as kaniko does, which must be root: `0`; or in a
+    Job, see `place`.
 
     In a step `ArtifactoryUpload`: Numeric user of the step's container, which does not exist here.
 
@@ -1231,8 +1311,8 @@ class StepSettings(TypedDict, total=False):
     resources: Mapping[str, Any] | None
     """Memory and processor limits of the step's container.
 
-    They have an effect only if the engine runs in its own container, as kaniko does. A container that needs more
-    memory is killed. `requests` choose a machine in a cluster, and have no effect here.
+    They have an effect only if the engine runs in its own container, as kaniko does, or in a Job, see `place`. A
+    container that needs more memory is killed. `requests` choose the node of a Job, and have no effect elsewhere.
 
     In a step `ArtifactoryUpload`: Memory and processor limits of the step's container, which does not exist here.
 
@@ -1244,7 +1324,8 @@ class StepSettings(TypedDict, total=False):
     privileged: bool | None
     """Whether the step's container may do everything.
 
-    It has an effect only if the engine runs in its own container, as kaniko does, which does not need it.
+    It has an effect only if the engine runs in its own container, as kaniko does, which does not need it; or in a
+    Job.
 
     Engines: kaniko.
 

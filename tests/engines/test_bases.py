@@ -12,8 +12,9 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.outline import outline
 from buildpush.dockerfile.parse import FLAGS, parse
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines import ENGINES, Engines, Tools
+from buildpush.engines import ENGINES, Tools
 from buildpush.engines.bases import base_credentials, bases, frontend, insecure_hosts, unknown_bases_note
+from buildpush.engines.by_name import Engines
 from buildpush.engines.choice import note_traps
 from buildpush.foundation.errors import DockerfileError
 from buildpush.foundation.events import Note

@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from buildpush.dockerfile.model import NewerSyntaxError
-from buildpush.engines import AUTO, ENGINES, Engines, Tools
+from buildpush.engines import AUTO, ENGINES, Tools
+from buildpush.engines.by_name import Engines
 from buildpush.engines.choice import choose, refuse_unsupported_settings
 from buildpush.foundation.errors import DockerfileError, EngineMissingError, UnsupportedError
 from buildpush.foundation.events import Decision, Note

@@ -13,7 +13,8 @@ from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import StepContainer
 from buildpush.engines import Tools
 from buildpush.engines.choice import HINTS, refuse_unsupported_settings
-from buildpush.engines.kaniko.kaniko import OWN_FLAGS, Kaniko
+from buildpush.engines.kaniko.arguments import OWN_FLAGS
+from buildpush.engines.kaniko.kaniko import Kaniko
 from buildpush.engines.native import Native
 from buildpush.foundation.errors import BuildError, DockerfileError, EngineMissingError, SettingsError, UnsupportedError
 from buildpush.foundation.events import Log, Note

@@ -20,28 +20,28 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.credentials.docker import Credential
 from buildpush.dockerfile import parse as dockerfile
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.dockerfile.rules import COPY_INTO_VOLUMES, OLD_HEREDOCS, RUN_INTO_VOLUMES, SOME_MOUNTS
 from buildpush.dockerfile.stages import needed_for
-from buildpush.engines import ENGINES, Tools
-from buildpush.engines.bases import authorities, base_credentials, caches, insecure_hosts, platforms_of, pulled_images
+from buildpush.engines import Tools
+from buildpush.engines.bases import platforms_of, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.kaniko import executor
+from buildpush.engines.kaniko.arguments import KanikoArguments, log_text
 from buildpush.engines.kaniko.executor import Executor, program_of
 from buildpush.engines.refusal import refuse_unsupported, require_here
 from buildpush.engines.seam import OUT
 from buildpush.foundation import strict_json
-from buildpush.foundation.errors import BuildError, DockerfileError, SourceError, UnsupportedError
+from buildpush.foundation.errors import BuildError, DockerfileError, UnsupportedError
 from buildpush.foundation.events import Note
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import lines_of
 from buildpush.http.urls import is_loopback
 from buildpush.images.model import Image, Index, Platform
-from buildpush.images.references import DOCKER_HUB, Reference
-from buildpush.places import FILES, Command, FileContent
+from buildpush.images.references import Reference
+from buildpush.places import Command, FileContent
 from buildpush.transfer.docker_archive import open_docker_archive
 
 _NO_PROGRAM: Final = "neither docker nor podman can start a container here"
@@ -55,18 +55,6 @@ _KILLED: Final = 137
 _LOG_LINES: Final = 200  # earlier lines do not explain a failure
 # A name that cannot be pushed anywhere by accident.
 _TAG: Final = "buildpush.invalid/build"
-_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
-_AUTHORITY: Final = "authority.pem"
-# Feature flags that make kaniko behave as Docker; a version that does not have one says so in its log.
-_DOCKER_FLAGS: Final = (
-    "FF_KANIKO_CHOWN_ON_IMPLICIT_DIRS",
-    "FF_KANIKO_COPY_AS_ROOT",
-    "FF_KANIKO_EXPAND_HEREDOC",
-    "FF_KANIKO_RUN_HONOR_GROUP",
-    "FF_KANIKO_UNTAR_SKIP_ROOT",
-)
-# The settings that have the names of kaniko's flags, and that no other engine has.
-OWN_FLAGS: Final = tuple(sorted(ENGINES["kaniko"].settings.keys() - {"kaniko_image"}))
 _DEFAULTS: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
 _IGNORED_FLAGS: Final = MappingProxyType(
     {
@@ -186,14 +174,8 @@ class _KanikoBuild:
     log: deque[str] = field(default_factory=partial(deque, maxlen=_LOG_LINES))
 
     @cached_property
-    def credentials(self) -> Mapping[str, Credential]:
-        """The credentials for the hosts that the build pulls from."""
-        return base_credentials(self.request, self.tools.find)
-
-    @cached_property
-    def _hosts(self) -> set[str]:
-        bases = {base.repository.host for base in pulled_images(self.request)}
-        return bases | {cache.host for cache in caches(self.request)}
+    def _arguments(self) -> KanikoArguments:
+        return KanikoArguments.of(self.tools, self.request)
 
     @cached_property
     def _executor(self) -> Executor:
@@ -202,7 +184,7 @@ class _KanikoBuild:
         if program is None or image is None:
             raise BuildError(_NO_PROGRAM)  # it was available a moment ago
         # In a container, the loopback addresses are the container's own.
-        network = "host" if any(map(is_loopback, self._hosts)) else None
+        network = "host" if any(map(is_loopback, self._arguments.hosts)) else None
         return executor.executor_in(program, image, place, self.request, self.directory, network=network)
 
     def single(self, number: int, platform: Platform | None) -> Image:
@@ -225,83 +207,13 @@ class _KanikoBuild:
     def _call(self, number: int, platform: Platform | None) -> tuple[list[str], dict[str, FileContent], dict[str, str]]:
         """Return the arguments, private files and variables of the executor."""
         paths = self._executor
-        flags = [*self._flags(), *(_for_platform(platform, self.request.build_args) if platform else ())]
         argv = [paths.program, "--force", "--log-format=json", "--context", f"dir://{paths.context}"]
-        argv += ["--dockerfile", paths.dockerfile, *flags]
+        argv += ["--dockerfile", paths.dockerfile, *self._arguments.flags(platform)]
         argv += ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{paths.out}/{_archive(number)}"]
-        return argv, dict(self._private()), dict(self._variables())
-
-    def _flags(self) -> Iterator[str]:
-        request = self.request
-        for name, value in request.build_args.items():
-            yield from ("--build-arg", f"{name}={value}")
-        for name in request.proxies:  # kaniko takes their values from its variables
-            yield from ("--build-arg", name)
-        for name, value in request.labels.items():
-            yield from ("--label", f"{name}={value}")
-        if request.target:
-            yield from ("--target", request.target)
-        for path in request.ignore_paths:
-            yield from ("--ignore-path", path)
-        yield from self._caching()
-        yield from self._registries()
-        yield from self._switches()
-
-    def _caching(self) -> Iterator[str]:
-        request = self.request
-        if request.cache_repository:
-            yield from ("--cache=true", "--cache-repo", str(request.cache_repository))
-            if request.cache_hours:
-                yield f"--cache-ttl={request.cache_hours}h"
-
-    def _registries(self) -> Iterator[str]:
-        mirrors = [mirror for mirror in self.request.mirrors if mirror != DOCKER_HUB]
-        for mirror in mirrors:
-            yield from ("--registry-mirror", mirror)
-        if mirrors and DOCKER_HUB not in self.request.mirrors:
-            yield "--skip-default-registry-fallback"
-        for host in sorted(filter(is_loopback, self._hosts - self.request.tls)):
-            yield from ("--insecure-registry", host)
-        for host in insecure_hosts(self.request):  # the first is plain HTTP, the second TLS with any certificate
-            yield from ("--insecure-registry", host, "--skip-tls-verify-registry", host)
-        for number, host in enumerate(authorities(self.request)):
-            yield from ("--registry-certificate", f"{host}={FILES}/{_certificate(number)}")
-
-    def _switches(self) -> Iterator[str]:
-        switches = {
-            "--snapshot-mode=redo": self.request.optimize,
-            "--single-snapshot": self.request.squash,
-            "--reproducible": self.request.created is not None,
-        }
-        yield from (flag for flag, is_on in switches.items() if is_on)
-        for name in OWN_FLAGS:
-            if (value := self.tools.settings.get(name)) is not None:
-                yield f"--{name.replace('_', '-')}={str(value).lower()}"
-
-    def _private(self) -> Iterator[tuple[str, FileContent]]:
-        if self.credentials:
-            document = {"auths": buildkit.auths(self.credentials)}
-            yield f"{buildkit.CONFIG}/config.json", json.dumps(document)
-        if authority := _authority(self.tools.env):
-            yield _AUTHORITY, _read(Path(authority))
-        for number, text in enumerate(authorities(self.request).values()):
-            yield _certificate(number), text
-
-    def _variables(self) -> Iterator[tuple[str, str]]:
-        if self.credentials:
-            yield "DOCKER_CONFIG", f"{FILES}/{buildkit.CONFIG}"
-        env = self.tools.env
-        if _authority(env):
-            yield "SSL_CERT_FILE", f"{FILES}/{_AUTHORITY}"
-        for name in (*_PROXIES, *map(str.lower, _PROXIES)):
-            if name in env:
-                yield name, env[name]
-        yield from self.request.proxies.items()
-        own = {name: value for name, value in env.items() if name.startswith("FF_KANIKO_")}
-        yield from sorted((dict.fromkeys(_DOCKER_FLAGS, "true") | own).items())
+        return argv, dict(self._arguments.private()), dict(self._arguments.variables())
 
     def _show(self, line: str) -> None:
-        for text in lines_of(_log_text(line)):  # in its JSON, a secret may be escaped until it is parsed
+        for text in lines_of(log_text(line)):  # in its JSON, a secret may be escaped until it is parsed
             if text.strip():
                 self.log.append(text)
             self.tools.log(text)
@@ -320,15 +232,6 @@ class _KanikoBuild:
 
 def _executor_image(tools: Tools) -> str | None:
     return tools.settings.get("kaniko_image")
-
-
-def _for_platform(platform: Platform, build_args: Mapping[str, str]) -> Iterator[str]:
-    """Yield the flags for one platform, with the arguments that kaniko 1.24 leaves empty."""
-    yield from ("--custom-platform", str(platform))
-    values = {"TARGETPLATFORM": str(platform), "TARGETOS": platform.os, "TARGETARCH": platform.architecture}
-    for name, value in (values | {"TARGETVARIANT": platform.variant}).items():
-        if name not in build_args:
-            yield from ("--build-arg", f"{name}={value}")
 
 
 def _with_labels(image: Image, labels: Mapping[str, str]) -> Image:
@@ -359,36 +262,5 @@ def _ignored_flags(request: BuildRequest) -> Iterator[str]:
                 yield f"{file.where(instruction.line)}: {instruction.name} --{flag}"
 
 
-def _certificate(number: int) -> str:
-    return f"authorities/{number}.pem"
-
-
 def _archive(number: int) -> str:
     return f"image-{number}.tar"
-
-
-def _log_text(line: str) -> str:
-    """Return the text of a line of the log: kaniko's own are JSON, those of RUN are plain.
-
-    Source: sirupsen/logrus, JSONFormatter: keys ``level``, ``msg``, ``time``.
-    """
-    if not line.startswith("{"):
-        return line
-    try:
-        entry = strict_json.parse(line)
-        level, text = entry["level"], entry["msg"]
-    except (ValueError, KeyError, TypeError):
-        return line
-    return str(text) if level == "info" else f"{level}: {text}"
-
-
-def _authority(env: Mapping[str, str]) -> str:
-    return env.get("SSL_CERT_FILE") or env.get("HARNESS_CA_PATH", "")
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        message = f"the certificates in {path} cannot be read: {error.strerror}"
-        raise SourceError(message, hint="correct SSL_CERT_FILE or HARNESS_CA_PATH, which names it") from error

@@ -1,0 +1,82 @@
+"""buildah in a Job: with its own storage in the volume of the pod, as root or not.
+
+Without root it needs user namespaces, and ``newuidmap`` with file capabilities in its image; its page says what each
+policy of a cluster allows.  Source: tried with buildah 1.28 in Kubernetes 1.34.
+"""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from buildpush.cluster.manifest import JobSpec
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import registries
+from buildpush.engines.bases import bases
+from buildpush.engines.buildah import Buildah, build_flags
+from buildpush.engines.docker import buildkit
+from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, insecure_names, inside, trusted
+from buildpush.places import FILES, FileContent
+
+_WORK: Final = "/workspace"
+_TAG: Final = "localhost/build"
+_CERTIFICATES: Final = "certificates"
+# The settings of this machine say nothing about the cluster.
+_NO_SETTINGS: Final = {"CONTAINERS_REGISTRIES_CONF": os.devnull}
+_BUILDAH: Final = ("buildah", "--root", f"{_WORK}/storage", "--runroot", f"{_WORK}/run", "--storage-driver", "vfs")
+
+
+class BuildahJob(JobEngine):
+    """Builds and pushes with buildah in a Job."""
+
+    name: ClassVar[str] = "buildah"
+    flags: ClassVar[Mapping[str, str]] = MappingProxyType({**Buildah.flags, **JOB_FLAGS})
+
+    def _refuses(self, request: BuildRequest) -> str | None:
+        del request  # its version is only known in the cluster, where it reports what it does not support
+        return None
+
+    def unsupported_features(self) -> frozenset[str]:
+        """Return nothing: the version is only known in the cluster."""
+        return frozenset()
+
+    def _spec(self, request: BuildRequest, identity: str) -> JobSpec:
+        files = {**self._registries(request), **buildkit.secret_files(request), **self._login_file(request)}
+        files |= {f"{_CERTIFICATES}/{host}/ca.crt": text for host, text in trusted(request).items()}
+        buildah = [*_BUILDAH, *(word for name in registries.FLAGS if name in files for word in _flag(name))]
+        paths, login = inside(request, _WORK), f"{FILES}/{buildkit.CONFIG}/config.json"
+        logins = ["--authfile", login] if self._credentials(request) else []
+        trust = ["--cert-dir", f"{FILES}/{_CERTIFICATES}/{host}"] if (host := self._trusted_host(request)) else []
+        build = [*buildah, "build", *build_flags(paths), *logins, "--tag", _TAG, str(paths.context)]
+        push = [*buildah, "push", *logins, *trust, "--digestfile", f"{_WORK}/digest", _TAG]
+        push.append(f"docker://{request.references[0]}")
+        # The digest is copied: the file of the message cannot be replaced.
+        script = f"{shlex.join(build)} && {shlex.join(push)} && cat {_WORK}/digest > /dev/termination-log"
+        return JobSpec(
+            self._image,
+            ("sh", "-c", script),
+            self._receiver,
+            env={"TMPDIR": _WORK, **request.proxies},
+            files=files,
+            work=_WORK,
+            limits=self._cluster.limits,
+            home=True,
+            request=identity,
+        )
+
+    def _registries(self, request: BuildRequest) -> dict[str, FileContent]:
+        names = (*(base.repository for base in bases(request)), request.references[0].repository)
+        return registries.registry_files(names, _NO_SETTINGS, request.mirrors, insecure_names(request), request.tls)
+
+    def _trusted_host(self, request: BuildRequest) -> str:
+        host = request.references[0].repository.host
+        return host if host in trusted(request) else ""
+
+
+def _flag(name: str) -> tuple[str, str]:
+    return registries.FLAGS[name], f"{FILES}/{name}"

@@ -1,0 +1,239 @@
+"""What the engines in Jobs have in common: the context goes in, the digest comes back, the registry is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import abstractmethod
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Final
+
+from buildpush.cluster import manifest
+from buildpush.cluster.jobs import JobResult, Payload
+from buildpush.cluster.manifest import JobSpec
+from buildpush.credentials.docker import Credential
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines import Tools
+from buildpush.engines.bases import authorities, base_credentials, insecure_hosts, pulled_images
+from buildpush.engines.docker import buildkit
+from buildpush.engines.jobs import ClusterTools
+from buildpush.engines.jobs.context import CONTEXT, FILE, pack
+from buildpush.engines.refusal import refuse_unsupported, require_here
+from buildpush.foundation.errors import BuildError, ClusterError, UnsupportedError
+from buildpush.foundation.events import Note
+from buildpush.foundation.locks import temporary
+from buildpush.foundation.regex import regex
+from buildpush.foundation.text import lines_of, safe
+from buildpush.images.model import PushedImage, PushedIndex
+from buildpush.images.references import Digest, Reference
+
+LOG_LINES: Final = 200
+_DIGEST: Final = regex(r"sha256:[0-9a-f]{64}")
+_FULL: Final = (
+    "the node's disk is full: raise resources.requests, or let job_template give the volume work a size or a disk"
+)
+# What the settings of a step become in a Job, for every engine.
+JOB_FLAGS: Final[Mapping[str, str]] = {
+    "run_as_user": "securityContext.runAsUser",
+    "resources": "resources",
+    "privileged": "securityContext.privileged",
+}
+
+
+class JobEngine:
+    """An engine whose program runs in a Job, and pushes from there."""
+
+    name: ClassVar[str]
+    flags: ClassVar[Mapping[str, str]]
+    uses_our_connections: ClassVar[bool] = False
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools = tools
+        assert tools.cluster  # noqa: S101 - engines of this kind are only made for a cluster
+        self._cluster: ClusterTools = tools.cluster
+
+    # ---- what it is asked before
+
+    def missing(self) -> str | None:
+        """Return why it cannot be used, with what to do, or ``None``."""
+        if not self._image:
+            return f"no image with the program of {self.name} is given\n{self._remedy}"
+        if not self._receiver:
+            return f"nothing is given that receives the context\n{_RECEIVER}"
+        return None
+
+    @property
+    def _remedy(self) -> str:
+        return "set executorImage to an image that the cluster can pull, with its digest"
+
+    @property
+    def _image(self) -> str:
+        return self._cluster.executor
+
+    @property
+    def _receiver(self) -> str:
+        return self._cluster.receiver or self._image
+
+    def refuses(self, request: BuildRequest) -> str | None:
+        """Return what in the Dockerfile it does not support, or ``None``.
+
+        Raises:
+            UnsupportedError: the request is for several platforms, or needs what is on this machine.
+        """
+        check_for_cluster(request)
+        return self._refuses(request)
+
+    @abstractmethod
+    def _refuses(self, request: BuildRequest) -> str | None: ...
+
+    def images(self, request: BuildRequest) -> tuple[Reference, ...]:
+        """Return the base images and those of the Job: the cluster pulls all of them."""
+        own = (self._image, self._receiver)
+        return (*(Reference.parse(name) for name in dict.fromkeys(own) if name), *pulled_images(request))
+
+    def builds_in_daemon(self) -> bool:
+        """Return ``False``: it builds in the cluster."""
+        return False
+
+    @abstractmethod
+    def unsupported_features(self) -> frozenset[str]:
+        """Return the features that it does not support."""
+
+    def commands(self, request: BuildRequest) -> tuple[object, ...]:
+        """Return the Job, as YAML; names, digests and the Secret are only known in a run."""
+        from buildpush.foundation.documents import write_yaml
+
+        refuse_unsupported(self, request)
+        document = manifest.job("buildpush-0", manifest.Run("0"), self._spec(request, ""), self._cluster.options)
+        return (write_yaml(document),)
+
+    # ---- the build
+
+    @contextmanager
+    def build(self, request: BuildRequest) -> Iterator[PushedImage | PushedIndex]:
+        """Build and push in the cluster, and yield what the registry has then.
+
+        Raises:
+            EngineMissingError: no image with its program is given.
+            ClusterError: the cluster cannot run it, or ended it.
+            BuildError: the build or its push failed; with the last lines of its log.
+            PushError: the registry does not have what was pushed.
+        """
+        refuse_unsupported(self, request)
+        require_here(self)
+        log: deque[str] = deque(maxlen=LOG_LINES)
+
+        def show(line: str) -> None:
+            for text in lines_of(safe(self._log_text(line))):
+                if text.strip():
+                    log.append(text)
+                self._tools.log(text)
+
+        with temporary(self._tools.scratch) as directory:
+            payload = pack(request, directory, lambda text: self._tools.sink(Note(text)))
+            spec = self._spec(request, _identity(request, payload))
+            result = self._cluster.open().run(spec, self._cluster.options, payload, show=show, sink=self._tools.sink)
+        if result.status:
+            raise self._failure(result, list(log), request)
+        yield self._receipt(request, result)
+
+    def _receipt(self, request: BuildRequest, result: JobResult) -> PushedImage | PushedIndex:
+        """Read what the registry has, by the digest that the Job said it pushed."""
+        found = _DIGEST.search(result.message)
+        if not found or self._cluster.receipt is None:
+            message = "the build ended well in the cluster, but did not say what it pushed"
+            raise ClusterError(message, hint=f"check that the image {self._image} holds {self.name}")
+        first = request.references[0]
+        receipt = self._cluster.receipt(first.repository.at(Digest(found[0])))
+        return replace(receipt, references=(first,))
+
+    def _failure(self, result: JobResult, log: list[str], request: BuildRequest) -> BuildError:
+        text = "\n".join([*log, *([f"ERROR: {safe(result.message)}"] if result.message.strip() else [])])
+        return buildkit.failure(text, request, full=_FULL)
+
+    def _log_text(self, line: str) -> str:
+        """Return the text of a line of the log."""
+        return line
+
+    @abstractmethod
+    def _spec(self, request: BuildRequest, identity: str) -> JobSpec: ...
+
+    # ---- what the programs need
+
+    def _credentials(self, request: BuildRequest) -> dict[str, Credential]:
+        """Return the logins of the hosts that are pulled from and pushed to; the cluster gets no others."""
+        host = request.references[0].repository.host
+        own = self._tools.find(host)
+        return {**base_credentials(request, self._tools.find), **({host: own} if own else {})}
+
+    def _login_file(self, request: BuildRequest) -> dict[str, str]:
+        """Return the file of logins, in the form of Docker's ``config.json``."""
+        found = self._credentials(request)
+        return {f"{buildkit.CONFIG}/config.json": json.dumps({"auths": buildkit.auths(found)})} if found else {}
+
+
+_RECEIVER: Final = (
+    "set receiverImage to an image with sh, head, sha256sum and tar, such as busybox: kaniko's executor has none"
+)
+
+
+def check_for_cluster(request: BuildRequest) -> None:
+    """Refuse what a Job cannot be given.
+
+    Raises:
+        UnsupportedError: its hint says how to build it in a cluster nevertheless.
+    """
+    if len(request.platforms) > 1:
+        message = "a Job builds for one platform"
+        hint = "make a matrix of the platforms, and merge their images with buildpush merge"
+        raise UnsupportedError(message, hint=hint, setting="platforms")
+    if request.archive:
+        message = "a Job pushes from the cluster, and leaves no archive here"
+        raise UnsupportedError(message, hint="leave out tar_path, or set place: here", setting="tar_path")
+    if local := next(filter(None, map(_local_context, request.build_contexts.items())), ""):
+        message = f"the context {local} is on this machine, and a Job gets only the context of the build"
+        raise UnsupportedError(message, hint="put it into the context, or set place: here", setting="build_contexts")
+    if request.ssh:
+        message = "an SSH agent of this machine cannot be reached from the cluster"
+        raise UnsupportedError(message, hint="give a key by ssh_agent_key, or set place: here", setting="ssh")
+
+
+def _local_context(entry: tuple[str, str]) -> str:
+    """Return the name of a context in a directory of this machine; empty for one at an address."""
+    name, location = entry
+    return name if "://" not in location or location.startswith("oci-layout:") else ""
+
+
+def inside(request: BuildRequest, work: str) -> BuildRequest:
+    """Return *request* with the paths that the container has."""
+    return replace(request, context=Path(f"{work}/{CONTEXT}"), dockerfile=Path(f"{work}/{FILE}"))
+
+
+def insecure_names(request: BuildRequest) -> tuple[str, ...]:
+    """Return the hosts that are pulled from or pushed to and that may have any certificate, or no TLS."""
+    host = request.references[0].repository.host
+    return tuple(dict.fromkeys([*insecure_hosts(request), *([host] if host in request.insecure else [])]))
+
+
+def trusted(request: BuildRequest) -> dict[str, str]:
+    """Return the certificates to trust, as PEM text, by host."""
+    host = request.references[0].repository.host
+    own = request.authorities.get(host) or request.authorities.get(host.partition(":")[0])
+    return {**authorities(request), **({host: own} if own else {})}
+
+
+def _identity(request: BuildRequest, payload: Payload) -> str:
+    """Return what identifies a build, so that a later run finds its Job: everything that makes the image."""
+    facts = [
+        payload.digest,
+        *(str(reference) for reference in request.references),
+        sorted(request.build_args.items()),
+        sorted(request.labels.items()),
+        request.target,
+        list(map(str, request.platforms)),
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:40]

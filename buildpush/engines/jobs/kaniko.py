@@ -1,0 +1,78 @@
+"""kaniko's executor in a Job: as root, with all paths below its own directory, which it does not touch.
+
+Source: osscontainertools/kaniko, README.md, "--digest-file": written to ``/dev/termination-log``, the digest is in the
+state of the container.
+"""
+
+# Flags of other programs in this module's texts: any
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import ClassVar, Final
+
+from buildpush.cluster.manifest import JobSpec
+from buildpush.dockerfile.request import BuildRequest
+from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, insecure_names, inside, trusted
+from buildpush.engines.kaniko.arguments import KanikoArguments, hosts_of, log_text
+from buildpush.engines.kaniko.kaniko import Kaniko
+from buildpush.foundation.events import Note
+
+_WORK: Final = "/kaniko/buildpush"
+
+
+class KanikoJob(JobEngine):
+    """Builds and pushes with kaniko in a Job."""
+
+    name: ClassVar[str] = "kaniko"
+    flags: ClassVar[Mapping[str, str]] = MappingProxyType({**Kaniko.flags, **JOB_FLAGS})
+
+    @property
+    def _image(self) -> str:
+        return self._tools.settings.get("kaniko_image") or super()._image
+
+    @property
+    def _receiver(self) -> str:
+        return self._cluster.receiver  # its own image has no shell
+
+    @property
+    def _remedy(self) -> str:
+        return "set kanikoImage to an image of kaniko's executor that the cluster can pull, with its digest"
+
+    def _refuses(self, request: BuildRequest) -> str | None:
+        return Kaniko(self._tools).refuses(request)
+
+    def unsupported_features(self) -> frozenset[str]:
+        """Return what kaniko ignores."""
+        return Kaniko(self._tools).unsupported_features()
+
+    def _spec(self, request: BuildRequest, identity: str) -> JobSpec:
+        if request.created is not None and identity:
+            self._tools.sink(Note("kaniko removes the times of files, instead of setting them to SOURCE_DATE_EPOCH"))
+        host = request.references[0].repository.host
+        arguments = KanikoArguments(
+            self._tools,
+            request,
+            self._credentials(request),
+            hosts_of(request) | {host},
+            insecure_names(request),
+            trusted(request),
+        )
+        paths, platform = inside(request, _WORK), next(iter(request.platforms), None)
+        argv = ["/kaniko/executor", "--force", "--log-format=json", "--context", f"dir://{paths.context}"]
+        argv += ["--dockerfile", str(paths.dockerfile), *arguments.flags(platform)]
+        argv += ["--destination", str(request.references[0]), "--digest-file", "/dev/termination-log"]
+        return JobSpec(
+            self._image,
+            tuple(argv),
+            self._receiver,
+            env=dict(arguments.variables()),
+            files=dict(arguments.private()),
+            work=_WORK,
+            limits=self._cluster.limits,
+            request=identity,
+        )
+
+    def _log_text(self, line: str) -> str:
+        return log_text(line)

@@ -1,0 +1,107 @@
+"""The clusters that the Jobs of a run are made in; each is opened once, however many steps and branches use it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING
+
+from buildpush.foundation.errors import BuildPushError
+from buildpush.foundation.events import Note
+from buildpush.foundation.state import machine_identity, process_identity
+from buildpush.registry.receipt import receipt
+
+# Few runs use a cluster, so its modules are imported by those.
+if TYPE_CHECKING:
+    from buildpush.cluster.jobs import Cluster
+    from buildpush.cluster.manifest import Run
+    from buildpush.cluster.order import ClusterOrder
+    from buildpush.engines.jobs import ClusterTools
+    from buildpush.pipeline.context import Hosts, RunContext
+    from buildpush.settings.resolved import ResolvedStep
+
+
+class Clusters:
+    """The clusters of one run, by context and namespace; threads share it."""
+
+    def __init__(self) -> None:
+        self._clusters: dict[tuple[str, str], Cluster] = {}
+        self._lock = threading.Lock()
+        self._label = secrets.token_hex(8)
+        self.resumes = False
+
+    def open(self, order: ClusterOrder, context: RunContext) -> Cluster:
+        """Return the cluster of *order*.
+
+        Raises:
+            SettingsError: no kubeconfig names it.
+        """
+        key = order.context, order.namespace
+        with self._lock:
+            if key not in self._clusters:
+                from buildpush.cluster.manifest import Run
+
+                run = Run(self._label, machine_identity(), process_identity())
+                self._clusters[key] = _new_cluster(order, context, run, resumes=self.resumes)
+            return self._clusters[key]
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            clusters = list(self._clusters.values())
+            self._clusters.clear()
+        for cluster in clusters:
+            cluster.close()
+
+
+def _new_cluster(order: ClusterOrder, context: RunContext, run: Run, *, resumes: bool) -> Cluster:
+    from buildpush.cluster.api import Api
+    from buildpush.cluster.jobs import Cluster
+    from buildpush.cluster.kubeconfig import find_access
+    from buildpush.cluster.streams import require_library
+    from buildpush.http.tls import certificates_in
+    from buildpush.places import Here, for_logins
+
+    require_library()
+    access = find_access(context.env, context.home, context=order.context, namespace=order.namespace)
+    context.log(Note(f"builds run in the namespace {access.namespace} of {access.server} ({access.source})"))
+    place = Here(context.env, passes=for_logins)
+    api = Api(access, place, context.env, ca_files=certificates_in(context.env), sink=context.log)
+    cluster = Cluster(api, run, patience=order.patience, resumes=resumes)
+    if not (resumes or context.dry):
+        cluster.sweep(context.log)
+    return cluster
+
+
+def cluster_tools(order: ResolvedStep, context: RunContext, hosts: Hosts) -> ClusterTools | None:
+    """Return what the engines in Jobs get; ``None`` for a step that is built on this machine."""
+    from buildpush.engines.jobs import ClusterTools
+
+    wanted = order.cluster
+    if wanted is None:
+        return None
+    return ClusterTools(
+        partial(context.clusters.open, wanted, context),
+        wanted.options,
+        wanted.limits,
+        executor=wanted.executor,
+        receiver=wanted.receiver,
+        receipt=partial(receipt, registry=hosts.registry),
+    )
+
+
+def cluster_remarks(order: ClusterOrder, context: RunContext) -> Iterator[str]:
+    """Yield what stands in the way of a Job: no cluster, no answer, or a right that is missing."""
+    from buildpush.cluster.api import ROLE_HINT
+    from buildpush.cluster.rights import missing
+
+    try:
+        cluster = context.clusters.open(order, context)
+        rights = ", ".join(map(str, missing(cluster.api)))
+    except BuildPushError as error:
+        yield f"the cluster cannot be asked: {error}" + (f"; {error.hint}" if error.hint else "")
+        return
+    if rights:
+        yield f"in the namespace {cluster.api.namespace}, this account may not {rights}; {ROLE_HINT}"

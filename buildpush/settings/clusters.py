@@ -1,0 +1,82 @@
+"""Resolves where the Job of a step runs in a cluster, and with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from buildpush.cluster.manifest import JobOptions, Limits
+from buildpush.cluster.order import ClusterOrder
+from buildpush.settings.cluster_settings import ClusterSettings
+from buildpush.settings.resolved import ResolveContext
+
+if TYPE_CHECKING:
+    from buildpush.settings.model import BuildAndPush
+
+KUBERNETES: Final = "kubernetes"
+_OWN: Final = tuple(name for name in ClusterSettings.__annotations__ if name != "place")
+
+
+def cluster_order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder | None:
+    """Return where the Job runs, and with what; ``None`` for a build on this machine.
+
+    Raises:
+        SettingsError: the template cannot be read, or the place does not fit the rest.
+    """
+    if settings.place == "container" and settings.engine not in {"auto", "kaniko"}:
+        message = f"the engine {settings.engine} does not run in a container of its own"
+        raise ctx.fail(message, "place", "use engine: kaniko, or leave place out")
+    if settings.place != KUBERNETES:
+        return None
+    if not settings.push:
+        message = "a Job pushes from the cluster, so a build without a push cannot run there"
+        raise ctx.fail(message, "place", "push it, or set place: here")
+    return ClusterOrder(
+        context=settings.kube_context or "",
+        namespace=settings.namespace or "",
+        options=JobOptions(
+            service_account=settings.service_account or "",
+            pull_secrets=settings.image_pull_secrets,
+            template=_template(settings, ctx),
+            deadline=int(settings.timeout.total_seconds()) if settings.timeout else None,
+            time_to_live=int(settings.job_time_to_live.total_seconds()),
+        ),
+        limits=_limits(settings),
+        executor=settings.executor_image or "",
+        receiver=settings.receiver_image or "",
+        patience=settings.job_patience.total_seconds(),
+    )
+
+
+def _limits(settings: BuildAndPush) -> Limits:
+    most = settings.resources.limits if settings.resources else None
+    least = settings.resources.requests if settings.resources else None
+    return Limits(
+        user=settings.run_as_user,
+        memory=most.memory if most else None,
+        cores=most.cpu if most else None,
+        requested_memory=least.memory if least else None,
+        requested_cores=least.cpu if least else None,
+        privileged=settings.privileged,
+    )
+
+
+def _template(settings: BuildAndPush, ctx: ResolveContext) -> Mapping[str, Any]:
+    from buildpush.foundation.documents import read_plain
+
+    if not settings.job_template:
+        return {}
+    document = read_plain(ctx.cwd / settings.job_template, settings.job_template)
+    if not isinstance(document, dict):
+        message = f"{settings.job_template} is no map of a Job's fields"
+        raise ctx.fail(message, "job_template", "begin it with spec: or metadata:, as in a Job")
+    return document
+
+
+def cluster_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
+    """Yield a note for each setting of a cluster that has no effect here."""
+    if settings.place == KUBERNETES:
+        return
+    for name in _OWN:
+        if name in settings.fields_set:
+            yield f"{ctx.source_of(name)}: {name} has no effect: place is not kubernetes"
