@@ -1,5 +1,7 @@
 """What buildpush keeps on this machine, and how it is cleaned: one directory, readable by its owner only."""
 
+# Flags of other programs in this module's texts: --install
+
 from __future__ import annotations
 
 import json
