@@ -41,16 +41,23 @@ def read_yaml(path: Path, name: str | None = None) -> Node:
 
 
 def read_plain(path: Path, name: str) -> Any:
-    """Return the document at *path* as plain types: numbers, switches and ``None`` as YAML has them.
+    """Return the document at *path* as plain types: numbers, switches and ``None`` as kubectl reads them.
 
-    It is for documents of others, such as those of Kubernetes; settings are text until their declaration reads them.
-    Errors are those of :func:`read_yaml`.
+    That is YAML 1.1, without dates: 0440 is an octal number. It is for documents of others; settings are text until
+    their declaration reads them. Errors are those of :func:`read_yaml`.
     """
     from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
 
+    class Constructor(SafeConstructor):
+        """Leaves dates as they are written."""
+
+    Constructor.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
     text = read_text(path, name)
     parse_yaml(text, name)  # which refuses what is too large or too deep, and says where
-    return YAML(typ="safe", pure=True).load(text)
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor, yaml.version = Constructor, (1, 1)
+    return yaml.load(text)
 
 
 def read_documents(path: Path, name: str) -> tuple[Node, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from buildpush.cluster.manifest import JobOptions, Limits
+from buildpush.cluster.manifest import JobOptions, Limits, fixed_fields
 from buildpush.cluster.order import ClusterOrder
 from buildpush.settings.cluster_settings import ClusterSettings
 from buildpush.settings.resolved import ResolveContext
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
     from buildpush.settings.model import BuildAndPush
 
 KUBERNETES: Final = "kubernetes"
+# Of a step without a timeout, as in Harness: a Job whose run was killed would wait for its context for ever.
+_LONGEST: Final = timedelta(hours=10)
 _OWN: Final = tuple(name for name in ClusterSettings.__annotations__ if name != "place")
 
 
@@ -38,7 +43,7 @@ def cluster_order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder |
             service_account=settings.service_account or "",
             pull_secrets=settings.image_pull_secrets,
             template=_template(settings, ctx),
-            deadline=int(settings.timeout.total_seconds()) if settings.timeout else None,
+            deadline=math.ceil((settings.timeout or _LONGEST).total_seconds()),
             time_to_live=int(settings.job_time_to_live.total_seconds()),
         ),
         limits=_limits(settings),
@@ -70,6 +75,15 @@ def _template(settings: BuildAndPush, ctx: ResolveContext) -> Mapping[str, Any]:
     if not isinstance(document, dict):
         message = f"{settings.job_template} is no map of a Job's fields"
         raise ctx.fail(message, "job_template", "begin it with spec: or metadata:, as in a Job")
+    try:
+        json.dumps(document, allow_nan=False)
+    except ValueError as error:
+        message = f"{settings.job_template} has a number that JSON does not have"
+        raise ctx.fail(message, "job_template", "write a finite number") from error
+    if fields := ", ".join(sorted(fixed_fields(document))):
+        message = f"{settings.job_template} cannot change {fields}"
+        hint = "leave them out: they find the Job again, and keep it from running twice"
+        raise ctx.fail(message, "job_template", hint)
     return document
 
 
