@@ -75,7 +75,7 @@ def choose(
 def require(wanted: str, set_names: Collection[str], engines: Mapping[str, Engine], sink: Sink) -> Engine:
     """Return the engine with the name *wanted*, whatever it builds; errors as for :func:`choose`."""
     engine = _engine_named(wanted, engines)
-    refuse_unsupported_settings(engine, set_names, sink)
+    refuse_unsupported_settings(engine, set_names, sink, engines.values())
     require_here(engine)
     sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
     return engine
@@ -141,7 +141,8 @@ def _remedies(candidates: Iterable[Engine]) -> str | None:
 def _engine_named(wanted: str, engines: Mapping[str, Engine]) -> Engine:
     if wanted in engines:
         return engines[wanted]
-    message = f"there is no engine {wanted!r}"
+    is_known = wanted in ENGINES
+    message = f"the engine {wanted} does not run in a cluster" if is_known else f"there is no engine {wanted!r}"
     raise UnsupportedError(message, hint=f"choose one of: {AUTO}, {', '.join(sorted(engines))}", setting="engine")
 
 
@@ -157,7 +158,9 @@ def _why_not(engine: Engine, set_names: Collection[str], request: BuildRequest) 
     return reason.partition("\n")[0] if reason else None
 
 
-def refuse_unsupported_settings(engine: Engine, set_names: Collection[str], sink: Sink) -> None:
+def refuse_unsupported_settings(
+    engine: Engine, set_names: Collection[str], sink: Sink, others: Iterable[Engine] = ()
+) -> None:
     """Refuse a setting that *engine* does not honour; report a note where the image is the same without it.
 
     Raises:
@@ -173,7 +176,8 @@ def refuse_unsupported_settings(engine: Engine, set_names: Collection[str], sink
     unsupported = unsupported_settings(engine, set_names)
     if not unsupported:
         return
-    able = [name for name, row in ENGINES.items() if not unsupported_settings(row.load(), set_names)]
+    candidates = (*others,) or tuple(row.load() for row in ENGINES.values())
+    able = [one.name for one in candidates if not unsupported_settings(one, set_names)]
     hint = f"use engine: {' or '.join(able)}" if able else "no single engine honours them all; leave some out"
     message = f"the engine {engine.name} cannot honour {_quote_names(unsupported)}"
     raise UnsupportedError(message, hint=hint, setting=unsupported[0])

@@ -6,7 +6,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,9 @@ from buildpush.foundation.errors import BuildError, ClusterError, UnsupportedErr
 from buildpush.foundation.events import Note
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.regex import regex
+from buildpush.foundation.secrets import redact
 from buildpush.foundation.text import lines_of, safe
+from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 
@@ -109,7 +111,7 @@ class JobEngine:
 
         refuse_unsupported(self, request)
         document = manifest.job("buildpush-0", manifest.Run("0"), self._spec(request, ""), self._cluster.options)
-        return (write_yaml(document),)
+        return (redact(write_yaml(document)),)
 
     # ---- the build
 
@@ -135,7 +137,7 @@ class JobEngine:
 
         with temporary(self._tools.scratch) as directory:
             payload = pack(request, directory, lambda text: self._tools.sink(Note(text)))
-            spec = self._spec(request, _identity(request, payload))
+            spec = self._spec(request, _identity(request, payload, (self.name, self._image)))
             result = self._cluster.open().run(spec, self._cluster.options, payload, show=show, sink=self._tools.sink)
         if result.status:
             raise self._failure(result, list(log), request)
@@ -216,20 +218,24 @@ def inside(request: BuildRequest, work: str) -> BuildRequest:
 def insecure_names(request: BuildRequest) -> tuple[str, ...]:
     """Return the hosts that are pulled from or pushed to and that may have any certificate, or no TLS."""
     host = request.references[0].repository.host
-    return tuple(dict.fromkeys([*insecure_hosts(request), *([host] if host in request.insecure else [])]))
+    own = [host] if request.insecure.intersection(names_of_host(host)) else []
+    return tuple(dict.fromkeys([*insecure_hosts(request), *own]))
 
 
 def trusted(request: BuildRequest) -> dict[str, str]:
     """Return the certificates to trust, as PEM text, by host."""
     host = request.references[0].repository.host
-    own = request.authorities.get(host) or request.authorities.get(host.partition(":")[0])
+    known = {name.lower(): text for name, text in request.authorities.items()}
+    own = next((known[name] for name in (*names_of_host(host), EVERY_HOST) if name in known), "")
     return {**authorities(request), **({host: own} if own else {})}
 
 
-def _identity(request: BuildRequest, payload: Payload) -> str:
+def _identity(request: BuildRequest, payload: Payload, engine: Sequence[str]) -> str:
     """Return what identifies a build, so that a later run finds its Job: everything that makes the image."""
     facts = [
+        *engine,
         payload.digest,
+        request.created,
         *(str(reference) for reference in request.references),
         sorted(request.build_args.items()),
         sorted(request.labels.items()),

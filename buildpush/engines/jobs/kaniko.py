@@ -30,7 +30,7 @@ class KanikoJob(JobEngine):
 
     @property
     def _image(self) -> str:
-        return self._tools.settings.get("kaniko_image") or super()._image
+        return self._tools.settings.get("kaniko_image") or ""
 
     @property
     def _receiver(self) -> str:
