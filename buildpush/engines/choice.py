@@ -176,7 +176,7 @@ def refuse_unsupported_settings(
     unsupported = unsupported_settings(engine, set_names)
     if not unsupported:
         return
-    candidates = (*others,) or tuple(row.load() for row in ENGINES.values())
+    candidates: tuple[Engine | type[Engine], ...] = (*others,) or tuple(row.load() for row in ENGINES.values())
     able = [one.name for one in candidates if not unsupported_settings(one, set_names)]
     hint = f"use engine: {' or '.join(able)}" if able else "no single engine honours them all; leave some out"
     message = f"the engine {engine.name} cannot honour {_quote_names(unsupported)}"
