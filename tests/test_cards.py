@@ -149,7 +149,7 @@ def test_types_are_said_in_words():
         "compression": "one of gzip, none, zstd",
         "publish_build_info": "yes, no or auto",
         "password": "reference to a secret",
-        "place": "only here",
+        "place": "one of here, container, kubernetes",
     }
 
 

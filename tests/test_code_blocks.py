@@ -30,6 +30,7 @@ OTHERS = {
     "pip": "CI installs by it; tests/engines/test_plugin_image.py tries the image with the plugin",
     "papermill": "tests/test_notebooks.py and tests/test_runbook.py run notebooks by it",
     "cosign": "tests/clients verifies by it",
+    "kubectl": "tests/cluster applies the role by it",
     "docker": "tests/clients pushes to a sandbox by it",
 }
 
@@ -86,7 +87,7 @@ def test_a_command_of_another_program_is_one_that_a_test_runs_or_a_session_of_no
 @pytest.mark.parametrize(("page", "text"), of("yaml"))
 def test_yaml_is_read_with_all_its_settings(page, text, here):  # noqa: F811
     file = here / "step.yml"
-    if text.startswith(("connectors:", "image:")) or "type: Plugin" in text:
+    if text.startswith(("connectors:", "image:", "spec:\n  template:")) or "type: Plugin" in text:
         return  # below
     if re.match(r"\w+:", text) and not text.startswith("step:"):  # a part of a step
         text = f"step:\n  type: BuildAndPushDockerRegistry\n  spec:\n    repo: a/b\n{textwrap.indent(text, ' ' * 4)}"

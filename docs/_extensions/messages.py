@@ -27,6 +27,7 @@ REMEDIES = {
     "UnsupportedError": "leave the setting out, or choose an engine that honours it",
     "EngineMissingError": "install or start the engine, or choose another one; buildpush doctor says which can be used",
     "BuildError": "correct the instruction that the message names, or try another engine",
+    "ClusterError": "see what the message says about the cluster; kubernetes.md lists what can go wrong there",
     "DockerfileError": "correct the line of the Dockerfile that the message begins with",
     "ContextError": "see whether the file is in the context, and whether .dockerignore leaves it out",
     "PushError": "run it again; what was confirmed is not sent again",
