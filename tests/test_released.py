@@ -122,7 +122,7 @@ def test_explain_answers_to_a_former_name_with_the_name_of_today(name, renamed, 
     first, *rest = explain.as_text(name, read_step(tmp_path)).splitlines()
     assert first == f"{name} is a name of an earlier version: it is called tags now"
     assert "formerly  image_labels" in rest
-    assert explain.as_json(name, read_step(tmp_path))["card"]["renamed"] == ["image_labels"]
+    assert list(explain.as_json(name, read_step(tmp_path))["card"]["renamed"]) == ["image_labels"]
 
 
 def test_the_anchor_of_a_former_name_lives_on(renamed):
