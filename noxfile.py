@@ -80,6 +80,7 @@ def tests(session: nox.Session) -> None:
     if ON_CI:
         _install_engines(session)
         _install_clients(session)
+        _start_cluster(session)
     session.install(*LINTERS)
     _run_lint(session)
     _install_wheel(session, *TEST, *TYPERS)
@@ -175,6 +176,22 @@ def clients(session: nox.Session) -> None:
     _install_clients(session)
     session.install("-e", f".[{EXTRAS}]", *TEST)
     session.run("python", "-m", "pytest", "tests/clients", *session.posargs)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Builds in Jobs, in a real cluster of one node, which is built from source once and stays until it is ended."""
+    _start_cluster(session)
+    session.install("-e", f".[{EXTRAS}]", *TEST)
+    session.run("python", "-m", "pytest", "tests/cluster", *session.posargs)
+    session.log("end the cluster with .ci/kubernetes/down.sh")
+
+
+def _start_cluster(session: nox.Session) -> None:
+    """Start the cluster; where that is not possible, its tests say so and are skipped."""
+    if _on_debian_as_root():
+        command = ("timeout", "1800", "bash", ".ci/kubernetes/up.sh")
+        session.run(*command, external=True, success_codes=range(256))
 
 
 def _install_clients(session: nox.Session) -> None:
