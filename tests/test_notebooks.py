@@ -202,6 +202,21 @@ def test_an_updating_line_that_ended_empty_leaves_no_gap_and_a_table_is_told_in_
 
 
 @pytest.mark.programs
+def test_a_table_is_told_in_words_without_the_marks_of_markdown(notebook, tmp_path):
+    rows = (
+        r"| fact | value |",
+        r"|---|---|",
+        r"| set | build\_name = \[a\|b\]<br>c &lt; d |",
+        r"| at | <http://h/a_b> |",
+    )
+    heard = []
+    path = notebook(f"from IPython.display import Markdown\nMarkdown('\\n'.join({rows!r}))")
+    notebooks.execute(path, {}, tmp_path / "out", sink=heard.append)
+    told = [event.line for event in heard if isinstance(event, Log)]
+    assert told[-4:] == ["fact  value", "set   build_name = [a|b]", "      c < d", "at    http://h/a_b"]
+
+
+@pytest.mark.programs
 def test_the_kernel_is_of_the_running_python_whatever_the_user_has_named_python3(notebook, tmp_path, home):
     spec = home / ".local/share/jupyter/kernels/python3"
     spec.mkdir(parents=True)

@@ -16,6 +16,7 @@ import time
 from asyncio import AbstractEventLoop
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -279,8 +280,26 @@ def _plain(output: NotebookNode) -> str:
 
 def _without_pipes(text: str) -> str:
     """Return Markdown with the rows of its tables as plain words, one column below the other."""
-    lines = [line for line in text.splitlines() if line.strip("-|: ")]
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines if line.startswith("|")]
-    widths = [max(map(len, cells)) for cells in zip_longest(*rows, fillvalue="")]
-    padded = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows)
-    return "\n".join(next(padded) if line.startswith("|") else line for line in lines)
+    lines = [part for line in text.splitlines() if line.strip("-|: ") for part in _parts(line)]
+    widths = [max(map(len, cells)) for cells in zip_longest(*(line for line in lines if len(line) > 1), fillvalue="")]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip()
+        if len(line) > 1
+        else line[0]
+        for line in lines
+    )
+
+
+def _parts(line: str) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of a row of a table, once for each line that they break into; another line is one cell."""
+    if not line.startswith("|"):
+        yield (line,)
+        return
+    cells = [cell.strip().split("<br>") for cell in line.strip("| ").split(" | ")]
+    for values in zip_longest(*cells, fillvalue=""):
+        yield tuple(map(_unmarked, values))
+
+
+def _unmarked(cell: str) -> str:
+    """Return the words of a cell without what keeps Markdown from reading them as its own."""
+    return unescape(re.sub(r"\\([\\|*_`~\[\]])", r"\1", re.sub(r"^<(\S+)>$", r"\1", cell)))
