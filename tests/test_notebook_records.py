@@ -127,6 +127,8 @@ def pushed(tmp_path, box, monkeypatch):
     """Return the image app:1, and a function that pushes it again with other content."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PLUGIN_PASSWORD", box.password.reveal())
+    access = connector(box.url, box.username, "env:PLUGIN_PASSWORD")
+    (tmp_path / "connectors.yml").write_text(connectors(access))
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY a /a\n")
 
     def push(content):
@@ -138,7 +140,7 @@ def pushed(tmp_path, box, monkeypatch):
     return f"{box.host}/docker-local/app:1", push
 
 
-ACCESS = ["--password", "env:PLUGIN_PASSWORD"]
+ACCESS = ["--connectors", "connectors.yml"]
 
 
 @pytest.mark.sandbox
@@ -147,7 +149,7 @@ def test_a_record_that_the_registry_agrees_with_is_shown_and_the_code_is_0(pushe
     build = {"name": "app", "number": "7", "url": f"http://{box.host}/ui/builds/app/7", "project": ""}
     path = notebook(tmp_path, run_of(push("one"), reference, engine="native", build=build))
     capsys.readouterr()
-    assert run_command(["record", str(path), "--username", box.username, *ACCESS]) == 0
+    assert run_command(["record", str(path), *ACCESS]) == 0
     shown = capsys.readouterr().out
     for words in ("by buildpush 0.1.0", "built by native", f"{reference}: same", build["url"]):
         assert words in shown
@@ -159,7 +161,7 @@ def test_a_reference_that_has_moved_is_shown_with_its_digest_now_and_the_code_is
     path = notebook(tmp_path, run_of(push("one"), reference))
     now = push("two")
     capsys.readouterr()
-    assert run_command(["record", str(path), "--json", "--username", box.username, *ACCESS]) == 8
+    assert run_command(["record", str(path), "--json", *ACCESS]) == 8
     printed = capsys.readouterr()
     document = json.loads(printed.out)
     assert document["ok"] is False
@@ -172,7 +174,7 @@ def test_a_reference_that_a_later_run_of_the_notebook_replaced_is_as_recorded(pu
     reference, push = pushed
     path = notebook(tmp_path, run_of(push("one"), reference), run_of(push("two"), reference))
     capsys.readouterr()
-    assert run_command(["record", str(path), "--username", box.username, *ACCESS]) == 0
+    assert run_command(["record", str(path), *ACCESS]) == 0
     shown = capsys.readouterr().out
     assert shown.index(f"{reference}: replaced by a later run") < shown.index(f"{reference}: same")
 
@@ -182,9 +184,7 @@ def test_a_reference_that_is_gone_and_one_that_cannot_be_read_are_told_apart(pus
     reference, push = pushed
     absent, silent = reference.replace("app:1", "app:9"), "localhost:1/docker-local/app:1"
     path = notebook(tmp_path, run_of(push("one"), reference, absent, silent))
-    access = connector(box.url, box.username, "env:PLUGIN_PASSWORD")
-    (tmp_path / "connectors.yml").write_text(connectors(access))
-    assert run_command(["record", str(path), "--connectors", "connectors.yml"]) == 8
+    assert run_command(["record", str(path), *ACCESS]) == 8
     shown = capsys.readouterr().out
     assert f"{reference}: same" in shown
     assert f"{absent}: gone" in shown
@@ -196,8 +196,29 @@ def test_a_registry_that_refuses_the_login_is_named_with_the_reason(pushed, box,
     reference, push = pushed
     path = notebook(tmp_path, run_of(push("one"), reference))
     (tmp_path / "wrong").write_text("wrong-password")
-    assert run_command(["record", str(path), "--username", box.username, "--password", "file:wrong"]) == 8
+    (tmp_path / "wrong.yml").write_text(connectors(connector(box.url, box.username, "file:wrong")))
+    assert run_command(["record", str(path), "--connectors", "wrong.yml"]) == 8
     assert f"{reference}: cannot be read: " in capsys.readouterr().out
+
+
+@pytest.mark.sandbox
+def test_a_login_for_no_named_host_is_not_sent_to_the_host_that_a_notebook_names(
+    pushed, box, tmp_path, capsys, monkeypatch
+):
+    reference, push = pushed
+    path = notebook(tmp_path, run_of(push("one"), reference))
+    monkeypatch.setenv("PLUGIN_USERNAME", box.username)
+    assert run_command(["record", str(path)]) == 8
+    printed = capsys.readouterr()
+    assert f"{reference}: cannot be read: {box.host} requires credentials" in printed.out
+    assert "PLUGIN_REGISTRY does not name their host" in printed.err
+    monkeypatch.setenv("PLUGIN_REGISTRY", box.url)
+    assert run_command(["record", str(path)]) == 0
+
+
+def test_a_login_by_flags_is_no_option_of_a_command_whose_hosts_a_stranger_names(tmp_path, capsys):
+    assert run_command(["record", str(notebook(tmp_path)), "--username", "me", "--password", "env:P"]) == 2
+    assert "there is no option --username" in capsys.readouterr().err
 
 
 HOSTILE = {
@@ -213,6 +234,9 @@ HOSTILE = {
     "a reference that is none": {"version": 1, "runs": [{"references": ["https://u:p@r.io/A b"]}]},
     "a digest that is none": {"version": 1, "runs": [{"digest": "\x1b[2Jsha256:x"}]},
     "seconds that are true": {"version": 1, "runs": [{"seconds": True}]},
+    "seconds without an end": {"version": 1, "runs": [{"seconds": float("inf")}]},
+    "seconds that are not a number": {"version": 1, "runs": [{"seconds": float("nan")}]},
+    "more seconds than a float holds": {"version": 1, "runs": [{"seconds": 10**400}]},
     "a huge text": {"version": 1, "runs": [{"step": "x" * 5000}]},
     "a build that is a list": {"version": 1, "runs": [{"build": []}]},
     "a build with a number as its number": {"version": 1, "runs": [{"build": {"number": 7}}]},

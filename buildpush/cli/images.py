@@ -90,9 +90,11 @@ def make_record() -> click.Command:
 
     Of each reference, it says whether it names the same image, has moved to another digest, is gone, or cannot be
     read. The exit code is 8 if one does not name the recorded image, or that is not known.
+
+    A login goes to its own host only, which a connector or Docker's login names, since the notebook may name any.
     """
     notebook = click.Argument(["notebook"], type=click.Path(path_type=Path))
-    return click.Command("record", callback=_record, params=[notebook, *_hosts(), JSON], help=text)
+    return click.Command("record", callback=_record, params=[notebook, *_reading(), JSON], help=text)
 
 
 def _record(notebook: Path, as_json: bool, **options: Any) -> None:
@@ -157,6 +159,12 @@ def _media_types(more: str) -> click.Option:
 def _nondistributable() -> click.Option:
     words = "Also copy layers that are usually fetched from their vendor, such as those of Windows."
     return click.Option(["--allow-nondistributable-artifacts"], is_flag=True, help=words)
+
+
+def _reading() -> list[click.Parameter]:
+    """Return the flags for how registries are reached whose names a stranger may have written."""
+    of_one_host = {"--username", "--password", "--insecure"}
+    return [one for one in _hosts() if of_one_host.isdisjoint(one.opts)]
 
 
 def _hosts() -> list[click.Parameter]:

@@ -162,6 +162,8 @@ def verify(
 def compare_record(path: Path, options: CopyOptions, context: RunContext) -> ComparedRecord:
     """Return the record in the notebook at *path*, compared with what the registries that it names have now.
 
+    Credentials go only to the host that they are for: a stranger may have written the notebook.
+
     Raises:
         SourceError: it has no record, or none that buildpush has written.
     """
@@ -170,8 +172,17 @@ def compare_record(path: Path, options: CopyOptions, context: RunContext) -> Com
     version, runs = recorded.read_record(path)
     names = dict.fromkeys(reference for run in runs for reference in run.references)
     origins = [Location("docker", reference=name) for name in names]
-    with _step(("compare", str(path)), options, context, (), origins) as clients:
+    with _step(("compare", str(path)), options, _without_stray_login(context), (), origins) as clients:
         return recorded.compare(version, runs, clients.registry)
+
+
+def _without_stray_login(context: RunContext) -> RunContext:
+    """Return *context* without a login that is for no named host: it would go to whichever host a notebook names."""
+    login = ("PLUGIN_USERNAME", "PLUGIN_PASSWORD")
+    if context.env.get("PLUGIN_REGISTRY") or not all(map(context.env.get, login)):
+        return context
+    context.log(Note("PLUGIN_USERNAME and PLUGIN_PASSWORD are not used: PLUGIN_REGISTRY does not name their host"))
+    return replace(context, env={name: text for name, text in context.env.items() if name not in login})
 
 
 def _public_key(path: Path) -> Verifier:

@@ -20,7 +20,7 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
 from buildpush.images.compression import digest_of
-from buildpush.images.references import Digest, Reference
+from buildpush.images.references import Digest, Reference, is_digest
 from buildpush.registry.client import Registry, refusal
 from buildpush.registry.pull import ACCEPT, pull
 
@@ -30,6 +30,7 @@ ReferenceState = Literal["same", "moved", "gone", "replaced", "unknown"]
 _MOST_BYTES: Final = 256 << 20
 _MOST_CHARACTERS: Final = 4096
 _MOST_ENTRIES: Final = 1000
+_MOST_SECONDS: Final = 1e9  # thirty years
 _NOT_FOUND: Final = 404
 _ABOUT_BUILD: Final = ("name", "number", "url", "project")
 _HINT: Final = "execute the notebook again, or take the one that buildpush has written"
@@ -180,7 +181,7 @@ def _runs(record: _Entry) -> Iterator[RecordedRun]:
             Digest(digest) if digest else None,
             {name: build.text(name) for name in _ABOUT_BUILD} if run.value("build", dict) else {},
             run.text("started"),
-            float(run.value("seconds", int, float) or 0),
+            run.seconds(),
         )
 
 
@@ -203,6 +204,13 @@ class _Entry:
     def text(self, key: str) -> str:
         """Return the text at *key*; empty if there is none."""
         return self._checked(key, self.value(key, str) or "")
+
+    def seconds(self) -> float:
+        """Return the number of seconds; 0 if there is none. JSON has no infinity, though Python reads one."""
+        value = self.value("seconds", int, float) or 0
+        if not 0 <= value <= _MOST_SECONDS:  # nor is NaN
+            self._refuse("seconds", "is not a number of seconds")
+        return float(value)
 
     def entries(self, key: str) -> Sequence[Any]:
         """Return the list at *key*; empty if there is none."""
@@ -260,7 +268,7 @@ class _Question:
             return ComparedReference(reference, "unknown", str(error))
         if now is None:
             return ComparedReference(reference, "gone")
-        return ComparedReference(reference, "same" if now == str(recorded) else "moved", now)
+        return ComparedReference(reference, "same" if recorded and now == str(recorded) else "moved", now)
 
     def _digest(self, reference: Reference) -> str | None:
         """Return the digest that a reference names, or ``None`` if it names nothing."""
@@ -271,4 +279,4 @@ class _Question:
         if not answer.ok:
             raise refusal(answer, f"{reference} cannot be read", reading=True)
         digest = answer.headers.get("Docker-Content-Digest") or ""
-        return digest or str(digest_of(pull(reference, self._registry).manifest or b""))
+        return digest if is_digest(digest) else str(digest_of(pull(reference, self._registry).manifest or b""))
