@@ -71,15 +71,13 @@ class Cluster:
     Args:
         api: of the cluster.
         run: who makes the Jobs.
-        patience: seconds that a Job may wait for a node, or for room in a quota.
         resumes: whether the Jobs that an earlier run has left go on, if they build the same.
     """
 
-    def __init__(self, api: Api, run: Run, *, patience: float = 600.0, resumes: bool = False) -> None:
+    def __init__(self, api: Api, run: Run, *, resumes: bool = False) -> None:
         self.api = api
         self.run_of = run
         self.resumes = resumes
-        self._patience = patience
         self._lock = threading.Lock()
         self._watches: dict[str, Watching] = {}
 
@@ -132,7 +130,7 @@ class Cluster:
         with self._lock:
             watching = self._watches.setdefault(label, Watching(self.api, label))
         watching.start()
-        return _Job(watching, spec, options, patience=self._patience, sink=sink)
+        return _Job(watching, spec, options, sink)
 
     def _go_on(self, found: Document, spec: JobSpec, options: JobOptions, *, show: Show, sink: Sink) -> JobResult:
         """Follow a Job that an earlier run has left."""
@@ -162,8 +160,12 @@ class Cluster:
             process = (job["metadata"].get("annotations") or {}).get(manifest.PROCESS_NOTE, "")
             if process and not is_process_running(process):
                 name = job["metadata"]["name"]
-                self.api.delete(JOBS, name)
-                sink(Note(f"the Job {name}, which a killed run has left in the cluster, is deleted"))
+                try:
+                    self.api.delete(JOBS, name)
+                except BuildPushError as error:
+                    sink(Note(f"the Job {name}, which a killed run has left in the cluster, is still there: {error}"))
+                else:
+                    sink(Note(f"the Job {name}, which a killed run has left in the cluster, is deleted"))
 
 
 def _has_failed(job: Document) -> bool:
@@ -174,9 +176,9 @@ def _has_failed(job: Document) -> bool:
 class _Job:
     """One Job under way."""
 
-    def __init__(self, watching: Watching, spec: JobSpec, options: JobOptions, *, patience: float, sink: Sink) -> None:
+    def __init__(self, watching: Watching, spec: JobSpec, options: JobOptions, sink: Sink) -> None:
         self._api, self._watching, self._spec, self._options = watching.api, watching, spec, options
-        self._patience, self._sink = patience, sink
+        self._sink = sink
         self.name = f"buildpush-{secrets.token_hex(5)}"
         self._is_created = self._was_there = False
         self._events: Sequence[Document] = ()
@@ -343,7 +345,7 @@ class _Job:
 
     def _longest(self, reason: diagnosis.Waiting | None) -> float:
         is_pull = reason is not None and "cannot be pulled" in reason.reason
-        return min(self._patience, _PULL_SECONDS) if is_pull else self._patience
+        return min(self._options.patience, _PULL_SECONDS) if is_pull else self._options.patience
 
     def _early_end(self) -> BuildPushError:
         pod, job = self._last_pod(), self._watching.job(self.name)

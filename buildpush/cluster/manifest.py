@@ -100,6 +100,7 @@ class JobOptions:
         template: is merged into each Job.
         deadline: seconds after which the cluster ends the Job; ``None`` for none.
         time_to_live: seconds after its end at which the cluster deletes a Job that nobody deleted.
+        patience: seconds that a Job may wait for a node, or for room in a quota.
     """
 
     service_account: str = ""
@@ -107,6 +108,7 @@ class JobOptions:
     template: Mapping[str, Any] = field(default_factory=dict)
     deadline: int | None = None
     time_to_live: int = 600
+    patience: float = 600.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ class ClusterOrder:
         limits: of its container.
         executor: image with the program of the engine; empty for none.
         receiver: image that receives the context; empty for that of the engine.
-        patience: seconds that a Job may wait for a node.
     """
 
     context: str = ""
@@ -26,4 +25,3 @@ class ClusterOrder:
     limits: Limits = Limits()
     executor: str = ""
     receiver: str = ""
-    patience: float = 600.0

@@ -69,9 +69,13 @@ def _new_cluster(order: ClusterOrder, context: RunContext, run: Run, *, resumes:
     context.log(Note(f"builds run in the namespace {access.namespace} of {access.server} ({access.source})"))
     place = Here(context.env, passes=for_logins)
     api = Api(access, place, context.env, ca_files=certificates_in(context.env), sink=context.log)
-    cluster = Cluster(api, run, patience=order.patience, resumes=resumes)
-    if not (resumes or context.dry):
-        cluster.sweep(context.log)
+    cluster = Cluster(api, run, resumes=resumes)
+    try:
+        if not (resumes or context.dry):
+            cluster.sweep(context.log)
+    except BaseException:
+        cluster.close()
+        raise
     return cluster
 
 

@@ -45,11 +45,11 @@ def cluster_order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder |
             template=_template(settings, ctx),
             deadline=math.ceil((settings.timeout or _LONGEST).total_seconds()),
             time_to_live=int(settings.job_time_to_live.total_seconds()),
+            patience=settings.job_patience.total_seconds(),
         ),
         limits=_limits(settings),
         executor=settings.executor_image or "",
         receiver=settings.receiver_image or "",
-        patience=settings.job_patience.total_seconds(),
     )
 
 

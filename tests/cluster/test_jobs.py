@@ -154,9 +154,12 @@ class World:
     payload: Payload
     events: list
     lines: list
+    patience: float = 0.6
 
     def run(self, spec=SPEC) -> JobResult:
-        return self.cluster.run(spec, JobOptions(), self.payload, show=self.lines.append, sink=self.events.append)
+        return self.cluster.run(
+            spec, JobOptions(patience=self.patience), self.payload, show=self.lines.append, sink=self.events.append
+        )
 
     @property
     def made(self):
@@ -189,7 +192,7 @@ def world(tmp_path, monkeypatch):
     path = tmp_path / "context.tar.gz"
     path.write_bytes(CONTENT)
     api = FakeApi()
-    cluster = Cluster(api, Run("run-0", "here", "4711 1"), patience=0.6)
+    cluster = Cluster(api, Run("run-0", "here", "4711 1"))
     yield World(api, cluster, Payload(path, len(CONTENT), hashlib.sha256(CONTENT).hexdigest()), [], [])
     cluster.close()
 
@@ -458,7 +461,7 @@ def test_what_never_ends_is_given_up(world, state, message):
 
 
 def test_what_is_wrong_for_good_is_told_at_once(world):
-    world.cluster._patience = 600
+    world.patience = 600
     world.api.after("start", lambda: world.api.pod(waits("InvalidImageName", "wrong")))
     with pytest.raises(ClusterError, match="InvalidImageName: wrong"):
         world.run()
@@ -498,7 +501,7 @@ def test_why_it_waits_is_a_note_and_said_once(world):
         threading.Timer(0.35, world.api.pod, [RECEIVES]).start()
 
     world.api.after("start", later)
-    world.cluster._patience = 30
+    world.patience = 30
     assert world.run().status == 0
     assert world.notes() == ["the build waits in the cluster: no node takes it: 0/1 nodes are available"]
 
@@ -625,6 +628,15 @@ def test_jobs_of_killed_runs_of_this_machine_are_swept(world):
     world.cluster.sweep(world.events.append)
     assert world.made == ["delete 0"]
     assert world.notes() == ["the Job dead, which a killed run has left in the cluster, is deleted"]
+
+
+def test_a_job_that_cannot_be_swept_is_a_note(world):
+    leave(world, left("dead", process="999999999 1"))
+    world.api.after("delete 0", broken)
+    world.cluster.sweep(world.events.append)
+    assert world.notes() == [
+        "the Job dead, which a killed run has left in the cluster, is still there: the stream broke"
+    ]
 
 
 def test_only_jobs_of_this_machine_are_swept(world):

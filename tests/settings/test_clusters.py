@@ -49,7 +49,7 @@ def test_without_a_place_a_build_runs_here(order):
 def test_a_place_alone_is_an_order_with_defaults(order):
     found = order(place="kubernetes").cluster
     assert found == ClusterOrder(options=JobOptions(deadline=36_000))
-    assert (found.patience, found.options.time_to_live) == (600.0, 600)
+    assert (found.options.patience, found.options.time_to_live) == (600.0, 600)
 
 
 def test_all_settings_of_a_cluster_are_in_the_order(order, tmp_path):
@@ -82,6 +82,7 @@ def test_all_settings_of_a_cluster_are_in_the_order(order, tmp_path):
             template={"spec": {"template": {"spec": {"nodeSelector": {"disk": "fast"}}}}},
             deadline=3600,
             time_to_live=3600,
+            patience=1800.0,
         ),
         limits=Limits(
             user=1000,
@@ -93,7 +94,6 @@ def test_all_settings_of_a_cluster_are_in_the_order(order, tmp_path):
         ),
         executor=PINNED,
         receiver=PINNED,
-        patience=1800.0,
     )
 
 
