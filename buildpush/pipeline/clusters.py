@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.events import Note
 from buildpush.foundation.state import machine_identity, process_identity
-from buildpush.registry.receipt import receipt
 
 # Few runs use a cluster, so its modules are imported by those.
 if TYPE_CHECKING:
@@ -82,6 +81,7 @@ def _new_cluster(order: ClusterOrder, context: RunContext, run: Run, *, resumes:
 def cluster_tools(order: ResolvedStep, context: RunContext, hosts: Hosts) -> ClusterTools | None:
     """Return what the engines in Jobs get; ``None`` for a step that is built on this machine."""
     from buildpush.engines.jobs import ClusterTools
+    from buildpush.registry.receipt import receipt
 
     wanted = order.cluster
     if wanted is None:
