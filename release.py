@@ -24,7 +24,7 @@ class RefusedError(Exception):
 
 def versioned(source: str, version: str) -> str:
     """Return the module *source* with *version*, which must be after the version that it has unless that is new too."""
-    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+    if not re.fullmatch(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}", version):
         message = f"{version!r} is not a version: write three numbers, such as 0.2.0"
         raise RefusedError(message)
     (before,) = _VERSION.findall(source)
@@ -74,6 +74,8 @@ def _git(directory: Path, *words: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:  # noqa: PLR2004 - itself and two words
+        sys.exit("no release: write python release.py VERSION CLONE")
     try:
         release(sys.argv[1], Path(sys.argv[2]))
     except RefusedError as refusal:

@@ -30,6 +30,14 @@ def pushed(place, tag="1"):
     return buildpush.run(STEP, **place, repo=f"{place.repository}/site", tags=[tag], engine="native")
 
 
+def test_a_forked_process_that_ends_leaves_the_place_to_its_parent():
+    code = (
+        "import buildpush, os, sys\nplace = buildpush.practice()\nchild = os.fork()\n"
+        "if not child:\n    sys.exit()\nos.waitpid(child, 0)\nprint((place.directory / 'password').is_file())"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "True\n"
+
+
 def test_without_arguments_a_sandbox_takes_the_push_and_its_build_info():
     with buildpush.practice() as place:
         result = pushed(place)

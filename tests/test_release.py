@@ -20,7 +20,7 @@ def test_the_version_is_written_where_it_stands():
     assert SCRIPT["versioned"](MODULE, "0.1.0") == MODULE
 
 
-@pytest.mark.parametrize("version", ["0.0.9", "1", "v0.2.0", "0.2.0rc1", ""])
+@pytest.mark.parametrize("version", ["0.0.9", "1", "v0.2.0", "0.2.0rc1", "", "01.2.3", "\u0660.1.2"])
 def test_a_version_that_is_none_or_an_earlier_one_is_refused(version):
     with pytest.raises(Refused):
         SCRIPT["versioned"](MODULE, version)

@@ -134,12 +134,13 @@ def temporary(parent: Path | str | None = None, *, what: str = "", tidy: bool = 
         what: an additional part of its name.
         tidy: whether it is an error if something in it cannot be removed.
     """
-    directory = Path(tempfile.mkdtemp(prefix=f"buildpush-{os.getpid()}-{what}", dir=parent))
+    owner = os.getpid()
+    directory = Path(tempfile.mkdtemp(prefix=f"buildpush-{owner}-{what}", dir=parent))
     try:
         with locked(directory, shared=True):
             yield directory
-    finally:
-        if not mounts.remove(directory) and tidy:
+    finally:  # a forked process that ends leaves it to its parent
+        if os.getpid() == owner and not mounts.remove(directory) and tidy:
             message = "cannot be removed"
             raise OSError(errno.EBUSY, message, str(directory))
 

@@ -132,7 +132,7 @@ class Practice(Mapping[str, Any]):
         self, directory: Path, server: _Server, repository: str, sandbox: Sandbox | None, end: Callable[[], None]
     ) -> None:
         self.directory, self.sandbox, self.repository, self.url = directory, sandbox, repository, server.url
-        self._server, self._end = server, end
+        self._server, self._end, self._process = server, end, os.getpid()
         self.host = urlsplit(server.url).netloc
         atexit.register(self.close)
         shutil.copytree(tutorials_directory() / "examples", directory / "examples")
@@ -166,9 +166,10 @@ class Practice(Mapping[str, Any]):
         return {**self, "connectors": name}
 
     def close(self) -> None:
-        """End the sandbox, and remove the directory; a second call does nothing."""
+        """End the sandbox, and remove the directory; a second call does nothing, nor does one in a forked process."""
         atexit.unregister(self.close)
-        self._end()
+        if os.getpid() == self._process:
+            self._end()
 
     def rows(self) -> list[tuple[str, str]]:
         """Return the facts as pairs of a label and a text."""
