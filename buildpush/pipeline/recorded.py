@@ -163,7 +163,7 @@ def _notebook(path: Path) -> Any:
     if len(data) > _MOST_BYTES:
         message = f"{path} is larger than {_MOST_BYTES >> 20} MB"
         raise SourceError(message, hint=_HINT)
-    return json.loads(data)
+    return json.loads(data)  # not strict: as Jupyter reads it
 
 
 def _runs(record: _Entry) -> Iterator[RecordedRun]:
