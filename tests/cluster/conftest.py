@@ -26,7 +26,7 @@ REGISTRY = f"{ADDRESS}:5000"
 
 def kubectl(*words, stdin=None, check=True):
     """Run kubectl as the cluster's administrator, and return what it prints."""
-    env = {"KUBECONFIG": str(KUBECONFIG), "PATH": os.environ["PATH"]}
+    env = {"KUBECONFIG": str(KUBECONFIG), "KUBECACHEDIR": str(HOME / "kubectl"), "PATH": os.environ["PATH"]}
     program = str(HOME / "bin" / "kubectl")
     ran = subprocess.run([program, *words], env=env, input=stdin, capture_output=True, text=True, check=False)
     if check and ran.returncode:
