@@ -130,15 +130,14 @@ def test_the_deadline_of_the_step_is_that_of_the_job(step, base, pulled, namespa
 
 def test_the_api_server_may_be_away_during_a_build(step, box, base, pulled, namespace):
     step.write(Dockerfile=f"FROM {base}\nRUN for i in $(seq 40); do echo line-$i; sleep 0.25; done\n")
-    lines = []
+    lines, thread = [], threading.Thread(target=restart_api_server)
 
-    def restart():
-        time.sleep(6)
-        restart_api_server()
+    def sink(event):
+        lines.append(getattr(event, "line", ""))
+        if lines[-1] == "line-5":
+            thread.start()
 
-    thread = threading.Thread(target=restart)
-    thread.start()
-    result = step.run(**images_of(pulled, "buildah"), sink=lambda event: lines.append(getattr(event, "line", "")))
+    result = step.run(**images_of(pulled, "buildah"), sink=sink)
     thread.join()
     assert box.digest("docker-local/app", "1") == result.digest
     numbers = [int(line.rpartition("-")[2]) for line in lines if line.startswith("line-")]
