@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.errors import AuthenticationError, BuildPushError, SettingsError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
@@ -19,6 +19,7 @@ from buildpush.pipeline.tools import open_artifactory
 
 if TYPE_CHECKING:
     from buildpush.artifactory import Artifactory
+    from buildpush.cluster.order import ClusterOrder
     from buildpush.credentials.jfrog import BuildIdentity
     from buildpush.images.references import Reference, Repository
     from buildpush.pipeline.plan import Plan
@@ -154,6 +155,9 @@ def _questions(plan: Plan, context: RunContext, hosts: Hosts) -> Iterator[Questi
         server = open_artifactory(order.artifactory, hosts.http, hosts.keychain, hosts.registry.sink)
         what = f"Artifactory {server.url}"
         yield (server.url, order.build.name, order.build.number), what, partial(_may_publish, what, server, order.build)
+    if order.cluster:
+        yield order.cluster, "cluster", partial(_may_make_jobs, order.cluster, context)
+        return  # the cluster pulls the images, over its own connections
     for base in plan.images:
         yield (base, *order.platforms), f"base image {base}", partial(_can_pull, base, plan, hosts)
 
@@ -164,6 +168,19 @@ def _may_push(what: str, repository: Repository, context: RunContext, hosts: Hos
     source = f", from {access.source}" if access.source else ""
     yield Check(what, "ok", f"{who}{source}, may push to {repository.path}")
     yield from _clock(repository.host, context, hosts)
+
+
+def _may_make_jobs(order: ClusterOrder, context: RunContext) -> Iterator[Check]:
+    from buildpush.cluster.api import ROLE_HINT
+    from buildpush.cluster.rights import missing
+
+    api = context.clusters.open(order, context).api
+    what, rights = f"cluster {api.access.server}", ", ".join(map(str, missing(api)))
+    if rights:
+        text = f"in the namespace {api.namespace}, this account may not {rights}"
+        yield Check(what, "failed", text, ROLE_HINT, AuthenticationError.exit_code)
+    else:
+        yield Check(what, "ok", f"this account ({api.access.source}) may make Jobs in the namespace {api.namespace}")
 
 
 def _clock(host: str, context: RunContext, hosts: Hosts) -> Iterator[Check]:

@@ -13,6 +13,7 @@ from buildpush.foundation.documents import read_documents
 from buildpush.foundation.errors import SettingsError, UnreachableError
 from buildpush.pipeline import clusters
 from buildpush.pipeline.clusters import Clusters, cluster_remarks
+from buildpush.pipeline.diagnosis import _may_make_jobs
 
 ROLE = Path(__file__).parents[2] / "examples" / "kubernetes" / "role.yaml"
 
@@ -97,6 +98,19 @@ def test_a_check_of_a_server_that_does_not_answer_says_so():
 
     [remark] = cluster_remarks(ClusterOrder(), context_with(lambda *_: SimpleNamespace(api=Silent())))
     assert remark == "the cluster cannot be asked: no answer"
+
+
+# ---- what doctor says
+
+
+@pytest.mark.parametrize(("lacking", "state"), [((), "ok"), (("create secrets",), "failed")])
+def test_doctor_asks_the_cluster_for_each_right(lacking, state):
+    api = FakeApi(lacking)
+    api.access = SimpleNamespace(server="https://k:6443", source="~/.kube/config, context ci")
+    found = context_with(lambda _order, _context: SimpleNamespace(api=api))
+    [check] = _may_make_jobs(ClusterOrder(), found)
+    assert (check.what, check.state) == ("cluster https://k:6443", state)
+    assert all(right in check.text for right in lacking)
 
 
 # ---- the clusters of a run
