@@ -48,9 +48,12 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # the plugin that reads the groups would ask before they are there
 def pytest_collection_modifyitems(items) -> None:
-    """Keep the tests of real programs in one process: they share a daemon, names of images, builders and caches."""
+    """Keep the tests of real programs in one process: they share a daemon, names of images, builders and caches.
+
+    Those that share something else, such as a cluster, name their own group.
+    """
     for item in items:
-        if item.get_closest_marker("engines"):
+        if item.get_closest_marker("engines") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("engines"))
 
 

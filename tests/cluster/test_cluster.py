@@ -15,7 +15,7 @@ import pytest
 from buildpush.foundation.errors import AuthenticationError, BuildError, ClusterError, TimeOutError
 from tests.cluster.conftest import kubectl, leftovers, restart_api_server
 
-pytestmark = pytest.mark.engines
+pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("cluster")]
 
 
 def images_of(pulled, engine):
