@@ -14,6 +14,8 @@ import pytest
 
 from buildpush.foundation.errors import AuthenticationError, BuildError, ClusterError, TimeOutError
 from tests.cluster.conftest import kubectl, leftovers, restart_api_server
+from tests.cluster.images import ROOT
+from tests.connectors import connector, connectors
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("cluster")]
 
@@ -209,4 +211,19 @@ def test_a_killed_run_goes_on_where_it_was(step, box, base, pulled, namespace):
     assert "which an earlier run has left, goes on" in said
     assert "line-1\n" in said
     assert box.digest("docker-local/app", "2") in said
+    assert gone(namespace) == []
+
+
+def test_a_matrix_becomes_jobs_and_one_build(box, member, pulled, namespace, tmp_path):
+    (tmp_path / "connectors.yml").write_text(connectors(connector(box.url, box.username, "env:PASSWORD")))
+    words = [sys.executable, "-m", "buildpush", "run", "examples/matrix/pipeline.yml", "--place", "kubernetes"]
+    words += ["--engine", "native", "--executor-image", pulled.python, "--connectors", str(tmp_path / "connectors.yml")]
+    env = {**os.environ, "PASSWORD": box.password.reveal()}
+    ran = subprocess.run(words, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    (build,) = box.builds("hello")
+    languages = ["english", "french", "german", "italian"]
+    assert sorted(module["id"].partition(":")[0] for module in build["modules"]) == [
+        f"hello-{name}" for name in languages
+    ]
     assert gone(namespace) == []
