@@ -206,7 +206,7 @@ def test_an_interrupt_before_the_push_is_told_in_the_document_and_in_the_record(
     def interrupted(*_args, **_named):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("buildpush.pipeline.step.push", interrupted)
+    monkeypatch.setattr("buildpush.registry.push.push", interrupted)
     assert project.run("--json") == 130
     document = json.loads(capsys.readouterr().out)
     assert document["steps"] == []

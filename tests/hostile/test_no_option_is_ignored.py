@@ -289,6 +289,7 @@ COMMANDS = {
             "yes": (INIT[:-1], INIT),
         },
     ),
+    "record": (["record", "made.ipynb"], {name: OPTIONS[name] for name in (*HOSTS, "as_json") if name != "insecure"}),
     "schema": (["schema"], {}),
     "clean": (["clean"], {"everything": ["--all"]}),
     "sandbox": (
@@ -302,6 +303,7 @@ COMMANDS = {
             "referrers": ["--no-referrers"],
             "line": ["--line=reset-after=50MB"],
             "remotes": ["--remote=far=https://far.test"],
+            "tls": ["--tls"],
             "quiet": ["--quiet"],
         },
     ),
@@ -337,6 +339,10 @@ def more(stage, monkeypatch):
         path = stage.directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(name, encoding="utf-8")
+    reference, digest = f"{stage.box.host}/docker-local/app:1", stage.box.digest("docker-local/app", "1")
+    made = {"version": 1, "buildpush": "0.1.0", "runs": [{"references": [reference], "digest": digest}]}
+    notebook = {"cells": [], "metadata": {"buildpush": made}, "nbformat": 4, "nbformat_minor": 5}
+    (stage.directory / "made.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
     stage.see(UPLOAD)
     stage.see(["merge", "{host}/docker-local/index:1", "docker://{host}/docker-local/app:1"])
     changes_nothing(stage, monkeypatch)
@@ -347,7 +353,8 @@ def more(stage, monkeypatch):
         usual_serve(*words, **options)
 
     def welcome(box, line):
-        stage.doors.append(f"{box._rules} {box._data} {box._faults._planned} {box._remotes} {line is None}")
+        facts = box._rules, box._data, box._faults._planned, box._remotes, line is None, box.url[:5]
+        stage.doors.append(" ".join(map(str, facts)))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tools, "_welcome", welcome)

@@ -78,7 +78,6 @@ VALUES = {
     "tar_path": "out/other.tar",
     "url": "{web}/artifactory/",
 }
-_ONE_VALUE = "it has a single value, which says what happens anyway"
 _AGREES = "it asks for the default behaviour"
 _USUAL = "it is part of every step, and the image that is not kept, or lies in a layout, needs no name of a registry"
 _PEOPLE = "it is for people who read the file"
@@ -88,7 +87,6 @@ REASONS = {
         (flow, "allow_nondistributable_artifacts"): "it allows what these images do not need; they have no such layer"
         for flow in FLOWS.keys() - {"run without a push", "build", "plugin"}
     },
-    **{(flow, "place"): _ONE_VALUE for flow in FLOWS if flow != "plugin"},
     **{(flow, "description"): _PEOPLE for flow in FLOWS},
     **{
         (flow, "quiet"): "it is about lines that are not there"
