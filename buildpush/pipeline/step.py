@@ -249,13 +249,12 @@ class _StepRun:
                 with self.log.phase("build", engine.name), self._engine_log():
                     image = stack.enter_context(engine.build(order.request))
                     self._refuse_notes()  # the engine's: after the push they would come too late
-                    if isinstance(image, PushedImage | PushedIndex):
-                        yield image
-                        return
-                    if drain:
+                    if drain and not isinstance(image, PushedImage | PushedIndex):
                         read_once(image)
-                # Nondistributable layers of the base image are included if the settings ask for them.
-                yield with_nondistributable(image, hosts.registry) if order.nondistributable else image
+                if isinstance(image, PushedImage | PushedIndex):
+                    yield image
+                else:  # nondistributable layers of the base image are included if the settings ask for them
+                    yield with_nondistributable(image, hosts.registry) if order.nondistributable else image
         elif order.source:
             platform = order.platforms[0] if order.platforms else None
             location, whole = _location(order.source), order.nondistributable

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from buildpush.cluster.manifest import JobOptions, Limits, fixed_fields
 from buildpush.cluster.order import ClusterOrder
 from buildpush.settings.cluster_settings import ClusterSettings
+from buildpush.settings.declare import explicitly_set
 from buildpush.settings.resolved import ResolveContext
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 KUBERNETES: Final = "kubernetes"
 # Of a step without a timeout, as in Harness: a Job whose run was killed would wait for its context for ever.
 _LONGEST: Final = timedelta(hours=10)
+# What our own push, or a file of this machine, does with the image.
+_OF_OUR_PUSH: Final = frozenset(
+    {"allow_nondistributable_artifacts", "compression", "load", "media_types", "oci_layout_path", "tar_path"}
+)
 _OWN: Final = tuple(name for name in ClusterSettings.__annotations__ if name != "place")
 
 
@@ -36,6 +41,9 @@ def cluster_order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder |
     if not settings.push:
         message = "a Job pushes from the cluster, so a build without a push cannot run there"
         raise ctx.fail(message, "place", "push it, or set place: here")
+    for name in sorted(_OF_OUR_PUSH & explicitly_set(settings)):
+        message = f"{name} is for an image that is pushed or written from here, and a Job pushes from the cluster"
+        raise ctx.fail(message, name, f"leave out {name}, or set place: here")
     return ClusterOrder(
         context=settings.kube_context or "",
         namespace=settings.namespace or "",

@@ -206,3 +206,21 @@ def test_a_field_that_a_template_cannot_change_is_refused(order, tmp_path):
     with pytest.raises(SettingsError, match=r"job.yaml cannot change spec\.backoffLimit, spec\.suspend") as caught:
         template(order, tmp_path, "spec: {suspend: false, backoffLimit: 3}\n")
     assert caught.value.hint == "leave them out: they find the Job again, and keep it from running twice"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("allow_nondistributable_artifacts", "true"),
+        ("compression", "zstd"),
+        ("load", "true"),
+        ("media_types", "docker"),
+        ("oci_layout_path", "layout"),
+        ("tar_path", "image.tar"),
+    ],
+)
+def test_what_only_a_push_from_here_honours_is_refused(order, name, value):
+    with pytest.raises(SettingsError, match="a Job pushes from the cluster") as caught:
+        order(place="kubernetes", **{name: value})
+    assert caught.value.setting == name
+    assert "place: here" in caught.value.hint
