@@ -10,12 +10,12 @@ import subprocess
 import sys
 import sysconfig
 import tomllib
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import buildpush
+from tests.cluster.images import with_dependencies
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "examples" / "plugin" / "Dockerfile"
@@ -56,22 +56,6 @@ def installed(tmp_path_factory, python):
                 if target.suffix == ".so":
                     copy_libraries(target, python)
     return directory
-
-
-def with_dependencies(requirements):
-    """Return the installed distributions that *requirements* name, and those that they need; each once."""
-    found, waiting = {}, list(requirements)
-    while waiting:
-        text = waiting.pop()
-        name = re.match(r"[\w.-]+", text)[0].lower().replace("_", "-")
-        if name in found or "extra ==" in text:
-            continue
-        try:
-            found[name] = metadata.distribution(name)
-        except metadata.PackageNotFoundError:  # for another Python or machine
-            continue
-        waiting += found[name].requires or []
-    return found.values()
 
 
 def under(directory, path):
