@@ -381,11 +381,17 @@ def test_who_waits_too_long_for_their_turn_has_no_answer():
 
 @pytest.fixture
 def untraced():
-    """Have threads followed by nobody: coverage is so slow that an interrupt meets what it never meets in a run."""
-    tracer = threading.gettrace()
+    """Have threads followed by nobody: coverage is so slow that an interrupt meets what it never meets in a run.
+
+    This thread too: while another has not received its interrupt, a traced thread waits for that (Python 3.11), and
+    would keep what the other one waits for.
+    """
+    tracers = threading.gettrace(), sys.gettrace()
     threading.settrace(None)
+    sys.settrace(None)
     yield
-    threading.settrace(tracer)
+    threading.settrace(tracers[0])
+    sys.settrace(tracers[1])
 
 
 @pytest.mark.usefixtures("untraced")
