@@ -8,8 +8,12 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
-from functools import cache
+import sys
+import warnings
+from contextlib import suppress
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -44,6 +48,18 @@ def pytest_configure() -> None:
     """Let Ctrl-C mean something: a shell makes its background jobs, and so all their children, ignore it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if sys.version_info < (3, 13):
+        sqlite3.connect = partial(sqlite3.connect, factory=Connection)
+
+
+class Connection(sqlite3.Connection):
+    """A database that warns if it is never closed, as that of Python 3.13 does by itself."""
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # it is closed
+            warnings.warn(
+                f"unclosed database after {self.total_changes} changes", ResourceWarning, stacklevel=2, source=self
+            )
 
 
 @pytest.hookimpl(tryfirst=True)  # the plugin that reads the groups would ask before they are there

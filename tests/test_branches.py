@@ -81,7 +81,8 @@ def test_as_many_branches_run_at_the_same_time_as_the_loop_says_up_to_a_bound(tm
         return []
 
     many = [Branch(f"a_{number}", lambda _walk, number=number: run(number)) for number in range(2 * most)]
-    branches.Branches(context, lambda _context: None)(many, asked)
+    with context:
+        branches.Branches(context, lambda _context: None)(many, asked)
     assert max(seen) == most
     assert len(seen) == 2 * most
 
@@ -179,7 +180,8 @@ def test_no_two_builds_of_a_run_have_the_same_start(tmp_path):
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     context = replace(RunContext.default(env={}, cwd=tmp_path), now=lambda: moment)
     starts = []
-    run_together([lambda: starts.append(context.branch("a").start())] * 8, 8)
+    with context:
+        run_together([lambda: starts.append(context.branch("a").start())] * 8, 8)
     assert sorted(starts) == [moment + timedelta(milliseconds=number) for number in range(8)]
 
 
