@@ -1,5 +1,7 @@
 """What the wheel says of itself beyond pyproject.toml: addresses, and a README without a dead link.
 
+A Python that is too old is refused here: the pip of such a Python would first search ten minutes for older packages.
+
 ``BUILDPUSH_HOME=https://HOST/OWNER/buildpush`` says where the repository is, as ``nox -s release`` does. Without it
 nothing is published, so the wheel names no address.
 """
@@ -8,6 +10,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +38,23 @@ def urls_at(home: str, version: str) -> dict[str, str]:
     }
 
 
+def check_python(wanted: str, version: Sequence[int] = sys.version_info[:3]) -> None:
+    """End the build, with a sentence, where *version* is older than *wanted*, such as ``>=3.11``."""
+    least = wanted.removeprefix(">=")
+    if tuple(version) < tuple(map(int, least.split("."))):
+        this = ".".join(map(str, version))
+        sys.exit(
+            f"buildpush needs Python {least} or newer, and this is {this}: "
+            f"make the environment again with a newer one (rm -r .venv; python{least} -m venv .venv)"
+        )
+
+
 class Addresses(MetadataHookInterface):
     """Sets ``urls`` and ``readme``."""
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Add both to *metadata*."""
+        check_python(metadata["requires-python"])
         home, version = os.environ.get("BUILDPUSH_HOME", "").rstrip("/"), metadata["version"]
         text = (Path(self.root) / "README.md").read_text(encoding="utf-8")
         metadata["readme"] = {"content-type": "text/markdown", "text": readme_at(text, home, version)}

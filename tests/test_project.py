@@ -131,6 +131,20 @@ def test_a_wheel_that_nobody_publishes_names_no_address(addresses):
     assert addresses["readme_at"]("see [A](a.md) and [B](https://b.test)", "", "1") == "see A and [B](https://b.test)"
 
 
+def test_a_python_that_is_too_old_is_refused_when_the_wheel_is_built(addresses):
+    for version in [(3, 10, 13), (3, 9)]:
+        with pytest.raises(SystemExit, match=re.escape("needs Python 3.11 or newer, and this is 3.")):
+            addresses["check_python"](PROJECT["requires-python"], version)
+    for version in [(3, 11), (3, 11, 0), (3, 13, 1), (4, 0)]:
+        addresses["check_python"](PROJECT["requires-python"], version)
+
+
+def test_the_readme_says_which_python_before_its_first_command():
+    before = README.partition("```")[0]
+    assert f"Python {PROJECT['requires-python'].removeprefix('>=')} or newer" in before
+    assert "python3 --version" in before
+
+
 def test_the_readme_is_a_page_that_an_index_can_render(addresses):
     page = markdown.render(addresses["readme_at"](README, HOME, "1.2.3"), stream=sys.stderr)
     assert page
