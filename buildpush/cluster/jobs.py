@@ -16,7 +16,7 @@ from buildpush.cluster.logs import LogStream
 from buildpush.cluster.manifest import BUILD, RECEIVE, Document, JobOptions, JobSpec, Run
 from buildpush.cluster.watching import Watching, is_gone
 from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
-from buildpush.foundation.events import Note, Progress, Retry, Sink, ignore
+from buildpush.foundation.events import Finished, Note, Progress, Retry, Sink, Started, ignore
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import is_process_running
 from buildpush.places import Show
@@ -183,6 +183,7 @@ class _Job:
         self._is_created = self._was_there = False
         self._events: Sequence[Document] = ()
         self._next_question, self._pause = 0.0, _EVENTS_SECONDS
+        self._created: float | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -197,6 +198,8 @@ class _Job:
         """Create the Job and its Secret, and let it start."""
         document = manifest.job(self.name, run, self._spec, self._options)
         self._is_created = True  # even if the answer does not arrive
+        self._created = time.monotonic()
+        self._sink(Started("wait", self.name))
         owner = self._api.create(JOBS, document)
         if self._spec.files or self._spec.env:
             self._api.create(SECRETS, manifest.secret(owner, self._spec))
@@ -271,6 +274,8 @@ class _Job:
     def finish(self, show: Show) -> JobResult:
         """Follow the build to its end."""
         self._wait(diagnosis.has_begun)
+        if self._created is not None:
+            self._sink(Finished("wait", time.monotonic() - self._created))
         log = LogStream(self._api, self._pod_name(), BUILD)
         while not self._is_over() and diagnosis.ended(self._watching.pod(self.name)) is None:
             self._show(log, show)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 SECONDS_BETWEEN_UPDATES = 0.25
+SECONDS_BETWEEN_TABLES = 1.0
 
 
 class Notebook:
@@ -35,11 +36,13 @@ class Notebook:
         self._sentences = Sentences()
         self._transfers, self._bars = Transfers(clock), None
         self._branches, self._table = BranchTable(clock), None
+        self._last_table = 0.0
 
     def __call__(self, event: Event) -> None:
         """Write the event's line, or update what is displayed already."""
         with self._lock:
             branch, inner = branch_of(event)
+            self._follow(branch, inner)
             if isinstance(inner, Progress):
                 self._move(f"[{branch}] {inner.item}" if branch else inner.item, inner)
                 return
@@ -47,8 +50,6 @@ class Notebook:
                 self._phase = inner.phase if isinstance(inner, Started) else ""
             if self._transfers.is_over:
                 self._end_bars()
-            if self._branches.add(branch, inner):
-                self._show_branches()
             if line := self._sentences.of(event):
                 self._stream.write(f"{line}\n")
 
@@ -78,9 +79,17 @@ class Notebook:
             self._last = self._clock()
             self._bars = self._show_at(self._bars, _bars(self._transfers))
 
+    def _follow(self, branch: str, event: Event) -> None:
+        """Show a change of the branches at once, of many every second; what runs has a time, which is shown as well."""
+        is_due = self._clock() - self._last_table >= SECONDS_BETWEEN_TABLES
+        is_new = self._branches.add(branch, event) and (self._branches.is_over or not self._branches.are_many)
+        if is_new or (is_due and not self._branches.is_over):
+            self._last_table = self._clock()
+            self._show_branches()
+
     def _show_branches(self) -> None:
         """Show the table; when all its branches have ended, it stays, and later branches get a new one."""
-        table = Table(tuple(self._branches.rows()), HEADINGS)
+        table = Table(tuple(self._branches.rows()), HEADINGS, caption=self._branches.counts())
         self._table = self._show_at(self._table, _Frame(text_of([table]), table))
         if self._branches.is_over:
             self._branches.clear()

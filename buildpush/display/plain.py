@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final, TextIO
 
-from buildpush.display.branches import branch_of
+from buildpush.display.branches import BranchTable, branch_of
 from buildpush.display.words import Sentences, bytes_words, colours_wanted, seconds_words
-from buildpush.foundation.events import UNDER_WAY, Event, Log, Note, Progress, Retry, Started
+from buildpush.foundation.events import UNDER_WAY, BranchState, Event, Log, Note, Progress, Retry, Started
 
 # A layer that takes long reports its progress this often, so that a CI system does not end a silent step.
 SECONDS_BETWEEN_PROGRESS = 10.0
@@ -30,6 +30,7 @@ class Plain:
         self._lock = threading.Lock()
         self._sentences = Sentences()
         self._last: dict[str, tuple[float, int]] = {}
+        self._branches, self._counted = BranchTable(clock), 0.0
 
     def __call__(self, event: Event) -> None:
         """Write the event's line, if it has one."""
@@ -39,14 +40,33 @@ class Plain:
                 line = self._progress(f"[{branch}] " if branch else "", inner)
             else:
                 line = self._sentences.of(event)
-            if line:
-                code = _CODES.get(type(inner), "") if self._has_colours else ""
-                line = f"\x1b[{code}m{line}\x1b[0m" if code else line
-                self._stream.write(f"{self._clock() - self._start:7.1f}s  {line}\n")
-                self._stream.flush()
+            self._write(line, _CODES.get(type(inner), "") if self._has_colours else "")
+            self._write(self._counts(branch, inner))
 
     def close(self) -> None:
         """Do nothing: nothing is open."""
+
+    def _write(self, line: str, code: str = "") -> None:
+        if line:
+            line = f"\x1b[{code}m{line}\x1b[0m" if code else line
+            self._stream.write(f"{self._clock() - self._start:7.1f}s  {line}\n")
+            self._stream.flush()
+
+    def _counts(self, branch: str, event: Event) -> str:
+        """Return how many branches are in which state, now and then when one begins or ends, and of many at the end."""
+        was_over = self._branches.is_over
+        if not self._branches.add(branch, event):
+            return ""
+        if self._branches.is_over:
+            counts = self._branches.counts() if self._branches.are_many else ""
+            self._branches.clear()
+            return counts
+        if was_over:
+            self._counted = self._clock()
+        if not isinstance(event, BranchState) or self._clock() - self._counted < SECONDS_BETWEEN_PROGRESS:
+            return ""
+        self._counted = self._clock()
+        return self._branches.counts()
 
     def _progress(self, prefix: str, event: Progress) -> str:
         if event.state == "waiting":

@@ -15,7 +15,6 @@ from buildpush.foundation.text import one_line
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.progress import TaskID
-    from rich.table import Table
     from rich.text import Text
 
 
@@ -80,15 +79,17 @@ class Terminal:
             return ""
         return Text(f"  {self._transfers.in_all().sentence()}", no_wrap=True, overflow="ellipsis")
 
-    def _table(self) -> Table | str:
+    def _table(self) -> Group:
+        """Return the counts of the branches, above the rows: a terminal that is too low shows the beginning."""
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        rows = list(self._branches.rows())
+        counts, rows = self._branches.counts(), list(self._branches.rows())
         table = Table(*HEADINGS, box=None)
         for row in rows:
             table.add_row(*map(Text, row))
-        return table if rows else ""
+        return Group(*([Text(counts)] if counts else ()), *([table] if rows else ()))
 
     def _move(self, item: str, event: Progress) -> None:
         self._transfers.add(item, event)

@@ -1,6 +1,6 @@
 """What is on its way: how much of each item, how fast, for how long, and all of it together.
 
-A thread may read it while another one adds to it.
+A thread may read it while another one adds to it: a copy is made at once, where a tuple of items may be interrupted.
 """
 
 from __future__ import annotations
@@ -115,14 +115,14 @@ class Transfers:
 
     def moving(self) -> Iterator[Pace]:
         """Yield how far each item is that is on its way."""
-        for name, item in tuple(self._items.items()):
+        for name, item in self._items.copy().items():
             if item.last.state != "waiting":
                 yield Pace(one_line(name), item.last.done, item.last.total, item.rate)
 
     def in_all(self) -> Pace:
         """Return how far all of them are together, with what waits in the name."""
         moving = list(self.moving())
-        waiting = [item.last.total for item in tuple(self._items.values()) if item.last.state == "waiting"]
+        waiting = [item.last.total for item in self._items.copy().values() if item.last.state == "waiting"]
         totals = [self._expected, *(one.total for one in moving), *waiting]
         size = None if None in totals else sum(filter(None, totals))
         wait = ""

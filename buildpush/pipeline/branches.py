@@ -73,15 +73,15 @@ _INTERRUPTED: Final[StepState] = "interrupted"
 
 def _names(branches: Iterable[Branch]) -> list[str]:
     """Return the names of *branches*; of several with the same name, the second and later ones get a number."""
-    names: list[str] = []
+    names: dict[str, None] = {}
     for branch in branches:
         number = 1
         name = branch.name
         while name in names:
             number += 1
             name = f"{branch.name} {number}"
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 def _state(outcomes: Iterable[Outcome]) -> StepState:

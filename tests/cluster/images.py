@@ -34,6 +34,7 @@ echo '{"level":"info","msg":"Retrieving image manifest"}'
 buildah="buildah --root /kaniko/storage --runroot /kaniko/run --storage-driver vfs"
 $buildah build --isolation chroot --format docker $insecure $arguments \
   --file "$dockerfile" --tag localhost/b "$context" 2>&1
+echo "{\"level\":\"info\",\"msg\":\"Pushing image to $destination\"}"
 $buildah push $insecure --authfile "$DOCKER_CONFIG/config.json" \
   --digestfile /kaniko/digest localhost/b "docker://$destination" 2>&1
 cat /kaniko/digest > "$digest"

@@ -247,7 +247,7 @@ def test_plain_says_of_which_branch_a_long_layer_is():
 def test_a_terminal_shows_a_table_of_branches_that_stays(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     shown = shown_by(Terminal)
-    assert re.search(r"push_0 +succeeded +2\.0 s +a\.io/app:<1>", shown)
+    assert re.search(r"push_0 +done +2\.0 s +a\.io/app:<1>", shown)
     assert re.search(r"push_1 +failed +1\.0 s", shown)
 
 
@@ -260,16 +260,17 @@ def test_a_terminal_shows_for_how_long_a_branch_runs(monkeypatch):
 
 
 def test_a_notebook_shows_a_table_of_branches_that_stays_for_each_group_of_them():
-    handles = []
-    notebook = Notebook(io.StringIO(), lambda text: handles.append(Handle(text)) or handles[-1])
+    handles, now = [], [0.0]
+    notebook = Notebook(io.StringIO(), lambda text: handles.append(Handle(text)) or handles[-1], clock=lambda: now[0])
     for event in [*BRANCHES, *BRANCHES]:
+        now[0] += 0.5
         notebook(event)
     notebook.close()
     tables = [page for handle in handles if (page := handle.shown[-1]._repr_html_())]
     assert len(tables) == 2
     assert [re.sub("<[^>]+>", "", cell) for cell in tables[0].split("</td>")[:4]] == [
-        "branchstatetimeimagepush_0",
-        "succeeded",
+        "2 branches: 1 done, 1 failed, in 2.5 sbranchstatetimeimagepush_0",
+        "done",
         "2.0 s",
         "a.io/app:&lt;1&gt;",
     ]

@@ -55,8 +55,9 @@ class BuildahJob(JobEngine):
         build = [*buildah, "build", *build_flags(paths), *logins, "--tag", _TAG, str(paths.context)]
         push = [*buildah, "push", *logins, *trust, "--digestfile", f"{_WORK}/digest", _TAG]
         push.append(f"docker://{request.references[0]}")
+        says = ["echo", self.pushes.format(request.references[0])]
         # The digest is copied: the file of the message cannot be replaced.
-        script = f"{shlex.join(build)} && {shlex.join(push)} && cat {_WORK}/digest > /dev/termination-log"
+        script = " && ".join([*map(shlex.join, (build, says, push)), f"cat {_WORK}/digest > /dev/termination-log"])
         return JobSpec(
             self._image,
             ("sh", "-c", script),

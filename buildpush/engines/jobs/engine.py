@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from abc import abstractmethod
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +25,7 @@ from buildpush.engines.jobs import ClusterTools
 from buildpush.engines.jobs.context import CONTEXT, FILE, pack
 from buildpush.engines.refusal import refuse_unsupported, require_here
 from buildpush.foundation.errors import BuildError, ClusterError, UnsupportedError
-from buildpush.foundation.events import Note
+from buildpush.foundation.events import Finished, Note, Started
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact
@@ -52,6 +53,7 @@ class JobEngine:
     name: ClassVar[str]
     flags: ClassVar[Mapping[str, str]]
     uses_our_connections: ClassVar[bool] = False
+    pushes: ClassVar[str] = "push: {}"  # what its log says when the push of a reference begins
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -128,12 +130,17 @@ class JobEngine:
         refuse_unsupported(self, request)
         require_here(self)
         log: deque[str] = deque(maxlen=LOG_LINES)
+        name = str(request.references[0])
+        begins, begun = self.pushes.format(name), list[float]()
 
         def show(line: str) -> None:
             for text in lines_of(safe(self._log_text(line))):
                 if text.strip():
                     log.append(text)
                 self._tools.log(text)
+                if text.endswith(begins) and not begun:
+                    begun.append(time.monotonic())
+                    self._tools.sink(Started("push", name))
 
         with temporary(self._tools.scratch) as directory:
             payload = pack(request, directory, lambda text: self._tools.sink(Note(text)))
@@ -141,6 +148,8 @@ class JobEngine:
             result = self._cluster.open().run(spec, self._cluster.options, payload, show=show, sink=self._tools.sink)
         if result.status:
             raise self._failure(result, list(log), request)
+        for moment in begun:
+            self._tools.sink(Finished("push", time.monotonic() - moment))
         yield self._receipt(request, result)
 
     def _receipt(self, request: BuildRequest, result: JobResult) -> PushedImage | PushedIndex:

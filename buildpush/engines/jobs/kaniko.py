@@ -27,6 +27,7 @@ class KanikoJob(JobEngine):
 
     name: ClassVar[str] = "kaniko"
     flags: ClassVar[Mapping[str, str]] = MappingProxyType({**Kaniko.flags, **JOB_FLAGS})
+    pushes: ClassVar[str] = "Pushing image to {}"
 
     @property
     def _image(self) -> str:
