@@ -133,9 +133,11 @@ def test_a_step_on_a_page_names_its_schema_and_is_valid(page, text):
     assert messages(text) == []
 
 
-@pytest.mark.parametrize("name", ["site/step.yml", "service/step.yml", "jfrog/pipeline.yml"])
-def test_an_example_names_its_schema_and_is_valid(name):
-    file = ROOT / "examples" / name
+EXAMPLES = sorted(path for name in ("step", "pipeline") for path in (ROOT / "examples").rglob(f"{name}.yml"))
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_an_example_names_its_schema_and_is_valid(file):
     first, text = file.read_text(encoding="utf-8").split("\n", 1)
     assert (file.parent / first.removeprefix(LINE)).resolve() == ROOT / "examples" / "step.schema.json"
     assert messages(text) == []

@@ -26,6 +26,7 @@ _PLACES: Final = {
 }
 # By what is there, the CI system that is offered first.
 _MARKS: Final = {".github": "github", ".gitlab-ci.yml": "gitlab", "Jenkinsfile": "jenkins", ".drone.yml": "drone"}
+_SCHEMA: Final = "step.schema.json"  # beside the examples, as `buildpush schema step` prints it
 _HOST, _REPOSITORY, _USER = "acme.jfrog.io", "docker-local/app", "ci-bot"  # as the starters have them
 
 
@@ -61,14 +62,14 @@ def _init(registry: str | None, repo: str | None, ci: str | None, username: str 
         raise
     scheme = written_schemes([address]).get(host, "http" if is_loopback(host) else "https")
     user = username or env.get("JF_USER") or _USER
-    words = {f"https://{_HOST}": f"{scheme}://{host}", _REPOSITORY: image.path, _USER: user}
+    words = {f"../{_SCHEMA}": _SCHEMA, f"https://{_HOST}": f"{scheme}://{host}", _REPOSITORY: image.path, _USER: user}
     files = _files(system, words)
     _refuse_existing(list(files))
     for path, content in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, content)
         click.echo(f"written  {path}")
-    _say_next(here)
+    _say_next(here, system)
 
 
 def _asked(name: str, default: str | None, kind: click.Choice[str] | type) -> str:
@@ -107,9 +108,12 @@ def _files(system: str, words: dict[str, str]) -> dict[Path, str]:
 
     starters = connectors_file().parent / "ci"
     places = {"step.yml": "step.yml", "connectors.yml": "connectors.yml", **dict(filter(None, [_PLACES[system]]))}
-    return {
+    files = {
         Path(place): _filled((starters / name).read_text(encoding="utf-8"), words) for name, place in places.items()
     }
+    if not Path(_SCHEMA).exists():
+        files[Path(_SCHEMA)] = (starters.parent / _SCHEMA).read_text(encoding="utf-8")
+    return files
 
 
 def _filled(text: str, words: dict[str, str]) -> str:
@@ -126,7 +130,9 @@ def _refuse_existing(paths: list[Path]) -> None:
         raise SettingsError(message, hint="move them away, or choose another --ci")
 
 
-def _say_next(here: Path) -> None:
+def _say_next(here: Path, system: str) -> None:
     if not (here / "Dockerfile").is_file():
         print_message("note", "there is no Dockerfile here yet")
     print_line("next:\n  export JFROG_TOKEN=…\n  buildpush check step.yml --connectors connectors.yml")
+    if _PLACES[system]:
+        print_line("in the CI system:\n  JFROG_TOKEN as a secret\n  PIP_INDEX_URL, the index where pip finds buildpush")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 
 import pytest
 
 from buildpush.cli import run_command
+from buildpush.reference.schema import schema
 
 PLACES = {
     "github": ".github/workflows/image.yml",
@@ -35,10 +37,10 @@ def files(place):
 @pytest.mark.parametrize("system", PLACES)
 def test_check_accepts_what_is_written(place, capsys, system):
     assert run_command(["init", "--registry", "b.test", "--ci", system, "--username", "me", "--yes"]) == 0
-    assert files(place) == {"step.yml", "connectors.yml", PLACES[system]}
+    assert files(place) == {"step.yml", "connectors.yml", "step.schema.json", PLACES[system]}
     assert run_command(["check", "step.yml", "--connectors", "connectors.yml", "--engine", "native"]) == 0
     assert "b.test/docker-local/my-shop" in capsys.readouterr().out
-    assert "acme" not in "".join((place / name).read_text() for name in files(place))
+    assert "acme" not in "".join((place / name).read_text() for name in files(place) - {"step.schema.json"})
     assert "username: me" in (place / "connectors.yml").read_text()
 
 
@@ -47,6 +49,28 @@ def test_the_ci_system_whose_files_are_there_is_offered(place):
     (place / ".github").mkdir()
     assert run_command(["init", "--registry", "b.test", "--yes"]) == 0
     assert PLACES["github"] in files(place)
+
+
+def test_an_editor_finds_the_schema_of_the_step(place):
+    assert run_command(["init", "--registry", "b.test", "--yes"]) == 0
+    first = (place / "step.yml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=step.schema.json"
+    assert json.loads((place / "step.schema.json").read_text()) == json.loads(json.dumps(schema("step")))
+
+
+def test_a_schema_that_is_there_is_left_alone(place):
+    (place / "step.schema.json").write_text("{}")
+    assert run_command(["init", "--registry", "b.test", "--yes"]) == 0
+    assert (place / "step.schema.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize(("system", "asks"), [("github", True), ("none", False)])
+def test_what_comes_next_names_what_the_ci_system_has_to_have(place, capsys, system, asks):
+    assert run_command(["init", "--registry", "b.test", "--ci", system, "--yes"]) == 0
+    following = capsys.readouterr().err.partition("next:\n")[2]
+    assert "buildpush check step.yml" in following
+    assert ("JFROG_TOKEN as a secret" in following) is asks
+    assert ("PIP_INDEX_URL" in following) is asks
 
 
 def test_nothing_is_overwritten_and_then_nothing_is_written(place, capsys):
@@ -82,7 +106,7 @@ def test_a_person_is_asked_three_questions(place, monkeypatch):
     assert run_command(["init"]) == 0
     assert shown.getvalue().count("]: ") + shown.getvalue().count("io: ") == 3
     assert "repo: team/shop" in (place / "step.yml").read_text()
-    assert files(place) == {"step.yml", "connectors.yml", ".gitlab-ci.yml"}
+    assert files(place) == {"step.yml", "connectors.yml", "step.schema.json", ".gitlab-ci.yml"}
 
 
 def test_a_name_that_is_none_is_refused_before_anything_is_written(place, capsys):
