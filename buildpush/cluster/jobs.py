@@ -17,11 +17,13 @@ from buildpush.cluster.manifest import BUILD, RECEIVE, Document, JobOptions, Job
 from buildpush.cluster.watching import Watching, is_gone
 from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
 from buildpush.foundation.events import Finished, Note, Progress, Retry, Sink, Started, ignore
+from buildpush.foundation.interrupts import SLICE_SECONDS
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import is_process_running
 from buildpush.places import Show
 
-_POLL_SECONDS: Final = 0.05  # of what the watch has seen: the cluster is not asked
+# What has changed ends a wait; an interrupt of the thread is only noticed between two.
+_WAIT_SECONDS: Final = SLICE_SECONDS
 _BLOCK: Final = 128 * 1024
 _ATTEMPTS: Final = 3
 # Events tell why there is no pod; most pods are there before. They are asked for again less and less often.
@@ -149,7 +151,7 @@ class Cluster:
         for job in sorted(jobs, key=lambda one: str(one["metadata"]["creationTimestamp"]), reverse=True):
             name = job["metadata"]["name"]
             pods, _ = self.api.list(PODS, {"labelSelector": f"{manifest.JOB_LABEL}={name}"})
-            if not _has_failed(job) and any(map(diagnosis.has_begun, pods)):
+            if not (_has_failed(job) or _is_followed(job)) and any(map(diagnosis.has_begun, pods)):
                 return job
         return None
 
@@ -157,8 +159,7 @@ class Cluster:
         """Delete the Jobs that killed runs of this machine have left; the cluster deletes those of other machines."""
         jobs, _ = self.api.list(JOBS, {"labelSelector": f"{manifest.MACHINE_LABEL}={self.run_of.machine}"})
         for job in jobs:
-            process = (job["metadata"].get("annotations") or {}).get(manifest.PROCESS_NOTE, "")
-            if process and not is_process_running(process):
+            if _process_of(job) and not _is_followed(job):
                 name = job["metadata"]["name"]
                 try:
                     self.api.delete(JOBS, name)
@@ -166,6 +167,15 @@ class Cluster:
                     sink(Note(f"the Job {name}, which a killed run has left in the cluster, is still there: {error}"))
                 else:
                     sink(Note(f"the Job {name}, which a killed run has left in the cluster, is deleted"))
+
+
+def _process_of(job: Document) -> str:
+    return str((job["metadata"].get("annotations") or {}).get(manifest.PROCESS_NOTE, ""))
+
+
+def _is_followed(job: Document) -> bool:
+    """Return whether the run that made *job* is still at work on this machine, and will delete it."""
+    return is_process_running(_process_of(job))
 
 
 def _has_failed(job: Document) -> bool:
@@ -243,12 +253,13 @@ class _Job:
                 outcome.append(self._api.execute(pod, RECEIVE, argv, self._blocks(payload), ends.append))
             except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
                 outcome.append(error)
+            self._watching.wake(self.name)
 
         thread = threading.Thread(target=act, daemon=True)
         thread.start()
         try:
             while thread.is_alive() and not self._is_over():
-                time.sleep(_POLL_SECONDS)
+                self._rest()
         finally:
             for end in ends:
                 with suppress(OSError):
@@ -276,15 +287,15 @@ class _Job:
         self._wait(diagnosis.has_begun)
         if self._created is not None:
             self._sink(Finished("wait", time.monotonic() - self._created))
-        log = LogStream(self._api, self._pod_name(), BUILD)
+        log = LogStream(self._api, self._pod_name(), BUILD, lambda: self._watching.wake(self.name))
         while not self._is_over() and diagnosis.ended(self._watching.pod(self.name)) is None:
             self._show(log, show)
-            time.sleep(_POLL_SECONDS)
+            self._rest()
         log.end()
         end = time.monotonic() + _LAST_WORDS_SECONDS
         while not log.is_over and time.monotonic() < end:
             self._show(log, show)
-            time.sleep(_POLL_SECONDS)
+            self._rest()
         self._show(log, show)
         return self._result()
 
@@ -305,7 +316,7 @@ class _Job:
             pod = self._watching.pod(self.name)
             if pod is None or is_gone(pod) or diagnosis.is_told(pod):
                 break
-            time.sleep(_POLL_SECONDS)
+            self._rest()
         return self._watching.pod(self.name)
 
     def _result(self) -> JobResult:
@@ -327,6 +338,10 @@ class _Job:
 
     # ---- waiting
 
+    def _rest(self) -> None:
+        """Wait until something of the Job changes: a moment at most."""
+        self._watching.wait(self.name, _WAIT_SECONDS)
+
     def _wait(self, until: Callable[[Document | None], bool]) -> None:
         """Wait *until* the pod is ready for the next act.
 
@@ -346,7 +361,7 @@ class _Job:
             if reason and waited > _SAYS_WHY_SECONDS and reason.reason != said:
                 said = reason.reason
                 self._sink(Note(f"the build waits in the cluster: {said}"))
-            time.sleep(_POLL_SECONDS)
+            self._rest()
 
     def _longest(self, reason: diagnosis.Waiting | None) -> float:
         is_pull = reason is not None and "cannot be pulled" in reason.reason

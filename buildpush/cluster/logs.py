@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from buildpush.cluster.api import Api
@@ -26,10 +27,12 @@ class LogStream:
         api: of the cluster.
         pod: name of the pod.
         container: whose output is read.
+        told: called when there is something to take, and at the end.
     """
 
-    def __init__(self, api: Api, pod: str, container: str) -> None:
+    def __init__(self, api: Api, pod: str, container: str, told: Callable[[], object] = lambda: None) -> None:
         self._api, self._pod, self._container = api, pod, container
+        self._told = told
         self._lines: deque[str] = deque()
         self._last, self._count = "", 0  # the time of the last line, and how many lines had that time
         self._half = ""  # of a line whose end has not come
@@ -70,6 +73,7 @@ class LogStream:
             self._ending.wait(pause)
         if self._half:
             self._lines.append(self._half)
+        self._told()
 
     def _read(self) -> None:
         mark, again = self._last, self._count
@@ -84,3 +88,4 @@ class LogStream:
                 self._count = self._count + 1 if moment == self._last else 1
                 self._last = moment
                 self._lines.append(text.removesuffix("\n"))
+                self._told()

@@ -29,6 +29,7 @@ class Watching:
         self._query = {"labelSelector": f"{RUN_LABEL}={run}"}
         self._jobs: dict[str, Document] = {}
         self._pods: dict[str, Document] = {}
+        self._changed: dict[str, threading.Event] = {}  # by name of Job
         self._failure: BuildPushError | None = None
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -64,6 +65,16 @@ class Watching:
         self._check()
         return self._pods.get(name)
 
+    def wait(self, name: str, seconds: float) -> None:
+        """Wait until something of the Job *name* has changed since the last call, at most some seconds."""
+        changed = self._changed.setdefault(name, threading.Event())
+        changed.wait(seconds)
+        changed.clear()
+
+    def wake(self, name: str) -> None:
+        """End the wait for the Job *name*."""
+        self._changed.setdefault(name, threading.Event()).set()
+
     def _check(self) -> None:
         """Raise what ended the watch."""
         if self._failure:
@@ -72,7 +83,7 @@ class Watching:
     def _follow(self, path: str, found: dict[str, Document], key: Any) -> None:
         """Keep *found* up to date until the run ends."""
         version, broken_since = "", 0.0
-        while not self._over.is_set():
+        while not (self._over.is_set() or self._failure):
             began = time.monotonic()
             try:
                 version = version or self._list(path, found, key)
@@ -83,13 +94,16 @@ class Watching:
             except UnreachableError as error:
                 version, broken_since = "", broken_since or began
                 if time.monotonic() - broken_since > _LONGEST_SECONDS:
-                    self._failure = error
-                    return
+                    self._fail(error)
             except BuildPushError as error:
-                self._failure = error
-                return
+                self._fail(error)
             # One that ends at once, again and again, is not asked for without a pause.
             self._over.wait(max(0.0, began + _PAUSE_SECONDS - time.monotonic()))
+
+    def _fail(self, error: BuildPushError) -> None:
+        self._failure = error
+        for name in list(self._changed):
+            self.wake(name)
 
     def _list(self, path: str, found: dict[str, Document], key: Any) -> str:
         items, version = self.api.list(path, self._query)
@@ -97,6 +111,8 @@ class Watching:
         for name in set(found) - set(now):
             _remove(path, found, name)
         found.update(now)
+        for name in list(self._changed):
+            self.wake(name)
         return version
 
     def _changes(self, path: str, found: dict[str, Document], key: Any, version: str) -> str:
@@ -108,6 +124,8 @@ class Watching:
                 _remove(path, found, key(item))
             elif kind != "BOOKMARK":
                 found[key(item)] = item
+            if kind != "BOOKMARK":
+                self.wake(key(item))
             if self._over.is_set():
                 break
         return version

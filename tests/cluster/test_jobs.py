@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import queue
 import threading
+import time
 from dataclasses import dataclass, replace
 
 import pytest
@@ -23,6 +24,7 @@ from buildpush.cluster.manifest import (
     Limits,
     Run,
 )
+from buildpush.cluster.watching import Watching
 from buildpush.foundation.errors import AuthenticationError, ClusterError, UnreachableError
 from buildpush.foundation.events import Note, Progress, Retry
 from buildpush.foundation.state import process_identity
@@ -176,7 +178,6 @@ CONTENT = bytes(range(256)) * 2048
 @pytest.fixture
 def world(tmp_path, monkeypatch):
     for name, seconds in {
-        "_POLL_SECONDS": 0.005,
         "_LAST_WORDS_SECONDS": 0.5,
         "_PULL_SECONDS": 0.2,
         "_ASKS_WHY_SECONDS": 0.02,
@@ -361,17 +362,30 @@ def test_ctrl_c_deletes_what_was_made(world, step):
     assert world.made == [*STEPS[: STEPS.index(step) + 1], "delete 0"]
 
 
+def test_what_is_seen_ends_the_wait_for_its_job_and_for_no_other(world):
+    world.run()
+    (watching,) = world.cluster._watches.values()
+    watching.wait("other", 0)
+    began = time.monotonic()
+    threading.Timer(0.05, watching.wake, ("one",)).start()
+    watching.wait("one", 20)
+    assert time.monotonic() - began < 10
+    began = time.monotonic()
+    watching.wait("other", 0.05)
+    assert time.monotonic() - began > 0.04
+
+
 def interrupted_in(monkeypatch, world, act):
     """Raise Ctrl-C in the thread that waits, once *act* has begun."""
-    sleep = module.time.sleep
+    usual = Watching.wait
 
-    def wait(seconds):
-        if act in world.api.acts and threading.current_thread() is threading.main_thread():
-            monkeypatch.setattr(module.time, "sleep", sleep)
+    def wait(watching, name, seconds):
+        if act in world.api.acts:
+            monkeypatch.setattr(Watching, "wait", usual)
             raise KeyboardInterrupt
-        sleep(seconds)
+        usual(watching, name, seconds)
 
-    monkeypatch.setattr(module.time, "sleep", wait)
+    monkeypatch.setattr(Watching, "wait", wait)
 
 
 @pytest.mark.parametrize("act", ["start", "send", "log"])
@@ -606,6 +620,11 @@ def test_a_resumed_run_goes_on_with_the_newest_job_of_its_request(world):
 )
 def test_a_job_that_cannot_go_on_is_not_waited_for(world, state, pod):
     leave(world, left("a", state), pod=pod)
+    assert world.cluster._find("abc") is None
+
+
+def test_a_job_whose_run_is_still_at_work_is_left_to_it(world):
+    leave(world, left("a", process=process_identity()))
     assert world.cluster._find("abc") is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from dataclasses import replace
 
@@ -268,8 +269,8 @@ def test_a_dockerfile_that_is_gone_is_told(directory, tmp_path):
 
 
 def built(directory, cluster, name="buildah", **changes):
-    if not (directory.root / "a").exists():  # its time is part of the context
-        directory.dockerfile("FROM scratch\nCOPY a /\n")
+    directory.dockerfile("FROM scratch\nCOPY a /\n")
+    if not (directory.root / "a").exists():
         directory.write("a", "x")
     engine = engines(cluster, kaniko=KANIKO, executor=IMAGE, receiver=RECEIVER, sink=directory.events.append)[name]
     with engine.build(directory.request(**changes)) as image:
@@ -323,6 +324,16 @@ def test_another_build_has_another_identity(directory, changes):
     cluster = FakeCluster(JobResult(0, DIGEST))
     for one in ({}, {}, changes):
         built(directory, cluster, **one)
+    first, second, other = (spec.request for spec in cluster.specs)
+    assert first == second != other
+
+
+def test_a_fresh_clone_has_the_same_identity_and_another_content_has_not(directory):
+    cluster = FakeCluster(JobResult(0, DIGEST))
+    for number, text in enumerate(("x", "x", "y")):
+        directory.write("a", text)
+        os.utime(directory.root / "a", (number, number))
+        built(directory, cluster)
     first, second, other = (spec.request for spec in cluster.specs)
     assert first == second != other
 

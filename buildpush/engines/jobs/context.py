@@ -6,6 +6,7 @@ keeps the engine from leaving out more.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -36,6 +37,18 @@ def pack(request: BuildRequest, directory: Path, note: Callable[[str], object]) 
         file.writelines(packing)
     assert packing.result  # noqa: S101 - it is known at the end
     return Payload(path, packing.result.size, packing.result.digest.hex)
+
+
+def content_digest(request: BuildRequest) -> str:
+    """Return what identifies the context of *request* on every machine: its times do not count, as in BuildKit.
+
+    Raises:
+        ContextError: a file cannot be read, or changes meanwhile.
+    """
+    digest = hashlib.sha256()
+    for block in write(entry._replace(modified=0) for entry in _entries(request, lambda _: None)):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _entries(request: BuildRequest, note: Callable[[str], object]) -> Iterator[Entry]:

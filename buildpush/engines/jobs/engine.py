@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from buildpush.cluster import manifest
-from buildpush.cluster.jobs import JobResult, Payload
+from buildpush.cluster.jobs import JobResult
 from buildpush.cluster.manifest import JobSpec
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
@@ -22,7 +22,7 @@ from buildpush.engines import Tools
 from buildpush.engines.bases import authorities, base_credentials, insecure_hosts, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.jobs import ClusterTools
-from buildpush.engines.jobs.context import CONTEXT, FILE, pack
+from buildpush.engines.jobs.context import CONTEXT, FILE, content_digest, pack
 from buildpush.engines.refusal import refuse_unsupported, require_here
 from buildpush.foundation.errors import BuildError, ClusterError, UnsupportedError
 from buildpush.foundation.events import Finished, Note, Started
@@ -144,7 +144,7 @@ class JobEngine:
 
         with temporary(self._tools.scratch) as directory:
             payload = pack(request, directory, lambda text: self._tools.sink(Note(text)))
-            spec = self._spec(request, _identity(request, payload, (self.name, self._image)))
+            spec = self._spec(request, _identity(request, (self.name, self._image)))
             result = self._cluster.open().run(spec, self._cluster.options, payload, show=show, sink=self._tools.sink)
         if result.status:
             raise self._failure(result, list(log), request)
@@ -239,11 +239,11 @@ def trusted(request: BuildRequest) -> dict[str, str]:
     return {**authorities(request), **({host: own} if own else {})}
 
 
-def _identity(request: BuildRequest, payload: Payload, engine: Sequence[str]) -> str:
+def _identity(request: BuildRequest, engine: Sequence[str]) -> str:
     """Return what identifies a build, so that a later run finds its Job: everything that makes the image."""
     facts = [
         *engine,
-        payload.digest,
+        content_digest(request),
         request.created,
         *(str(reference) for reference in request.references),
         sorted(request.build_args.items()),
