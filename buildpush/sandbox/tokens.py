@@ -91,7 +91,7 @@ class Tokens:
 
     def find(self, text: str) -> TokenEntry | None:
         """Return the token or reference token, unless it has expired or was revoked."""
-        entry = self._find("hash = ?1 OR reference_hash = ?1", hash_of(text))
+        entry = self._find("? IN (hash, reference_hash)", hash_of(text))
         is_over = entry is not None and entry.expires is not None and entry.expires < self._store.clock()
         return None if is_over else entry
 
