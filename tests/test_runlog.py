@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
-from buildpush.foundation.events import Log, Note, Progress, Retry
+from buildpush.foundation.events import Finished, Log, Note, Progress, Retry, Started
 from buildpush.pipeline.runlog import RunLog
 
 
@@ -32,6 +33,21 @@ def test_a_phase_inside_another_counts_its_own_time():
         threading.Event().wait(0.05)
     assert log.seconds["push"] >= 0.05
     assert log.seconds["build"] < log.seconds["push"]
+
+
+def test_a_phase_that_an_engine_tells_of_is_not_counted_as_its_build():
+    seen = []
+    log, begun = RunLog(seen.append), time.monotonic()
+    with log.phase("build"):
+        threading.Event().wait(0.05)
+        for event in (Started("wait", "job"), Finished("wait", 0.03), Started("push"), Finished("push", 0.01)):
+            log(event)
+    assert log.seconds["build"] + 0.04 <= time.monotonic() - begun
+    with log.phase("push"):
+        pass
+    assert log.seconds["wait"] == 0.03
+    assert log.seconds["push"] > 0.01
+    assert seen[-3] == Finished("build", log.seconds["build"])
 
 
 def test_a_quiet_step_prints_neither_lines_of_the_engine_nor_progress_and_its_log_has_them(tmp_path):

@@ -33,7 +33,7 @@ def facts(**env):
     return RunContext.default(env=env, cwd="/").facts
 
 
-def walked(text=FILE, *, failing="", error=None, **env):
+def walked(text=FILE, *, failing="", error=None, failed=(), **env):
     """Return each step that was walked with its status, or with the reason why it was skipped, and which were run."""
     ran = []
 
@@ -42,7 +42,7 @@ def walked(text=FILE, *, failing="", error=None, **env):
         return Outcome(step, "failed", error=error) if step.identifier == failing else Outcome(step, "succeeded")
 
     tree = with_steps(read_tree(parse_yaml(text, "p.yml")), with_control)
-    outcomes = Walk(run, facts(**env)).over(tree)
+    outcomes = Walk(run, facts(**env), failed=failed).over(tree)
     return {outcome.step.identifier: outcome.reason or outcome.error or outcome.status for outcome in outcomes}, ran
 
 
@@ -221,6 +221,13 @@ def test_iterations_that_have_not_begun_are_skipped_after_a_failure_where_the_lo
     statuses, found = looped(loop, failing="a_0")
     assert found == ran
     assert all("onFailure is SkipQueued" in statuses[f"a_{place}"] for place in range(int(at_once), 3))
+
+
+def test_an_iteration_that_failed_in_an_earlier_run_begins_first_and_is_not_skipped_as_one_that_waits():
+    loop = "{repeat: {times: 3}, onFailure: SkipQueued, maxConcurrency: 2}"
+    statuses, found = looped(loop, failing="a_0", failed={("", "a_2")})
+    assert found == ["a_0", "a_2"]
+    assert "onFailure is SkipQueued" in statuses["a_1"]
 
 
 def test_the_condition_of_each_iteration_knows_its_values():

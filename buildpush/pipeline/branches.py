@@ -50,7 +50,8 @@ class Branches:
         contexts = [self.context.branch(name) for name in _names(branches)]
         for context in contexts:
             context.log(BranchState("waiting"))
-        acts = [partial(self._run, *pair) for pair in zip(branches, contexts, strict=True)]
+        pairs = sorted(zip(branches, contexts, strict=True), key=lambda pair: not pair[0].is_first)
+        acts = [partial(self._run, *pair) for pair in pairs]
         try:
             run_together(acts, min(most or max(_FEWEST, cores()), MOST))
         finally:

@@ -37,6 +37,8 @@ _COMMIT: Final = "codebase.commitSha"
 # Settings that do not change what a step makes: its name, and when and how often it is run.
 _NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "failure_strategies", "timeout", "quiet"})
 
+_FAILED: Final = frozenset({"FAILED", "EXPIRED", "ABORTED", "IGNORE_FAILED"})
+
 _T = TypeVar("_T")
 Write: TypeAlias = Callable[[dict[str, Any]], object]
 
@@ -249,6 +251,23 @@ def run_to_resume(record: Path | None, directory: Path, loaded: Loaded, facts: F
     steps = _by_place(((*place_of(around), step.identifier), step.where) for step, around in leaves(loaded.tree))
     unnamed = frozenset(chain.from_iterable(places for places in steps.values() if len(places) > 1))
     return Resumed(path, known, rows, unnamed)
+
+
+def failed_places(earlier: Resumed | None, directory: Path, loaded: Loaded, facts: Facts) -> frozenset[StepPath]:
+    """Return where the run that is resumed, or else the last one of the same file, failed.
+
+    These are the places of steps, and of what is around them; none without a record.
+
+    Raises:
+        SettingsError: the record cannot be read.
+    """
+    rows: Iterable[Mapping[str, Any]] = ()
+    if earlier:
+        rows = chain.from_iterable(earlier.steps.values())
+    elif loaded.file and (path := next(_records_of(str(Path(facts.git.directory, loaded.file)), directory), None)):
+        rows = read_record(path)["steps"]
+    places = (tuple(map(str, row["place"])) for row in rows if row.get("state") in _FAILED)
+    return frozenset(place[:length] for place in places for length in range(1, len(place) + 1))
 
 
 def _by_place(pairs: Iterable[tuple[StepPath, _T]]) -> dict[StepPath, list[_T]]:

@@ -28,9 +28,9 @@ from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.run_builds import RunBuilds
 from buildpush.pipeline.sending import leave_builds, send_builds
 from buildpush.pipeline.step import RunRequest, run_step
-from buildpush.pipeline.step_values import StepValues
+from buildpush.pipeline.step_values import StepPath, StepValues
 from buildpush.pipeline.steps import Walk, attempt, raise_failure
-from buildpush.pipeline.summary import Summary, begin_record, find_earlier
+from buildpush.pipeline.summary import Summary, begin_record, find_earlier, find_failed
 from buildpush.settings.tree import Element, Loaded, Step
 
 
@@ -74,8 +74,9 @@ def run_steps(
             check_room(location, count)
         context.clusters.resumes = earlier is not None
         options = RunRequest(push, location, strict, earlier)
+        failed_before = find_failed(earlier, loaded, context)
         run_record = begin_record(loaded, context, record) if push else None
-        walk = replace(_walk(context, options, run_record, several=count > 1), before=before)
+        walk = replace(_walk(context, options, run_record, several=count > 1, failed=failed_before), before=before)
         outcomes, unsent = _walk_and_send(walk, loaded, context)
         if run_record:
             failed = unsent or any(one.status == "failed" for one in outcomes)
@@ -122,7 +123,14 @@ def _shared(context: RunContext, loaded: Loaded, earlier: Resumed | None) -> Run
     )
 
 
-def _walk(context: RunContext, options: RunRequest, record: RunRecord | None, *, several: bool) -> Walk:
+def _walk(
+    context: RunContext,
+    options: RunRequest,
+    record: RunRecord | None,
+    *,
+    several: bool,
+    failed: frozenset[StepPath],
+) -> Walk:
     """Return the walk that runs steps in *context*."""
     summary = Summary(context, record, several=several)
     run = partial(run_step, context=context, options=options)
@@ -149,10 +157,11 @@ def _walk(context: RunContext, options: RunRequest, record: RunRecord | None, *,
         context.facts,
         partial(_skip, context=context),
         values=context.values or StepValues(),
-        run_branches=Branches(context, partial(_walk, options=options, record=record, several=several)),
+        run_branches=Branches(context, partial(_walk, options=options, record=record, several=several, failed=failed)),
         done=summary,
         drop=partial(_drop_result, context=context),
         pause=context.wait,
+        failed=failed,
     )
 
 

@@ -82,6 +82,9 @@ class RunLog:
                     self.traffic = event
                 case Log(line) if self._engine_log:
                     self._write(line)
+                case Finished(phase, seconds):  # of an engine, inside its build
+                    self.seconds[phase] = self.seconds.get(phase, 0.0) + seconds
+                    self._inner[-1] += seconds
                 case _:
                     pass
             if not (self.is_quiet and isinstance(event, Log | Progress)):
@@ -101,7 +104,8 @@ class RunLog:
             whole = time.monotonic() - begun
             self.seconds[name] += whole - self._inner.pop()
             self._inner[-1] += whole
-        self(Finished(name, self.seconds[name]))
+        with self._lock:
+            self._sink(Finished(name, self.seconds[name]))
 
     @contextmanager
     def engine_log(self, file: TextIO) -> Iterator[None]:

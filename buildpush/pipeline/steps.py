@@ -44,10 +44,12 @@ class Branch:
 
     Attributes:
         run: runs them on a walk, and returns their outcomes.
+        is_first: whether they begin before those of other branches: they failed in an earlier run.
     """
 
     name: str
     run: Callable[[Walk], list[Outcome]]
+    is_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Walk:
         pause: waits some seconds, until a group is run again.
         clock: gives seconds, for time-outs.
         before: called with each element before its condition is evaluated; it may wait.
+        failed: where an earlier run failed: the places of steps, and of what is around them.
     """
 
     run: Callable[[Step, StatusSoFar], Outcome]
@@ -79,6 +82,7 @@ class Walk:
     pause: Callable[[float], object] = time.sleep
     clock: Callable[[], float] = time.monotonic
     before: Callable[[Element], object] = lambda _element: None
+    failed: Collection[StepPath] = frozenset()
 
     def over(self, elements: Iterable[Element], progress: StatusSoFar = _BEGUN) -> list[Outcome]:
         """Run the steps in *elements* that are run here, and return their outcomes."""
@@ -150,15 +154,20 @@ class Walk:
 
         return self._together([(_identifier(child), partial(act, number)) for number, child in enumerate(children)])
 
-    def _together(self, acts: Sequence[tuple[str, _Act]], most: int | None = None) -> list[Outcome]:
-        """Call *acts* with the progress so far, at the same time, and return all outcomes in their order."""
+    def _together(
+        self, acts: Sequence[tuple[str, _Act]], most: int | None = None, first: Collection[int] = ()
+    ) -> list[Outcome]:
+        """Call *acts* with the progress so far, at the same time, and return all outcomes in their order.
+
+        Those at the places in *first* begin before the others.
+        """
         outcomes: list[list[Outcome]] = [[] for _ in acts]
 
         def act(place: int, walk: Walk) -> list[Outcome]:
             outcomes[place] = acts[place][1](walk, list(chain.from_iterable(outcomes)))
             return outcomes[place]
 
-        branches = [Branch(name, partial(act, place)) for place, (name, _) in enumerate(acts)]
+        branches = [Branch(name, partial(act, place), place in first) for place, (name, _) in enumerate(acts)]
         if most == 1 or len(branches) == 1:
             for branch in branches:
                 branch.run(self)
@@ -187,17 +196,23 @@ class Walk:
         if iterations.condition:
             return self._while(element, iterations, iterations.condition, step, progress)
 
+        # What runs one by one keeps the order of the file.
+        failed = self.failed if iterations.at_once != 1 else ()
+        first = frozenset(number for number, name in enumerate(names) if (*around, name) in failed)
+        begins = sorted(range(len(names)), key=lambda number: number not in first)
+        turns = {number: turn for turn, number in enumerate(begins)}
+
         def act(number: int, walk: Walk, outcomes: Sequence[Outcome]) -> list[Outcome]:
             if _begins_again(outcomes):
                 return []
             reason = _unless_all_failed(outcomes, progress).reason
-            if number >= iterations.queued and _failed(outcomes):
+            if turns[number] >= iterations.queued and _failed(outcomes):
                 reason = reason or "an iteration before it has failed, and onFailure is SkipQueued"
             here = _in_branch(replace(progress, reason=reason), iterations, number)
             return walk._safely(walk._once, iterations.elements[number], here)
 
         acts = [(name, partial(act, number)) for number, name in enumerate(names)]
-        return self._together(acts, iterations.at_once)
+        return self._together(acts, iterations.at_once, first)
 
     def _while(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -14,8 +15,9 @@ from buildpush.foundation.files import replacement, unwritable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.loops import is_in_loop
 from buildpush.pipeline.outcomes import Outcome
-from buildpush.pipeline.record import Resumed, RunRecord, as_text, run_to_resume
+from buildpush.pipeline.record import Resumed, RunRecord, as_text, failed_places, run_to_resume
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepPath
 from buildpush.settings.tree import Loaded, Step
@@ -118,6 +120,14 @@ def find_earlier(resume: Path | bool, loaded: Loaded, context: RunContext) -> Re
         return None
     path = None if isinstance(resume, bool) else context.cwd / resume
     return run_to_resume(path, context.state.directory / "runs", loaded, context.facts)
+
+
+def find_failed(earlier: Resumed | None, loaded: Loaded, context: RunContext) -> frozenset[StepPath]:
+    """Return where an earlier run failed, which matters to loops only; none where that is not known."""
+    with suppress(SettingsError):
+        if is_in_loop(loaded.tree):
+            return failed_places(earlier, context.state.directory / "runs", loaded, context.facts)
+    return frozenset()
 
 
 def write_state(name: str, document: dict[str, Any], context: RunContext) -> bool:

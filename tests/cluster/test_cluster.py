@@ -41,7 +41,7 @@ def test_a_job_builds_pushes_and_leaves_nothing(engine, step, box, pulled, names
     result = step.run(**images_of(pulled, engine))
     assert [box.digest("docker-local/app", tag) for tag in "12"] == [result.digest] * 2
     assert result.published.name
-    assert [*result.seconds][-3:] == ["build", "push", "publish"]
+    assert [*result.seconds][-4:] == ["build", "wait", "push", "publish"]
     assert gone(namespace) == []
 
 
