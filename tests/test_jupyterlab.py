@@ -23,6 +23,7 @@ QUICK = {
     "02-one-setting-many-ways": {"engine": "native"},
     "03-push-over-a-bad-line": {"megabytes": 24, "reset_after": 3},
     "04-engines": {"megabytes": 1, "engine": "native"},
+    "09-cluster": {"languages": "french, english"},
 }
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 # A push that takes half a minute.

@@ -443,6 +443,7 @@ SAID = {
     "06-expressions": ({"branch": "Fix/crust", "release": "12"}, "docker-local/bread:fix-crust-12"),
     "07-build-info": ({"build_name": "bakery", "image": "bread"}, "docker-local/bread:2"),
     "08-promotion": ({"build_name": "bakery", "image": "bread"}, "docker-release/bread:1.4.2"),
+    "09-cluster": ({"languages": "french, english"}, "docker-local/hello-french:1.0"),
 }
 
 
@@ -470,6 +471,7 @@ OWN = {
     "02-one-setting-many-ways": {"tags": "7", "engine": "native"},
     "03-push-over-a-bad-line": {"megabytes": 24, "reset_after": 3},
     "04-engines": {"megabytes": 1, "engine": "native"},
+    "09-cluster": {"languages": "french"},
 }
 HAS_NEW_BYTES = {"03-push-over-a-bad-line"}  # random ones, so that all of them have to be sent again
 

@@ -31,32 +31,44 @@ class Period:
     words: str = ""
 
 
-def time_chart(title: str, rows: Sequence[tuple[str, Period]], legend: Mapping[str, str] | None = None) -> Picture:
+def time_chart(
+    title: str, rows: Sequence[tuple[str, Period | Sequence[Period]]], legend: Mapping[str, str] | None = None
+) -> Picture:
     """Return a bar for each of *rows*, from its begin to its end on one scale of time.
 
     Args:
         title: what is shown, which begins the alternative text.
-        rows: names with their spans.
+        rows: names with their spans, one or several that follow one another.
         legend: the meaning of each colour, if there are several.
     """
     names = [shortened(one_line(name), 34) for name, _ in rows]
-    words = [one_line(span.words) or f"{number_text(span.end - span.begin)} s" for _, span in rows]
+    bars = [[one] if isinstance(one, Period) else [*one] for _, one in rows]
+    words = [one_line(bar[-1].words) or f"{number_text(bar[-1].end - bar[0].begin)} s" for bar in bars]
     left, right = (16 + max(map(len, texts), default=0) * _LETTER for texts in (names, words))
-    first = min((span.begin for _, span in rows if span.end), default=0.0)
-    scale = (WIDTH - left - right) / (max((span.end for _, span in rows), default=0.0) - first or 1.0)
+    first = min((bar[0].begin for bar in bars if bar[-1].end), default=0.0)
+    scale = (WIDTH - left - right) / (max((bar[-1].end for bar in bars), default=0.0) - first or 1.0)
     lines, facts = [words_at(0, 18, title, weight=600)], []
-    for at, (name, said, (_, span)) in enumerate(zip(names, words, rows, strict=True)):
-        y = _TOP + at * _ROW
-        x, width = left + max(span.begin - first, 0.0) * scale, (span.end - span.begin) * scale
+    for at, (name, said, bar) in enumerate(zip(names, words, bars, strict=True)):
+        y, x = _TOP + at * _ROW, left
         lines.append(words_at(left - 10, y + 14, name, anchor="end"))
-        if span.end:
+        for span in bar if bar[-1].end else ():
+            x, width = left + max(span.begin - first, 0.0) * scale, (span.end - span.begin) * scale
             box = f'x="{x:.1f}" y="{y}" width="{max(width, 1):.1f}" height="{_BAR}"'
             lines.append(f'<rect {box} rx="2" fill="{span.hue}"/>')
-        lines.append(words_at((x + width if span.end else left) + 8, y + 14, said))
-        facts.append(f"{name}: {said}" + (f", from {number_text(span.begin - first)} s" if span.end else ""))
+            x += width
+        lines.append(words_at(x + 8, y + 14, said))
+        facts.append(f"{name}: {said}{_when(bar, first, legend or {})}")
     bottom = _TOP + len(rows) * _ROW
     lines += legend_at(legend or {}, bottom)
     return draw(lines, bottom + (24 if legend else 0), f"{title}: {'; '.join(facts)}")
+
+
+def _when(bar: Sequence[Period], first: float, legend: Mapping[str, str]) -> str:
+    """Return when a bar begins, and how long each part of it is, if it has several."""
+    if not bar[-1].end:
+        return ""
+    parts = [f"{legend[one.hue]} {number_text(one.end - one.begin)} s" for one in bar if one.hue in legend]
+    return f", from {number_text(bar[0].begin - first)} s" + (f" ({', '.join(parts)})" if len(bar) > 1 else "")
 
 
 def parts_of_text(title: str, text: str, value: str, parts: Sequence[tuple[str, str, str]]) -> Picture:

@@ -337,8 +337,9 @@ class _StepRun:
             build_info = publication.address if publication else ""
             image = pull(pushed.references[0].repository.at(pushed.digest), hosts.registry)
             self.referrers = self.attesting.attach(image, pushed, hosts.registry, build_info)
-        with self.log.phase("push", ", ".join(map(str, order.references))):
-            registry.name(pushed.manifest, pushed.media_type, order.references[1:], hosts.registry, self.log)
+        if others := order.references[1:]:
+            with self.log.phase("push", ", ".join(map(str, others))):
+                registry.name(pushed.manifest, pushed.media_type, others, hosts.registry, self.log)
         self.pushed = replace(pushed, references=order.references)
 
     def _find_base(self, image: Built | None, pushed: Pushed, order: ResolvedStep, hosts: Hosts) -> frozenset[Digest]:

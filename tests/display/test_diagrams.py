@@ -37,6 +37,18 @@ def test_a_bar_begins_and_ends_on_the_scale_of_all_and_what_did_not_begin_has_no
     assert texts(picture) == ["Steps", "web", "2 s", "auth", "failed", "site", "skipped", "failed"]
 
 
+def test_a_bar_of_several_parts_has_them_one_after_the_other_and_says_how_long_each_is():
+    hues = {"#111111": "wait", "#222222": "build"}
+    first = (Period(10.0, 12.0, "#111111"), Period(12.0, 15.0, "#222222"))
+    picture = time_chart("Jobs", [("a", first), ("b", [Period(12.0, 13.0, "#111111")])], hues)
+    found = re.findall(r'<rect x="([0-9.]+)" y="(\d+)" width="([0-9.]+)" height="18" rx="2" fill="(.{7})"', picture.svg)
+    (wait, *_, grey), (build, y, most, hue), (_, below, *_) = found
+    assert (grey, hue) == ("#111111", "#222222")
+    assert float(most) == pytest.approx(1.5 * (float(build) - float(wait)), abs=0.3)
+    assert int(below) > int(y)
+    assert picture.alt == "Jobs: a: 5 s, from 0 s (wait 2 s, build 3 s); b: 1 s, from 2 s"
+
+
 def test_a_part_has_a_bracket_below_its_letters_and_a_part_of_it_is_above_it():
     picture = parts_of_text("Tag", TAG, "X-7", PARTS)
     across = {(begin, end): y for begin, y, end, other in lines(picture) if y == other}
