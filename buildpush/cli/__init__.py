@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Final
 
 import click
 
+from buildpush.cli.signals import handled, terminate
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.spelling import did_you_mean
 
@@ -125,26 +125,13 @@ def run_command(arguments: list[str]) -> int:
     """Run one command line and return its exit code, 0 to 143; every error becomes a sentence and a hint."""
     document: dict[str, Any] = {}  # filled by a command that is asked for one
     try:
-        with _terminable():
+        with handled(terminate, signal.SIGTERM):
             code = group.main(arguments, prog_name="buildpush", standalone_mode=False, obj=document) or 0
             if document:
                 import_module("buildpush.cli.report").print_document(document)
             return code
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  the last resort
-        from buildpush.cli.report import tell_failure
+        with handled(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM):  # a second Ctrl-C takes no words away
+            from buildpush.cli.report import tell_failure
 
-        return tell_failure(error, arguments, document, os.environ)
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """Make SIGTERM end a run as Ctrl-C does, with its clean-up."""
-
-    def terminate(*_: object) -> None:
-        raise KeyboardInterrupt(signal.SIGTERM)
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            return tell_failure(error, arguments, document, os.environ)

@@ -88,12 +88,10 @@ def _show_misuse(error: click.ClickException, arguments: list[str]) -> None:
 
 
 def _show_unusable(error: OSError) -> None:
-    """Report a full disk or a closed stdout; paths that the user named have become BuildPushErrors."""
+    """Report a full disk; paths that the user named have become BuildPushErrors."""
     if error.filename is None:
         drop(sys.stdout)
-    # The reader of our stdout may have ended, as `head` does: then nothing reads it.
-    if not isinstance(error, BrokenPipeError):
-        print_message("error", _unusable(error))
+    print_message("error", _unusable(error))
 
 
 def _unusable(error: OSError) -> str:

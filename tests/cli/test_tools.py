@@ -72,17 +72,6 @@ def test_an_unknown_command_names_near_ones(capsys):
     assert "did you mean run?" in capsys.readouterr().err
 
 
-def test_ctrl_c_while_the_program_loads_is_no_traceback():
-    code = (
-        "import sys\nfrom buildpush import __main__\n"
-        "class Interrupted:\n    def find_spec(self, name, *_):\n"
-        "        if name == 'buildpush.cli': raise KeyboardInterrupt\n"
-        "sys.meta_path.insert(0, Interrupted())\n__main__.main()"
-    )
-    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (130, "interrupted: nothing was done\n")
-
-
 def test_an_unknown_flag_is_exit_2(capsys):
     assert run_command(["run", "--no-such-flag"]) == 2
     assert "no-such-flag" in capsys.readouterr().err
