@@ -224,6 +224,8 @@ class _Job:
         except KeyboardInterrupt:  # a build that is interrupted is deleted as well; the next Ctrl-C ends that
             self._delete()
             raise
+        finally:
+            self._watching.forget(self.name)
 
     def _delete(self) -> None:
         try:

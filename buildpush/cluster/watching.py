@@ -30,6 +30,7 @@ class Watching:
         self._jobs: dict[str, Document] = {}
         self._pods: dict[str, Document] = {}
         self._changed: dict[str, threading.Event] = {}  # by name of Job
+        self._forgotten: set[str] = set()
         self._failure: BuildPushError | None = None
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -58,7 +59,8 @@ class Watching:
     def job(self, name: str) -> Document | None:
         """Return the Job *name* as it was last seen; ``None`` where it is not there, or not there yet."""
         self._check()
-        return self._jobs.get(name)
+        job = self._jobs.get(name)
+        return None if is_gone(job) else job
 
     def pod(self, name: str) -> Document | None:
         """Return the pod of the Job *name* as it was last seen, even if it has been deleted since."""
@@ -71,9 +73,16 @@ class Watching:
         changed.wait(seconds)
         changed.clear()
 
+    def forget(self, name: str) -> None:
+        """Keep nothing of the Job *name* any longer, whatever comes: a run may have ten thousand of them."""
+        self._forgotten.add(name)
+        for kept in (self._jobs, self._pods, self._changed):
+            kept.pop(name, None)
+
     def wake(self, name: str) -> None:
         """End the wait for the Job *name*."""
-        self._changed.setdefault(name, threading.Event()).set()
+        if changed := self._changed.get(name):
+            changed.set()
 
     def _check(self) -> None:
         """Raise what ended the watch."""
@@ -108,40 +117,33 @@ class Watching:
     def _list(self, path: str, found: dict[str, Document], key: Any) -> str:
         items, version = self.api.list(path, self._query)
         now = {key(item): item for item in items}
-        for name in set(found) - set(now):
-            _remove(path, found, name)
-        found.update(now)
-        for name in list(self._changed):
+        gone = {name: {**item, _GONE: True} for name, item in found.copy().items() if name not in now}
+        for name, item in (gone | now).items():
+            self._keep(found, name, item)
             self.wake(name)
         return version
+
+    def _keep(self, found: dict[str, Document], name: str, item: Document) -> None:
+        found[name] = item
+        if name in self._forgotten:  # looked at afterwards: it may have been forgotten just now
+            found.pop(name, None)
 
     def _changes(self, path: str, found: dict[str, Document], key: Any, version: str) -> str:
         """Follow the changes after *version* until the server ends the watch, and return the last version."""
         for kind, item in self.api.watch(path, self._query, version):
             version = item["metadata"]["resourceVersion"]
-            if kind == "DELETED":
-                found[key(item)] = item
-                _remove(path, found, key(item))
-            elif kind != "BOOKMARK":
-                found[key(item)] = item
             if kind != "BOOKMARK":
-                self.wake(key(item))
+                name = key(item)
+                self._keep(found, name, {**item, _GONE: True} if kind == "DELETED" else item)
+                self.wake(name)
             if self._over.is_set():
                 break
         return version
 
 
-def _remove(path: str, found: dict[str, Document], name: str) -> None:
-    """Forget a Job that is gone; of a pod, what it said last is needed to tell why."""
-    if path == JOBS:
-        found.pop(name, None)
-    elif name in found:
-        found[name] = {**found[name], _GONE: True}
-
-
-def is_gone(pod: Document | None) -> bool:
-    """Return whether *pod* was there and has been deleted."""
-    return bool(pod and pod.get(_GONE))
+def is_gone(document: Document | None) -> bool:
+    """Return whether the *document* was there and has been deleted; of a pod, what it said last tells why."""
+    return bool(document and document.get(_GONE))
 
 
 def _own_name(document: Document) -> str:

@@ -365,7 +365,6 @@ def test_ctrl_c_deletes_what_was_made(world, step):
 def test_what_is_seen_ends_the_wait_for_its_job_and_for_no_other(world):
     world.run()
     (watching,) = world.cluster._watches.values()
-    watching.wait("other", 0)
     began = time.monotonic()
     threading.Timer(0.05, watching.wake, ("one",)).start()
     watching.wait("one", 20)
@@ -373,6 +372,15 @@ def test_what_is_seen_ends_the_wait_for_its_job_and_for_no_other(world):
     began = time.monotonic()
     watching.wait("other", 0.05)
     assert time.monotonic() - began > 0.04
+
+
+def test_of_a_job_that_is_over_nothing_is_kept(world):
+    world.run()
+    (watching,) = world.cluster._watches.values()
+    world.api.pod(BUILT, "DELETED")
+    world.api.job(COMPLETE, "DELETED")
+    time.sleep(0.05)
+    assert (watching._jobs, watching._pods, watching._changed) == ({}, {}, {})
 
 
 def interrupted_in(monkeypatch, world, act):
