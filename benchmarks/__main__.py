@@ -17,7 +17,7 @@ from benchmarks.pushing.figures import Figures
 # A few minutes; the tables of the push and of the engines take half an hour each.
 USUAL = ("start", "small", "docs", "steps")
 HERE = Path(__file__).parents[1]
-PARTS = (*USUAL, "build-info", "push", "engines")
+PARTS = (*USUAL, "build-info", "cluster", "push", "engines")
 
 
 def main() -> None:
@@ -43,6 +43,8 @@ def main() -> None:
             act()
     if "build-info" in parts:
         _build_info(rounds, size, wanted.save)
+    if "cluster" in parts:
+        _cluster(rounds, wanted.size or 1000, wanted.save)
     for part, rows in (("push", table.ROWS), ("engines", table.ENGINES)):
         if part in parts:
             usual = before.ROWS if wanted.before else rows
@@ -58,6 +60,16 @@ def _build_info(rounds: int, size: int, save: Path | None) -> None:
     builds.measure(kept, rounds)
     serving.measure(kept, rounds, size)
     index.measure(kept, rounds)
+    if save:
+        save.write_text("\n".join(kept.lines(size, rounds)) + "\n", encoding="utf-8")
+
+
+def _cluster(rounds: int, size: int, save: Path | None) -> None:
+    """Print what builds in Jobs cost."""
+    from benchmarks import clusters  # it needs what the tests of a cluster need
+
+    kept = Figures()
+    clusters.measure(kept, rounds, size)
     if save:
         save.write_text("\n".join(kept.lines(size, rounds)) + "\n", encoding="utf-8")
 

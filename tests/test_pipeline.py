@@ -223,5 +223,5 @@ def test_a_record_that_cannot_be_written_does_not_undo_a_push(context, tmp_path)
     (tmp_path / "state" / "runs").write_text("")
     told = []
     context = replace(context, state=State(tmp_path / "state", tmp_path), log=RunLog(told.append))
-    assert not write_state("push", {}, context)
+    assert not write_state("push", "{}", context)
     assert "not recorded" in told[0].text

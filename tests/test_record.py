@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,9 @@ import buildpush
 from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.state import State
+from buildpush.pipeline.context import RunContext
+from buildpush.pipeline.record import RunRecord
+from buildpush.pipeline.results import RunResult
 from tests.connectors import connector, connectors
 
 FILE = """\
@@ -91,6 +95,21 @@ def test_a_record_has_every_step_attempt_and_reason(failed):
 def test_a_record_holds_no_secret(failed, place, box):
     assert box.password.reveal() not in (place / "r.json").read_text(encoding="utf-8")
     assert (place / "r.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_of_thousands_of_steps_is_not_written_again_for_each(place, box):
+    write(place, box, "docker-local")
+    loaded, written = buildpush.load("p.yml"), []
+    record = RunRecord(loaded, RunContext.default(env={}, cwd=place).facts, datetime.now(UTC), written.append)
+    record.begin()
+    for number in range(3000):
+        record.interrupt(loaded.steps[0], RunResult(step=f"hunter2-{number}"), (str(number),))
+    record.end("ABORTED", datetime.now(UTC))
+    rows = [len(json.loads(text)["steps"]) for text in written[:400:20]]
+    assert rows[:5] == [0, 20, 40, 60, 80]  # each, while there are few
+    assert len(written) < 500
+    last = json.loads(written[-1])
+    assert (last["state"], [row["place"] for row in last["steps"]]) == ("ABORTED", [[str(n)] for n in range(3000)])
 
 
 def test_a_step_that_has_failed_has_a_row_in_the_summary(place, box, capsys):

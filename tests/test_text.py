@@ -10,7 +10,6 @@ import re
 import shlex
 import traceback
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote, quote_plus
@@ -30,7 +29,6 @@ from buildpush.foundation.controls import escaped, without_controls
 from buildpush.foundation.errors import BuildError
 from buildpush.foundation.events import Decision, Log, Note, Progress, Retry, Started
 from buildpush.foundation.secrets import MASK, Secret, is_known, known_in, redact, without_partial_secret
-from buildpush.foundation.state import State
 from buildpush.foundation.text import (
     LONGEST_LINE,
     LONGEST_READ,
@@ -443,13 +441,6 @@ def test_a_value_that_is_written_otherwise_is_known_as_a_whole():
     Secret("pa ss/w&rd")
     assert is_known("pa%20ss%2Fw%26rd")
     assert not is_known("pa%20ss")
-
-
-def test_a_record_on_disk_shows_no_secret(tmp_path):
-    Secret("hunter2-record")
-    state = State(tmp_path, tmp_path)
-    state.record("one", {"a": "hunter\x1b[0m2-record", "b": [f"{datetime.now(UTC)}"]})
-    assert "2-record" not in "".join(path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.json"))
 
 
 # ---- each function by itself

@@ -174,7 +174,8 @@ class Api:
             "spec": {"resourceAttributes": attributes},
         }
         answer = self._ask("POST", _REVIEWS, {}, document, repeatable=True)
-        return bool(self._document(answer, "ask for rights")["status"].get("allowed"))
+        review = self._document(answer, "ask for rights").get("status")
+        return isinstance(review, dict) and review.get("allowed") is True
 
     # ---- streams
 

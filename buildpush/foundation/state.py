@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,6 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from buildpush.foundation import mounts
 from buildpush.foundation.errors import SettingsError
@@ -21,7 +19,6 @@ from buildpush.foundation.events import Note, Sink, ignore
 from buildpush.foundation.locks import hold, locked, private_directory, rename_problem
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
-from buildpush.foundation.secrets import redacted
 
 # The names of temporary directories contain the ID of their process, so that a later run recognises leftovers.
 _TEMPORARY = regex(r"buildpush-(\d+)-")
@@ -92,11 +89,11 @@ class State:
         """Directory of layers that are kept between builds; made with the first layer."""
         return self.directory / "layers"
 
-    def record(self, name: str, document: dict[str, Any]) -> Path:
+    def record(self, name: str, text: str) -> Path:
         """Write the record of one run and return its path; only the newest 200 are kept."""
         directory = self._part("runs")
         path = directory / f"{_plain(name)}.json"
-        write_private(path, json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n")
+        write_private(path, text)
         for old in sorted(directory.glob("*.json"))[:-_RUNS_KEPT]:
             old.unlink(missing_ok=True)
         return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ class Clusters:
 
     def __init__(self) -> None:
         self._clusters: dict[tuple[str, str], Cluster] = {}
+        self._remarks: dict[tuple[str, str], tuple[str, ...]] = {}
         self._lock = threading.Lock()
         self._label = secrets.token_hex(8)
         self.resumes = False
@@ -45,6 +46,13 @@ class Clusters:
                 run = Run(self._label, machine_identity(), process_identity())
                 self._clusters[key] = _new_cluster(order, context, run, resumes=self.resumes)
             return self._clusters[key]
+
+    def remarks(self, order: ClusterOrder, context: RunContext) -> tuple[str, ...]:
+        """Return what stands in the way of a Job of *order*; a cluster is asked once, however many steps use it."""
+        key = order.context, order.namespace
+        if key not in self._remarks:
+            self._remarks[key] = tuple(_remarks(partial(self.open, order, context)))
+        return self._remarks[key]
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,13 +104,13 @@ def cluster_tools(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Clu
     )
 
 
-def cluster_remarks(order: ClusterOrder, context: RunContext) -> Iterator[str]:
+def _remarks(opens: Callable[[], Cluster]) -> Iterator[str]:
     """Yield what stands in the way of a Job: no cluster, no answer, or a right that is missing."""
     from buildpush.cluster.api import ROLE_HINT
     from buildpush.cluster.rights import missing
 
     try:
-        cluster = context.clusters.open(order, context)
+        cluster = opens()
         rights = ", ".join(map(str, missing(cluster.api)))
     except BuildPushError as error:
         yield f"the cluster cannot be asked: {error}" + (f"; {error.hint}" if error.hint else "")

@@ -26,7 +26,6 @@ from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import with_margin
 from buildpush.images.references import Reference
-from buildpush.pipeline.clusters import cluster_remarks
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.outputs import keep_in_daemon
 from buildpush.pipeline.resolve import resolve_step
@@ -192,8 +191,11 @@ class SkippedStep:
         return "later" if self.waits else "skipped"
 
 
-def plan(step: Step, context: RunContext, *, push: bool = True) -> Plan:
-    """Return what a run of *step* would do; no host is asked, no counter is advanced, and no file is left behind."""
+def plan(step: Step, context: RunContext, *, push: bool = True, shown: bool = True) -> Plan:
+    """Return what a run of *step* would do; no host is asked, no counter is advanced, and no file is left behind.
+
+    One that is not *shown* to anybody is checked as well, but has no commands: a Job is a page of YAML.
+    """
     dry = context if context.dry else replace(context, dry=True)
     with dry:
         dry.vault.remember()
@@ -205,9 +207,10 @@ def plan(step: Step, context: RunContext, *, push: bool = True) -> Plan:
         commands: tuple[str, ...] = ()
         if order.request and chosen:
             note_traps(chosen, order.request, log)
-            commands = tuple(map(str, chosen.commands(order.request)))
+            found = chosen.commands(order.request)
+            commands = tuple(map(str, found)) if shown else ()
         if order.cluster:
-            for remark in cluster_remarks(order.cluster, dry):
+            for remark in dry.clusters.remarks(order.cluster, dry):
                 log(Note(remark))
         if chosen:
             order = keep_in_daemon(order, chosen, dry.kept_images, log)

@@ -90,7 +90,7 @@ class _Planning:
         unknown = (f"it is not known yet whether it is run: {reason}" for reason in progress.open)
         notes = (*self._take_notes(), *unknown)
         try:
-            one = plan(step, self.dry, push=self.push)
+            one = plan(step, self.dry, push=self.push, shown=not self.before_run)
         except LaterError:
             reasons = dict.fromkeys(map(str, check_known(step, self.dry.facts, push=self.push).values()))
             self.plans.append(SkippedStep(step, "; ".join(reasons), notes, waits=True))

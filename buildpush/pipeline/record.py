@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Final, TypeAlias, TypeVar
 
 from buildpush.credentials.jfrog import BUILD_ATTEMPT
@@ -40,7 +41,10 @@ _NOT_COMPARED: Final = frozenset({"name", "description", "when", "strategy", "fa
 _FAILED: Final = frozenset({"FAILED", "EXPIRED", "ABORTED", "IGNORE_FAILED"})
 
 _T = TypeVar("_T")
-Write: TypeAlias = Callable[[dict[str, Any]], object]
+Write: TypeAlias = Callable[[str], object]
+# The whole record is written again with each step, as long as there are few; with thousands, once there are one more
+# in a hundred. A run that is killed repeats at most those.
+_SHARE_NOT_WRITTEN: Final = 100
 
 
 class RunRecord:
@@ -54,13 +58,14 @@ class RunRecord:
             "began": time_text(began),
             "variables": dict(facts.inputs),
         }
-        self._steps: list[dict[str, Any]] = []
+        self._rows: list[str] = []
+        self._written = 0
         self._lock = threading.Lock()
 
     def begin(self) -> None:
         """Write what is known before the first step."""
         with self._lock:
-            self._write(self._document("RUNNING", None))
+            self._write(self._text("RUNNING", None))
 
     def add(self, outcome: Outcome, result: RunResult, place: StepPath) -> None:
         """Add the outcome of a step."""
@@ -73,7 +78,7 @@ class RunRecord:
     def end(self, state: str, ended: datetime) -> None:
         """Record how the run ended."""
         with self._lock:
-            self._write(self._document(state, ended))
+            self._write(self._text(state, ended))
 
     def _add(self, step: Step, state: str, result: RunResult, place: StepPath, reason: str) -> None:
         row = {
@@ -84,9 +89,11 @@ class RunRecord:
             "settings": self._settings(step) if state == "SUCCEEDED" else None,
             "result": result.as_json(),
         }
+        text = indent(_as_json(row), "    ")
         with self._lock:
-            self._steps.append(row)
-            self._write(self._document("RUNNING", None))
+            self._rows.append(text)
+            if len(self._rows) - self._written > len(self._rows) // _SHARE_NOT_WRITTEN:
+                self._write(self._text("RUNNING", None))
 
     def _settings(self, step: Step) -> dict[str, str] | None:
         try:
@@ -94,15 +101,17 @@ class RunRecord:
         except SettingsError:
             return None  # the step failed by it, and a failure strategy marked it as success
 
-    def _document(self, state: str, ended: datetime | None) -> dict[str, Any]:
+    def _text(self, state: str, ended: datetime | None) -> str:
         facts = self._facts.used_values((*_LASTING, _COMMIT))
-        tail = {"state": state, "ended": time_text(ended), "facts": facts, "steps": self._steps}
-        return dict(redacted({**self._head, **tail}))
+        tail = {"state": state, "ended": time_text(ended), "facts": facts}
+        self._written = len(self._rows)
+        rows = ",\n".join(self._rows)
+        steps = f"[\n{rows}\n  ]" if rows else "[]"
+        return f'{_as_json({**self._head, **tail})[:-2]},\n  "steps": {steps}\n}}\n'
 
 
-def as_text(document: Mapping[str, Any]) -> str:
-    """Return a record as the text that is written."""
-    return json.dumps(redacted(document), indent=2, ensure_ascii=False) + "\n"
+def _as_json(document: Mapping[str, Any]) -> str:
+    return json.dumps(redacted(document), indent=2, ensure_ascii=False)
 
 
 def settings_text(step: Step, facts: Facts) -> dict[str, str]:

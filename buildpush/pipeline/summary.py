@@ -17,7 +17,7 @@ from buildpush.foundation.state import NoStateError
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.loops import is_in_loop
 from buildpush.pipeline.outcomes import Outcome
-from buildpush.pipeline.record import Resumed, RunRecord, as_text, failed_places, run_to_resume
+from buildpush.pipeline.record import Resumed, RunRecord, failed_places, run_to_resume
 from buildpush.pipeline.results import RunResult
 from buildpush.pipeline.step_values import StepPath
 from buildpush.settings.tree import Loaded, Step
@@ -86,17 +86,17 @@ class RecordFiles:
         self._is_there = True
         self._is_begun = False
 
-    def __call__(self, document: dict[str, Any]) -> None:
-        """Write *document* in place of the one before; if that is impossible during the run, the run continues.
+    def __call__(self, text: str) -> None:
+        """Write *text* in place of the one before; if that is impossible during the run, the run continues.
 
         Raises:
             BuildPushError: the file cannot be written, before anything is done.
         """
         if self._is_there:
-            self._is_there = write_state(self._name, document, self._context)
+            self._is_there = write_state(self._name, text, self._context)
         try:
             if self._file:
-                write_record(self._file, document)
+                write_record(self._file, text)
         except BuildPushError as error:
             if not self._is_begun:
                 raise
@@ -130,10 +130,10 @@ def find_failed(earlier: Resumed | None, loaded: Loaded, context: RunContext) ->
     return frozenset()
 
 
-def write_state(name: str, document: dict[str, Any], context: RunContext) -> bool:
+def write_state(name: str, text: str, context: RunContext) -> bool:
     """Write a record into the state directory, and return whether that was possible."""
     try:
-        context.state.record(name, document)
+        context.state.record(name, text)
     except NoStateError:
         return False  # a note has reported it
     except (OSError, SettingsError) as error:
@@ -142,7 +142,7 @@ def write_state(name: str, document: dict[str, Any], context: RunContext) -> boo
     return True
 
 
-def write_record(path: Path, document: dict[str, Any]) -> None:
+def write_record(path: Path, text: str) -> None:
     """Write a record to a file that the user has named.
 
     Raises:
@@ -154,7 +154,7 @@ def write_record(path: Path, document: dict[str, Any]) -> None:
         raise BuildPushError(message, hint=hint)
     try:
         with replacement(path.resolve(), mode=0o600, durable=True) as file:  # a link stays a link
-            file.write(as_text(document).encode())
+            file.write(text.encode())
     except OSError as error:
         message = f"the record {path} cannot be written: {error.strerror}"
         raise BuildPushError(message, hint=hint) from error

@@ -158,6 +158,12 @@ def test_a_right_is_asked_for(allowed):
     }
 
 
+@pytest.mark.parametrize("review", [{}, {"status": None}, {"status": {}}, {"status": {"allowed": "false"}}, []])
+def test_a_server_that_does_not_say_whether_grants_nothing(review):
+    with serving(answer(201, review)) as server, api(server) as cluster:
+        assert cluster.allows("get", "pods") is False
+
+
 # ---- logins
 
 
@@ -699,7 +705,7 @@ def test_the_end_of_a_container_ends_a_pause_at_once(monkeypatch):
         api(server) as cluster,
     ):
         log = LogStream(cluster, "p", "build")
-        eventually(lambda: server.seen)
+        eventually(lambda: log._lines)
         log.end()
         eventually(lambda: log.is_over)
         assert log.take() == ["one", "two"]

@@ -12,7 +12,7 @@ from buildpush.cluster.rights import RIGHTS, Right, missing
 from buildpush.foundation.documents import read_documents
 from buildpush.foundation.errors import SettingsError, UnreachableError
 from buildpush.pipeline import clusters
-from buildpush.pipeline.clusters import Clusters, cluster_remarks
+from buildpush.pipeline.clusters import Clusters
 from buildpush.pipeline.diagnosis import _may_make_jobs
 
 ROLE = Path(__file__).parents[2] / "examples" / "kubernetes" / "role.yaml"
@@ -62,13 +62,15 @@ def test_the_rights_that_are_missing_are_named():
 # ---- what a check says
 
 
-def context_with(open_):
-    return SimpleNamespace(clusters=SimpleNamespace(open=open_))
+def remarks(open_):
+    clusters = Clusters()
+    clusters.open = open_
+    return clusters.remarks(ClusterOrder(), None)
 
 
 def test_a_check_names_the_rights_that_are_missing():
     api = FakeApi({"create secrets"})
-    [remark] = cluster_remarks(ClusterOrder(), context_with(lambda _order, _context: SimpleNamespace(api=api)))
+    [remark] = remarks(lambda _order, _context: SimpleNamespace(api=api))
     assert remark == (
         "in the namespace ci, this account may not create secrets; "
         "give this account the rights in examples/kubernetes/role.yaml"
@@ -76,8 +78,16 @@ def test_a_check_names_the_rights_that_are_missing():
 
 
 def test_a_check_of_a_cluster_that_grants_all_says_nothing():
-    found = context_with(lambda _order, _context: SimpleNamespace(api=FakeApi()))
-    assert list(cluster_remarks(ClusterOrder(), found)) == []
+    assert remarks(lambda _order, _context: SimpleNamespace(api=FakeApi())) == ()
+
+
+def test_a_cluster_is_asked_for_rights_once_however_many_steps_it_builds():
+    asked = []
+    clusters = Clusters()
+    clusters.open = lambda _order, _context: asked.append(1) or SimpleNamespace(api=FakeApi({"create secrets"}))
+    first, second = (clusters.remarks(ClusterOrder(), None) for _ in range(2))
+    assert first == second != ()
+    assert asked == [1]
 
 
 @pytest.mark.parametrize("hint", [None, "set KUBECONFIG"])
@@ -86,7 +96,7 @@ def test_a_check_without_a_cluster_says_so_and_goes_on(hint):
         message = "no cluster is known"
         raise SettingsError(message, hint=hint)
 
-    [remark] = cluster_remarks(ClusterOrder(), context_with(fail))
+    [remark] = remarks(fail)
     assert remark == "the cluster cannot be asked: no cluster is known" + (f"; {hint}" if hint else "")
 
 
@@ -96,7 +106,7 @@ def test_a_check_of_a_server_that_does_not_answer_says_so():
             message = "no answer"
             raise UnreachableError(message)
 
-    [remark] = cluster_remarks(ClusterOrder(), context_with(lambda *_: SimpleNamespace(api=Silent())))
+    [remark] = remarks(lambda *_: SimpleNamespace(api=Silent()))
     assert remark == "the cluster cannot be asked: no answer"
 
 
@@ -107,8 +117,8 @@ def test_a_check_of_a_server_that_does_not_answer_says_so():
 def test_doctor_asks_the_cluster_for_each_right(lacking, state):
     api = FakeApi(lacking)
     api.access = SimpleNamespace(server="https://k:6443", source="~/.kube/config, context ci")
-    found = context_with(lambda _order, _context: SimpleNamespace(api=api))
-    [check] = _may_make_jobs(ClusterOrder(), found)
+    clusters = SimpleNamespace(open=lambda _order, _context: SimpleNamespace(api=api))
+    [check] = _may_make_jobs(ClusterOrder(), SimpleNamespace(clusters=clusters))
     assert (check.what, check.state) == ("cluster https://k:6443", state)
     assert all(right in check.text for right in lacking)
 

@@ -27,6 +27,7 @@ from buildpush.engines.refusal import refuse_unsupported, require_here
 from buildpush.foundation.errors import BuildError, ClusterError, UnsupportedError
 from buildpush.foundation.events import Finished, Note, Started
 from buildpush.foundation.locks import temporary
+from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact
 from buildpush.foundation.text import lines_of, safe
@@ -45,6 +46,18 @@ JOB_FLAGS: Final[Mapping[str, str]] = {
     "resources": "resources",
     "privileged": "securityContext.privileged",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class _Yaml:
+    """A document that becomes text only where it is shown."""
+
+    document: manifest.Document
+
+    def __str__(self) -> str:
+        from buildpush.foundation.documents import write_yaml
+
+        return redact(write_yaml(self.document))
 
 
 class JobEngine:
@@ -109,11 +122,9 @@ class JobEngine:
 
     def commands(self, request: BuildRequest) -> tuple[object, ...]:
         """Return the Job, as YAML; names, digests and the Secret are only known in a run."""
-        from buildpush.foundation.documents import write_yaml
-
         refuse_unsupported(self, request)
         document = manifest.job("buildpush-0", manifest.Run("0"), self._spec(request, ""), self._cluster.options)
-        return (redact(write_yaml(document)),)
+        return (_Yaml(document),)
 
     # ---- the build
 
