@@ -68,6 +68,7 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!buildpush\b).*"), (r"py:.*", rf"buildpus
 
 html_theme = "furo"
 html_title = "buildpush"
+html_domain_indices = False  # a list of modules, with pictures that say "-"
 html_static_path = ["docs/_static"]
 html_css_files = ["buildpush.css"]
 html_js_files = [("filter.js", {"defer": "defer"}), ("moved.js", {"defer": "defer"})]

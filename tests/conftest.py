@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, settings
 from buildpush.foundation import secrets
 from buildpush.sandbox import Sandbox
 from tests.connectors import connector, connectors
+from tests.documentation import copy_sources, sphinx
 
 # Read once, before any test changes the environment.
 ON_CI = os.environ.get("CI") == "true"
@@ -275,3 +276,13 @@ def served(place, box, monkeypatch) -> Sandbox:
     (place / "connectors.yml").write_text(text, encoding="utf-8")
     monkeypatch.setenv("PASSWORD", box.password.reveal())
     return box
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """Return the pages of the documentation; who asks for them is of the group "site": they are long in the making."""
+    directory = tmp_path_factory.mktemp("site")
+    copy_sources(directory)
+    built = sphinx(directory)
+    assert built.returncode == 0, built.stderr
+    return directory / "html"

@@ -6,27 +6,21 @@ import json
 import posixpath
 import re
 import runpy
-import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from docutils import nodes
 from docutils.utils import new_document
+from sphinx.errors import ConfigError
 from sphinx.util.inventory import InventoryFile
 
 import buildpush
 from buildpush.reference import cards
 from buildpush.reference.cards import card_named
-from tests.browser import BROWSER, TELEPHONE, page_in_browser, widths_in_browser
+from tests.browser import BROWSER, page_in_browser
+from tests.documentation import ROOT, WITHOUT_TEXT, copy_sources
 
-ROOT = Path(__file__).parent.parent
-WITHOUT_TEXT = {"genindex.html", "py-modindex.html", "search.html"}  # pages that Sphinx makes
-PARTS = ("conf.py", "CHANGELOG.md", "docs", "examples", "notebooks", "tests/test_floors.py")
-
-pytestmark = pytest.mark.programs
+pytestmark = [pytest.mark.programs, pytest.mark.xdist_group("site")]
 
 
 class Page(HTMLParser):
@@ -41,32 +35,6 @@ class Page(HTMLParser):
         said = dict(attrs)
         self.ids |= {said[name] for name in ("id", "name") if said.get(name)}
         self.links += [said[name] for name in ("href", "src") if said.get(name)]
-
-
-def copy_sources(directory):
-    """Copy what the site is built from; the notebooks as they are stand in for executed ones."""
-    for part in PARTS:
-        target = directory / part
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, target, ignore=shutil.ignore_patterns("_build", "_executed"))
-        else:
-            shutil.copy(ROOT / part, target)
-    shutil.copytree(directory / "notebooks", directory / "docs" / "_executed")
-
-
-def sphinx(directory, *options):
-    command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "-j", "2", *options, "-c", ".", "docs", "html"]
-    return subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("docs")
-    copy_sources(directory)
-    built = sphinx(directory)
-    assert built.returncode == 0, built.stderr
-    return directory / "html"
 
 
 @pytest.fixture(scope="module")
@@ -186,9 +154,8 @@ def test_the_build_stops_unless_every_tutorial_was_executed_as_it_stands(spoil, 
     notebook["cells"][1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ""}]
     executed.write_text(json.dumps(notebook))
     spoil(executed)
-    stopped = sphinx(tmp_path)
-    assert stopped.returncode != 0
-    assert complaint in stopped.stderr
+    with pytest.raises(ConfigError, match=complaint):
+        runpy.run_path(str(tmp_path / "conf.py"))["setup"](None)
 
 
 def test_every_table_of_a_page_has_a_heading():
@@ -216,11 +183,3 @@ def test_links_to_a_sandbox_that_is_gone_are_text():
     shown = [raw.astext() for raw in document.findall(nodes.raw)]
     assert shown[0] == "<td><code>http://127.0.0.1:4711/ui/builds/a/1</code></td>"
     assert shown[1] == link.format("https://acme.jfrog.io/ui/builds/a/1")
-
-
-def test_pages_are_no_wider_than_a_telephone(site, pages, tmp_path, need):
-    need(BROWSER or "chromium")
-    names = [name for name in pages if name not in WITHOUT_TEXT]
-    widths = widths_in_browser(BROWSER, {name: site / name for name in names}, tmp_path)
-    assert set(widths) == set(names)
-    assert not {name: width for name, width in widths.items() if width > TELEPHONE}

@@ -1,6 +1,7 @@
 """What the theme leaves to do for those who read pages by ear or by keyboard, done in the pages that were written.
 
-Headings of the navigation get their level, code and tables that scroll are reached by Tab, the two sides have names.
+Headings of the navigation get their level, code and tables that scroll are reached by Tab, the two sides have names,
+and the page of the search has a title.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from sphinx.application import Sphinx
 CURES: Final = {
     '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
     "<pre>": '<pre tabindex="0">',
+    '<div class="cell_output ': '<div tabindex="0" class="cell_output ',
     '<div class="table-wrapper ': '<div tabindex="0" class="table-wrapper ',
+    '\n<div id="search-results">': '\n<h1>Search</h1><div id="search-results">',
     '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Pages">',
     '<aside class="toc-drawer': '<aside aria-label="On this page" class="toc-drawer',
 }
