@@ -26,7 +26,7 @@ from buildpush.cluster.manifest import (
 )
 from buildpush.cluster.watching import Watching
 from buildpush.foundation.errors import AuthenticationError, ClusterError, UnreachableError
-from buildpush.foundation.events import Note, Progress, Retry
+from buildpush.foundation.events import Finished, Note, Progress, Retry, Started
 from buildpush.foundation.state import process_identity
 
 SPEC = JobSpec("r.test/build:1", ("build",), "r.test/receive:1", files={"login": "x"}, limits=Limits(memory=1024))
@@ -218,6 +218,15 @@ def test_the_progress_of_what_is_sent_is_told(world):
     done = [event.done for event in world.events if isinstance(event, Progress)]
     assert done == sorted(done)
     assert done[-1] == len(CONTENT)
+
+
+def test_a_job_waits_from_its_creation_until_it_builds(world):
+    world.run()
+    began, *between, ended = [one for one in world.events if not isinstance(one, Note)]
+    assert began == Started("wait", world.api.names[0])
+    assert all(isinstance(one, Progress) for one in between)
+    assert (type(ended), ended.phase) == (Finished, "wait")
+    assert ended.seconds > 0
 
 
 def test_a_build_that_fails_has_its_status_and_its_message(world):

@@ -24,7 +24,7 @@ from buildpush.foundation.errors import (
     EngineMissingError,
     UnsupportedError,
 )
-from buildpush.foundation.events import Decision, Log
+from buildpush.foundation.events import Decision, Finished, Log, Started
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform, PushedBlob, PushedImage
 from buildpush.images.references import Digest, Reference
@@ -307,6 +307,20 @@ def test_lines_of_kaniko_are_read_from_its_json(directory):
     line = '{"level":"info","msg":"Retrieving image manifest","time":"t"}'
     built(directory, FakeCluster(JobResult(0, DIGEST), [line]), "kaniko")
     assert "Retrieving image manifest" in [event.line for event in directory.events if isinstance(event, Log)]
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("buildah", "push: 127.0.0.1:5000/local/app:1"),
+        ("native", "    2.5s  push: 127.0.0.1:5000/local/app:1"),
+        ("kaniko", '{"level":"info","msg":"Pushing image to 127.0.0.1:5000/local/app:1"}'),
+    ],
+)
+def test_the_log_says_when_the_push_begins(directory, name, line):
+    built(directory, FakeCluster(JobResult(0, DIGEST), ["a", line, line]), name)
+    phases = [event for event in directory.events if isinstance(event, Started | Finished)]
+    assert [(type(event), event.phase) for event in phases] == [(Started, "push"), (Finished, "push")]
 
 
 @pytest.mark.parametrize(
