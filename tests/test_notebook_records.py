@@ -16,6 +16,7 @@ from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.secrets import Secret
 from buildpush.pipeline.recorded import read_record
 from tests.connectors import connector, connectors
+from tests.hostile.registry import HostileRegistry, Reply, digest_of
 
 KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
 DIGEST = "sha256:" + "a" * 64
@@ -189,6 +190,48 @@ def test_a_reference_that_is_gone_and_one_that_cannot_be_read_are_told_apart(pus
     assert f"{reference}: same" in shown
     assert f"{absent}: gone" in shown
     assert f"{silent}: cannot be read: " in shown
+
+
+MANIFEST = b"{}"
+
+
+def manifest_of(name, headers):
+    """Return a quirk: the manifest of the repository *name*, whatever it is asked for, with these headers."""
+    return lambda request, _: (
+        Reply(302 if "Location" in headers else 200, headers, MANIFEST)
+        if (request.is_manifest and f"/{name}/" in request.path)
+        else None
+    )
+
+
+@pytest.mark.sandbox
+def test_the_bytes_count_and_not_what_the_registry_says_of_them(tmp_path, capsys):
+    with HostileRegistry(manifest_of("a", {"Docker-Content-Digest": DIGEST})) as server:
+        path = notebook(tmp_path, run_of(DIGEST, f"{server.host}/a:1"))
+        assert run_command(["record", str(path)]) == 8
+    shown = capsys.readouterr().out
+    assert f"a:1: cannot be read: the manifest of {server.host}/a:1 has the digest {digest_of(MANIFEST)}" in shown
+    assert "same" not in shown
+
+
+@pytest.mark.sandbox
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_a_registry_that_names_no_digest_is_compared_by_the_bytes(tmp_path, capsys, algorithm):
+    with HostileRegistry(manifest_of("a", {})) as server:
+        path = notebook(tmp_path, run_of(digest_of(MANIFEST, algorithm), f"{server.host}/a:1"))
+        assert run_command(["record", str(path)]) == 0
+    assert "a:1: same" in capsys.readouterr().out
+
+
+@pytest.mark.sandbox
+def test_a_redirect_that_cannot_be_followed_is_the_reason_for_its_own_reference_only(tmp_path, capsys):
+    wrong, right = manifest_of("a", {"Location": "file:///etc/passwd"}), manifest_of("b", {})
+    with HostileRegistry(wrong, right) as server:
+        path = notebook(tmp_path, run_of(digest_of(MANIFEST), f"{server.host}/a:1", f"{server.host}/b:1"))
+        assert run_command(["record", str(path)]) == 8
+    shown = capsys.readouterr().out
+    assert "a:1: cannot be read: 'file:///etc/passwd' is not an address" in shown
+    assert "b:1: same" in shown
 
 
 @pytest.mark.sandbox

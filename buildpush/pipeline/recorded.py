@@ -12,6 +12,7 @@ from buildpush.foundation.cell_records import VERSION, records_in
 from buildpush.foundation.errors import (
     BuildPushError,
     CancelledError,
+    RegistryError,
     SourceError,
     TimeOutError,
     UnreachableError,
@@ -19,10 +20,11 @@ from buildpush.foundation.errors import (
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
+from buildpush.http.urls import AddressError
 from buildpush.images.compression import digest_of
-from buildpush.images.references import Digest, Reference, is_digest
-from buildpush.registry.client import Registry, refusal
-from buildpush.registry.pull import ACCEPT, pull
+from buildpush.images.references import Digest, Reference
+from buildpush.registry.client import Registry
+from buildpush.registry.pull import fetch_manifest
 
 ReferenceState = Literal["same", "moved", "gone", "replaced", "unknown"]
 
@@ -258,25 +260,23 @@ class _Question:
         if host in self._silent:
             return ComparedReference(reference, "unknown", self._silent[host])
         try:
-            now = self._digest(reference)
+            now = self._digest(reference, recorded.algorithm if recorded else "sha256")
         except (CancelledError, TimeOutError):
             raise
-        except UnreachableError as error:
-            self._silent[host] = str(error)
-            return ComparedReference(reference, "unknown", str(error))
         except BuildPushError as error:
+            if isinstance(error, UnreachableError) and not isinstance(error, AddressError):
+                self._silent[host] = str(error)  # which a wrong redirect of one reference is not
             return ComparedReference(reference, "unknown", str(error))
         if now is None:
             return ComparedReference(reference, "gone")
         return ComparedReference(reference, "same" if recorded and now == str(recorded) else "moved", now)
 
-    def _digest(self, reference: Reference) -> str | None:
-        """Return the digest that a reference names, or ``None`` if it names nothing."""
-        path, headers = f"manifests/{reference.target}", {"Accept": ACCEPT}
-        answer = self._registry.request(reference.repository, "HEAD", path, actions="pull", headers=headers)
-        if answer.status == _NOT_FOUND:
+    def _digest(self, reference: Reference, algorithm: str) -> str | None:
+        """Return the digest of the bytes that a reference names, or ``None`` if it names nothing."""
+        try:
+            answer = fetch_manifest(reference, self._registry)
+        except RegistryError as error:
+            if error.status != _NOT_FOUND:
+                raise
             return None
-        if not answer.ok:
-            raise refusal(answer, f"{reference} cannot be read", reading=True)
-        digest = answer.headers.get("Docker-Content-Digest") or ""
-        return digest if is_digest(digest) else str(digest_of(pull(reference, self._registry).manifest or b""))
+        return str(digest_of(answer.body, algorithm))

@@ -99,6 +99,19 @@ def _index(repository: Repository, registry: Registry, data: bytes, index: Manif
 
 def _manifest(reference: Reference, registry: Registry, size: int | None = None) -> tuple[bytes, Manifest]:
     """Return the manifest that *reference* names; if an index gives its size, it must have *size* bytes."""
+    answer = fetch_manifest(reference, registry, size)
+    return answer.body, read_manifest(answer.body, answer.headers.get("Content-Type", ""))
+
+
+def fetch_manifest(reference: Reference, registry: Registry, size: int | None = None) -> Answer:
+    """Return the answer with the manifest that *reference* names; its digests, and its *size* if given, are checked.
+
+    Raises:
+        RegistryError: it does not exist, or may not be read.
+        DigestError: the bytes do not match the digest that is asked for, or that the registry names.
+        UnreachableError: there is no answer.
+        AuthenticationError: the credentials are refused.
+    """
     path, headers = f"manifests/{reference.target}", {"Accept": ACCEPT}
     most = _max_size(size, f"the manifest of {reference}")
     answer = registry.request(reference.repository, "GET", path, actions="pull", headers=headers, most=most)
@@ -111,7 +124,7 @@ def _manifest(reference: Reference, registry: Registry, size: int | None = None)
     if expected and expected != actual:
         message = f"the manifest of {reference} has the digest {actual}, but {expected} was expected"
         raise DigestError(message, hint="a proxy in between changes what it passes on")
-    return answer.body, read_manifest(answer.body, answer.headers.get("Content-Type", ""))
+    return answer
 
 
 def _max_size(size: int | None, what: str) -> int:
