@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from buildpush.foundation.events import Sink as Sink
     from buildpush.foundation.secrets import Secret as Secret
     from buildpush.notebooks.practice import practice as practice
+    from buildpush.pipeline.notebook_record import record as record
     from buildpush.pipeline.plan import Plan as Plan
     from buildpush.pipeline.plan import SkippedStep as SkippedStep
     from buildpush.pipeline.results import PipelineResult as PipelineResult
@@ -70,6 +71,7 @@ _HOMES = {
     "open_run": "buildpush.api",
     "practice": "buildpush.notebooks.practice",
     "push": "buildpush.api",
+    "record": "buildpush.pipeline.notebook_record",
     "tag": "buildpush.api",
     "upload": "buildpush.api",
     "run": "buildpush.api",
@@ -105,6 +107,7 @@ __all__ = [
     "open_run",
     "practice",
     "push",
+    "record",
     "run",
     "run_pipeline",
     "tag",

@@ -15,6 +15,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from buildpush import api
 from buildpush.foundation.interrupts import discard_interrupt, interrupt, start
+from buildpush.pipeline import notebook_record
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -123,6 +124,7 @@ copy = _coroutine(api.copy)
 merge = _coroutine(api.merge)
 tag = _coroutine(api.tag)
 verify = _coroutine(api.verify)
+record = _coroutine(notebook_record.record)
 upload = _coroutine(api.upload)
 download = _coroutine(api.download)
 list_pipeline = _coroutine(api.list_pipeline)

@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, writes
 
+import buildpush
 from buildpush import __version__, notebooks
 from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError, SettingsError
@@ -190,6 +191,26 @@ def test_a_reference_that_is_gone_and_one_that_cannot_be_read_are_told_apart(pus
     assert f"{reference}: same" in shown
     assert f"{absent}: gone" in shown
     assert f"{silent}: cannot be read: " in shown
+
+
+@pytest.mark.sandbox
+def test_python_gets_the_same_as_the_command_prints(pushed, box, tmp_path, capsys):
+    reference, push = pushed
+    notebook(tmp_path, run_of(push("one"), reference))
+    capsys.readouterr()
+    assert run_command(["record", "done.ipynb", "--json", *ACCESS]) == 0
+    found = buildpush.record("done.ipynb", connectors="connectors.yml", cwd=tmp_path)
+    assert found.as_json() == json.loads(capsys.readouterr().out)
+    push("two")
+    moved = buildpush.record(tmp_path / "done.ipynb", connectors="connectors.yml")
+    assert [one.state for _, references in moved.runs for one in references] == ["moved"]
+    assert len(moved.problems) == 1
+
+
+@pytest.mark.parametrize("name", ["username", "password", "insecure"])
+def test_a_login_is_no_keyword_where_a_stranger_names_the_hosts(name):
+    with pytest.raises(TypeError, match=name):
+        buildpush.record("done.ipynb", **{name: "x"})
 
 
 MANIFEST = b"{}"

@@ -15,20 +15,25 @@ if TYPE_CHECKING:
     from buildpush.images.model import Compression, MediaTypes
 
 
-class HostOptions(TypedDict, total=False):
-    """Keywords of :func:`tag`, described at :func:`push`: how registries are reached, and what gets the events."""
+class ReadOptions(TypedDict, total=False):
+    """Keywords of ``record``, described at :func:`push`: how registries that a stranger may name are reached."""
 
     connectors: OptionalPath
     connector_ref: str | None
     secrets: OptionalPath
-    username: str | None
-    password: Secret | str | None
-    insecure: bool
     insecure_registry: TextList
     timeout: timedelta | str | None
     env: Mapping[str, str] | None
     cwd: OptionalPath
     sink: Sink | None
+
+
+class HostOptions(ReadOptions, total=False):
+    """Keywords of :func:`tag`, described at :func:`push`: how registries are reached, and what gets the events."""
+
+    username: str | None
+    password: Secret | str | None
+    insecure: bool
 
 
 class IndexOptions(HostOptions, total=False):
