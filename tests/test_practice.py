@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +37,17 @@ def test_a_forked_process_that_ends_leaves_the_place_to_its_parent():
         "if not child:\n    sys.exit()\nos.waitpid(child, 0)\nprint((place.directory / 'password').is_file())"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "True\n"
+
+
+def test_what_a_call_leaves_in_a_place_that_is_closed_goes_with_the_process():
+    """A run in another thread makes its directories again, wherever its next file goes."""
+    code = (
+        "import buildpush\nplace = buildpush.practice()\nplace.close()\n"
+        "(place.directory / 'state').mkdir(parents=True)\nprint(place.directory)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert ended.stderr == ""
+    assert not Path(ended.stdout.strip()).exists()
 
 
 def test_without_arguments_a_sandbox_takes_the_push_and_its_build_info():

@@ -18,6 +18,7 @@ from buildpush.credentials.docker import Credential
 from buildpush.credentials.jfrog import artifactory_address
 from buildpush.credentials.vault import Vault
 from buildpush.display.tables import shows_itself
+from buildpush.foundation import mounts
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
@@ -111,6 +112,11 @@ class _Server:
         return cls(entry.url, login, not isinstance(entry.username, str))
 
 
+def _remove(directory: Path, process: int) -> None:
+    if os.getpid() == process:
+        mounts.remove(directory)
+
+
 @shows_itself
 class Practice(Mapping[str, Any]):
     """A place to push to, which is a mapping of the keywords that lead there; :func:`practice` makes it.
@@ -134,6 +140,7 @@ class Practice(Mapping[str, Any]):
         self.directory, self.sandbox, self.repository, self.url = directory, sandbox, repository, server.url
         self._server, self._end, self._process = server, end, os.getpid()
         self.host = urlsplit(server.url).netloc
+        atexit.register(_remove, directory, self._process)  # again: a thread may still write there when it is closed
         atexit.register(self.close)
         shutil.copytree(tutorials_directory() / "examples", directory / "examples")
         write_private(directory / "password", server.login.password.reveal())
