@@ -9,10 +9,12 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from buildpush.credentials.connectors_file import read_connectors
 from buildpush.foundation import events
 from buildpush.settings.sources import read
+from tests.cluster.test_inside import MOUNTS, RESTRICTED, TOLD
 from tests.test_how_to import ROOT, here, parsed, settings_in, typed  # noqa: F401  here is a fixture
 from tests.test_typed_examples import PAGES as TYPED
 
@@ -87,7 +89,7 @@ def test_a_command_of_another_program_is_one_that_a_test_runs_or_a_session_of_no
 @pytest.mark.parametrize(("page", "text"), of("yaml"))
 def test_yaml_is_read_with_all_its_settings(page, text, here):  # noqa: F811
     file = here / "step.yml"
-    if text.startswith(("connectors:", "image:", "spec:\n  template:")) or "type: Plugin" in text:
+    if text.startswith(("connectors:", "image:", "spec:\n  template:", "securityContext:")) or "type: Plugin" in text:
         return  # below
     if re.match(r"\w+:", text) and not text.startswith("step:"):  # a part of a step
         text = f"step:\n  type: BuildAndPushDockerRegistry\n  spec:\n    repo: a/b\n{textwrap.indent(text, ' ' * 4)}"
@@ -102,6 +104,14 @@ def test_the_connectors_are_read(here):  # noqa: F811
     file = here / "connectors.yml"
     file.write_text(text, encoding="utf-8")
     assert read_connectors(file, "jfrog")
+
+
+def test_the_container_of_a_pod_is_the_one_that_a_test_runs():
+    (text,) = [text for _, text in of("yaml") if text.startswith("securityContext:")]
+    container = YAML(typ="safe").load(text)
+    assert container["securityContext"].items() <= RESTRICTED.items()
+    assert container["volumeMounts"] == MOUNTS
+    assert container["env"] == [TOLD]
 
 
 def test_the_settings_of_a_step_of_harness_with_the_plugin_are_variables_that_it_reads(here):  # noqa: F811

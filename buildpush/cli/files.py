@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from buildpush.foundation.errors import BuildPushError, SettingsError
-from buildpush.foundation.files import replacement
+from buildpush.foundation.files import write_whole
 
 
 def check_writable(path: Path) -> None:
@@ -33,8 +33,7 @@ def write(path: Path, text: str) -> None:
         if path.exists() and not path.is_file():
             append(path, text)
             return
-        with replacement(path.resolve(), mode=0o644, durable=True) as file:  # a link stays a link
-            file.write(text.encode())
+        write_whole(path.resolve(), text.encode(), mode=0o644)  # a link stays a link
     except OSError as error:
         raise _failure(path, error) from error
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 
 @contextmanager
@@ -31,6 +32,39 @@ def replacement(path: Path, *, mode: int = 0o600, durable: bool = False) -> Iter
         except BaseException:
             draft.unlink(missing_ok=True)
             raise
+
+
+# What says that a name cannot be replaced or removed, although its file may be written.
+_FIXED: Final = frozenset({errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS})
+
+
+def write_whole(path: Path, content: bytes, *, mode: int) -> None:
+    """Write *content* to *path*, whole or not at all.
+
+    A file that cannot be replaced, since it is mounted into a container (``/dev/termination-log``), or its directory
+    belongs to others, is written in place.
+    """
+    try:
+        with replacement(path, mode=mode, durable=True) as file:
+            file.write(content)
+    except OSError as error:
+        if not _is_fixed(path, error):
+            raise
+        path.write_bytes(content)
+
+
+def remove_or_empty(path: Path) -> None:
+    """Remove *path* if it is there; a file that cannot be removed is emptied."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        if not _is_fixed(path, error):
+            raise
+        path.write_bytes(b"")
+
+
+def _is_fixed(path: Path, error: OSError) -> bool:
+    return error.errno in _FIXED and path.is_file() and os.access(path, os.W_OK)
 
 
 def is_one_name(directory: Path, one: str, other: str) -> bool:

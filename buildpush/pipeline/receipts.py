@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from buildpush.foundation.errors import BuildPushError
-from buildpush.foundation.files import replacement
+from buildpush.foundation.files import remove_or_empty, write_whole
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.text import one_line
@@ -95,7 +95,7 @@ class Receipts:
         with self._lock:
             for name, path in paths.items():
                 if (name, path) not in self._deliveries:
-                    path.unlink(missing_ok=True)
+                    remove_or_empty(path)
 
     def write(self, paths: Mapping[str, Path], delivery: Delivery) -> Iterator[str]:
         """Add *delivery* to the files in *paths*, by the names of their settings; yield a note for what they lose.
@@ -118,8 +118,7 @@ class Receipts:
 def _write(name: str, path: Path, known: Mapping[Reference, Delivery]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)  # as the plugins do
-        with replacement(path, mode=0o644, durable=True) as file:
-            file.write(_text(name, known).encode())
+        write_whole(path, _text(name, known).encode(), mode=0o644)
     except OSError as error:
         message = f"the image is pushed, but {path} cannot be written: {error.strerror}"
         raise BuildPushError(message, setting=name) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from buildpush.foundation.events import Note
-from buildpush.foundation.files import replacement, unwritable
+from buildpush.foundation.files import unwritable, write_whole
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError
 from buildpush.pipeline.context import RunContext
@@ -153,8 +153,7 @@ def write_record(path: Path, text: str) -> None:
         message = f"the record {path} cannot be written: it {reason}"
         raise BuildPushError(message, hint=hint)
     try:
-        with replacement(path.resolve(), mode=0o600, durable=True) as file:  # a link stays a link
-            file.write(text.encode())
+        write_whole(path.resolve(), text.encode(), mode=0o600)  # a link stays a link
     except OSError as error:
         message = f"the record {path} cannot be written: {error.strerror}"
         raise BuildPushError(message, hint=hint) from error
