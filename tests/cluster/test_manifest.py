@@ -392,7 +392,7 @@ def words(tmp_path):
         assert argv[:2] == ["sh", "-c"]
         script = argv[2].partition(" && cat ")[0]
         env = {"PATH": f"{place}:/usr/bin:/bin"}
-        ran = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, check=True)
+        ran = subprocess.run(["/bin/sh", "-c", script], env=env, cwd=tmp_path, capture_output=True, check=True)
         return [part.split("\0") for part in ran.stdout.decode().split("\0\0") if part]
 
     return words

@@ -16,6 +16,7 @@ from buildpush.places import FILES
 
 _WORK: Final = "/workspace"
 _RECEIPT: Final = f"{_WORK}/receipt"
+_TEMPORARY: Final = "tmp"  # in it: the volume itself can be written by everybody
 _CERTIFICATES: Final = "certificates"
 # What a Job does not do: it has the context only, and nothing that was kept from earlier builds.
 _NOT_HERE: Final = frozenset({"caching", "build_contexts"})
@@ -45,8 +46,8 @@ class NativeJob(JobEngine):
         files |= {f"{_CERTIFICATES}/{number}.pem": text for number, text in enumerate(trusted(request).values())}
         run = ["python3", "-m", "buildpush", "run", *self._flags(request)]
         # The receipt is copied: the file of the message cannot be replaced.
-        script = f"{shlex.join(run)} && cat {_RECEIPT} > /dev/termination-log"
-        env = {"PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": f"{_WORK}/state", "TMPDIR": _WORK}
+        script = f"mkdir -m 700 {_TEMPORARY} && {shlex.join(run)} && cat {_RECEIPT} > /dev/termination-log"
+        env = {"PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": f"{_WORK}/state", "TMPDIR": f"{_WORK}/{_TEMPORARY}"}
         if request.created is not None:
             env["SOURCE_DATE_EPOCH"] = str(request.created)
         if self._credentials(request):
