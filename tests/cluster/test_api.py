@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from contextlib import contextmanager
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -699,13 +700,21 @@ def test_a_quiet_container_is_asked_less_and_less(monkeypatch):
 
 
 def test_the_end_of_a_container_ends_a_pause_at_once(monkeypatch):
+    pauses = []
+
+    class Ending(threading.Event):
+        def wait(self, timeout=None):
+            pauses.append(timeout)
+            return super().wait(timeout)
+
+    monkeypatch.setattr("buildpush.cluster.logs.threading", SimpleNamespace(Event=Ending, Thread=threading.Thread))
     monkeypatch.setattr("buildpush.cluster.logs._PAUSE_SECONDS", 60)
     with (
         serving(in_turn(stream(line(1, "one")), stream(line(1, "one"), line(2, "two")))) as server,
         api(server) as cluster,
     ):
         log = LogStream(cluster, "p", "build")
-        eventually(lambda: log._lines)
+        eventually(lambda: pauses)  # an end that comes while the stream lasts needs no second one
         log.end()
         eventually(lambda: log.is_over)
         assert log.take() == ["one", "two"]
