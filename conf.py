@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
+from sphinx.ext.autodoc.mock import mock
 from sphinx.util.docutils import SphinxDirective
 
 from buildpush import __version__
@@ -26,6 +27,11 @@ FLOORS = ROOT / "tests" / "test_floors.py"
 FIGURES = ROOT / "docs" / "performance.jsonl"
 
 sys.path.insert(0, str(ROOT / "docs" / "_extensions"))
+
+# Nothing is executed here, and what executes notebooks, or checks addresses in them, takes longer to load than a page
+# to build.
+with mock(["IPython", "jupyter_cache", "nbclient", "rfc3987_syntax"]):
+    import myst_nb.sphinx_ext  # noqa: F401
 
 project = "buildpush"
 author = "the buildpush authors"
