@@ -149,7 +149,7 @@ export KUBECONFIG=$R/admin.kubeconfig
 until_ok 120 "apiserver ready" $B/kubectl get --raw=/readyz
 start kube-controller-manager $B/kube-controller-manager --kubeconfig=$R/kcm.kubeconfig --authentication-kubeconfig=$R/kcm.kubeconfig \
   --authorization-kubeconfig=$R/kcm.kubeconfig --bind-address=127.0.0.1 --leader-elect=false --use-service-account-credentials=true \
-  --service-account-private-key-file=$P/sa.key --root-ca-file=$P/ca.crt
+  --service-account-private-key-file=$P/sa.key --root-ca-file=$P/ca.crt --node-monitor-period=2s --node-monitor-grace-period=20s
 start kube-scheduler $B/kube-scheduler --kubeconfig=$R/sched.kubeconfig --authentication-kubeconfig=$R/sched.kubeconfig \
   --authorization-kubeconfig=$R/sched.kubeconfig --bind-address=127.0.0.1 --leader-elect=false
 [ -f $R/sysctl.saved ] || for s in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do
@@ -168,6 +168,7 @@ cgroupDriver: cgroupfs
 failCgroupV1: false
 failSwapOn: false
 oomScoreAdj: 0
+nodeLeaseDurationSeconds: 16   # with the grace period of the controller manager: a lost node is seen in 20 s
 resolvConf: /etc/resolv.conf
 podLogsDir: $R/pod-logs
 volumePluginDir: $R/volume-plugins

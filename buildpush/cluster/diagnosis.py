@@ -133,8 +133,8 @@ def _of_pod(pod: Document) -> ClusterError | None:
     for condition in _conditions(pod):
         if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
             return ClusterError(f"the cluster ended the build: {_said(condition)}", hint=again)
-    if status.get("reason") == "NodeLost" or status.get("phase") == "Unknown":
-        return ClusterError("the node of the build is lost", hint=again)
+    if is_silent(pod) or status.get("reason") == "NodeLost" or status.get("phase") == "Unknown":
+        return ClusterError("the node of the build is lost: it does not answer", hint=again)
     if is_being_deleted(pod):
         return ClusterError("the pod of the build was deleted", hint=again)
     return None
@@ -179,6 +179,12 @@ def has_succeeded(pod: Document | None) -> bool:
 def is_being_deleted(pod: Document | None) -> bool:
     """Return whether something deletes *pod*: its containers are stopped."""
     return bool(((pod or {}).get("metadata") or {}).get("deletionTimestamp"))
+
+
+def is_silent(pod: Document | None) -> bool:
+    """Return whether the node of *pod* does not answer: nobody but the cluster then says that it is not ready."""
+    states = {condition.get("type"): condition.get("status") for condition in _conditions(pod or {})}
+    return states.get("ContainersReady") == "True" and states.get("Ready") == "False"
 
 
 def is_told(pod: Document) -> bool:

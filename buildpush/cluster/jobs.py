@@ -191,6 +191,7 @@ class _Job:
         self._sink = sink
         self.name = f"buildpush-{secrets.token_hex(5)}"
         self._is_created = self._was_there = False
+        self._silent_since: float | None = None
         self._events: Sequence[Document] = ()
         self._next_question, self._pause = 0.0, _EVENTS_SECONDS
         self._created: float | None = None
@@ -309,14 +310,26 @@ class _Job:
         """Return whether nothing more will happen: the Job has ended, or something deleted it or its pod."""
         pod, job = self._watching.pod(self.name), self._watching.job(self.name)
         self._was_there = self._was_there or job is not None
-        return diagnosis.is_over(pod, job) or (self._was_there and job is None) or is_gone(pod)
+        is_deleted = (self._was_there and job is None) or is_gone(pod)
+        return diagnosis.is_over(pod, job) or is_deleted or self._has_lost_node(pod)
+
+    def _has_lost_node(self, pod: Document | None) -> bool:
+        """Return whether the node of *pod* has been silent for too long, or the cluster has given it up."""
+        if not diagnosis.is_silent(pod):
+            self._silent_since = None
+            return False
+        now = time.monotonic()
+        if self._silent_since is None:
+            self._silent_since = now
+            self._sink(Note("the node of the build does not answer; it is waited for"))
+        return diagnosis.is_being_deleted(pod) or now - self._silent_since > self._options.patience
 
     def _last_pod(self) -> Document | None:
         """Return the pod of a Job that is over: what is watched of it may come after what is watched of the Job."""
         end = time.monotonic() + _LAST_WORDS_SECONDS
         while time.monotonic() < end:
             pod = self._watching.pod(self.name)
-            if pod is None or is_gone(pod) or diagnosis.is_told(pod):
+            if pod is None or is_gone(pod) or diagnosis.is_told(pod) or diagnosis.is_silent(pod):
                 break
             self._rest()
         return self._watching.pod(self.name)

@@ -64,6 +64,7 @@ class ClusterSettings(PluginSettings):
     )
     job_patience: Duration = _cluster(
         "How long a Job may wait for a node, or for room in a quota, before the step fails.",
+        "A node that no longer answers is waited for as long as this.",
         default=timedelta(minutes=10),
         example="30m",
     )

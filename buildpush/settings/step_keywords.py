@@ -757,6 +757,8 @@ class StepSettings(TypedDict, total=False):
     job_patience: timedelta | str | None
     """How long a Job may wait for a node, or for room in a quota, before the step fails.
 
+    A node that no longer answers is waited for as long as this.
+
     Default: `10m`.
 
     Example: `buildpush.run("step.yml", job_patience='30m')`.

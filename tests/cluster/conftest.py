@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +41,16 @@ def restart_api_server():
     os.kill(int(pid.read_text()), signal.SIGKILL)
     time.sleep(4)
     start()
+
+
+@contextmanager
+def without_kubelet():
+    """End the kubelet, as a node that is lost does, for as long as the block takes; the containers run on."""
+    os.kill(int((HOME / "run" / "pids" / "kubelet").read_text()), signal.SIGKILL)
+    try:
+        yield
+    finally:
+        start()
 
 
 def start():

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from buildpush.foundation.errors import AuthenticationError, BuildError, ClusterError, TimeOutError
-from tests.cluster.conftest import kubectl, leftovers, restart_api_server
+from tests.cluster.conftest import kubectl, leftovers, restart_api_server, without_kubelet
 from tests.cluster.images import ROOT
 from tests.connectors import connector, connectors
 
@@ -147,6 +148,56 @@ def test_the_api_server_may_be_away_during_a_build(step, box, base, pulled, name
     assert box.digest("docker-local/app", "1") == result.digest
     numbers = [int(line.rpartition("-")[2]) for line in lines if line.startswith("line-")]
     assert numbers == list(range(1, 41))
+
+
+def test_a_node_that_is_lost_is_told_and_given_up_after_the_patience(step, base, pulled, namespace):
+    step.write(Dockerfile=f"FROM {base}\nRUN echo begun && sleep 90\n")
+    said = []
+    with ExitStack() as stack:
+
+        def sink(event):
+            said.append(getattr(event, "line", "") or getattr(event, "text", ""))
+            if said[-1] == "begun":
+                stack.enter_context(without_kubelet())
+
+        with pytest.raises(ClusterError, match="the node of the build is lost") as caught:
+            step.run(**images_of(pulled, "buildah"), job_patience="10s", sink=sink)
+    assert "the node of the build does not answer; it is waited for" in said
+    assert "--resume" in caught.value.hint
+
+
+def test_a_token_that_is_refused_during_a_build_is_asked_for_again(
+    step, box, base, member, pulled, namespace, tmp_path
+):
+    def token(name):
+        return kubectl("create", "token", name, "--namespace", namespace).strip()
+
+    kubectl("create", "serviceaccount", "first", "--namespace", namespace)
+    role = ["--role=buildpush", "--serviceaccount", f"{namespace}:first", "--namespace", namespace]
+    kubectl("create", "rolebinding", "first", *role)
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never", "command": "cat"}
+    document = json.loads(member.read_text())
+    document["users"] = [{"name": "member", "user": {"exec": {**plugin, "args": [str(member.parent / "credential")]}}}]
+    member.write_text(json.dumps(document))
+
+    def log_in(name):
+        credential = {"kind": "ExecCredential", "apiVersion": plugin["apiVersion"], "status": {"token": token(name)}}
+        (member.parent / "credential").write_text(json.dumps(credential))
+
+    log_in("first")
+    step.write(Dockerfile=SLOW.format(base=base))
+    refused = []
+
+    def sink(event):
+        if getattr(event, "line", "") == "line-2":
+            kubectl("delete", "serviceaccount", "first", "--namespace", namespace)  # its token is worth nothing now
+            log_in("buildpush")
+            refused.append(event)
+
+    result = step.run(**images_of(pulled, "buildah"), sink=sink)
+    assert refused
+    assert box.digest("docker-local/app", "1") == result.digest
+    assert gone(namespace) == []
 
 
 SLOW = "FROM {base}\nRUN for i in $(seq 20); do echo line-$i; sleep 1; done\n"

@@ -565,6 +565,37 @@ def test_what_ends_a_build_from_outside_is_told(world, end, message):
     assert world.made[-1] == "delete 0"
 
 
+SILENT = {
+    **BUILDS,
+    "conditions": [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}],
+}
+
+
+def test_a_node_that_does_not_answer_is_waited_for(world):
+    def hear_again():
+        world.api.pod(SILENT)
+        time.sleep(0.1)
+        world.api.pod(BUILDS)
+        time.sleep(0.7)  # longer than the patience
+        world.api.pod(BUILT)
+        world.api.job(COMPLETE)
+
+    world.api.after("log", hear_again)
+    assert world.run().status == 0
+    assert world.notes() == ["the node of the build does not answer; it is waited for"]
+
+
+@pytest.mark.parametrize("metadata", [{}, {"deletionTimestamp": "2026-11-30T12:00:00Z"}])
+def test_a_node_that_is_silent_for_too_long_or_given_up_by_the_cluster_is_lost(world, metadata):
+    world.api.after("log", lambda: world.api.pod(SILENT, **metadata))
+    began = time.monotonic()
+    with pytest.raises(ClusterError, match="the node of the build is lost") as caught:
+        world.run()
+    assert "--resume" in caught.value.hint
+    assert world.made[-1] == "delete 0"
+    assert bool(metadata) or time.monotonic() - began > world.patience
+
+
 def test_a_watch_that_has_failed_ends_the_build(world):
     def log():
         message = "cannot watch"
