@@ -63,7 +63,16 @@ def time_limit(
         if not end.reached:
             raise
         message = f"{what} took longer than {words or f'its timeout of {duration_text(limit)}'}"
-        raise _late(message, error) from error
+        raise _late(message, error) from _from_block(error)
+
+
+def _from_block(error: BaseException) -> BaseException:
+    """Return *error* without the frame of its caller in its traceback.
+
+    From Python 3.12 on, a cycle through that frame would keep all that the block held.
+    """
+    trace = error.__traceback__
+    return error.with_traceback(trace.tb_next if trace else None)
 
 
 def _late(message: str, error: BaseException) -> TimeOutError:

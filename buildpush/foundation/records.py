@@ -65,8 +65,11 @@ def _record(cls: type, *, frozen: bool = False, eq: bool = True, order: bool = F
 
     def make_fields() -> None:
         standard = _standard(cls, annotations, defaults, kw_only=kw_only)
+        params = standard.__dataclass_params__  # which a subclass of a record reads
         for name, value in {"init": True, "repr": True, "eq": eq, "order": order, "frozen": frozen}.items():
-            setattr(standard.__dataclass_params__, name, value)  # a subclass of a record reads this
+            setattr(params, name, value)
+        if hasattr(params, "slots"):  # from Python 3.12 on
+            params.slots = True
         for name in _STANDARD:
             setattr(record, name, getattr(standard, name))
 
