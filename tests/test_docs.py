@@ -42,6 +42,11 @@ def pages(site):
     return {path.relative_to(site).as_posix(): Page(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
 
 
+@pytest.fixture(scope="module")
+def texts(site):
+    return [path.read_text(encoding="utf-8") for path in site.rglob("*.html")]
+
+
 def test_no_link_inside_the_site_is_dead(site, pages):
     dead = []
     for name, page in pages.items():
@@ -78,6 +83,14 @@ def test_every_public_name_can_be_linked_to_by_other_projects_as_it_is_imported(
         kinds = InventoryFile.load(file, "", posixpath.join)
     known = {name for kind, names in kinds.items() if kind.startswith("py:") for name in names}
     assert {f"buildpush.{name}" for name in buildpush.__all__ if name != "__version__"} <= known
+
+
+@pytest.mark.parametrize("name", sorted({*buildpush.__all__} - {"__version__"}))
+def test_every_public_name_has_its_own_sentence(name, texts):
+    begin = rf'<dt[^>]* id="buildpush.{name}">(?:(?!<dd>).)*<dd>'
+    found = [match for text in texts if (match := re.search(begin + r"<p>(.*?)</p>", text, re.DOTALL))]
+    assert found
+    assert not re.match("Represent a PEP|alias of", found[0][1])  # what Python and Sphinx say of any type
 
 
 def test_every_setting_has_its_card_on_one_of_the_pages_by_group(pages):

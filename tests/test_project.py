@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 from packaging.requirements import Requirement
 from readme_renderer import markdown
 
@@ -123,6 +124,12 @@ def test_an_index_gets_addresses_and_a_readme_whose_links_lead_to_files(addresse
     assert inside
     assert [path for path in inside if not (ROOT / path).exists()] == []
     assert [link for link in links if not link.startswith(("https://", "#"))] == []
+
+
+def test_the_wheel_has_every_file_of_the_package():
+    packed = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    there = {path for path in (ROOT / "buildpush").rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert {path.relative_to(ROOT).as_posix() for path in there} <= packed
 
 
 def test_a_wheel_that_nobody_publishes_names_no_address(addresses):
