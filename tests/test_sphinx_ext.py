@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import html
 import json
+import os
 import re
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from buildpush.reference import cards
 from buildpush.reference.cards import card_named
 from buildpush.reference.domain import owner
 from buildpush.reference.markup import tabs
+from buildpush.reference.sphinx import write_data
 from buildpush.settings.plugin_variables import PLUGIN_VARIABLES
 
 CONF = 'extensions = ["buildpush.sphinx_ext", "myst_parser"]\nhtml_theme = "basic"\nproject = "x"\n'
@@ -223,6 +225,17 @@ def test_cards_and_schemas_lie_beside_the_pages(site):
     assert [card["name"] for card in beside] == [card.name for card in cards.cards()]
     for name in ("settings.schema.json", "step.schema.json"):
         assert "$schema" in json.loads((app.outdir / name).read_text(encoding="utf-8"))
+
+
+def test_a_file_for_programs_is_written_again_when_the_code_is_newer(built):
+    app, _ = built
+    file = app.outdir / "settings.json"
+    file.write_text("as it was", encoding="utf-8")
+    write_data(app, None)
+    assert file.read_text(encoding="utf-8") == "as it was"
+    os.utime(file, (0, 0))
+    write_data(app, None)
+    assert json.loads(file.read_text(encoding="utf-8"))
 
 
 def test_a_variable_leads_to_the_setting_it_belongs_to_before_any_that_borrow_it():

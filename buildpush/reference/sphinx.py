@@ -278,12 +278,19 @@ def check_configuration(_app: Sphinx, config: Config) -> None:
 
 
 def write_data(app: Sphinx, exception: Exception | None) -> None:
-    """Write the files of ``buildpush_write`` beside the pages: the cards as JSON for programs, schemas for editors."""
+    """Write the files of ``buildpush_write`` beside the pages: the cards as JSON for programs, schemas for editors.
+
+    A file that is newer than all code stays: to make it takes longer than to write a page again.
+    """
     if exception is not None or app.builder.format != "html":
         return
-    for name in app.config.buildpush_write:
-        text = json.dumps(DATA[name](), indent=1, ensure_ascii=False)
-        (Path(app.outdir) / name).write_text(text + "\n", encoding="utf-8")
+    newest = max(path.stat().st_mtime for path in CODE.rglob("*.py"))
+    for path in (Path(app.outdir) / name for name in app.config.buildpush_write):
+        if not path.exists() or path.stat().st_mtime <= newest:
+            path.write_text(json.dumps(DATA[path.name](), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+CODE: Final = Path(__file__).parent.parent
 
 
 STYLE: Final = Path(__file__).parent / "static" / "buildpush-settings.css"
