@@ -8,7 +8,7 @@ import pickle
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from buildpush.foundation import secrets
@@ -26,6 +26,12 @@ from buildpush.foundation.secrets import (
 )
 
 VALUE = 'p@ss "wörd"/+1'
+
+
+@pytest.fixture(autouse=True, params=[secrets._MANY_FORMS, 0], ids=["few", "many"])
+def _looked_for(request, monkeypatch):
+    """Run each test as if there were few secrets, and as if there were many: then they are looked for otherwise."""
+    monkeypatch.setattr(secrets, "_MANY_FORMS", request.param)
 
 
 def test_secrets_are_hidden_in_every_text_of_a_document():
@@ -283,6 +289,36 @@ def test_of_a_secret_that_overlaps_itself_no_part_is_shown():
     assert redact("<xy/xy/xy> <xy%2Fxy%2fxy>") == f"<{MASK}> <{MASK}>"
 
 
+parts = st.text("ab*/%21x", min_size=1, max_size=6)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(parts, max_size=8), st.lists(parts, max_size=8))
+def test_the_same_secrets_are_found_however_they_are_looked_for(known, pieces):
+    found = secrets._KnownSecrets().including(set(known)).including({one * 2 for one in known})
+    text = "".join([*pieces, *known[:2], *pieces])
+    for forms in (found.forms, found.plain):
+        assert set(found.found(forms, text)) == {form for form in forms if form in text}
+
+
+def test_a_line_is_read_as_fast_with_many_thousands_of_secrets(monkeypatch):
+    monkeypatch.setattr(secrets, "_MANY_FORMS", 2)
+    known = secrets._KnownSecrets().including({f"token-{number}-{number * 7919}" for number in range(20_000)})
+
+    class Counted(str):
+        __slots__ = ()
+        asked = 0
+
+        def __contains__(self, one):
+            Counted.asked += 1
+            return super().__contains__(one)
+
+    assert known.found(known.forms, Counted("a line of a log with nothing in it " * 20)) == []
+    assert Counted.asked == 0
+    assert known.found(known.forms, "x token-19-150461 y") == ["token-19-150461"]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(["ab/one", "cd/twoo", "ef/three", "cd/tw", "twoo"]))
 def test_several_secrets_of_one_line_become_stars_each_in_its_place(names):
     for name in names:

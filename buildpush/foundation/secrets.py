@@ -10,6 +10,7 @@ import base64
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import field
 from functools import cache
 from typing import Any, Final, NoReturn
 from urllib.parse import unquote
@@ -83,18 +84,36 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _KnownSecrets:
-    """The secrets to hide: *forms* as they are written, *plain* as a reader would see them."""
+    """The secrets to hide: *forms* as they are written, *plain* as a reader would see them.
+
+    A run of thousands of steps has as many tokens: to look for each of them in each line would take ever longer.
+    *beginnings* has all of both by their first characters; it is only added to, and shared by what comes later.
+    """
 
     forms: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
+    beginnings: dict[str, list[str]] = field(default_factory=dict)
 
     def including(self, forms: set[str]) -> _KnownSecrets:
         new_forms = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
         if new_forms <= self.forms:
             return self
         plain = {bare for form in new_forms for bare in _plain_forms(form) if len(bare) >= SHORTEST and bare.strip("*")}
-        return _KnownSecrets(self.forms | new_forms, self.plain | plain)
+        for form in (new_forms | plain) - self.forms - self.plain:
+            self.beginnings.setdefault(form[:SHORTEST], []).append(form)
+        return _KnownSecrets(self.forms | new_forms, self.plain | plain, self.beginnings)
 
+    def found(self, forms: frozenset[str], text: str) -> list[str]:
+        """Return those of *forms*, all or the plain ones, that *text* contains."""
+        if len(forms) < _MANY_FORMS * len(text):
+            return [form for form in forms if form in text]
+        begun = {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
+        begun &= self.beginnings.keys()
+        return [form for one in begun for form in self.beginnings[one] if form in forms and form in text]
+
+
+# From so many for each character of a text on, they are looked for by their beginnings.
+_MANY_FORMS: Final = 2
 
 _known = _KnownSecrets()
 
@@ -224,19 +243,19 @@ def _partial_length(text: str, forms: Collection[str]) -> int:
 
 def _without_known(text: str, known: _KnownSecrets) -> str:
     # All are located before any is hidden: hiding one that is the end of another would keep the other from being found.
-    found = [form for form in known.forms if form in text]
+    found = known.found(known.forms, text)
     is_plain = text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS))
     if is_plain and not found:
         return text  # a quick end for most lines of a log
-    places = [*_places(found, text), *(() if is_plain else _notation_places(text, known.plain))]
+    places = [*_places(found, text), *(() if is_plain else _notation_places(text, known))]
     return _with_stars(text, places) if places else text
 
 
-def _notation_places(text: str, plain: Collection[str]) -> Iterator[tuple[int, int]]:
+def _notation_places(text: str, known: _KnownSecrets) -> Iterator[tuple[int, int]]:
     """Yield the spans of the secrets that *text* contains in another notation."""
     for way in _decodings(text):
         for depth, reading in enumerate(_readings(text, way), 1):
-            matches = [form for form in plain if form in reading]
+            matches = known.found(known.plain, reading)
             if matches:
                 yield from _encoded_places(text, way, depth, matches)
 
