@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 import buildpush
 from buildpush.cli import run_command
 from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.secrets import MASK, Secret
 from buildpush.foundation.state import State
+from buildpush.pipeline import record as records_module
+from buildpush.pipeline import run
 from buildpush.pipeline.context import RunContext
-from buildpush.pipeline.record import RunRecord
+from buildpush.pipeline.outcomes import Outcome
+from buildpush.pipeline.record import Resumed, RunRecord, failed_places
 from buildpush.pipeline.results import RunResult
 from tests.connectors import connector, connectors
 
@@ -103,13 +109,64 @@ def test_a_record_of_thousands_of_steps_is_not_written_again_for_each(place, box
     record = RunRecord(loaded, RunContext.default(env={}, cwd=place).facts, datetime.now(UTC), written.append)
     record.begin()
     for number in range(3000):
-        record.interrupt(loaded.steps[0], RunResult(step=f"hunter2-{number}"), (str(number),))
+        record.interrupt(loaded.steps[0], RunResult(step=f"a-{number}"), (str(number),))
     record.end("ABORTED", datetime.now(UTC))
     rows = [len(json.loads(text)["steps"]) for text in written[:400:20]]
     assert rows[:5] == [0, 20, 40, 60, 80]  # each, while there are few
     assert len(written) < 500
     last = json.loads(written[-1])
     assert (last["state"], [row["place"] for row in last["steps"]]) == ("ABORTED", [[str(n)] for n in range(3000)])
+
+
+def test_a_record_shows_no_secret_in_a_variable_or_a_reason(place, box):
+    Secret("hunter2-of-a-record")
+    write(place, box, "docker-local")
+    facts = RunContext.default(env={}, cwd=place).facts
+    facts = replace(facts, inputs={"token": "hunter2-of-a-record"})
+    loaded, written = buildpush.load("p.yml"), []
+    record = RunRecord(loaded, facts, datetime.now(UTC), written.append)
+    outcome = Outcome(loaded.steps[0], "failed", reason="it said hunter\x1b[0m2-of-a-record")
+    record.add(outcome, RunResult(step="hunter2-of-a-record"), ("a",))
+    assert "2-of-a-record" not in written[-1]
+    assert MASK in written[-1]
+
+
+def test_what_is_not_written_yet_is_written_once_when_the_run_is_over(place, box):
+    write(place, box, "docker-local")
+    loaded, written = buildpush.load("p.yml"), []
+    record = RunRecord(loaded, RunContext.default(env={}, cwd=place).facts, datetime.now(UTC), written.append)
+    for number in range(200):
+        record.interrupt(loaded.steps[0], RunResult(step="a\u2028b\x85c"), (str(number),))
+    for _ in range(2):
+        record.flush()
+    steps = [json.loads(text)["steps"] for text in written[-2:]]
+    assert [len(found) for found in steps] == [199, 200]
+    assert steps[-1][-1]["result"]["step"] == "a\u2028b\x85c"
+
+
+def test_a_run_that_is_interrupted_has_every_step_in_its_record(place, box, monkeypatch):
+    write(place, box, "docker-local")
+    monkeypatch.setattr(records_module, "_SHARE_NOT_WRITTEN", 1)  # as if there were thousands
+    run_step, begun = run.run_step, []
+
+    def interrupted(step, **more):
+        begun.append(step.identifier)
+        if step.identifier == "child":
+            raise KeyboardInterrupt
+        run_step(step, **more)
+
+    monkeypatch.setattr(run, "run_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        buildpush.run_pipeline("p.yml", variables={"version": "7"})
+    assert begun == ["app", "child"]
+    assert [step["state"] for step in records()[-1]["steps"]] == ["SUCCEEDED", "ABORTED"]
+
+
+def test_what_succeeded_when_its_group_was_run_again_has_not_failed():
+    place = ("", "g", "a")
+    rows = [{"place": place, "where": "p.yml:1:1", "state": state} for state in ("FAILED", "SUCCEEDED")]
+    assert failed_places(Resumed(Path("r.json"), {}, {place: rows}), Path(), None, None) == frozenset()
+    assert place in failed_places(Resumed(Path("r.json"), {}, {place: rows[:1]}), Path(), None, None)
 
 
 def test_a_step_that_has_failed_has_a_row_in_the_summary(place, box, capsys):

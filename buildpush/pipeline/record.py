@@ -1,4 +1,4 @@
-"""The record of a run: one JSON document with every step, attempt, decision and reason, written after each step.
+"""The record of a run: one JSON document with every step, attempt, decision and reason, written while it runs.
 
 It holds no secret; ``--resume`` continues from it.
 """
@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
-from textwrap import indent
 from typing import Any, Final, TypeAlias, TypeVar
 
 from buildpush.credentials.jfrog import BUILD_ATTEMPT
@@ -43,7 +42,7 @@ _FAILED: Final = frozenset({"FAILED", "EXPIRED", "ABORTED", "IGNORE_FAILED"})
 _T = TypeVar("_T")
 Write: TypeAlias = Callable[[str], object]
 # The whole record is written again with each step, as long as there are few; with thousands, once there are one more
-# in a hundred. A run that is killed repeats at most those.
+# in a hundred, and when the run ends, however it does. A run that is killed repeats at most those.
 _SHARE_NOT_WRITTEN: Final = 100
 
 
@@ -65,7 +64,7 @@ class RunRecord:
     def begin(self) -> None:
         """Write what is known before the first step."""
         with self._lock:
-            self._write(self._text("RUNNING", None))
+            self._save("RUNNING", None)
 
     def add(self, outcome: Outcome, result: RunResult, place: StepPath) -> None:
         """Add the outcome of a step."""
@@ -78,7 +77,13 @@ class RunRecord:
     def end(self, state: str, ended: datetime) -> None:
         """Record how the run ended."""
         with self._lock:
-            self._write(self._text(state, ended))
+            self._save(state, ended)
+
+    def flush(self) -> None:
+        """Write the steps that are not written yet: nothing is added after an interrupt."""
+        with self._lock:
+            if self._written < len(self._rows):
+                self._save("RUNNING", None)
 
     def _add(self, step: Step, state: str, result: RunResult, place: StepPath, reason: str) -> None:
         row = {
@@ -89,11 +94,15 @@ class RunRecord:
             "settings": self._settings(step) if state == "SUCCEEDED" else None,
             "result": result.as_json(),
         }
-        text = indent(_as_json(row), "    ")
+        text = _as_json(row).replace("\n", "\n    ")  # not indent, which takes U+2028 in a text for the end of a line
         with self._lock:
-            self._rows.append(text)
+            self._rows.append(f"    {text}")
             if len(self._rows) - self._written > len(self._rows) // _SHARE_NOT_WRITTEN:
-                self._write(self._text("RUNNING", None))
+                self._save("RUNNING", None)
+
+    def _save(self, state: str, ended: datetime | None) -> None:
+        self._write(self._text(state, ended))
+        self._written = len(self._rows)  # an interrupt while it is written leaves the file as it was before
 
     def _settings(self, step: Step) -> dict[str, str] | None:
         try:
@@ -104,7 +113,6 @@ class RunRecord:
     def _text(self, state: str, ended: datetime | None) -> str:
         facts = self._facts.used_values((*_LASTING, _COMMIT))
         tail = {"state": state, "ended": time_text(ended), "facts": facts}
-        self._written = len(self._rows)
         rows = ",\n".join(self._rows)
         steps = f"[\n{rows}\n  ]" if rows else "[]"
         return f'{_as_json({**self._head, **tail})[:-2]},\n  "steps": {steps}\n}}\n'
@@ -275,7 +283,9 @@ def failed_places(earlier: Resumed | None, directory: Path, loaded: Loaded, fact
         rows = chain.from_iterable(earlier.steps.values())
     elif loaded.file and (path := next(_records_of(str(Path(facts.git.directory, loaded.file)), directory), None)):
         rows = read_record(path)["steps"]
-    places = (tuple(map(str, row["place"])) for row in rows if row.get("state") in _FAILED)
+    # Of a group that was run again, the last pass counts.
+    last = {(tuple(map(str, row["place"])), str(row.get("where"))): str(row.get("state")) for row in rows}
+    places = (place for (place, _), state in last.items() if state in _FAILED)
     return frozenset(place[:length] for place in places for length in range(1, len(place) + 1))
 
 
@@ -287,9 +297,11 @@ def _by_place(pairs: Iterable[tuple[StepPath, _T]]) -> dict[StepPath, list[_T]]:
 
 
 def _records_of(file: str, directory: Path) -> Iterator[Path]:
+    name = json.dumps(file, ensure_ascii=False).encode(errors="surrogatepass")
     for path in sorted(directory.glob("*.json"), reverse=True):
         try:
-            document = parse(path.read_bytes())
+            content = path.read_bytes()
+            document = parse(content) if name in content else None  # those of other files may be long
         except (OSError, ValueError):
             continue
         if isinstance(document, dict) and document.get("file") == file and "state" in document:

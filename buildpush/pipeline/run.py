@@ -77,7 +77,11 @@ def run_steps(
         failed_before = find_failed(earlier, loaded, context)
         run_record = begin_record(loaded, context, record) if push else None
         walk = replace(_walk(context, options, run_record, several=count > 1, failed=failed_before), before=before)
-        outcomes, unsent = _walk_and_send(walk, loaded, context)
+        try:
+            outcomes, unsent = _walk_and_send(walk, loaded, context)
+        finally:
+            if run_record:
+                run_record.flush()
         if run_record:
             failed = unsent or any(one.status == "failed" for one in outcomes)
             run_record.end("FAILED" if failed else "SUCCEEDED", context.now())
