@@ -91,14 +91,16 @@ class BranchTable:
         states = tuple(self._states.copy().items())
         if len(states) > MOST_ROWS:
             failed = [(name, one) for name, one in states if one.state in _BAD]
-            shown = [*failed, *((name, one) for name, one in states if one.state == "running")]
+            running = [(name, one) for name, one in states if one.state == "running"]
+            half = MOST_ROWS // 2  # neither kind keeps the other from being seen
+            shown = [*failed[:half], *running, *failed[half:]]
             states = tuple(shown[:MOST_ROWS])
         else:
             shown = list(states)
         for branch, one in states:
-            running = one.state == "running"
-            seconds = self._clock() - self._start_times[branch] if running else one.seconds
-            spent = seconds_words(seconds) if running or seconds else ""
+            runs = one.state == "running"
+            seconds = self._clock() - self._start_times[branch] if runs else one.seconds
+            spent = seconds_words(seconds) if runs or seconds else ""
             yield branch, self._word(branch, one), spent, one_line(one.image)
         if more := len(shown) - len(states):
             yield f"and {more:,} more", "", "", ""

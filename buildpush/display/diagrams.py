@@ -68,7 +68,8 @@ def _when(bar: Sequence[Period], first: float, legend: Mapping[str, str]) -> str
     if not bar[-1].end:
         return ""
     parts = [f"{legend[one.hue]} {number_text(one.end - one.begin)} s" for one in bar if one.hue in legend]
-    return f", from {number_text(bar[0].begin - first)} s" + (f" ({', '.join(parts)})" if len(bar) > 1 else "")
+    lengths = f" ({', '.join(parts)})" if parts and len(bar) > 1 else ""
+    return f", from {number_text(bar[0].begin - first)} s{lengths}"
 
 
 def parts_of_text(title: str, text: str, value: str, parts: Sequence[tuple[str, str, str]]) -> Picture:

@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from buildpush.display.branches import BranchTable, branch_of
 from buildpush.display.words import Sentences, bytes_words, colours_wanted, seconds_words
 from buildpush.foundation.events import UNDER_WAY, BranchState, Event, Log, Note, Progress, Retry, Started
+from buildpush.foundation.text import one_line
 
 # A layer that takes long reports its progress this often, so that a CI system does not end a silent step.
 SECONDS_BETWEEN_PROGRESS = 10.0
@@ -79,7 +80,7 @@ class Plain:
         self._last[item] = (now, event.done)
         total = f" of {bytes_words(event.total)}" if event.total else ""
         rate = (event.done - before[1]) / (now - before[0])
-        return f"{prefix}{event.state} {event.item}: {bytes_words(event.done)}{total}{_pace(event, rate)}"
+        return one_line(f"{prefix}{event.state} {event.item}: {bytes_words(event.done)}{total}{_pace(event, rate)}")
 
 
 def _pace(event: Progress, rate: float) -> str:

@@ -47,6 +47,7 @@ def test_a_bar_of_several_parts_has_them_one_after_the_other_and_says_how_long_e
     assert float(most) == pytest.approx(1.5 * (float(build) - float(wait)), abs=0.3)
     assert int(below) > int(y)
     assert picture.alt == "Jobs: a: 5 s, from 0 s (wait 2 s, build 3 s); b: 1 s, from 2 s"
+    assert time_chart("Jobs", [("a", first)]).alt == "Jobs: a: 5 s, from 0 s"
 
 
 def test_a_part_has_a_bracket_below_its_letters_and_a_part_of_it_is_above_it():

@@ -232,6 +232,17 @@ def test_the_same_layer_of_two_branches_is_said_twice():
     assert ends == ["[a] layer 1: sent, 1 B", "[b] layer 1: sent, 1 B", ""]
 
 
+def test_plain_shows_the_name_of_a_long_file_as_one_line_without_secrets():
+    """A server may have named it."""
+    Secret("hunter2-of-a-file")
+    stream, now = io.StringIO(), 0.0
+    plain = Plain(stream, clock=lambda: now)
+    for now in (0.0, 10.0):
+        plain(Progress("a\n##vso[task.x]\x1b[2J hunter2-of-a-file", int(now), 30))
+    (line,) = stream.getvalue().splitlines()
+    assert not [part for part in ("hunter2", "##vso", "\x1b") if part in line]
+
+
 def test_plain_says_of_which_branch_a_long_layer_is():
     now = 0.0
     stream = io.StringIO()
