@@ -285,11 +285,19 @@ def unlink_loopback(app: Sphinx, document: nodes.document) -> None:
             raw[:] = [nodes.Text(shown)]
 
 
+def link_pages(app: Sphinx, name: str, source: list[str]) -> None:
+    """Let a notebook link to pages from where it lies in the project: it is executed into a directory of the pages."""
+    del app
+    if name.startswith(f"{EXECUTED.name}/"):
+        source[0] = source[0].replace("](../docs/", "](../")
+
+
 def setup(app: Sphinx) -> None:
     """Check that there is something to show, register the tables, and unlink what is gone."""
     check_tutorials()
     gc.disable()  # a fifth of the time went into a search for garbage among trees that a build needs to its end
     app.connect("doctree-read", unlink_loopback)
+    app.connect("source-read", link_pages)
     app.add_directive("floors", HouseDirective)
     app.add_directive("doors", HouseDirective)
     app.add_directive("figures", FiguresDirective)

@@ -531,3 +531,12 @@ def test_a_missing_library_is_said_with_how_to_install_it(monkeypatch):
     with pytest.raises(SettingsError, match="jupyter_client") as caught:
         notebooks.execute("01-first-push")
     assert "buildpush[notebooks]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted(Path(__file__).parents[1].glob("notebooks/*.ipynb")), ids=lambda one: one.stem
+)
+def test_a_page_that_a_notebook_links_to_is_there(name):
+    notebook = Path(__file__).parents[1] / "notebooks" / name
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", notebook.read_text(encoding="utf-8")):
+        assert (notebook.parent / link).exists(), link
