@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from buildpush.cli.report import check_receipts
 from buildpush.foundation.files import remove_or_empty, write_whole
 
 
@@ -33,6 +34,11 @@ def test_a_file_that_cannot_be_replaced_is_written_in_place(mounted):
 
 def test_a_file_that_cannot_be_removed_is_emptied(mounted):
     remove_or_empty(mounted)
+    assert mounted.read_bytes() == b""
+
+
+def test_the_digest_of_an_earlier_run_in_a_file_that_cannot_be_removed_is_emptied(mounted):
+    check_receipts(str(mounted), {})
     assert mounted.read_bytes() == b""
 
 

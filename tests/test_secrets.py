@@ -28,7 +28,7 @@ from buildpush.foundation.secrets import (
 VALUE = 'p@ss "wörd"/+1'
 
 
-@pytest.fixture(autouse=True, params=[secrets._MANY_FORMS, 0], ids=["few", "many"])
+@pytest.fixture(autouse=True, params=[1 << 30, 0], ids=["few", "many"])
 def _looked_for(request, monkeypatch):
     """Run each test as if there were few secrets, and as if there were many: then they are looked for otherwise."""
     monkeypatch.setattr(secrets, "_MANY_FORMS", request.param)

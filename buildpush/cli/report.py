@@ -14,6 +14,7 @@ from buildpush.cli.files import check_writable, write
 from buildpush.cli.messages import error_json, print_message, show_failure
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.errors import BuildPushError, SettingsError
+from buildpush.foundation.files import remove_or_empty
 from buildpush.foundation.secrets import redacted
 
 if TYPE_CHECKING:
@@ -130,4 +131,4 @@ def check_receipts(digest_file: str | None, env: Mapping[str, str]) -> None:
     for path in (*own, *paths_in(env)):
         check_writable(path)
     if digest_file and Path(digest_file).is_file():  # as Docker does with --iidfile
-        Path(digest_file).resolve().unlink()
+        remove_or_empty(Path(digest_file).resolve())

@@ -82,7 +82,10 @@ def practice(connectors: str | Path = "", repository: str = "", *, artifactory_u
         sandbox = None if connectors else _started(stack, rules)
         server = _Server.of_sandbox(sandbox) if sandbox else _Server.of_connector(Path(connectors))
         server = replace(server, artifactory_url=artifactory_url or artifactory_address(server.url))
-        return Practice(directory, server, repository or "docker-local", sandbox, stack.pop_all().close)
+        end = ExitStack()
+        place = Practice(directory, server, repository or "docker-local", sandbox, end.close)
+        end.push(stack.pop_all())  # only now: a place that cannot be made leaves neither sandbox nor directory
+        return place
 
 
 def _started(stack: ExitStack, rules: Mapping[str, Any]) -> Sandbox:

@@ -280,11 +280,12 @@ def check_configuration(_app: Sphinx, config: Config) -> None:
 def write_data(app: Sphinx, exception: Exception | None) -> None:
     """Write the files of ``buildpush_write`` beside the pages: the cards as JSON for programs, schemas for editors.
 
-    A file that is newer than all code stays: to make it takes longer than to write a page again.
+    A file that is newer than all code stays: to make it takes longer than to write a page again. The time of a change
+    counts as well, since installers may keep the time that code was written.
     """
     if exception is not None or app.builder.format != "html":
         return
-    newest = max(path.stat().st_mtime for path in CODE.rglob("*.py"))
+    newest = max(max(code.st_mtime, code.st_ctime) for code in map(Path.stat, CODE.rglob("*.py")))
     for path in (Path(app.outdir) / name for name in app.config.buildpush_write):
         if not path.exists() or path.stat().st_mtime <= newest:
             path.write_text(json.dumps(DATA[path.name](), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
