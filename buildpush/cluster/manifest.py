@@ -201,7 +201,9 @@ def _receiver(spec: JobSpec) -> Document:
         "image": spec.receiver,
         "command": _command(("sh", "-c", waiting(spec.work))),
         "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
-        **_security(spec.limits),
+        **_security(spec),
+        # A quota of limits asks for those of each container. They cost nothing: the two run one after the other.
+        **_resources(spec.limits),
     }
 
 
@@ -213,7 +215,7 @@ def _builder(name: str, spec: JobSpec) -> Document:
         "workingDir": spec.work,
         "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
         "terminationMessagePolicy": "File",
-        **_security(spec.limits),
+        **_security(spec),
     }
     if spec.files:
         container["volumeMounts"].append({"name": _PRIVATE, "mountPath": spec.private, "readOnly": True})
@@ -225,9 +227,7 @@ def _builder(name: str, spec: JobSpec) -> Document:
         env.append({"name": "HOME", "value": spec.work})
     if env:
         container["env"] = env
-    if resources := _resources(spec.limits):
-        container["resources"] = resources
-    return container
+    return container | _resources(spec.limits)
 
 
 def _command(words: Iterable[str]) -> list[str]:
@@ -235,8 +235,9 @@ def _command(words: Iterable[str]) -> list[str]:
     return [word.replace("$", "$$") for word in words]
 
 
-def _security(limits: Limits) -> Document:
+def _security(spec: JobSpec) -> Document:
     context: Document = {}
+    limits = spec.limits
     if limits.user is not None:
         context |= {"runAsUser": limits.user, "runAsNonRoot": limits.user != 0}
     if limits.privileged:
@@ -252,7 +253,8 @@ def _resources(limits: Limits) -> Document:
         "requests": {"memory": limits.requested_memory, "cpu": limits.requested_cores},
     }
     found = {kind: _quantities(each) for kind, each in values.items()}
-    return {kind: each for kind, each in found.items() if each}
+    resources = {kind: each for kind, each in found.items() if each}
+    return {"resources": resources} if resources else {}
 
 
 def _quantities(values: Mapping[str, float | None]) -> Document:

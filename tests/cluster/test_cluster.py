@@ -83,6 +83,12 @@ def test_a_full_quota_is_told_in_its_words(step, pulled, namespace):
         step.run(**images_of(pulled, "buildah"), job_patience="25s")
 
 
+def test_limits_are_enough_for_a_quota_that_asks_for_them(step, box, pulled, namespace):
+    kubectl("create", "quota", "limits", "--hard=limits.memory=2Gi", "--namespace", namespace)
+    result = step.run(**images_of(pulled, "buildah"), resources={"limits": {"memory": "512Mi"}})
+    assert box.digest("docker-local/app", "1") == result.digest
+
+
 def test_a_policy_that_forbids_root_names_the_engine_that_needs_none(step, pulled, namespace):
     kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
     with pytest.raises(ClusterError, match="PodSecurity") as caught:

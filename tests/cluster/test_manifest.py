@@ -229,7 +229,9 @@ def test_another_user_can_read_its_files_and_write_to_the_work_directory():
     ],
 )
 def test_limits_are_quantities_of_kubernetes(limits, resources):
-    assert builder(manifest.job("n", Run("r"), simple(limits=limits), JobOptions())).get("resources") == resources
+    job = manifest.job("n", Run("r"), simple(limits=limits), JobOptions())
+    assert builder(job).get("resources") == resources
+    assert pod_of(job)["initContainers"][0].get("resources") == resources  # a quota asks for those of each container
 
 
 # ---- templates
