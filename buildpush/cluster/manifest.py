@@ -72,6 +72,7 @@ class JobSpec:
         limits: of its container.
         home: whether HOME is set to the directory, for images whose user has none.
         request: identifies what is built, so that a later run finds the Job.
+        is_confined: whether it needs no privilege at all, and drops all where it does not run as root.
     """
 
     image: str
@@ -83,6 +84,7 @@ class JobSpec:
     limits: Limits = Limits()
     home: bool = False
     request: str = ""
+    is_confined: bool = False
 
     @property
     def private(self) -> str:
@@ -238,6 +240,9 @@ def _command(words: Iterable[str]) -> list[str]:
 def _security(spec: JobSpec) -> Document:
     context: Document = {}
     limits = spec.limits
+    if spec.is_confined and limits.user and not limits.privileged:  # what the policy "restricted" asks for
+        context |= {"allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"}}
+        context["capabilities"] = {"drop": ["ALL"]}
     if limits.user is not None:
         context |= {"runAsUser": limits.user, "runAsNonRoot": limits.user != 0}
     if limits.privileged:

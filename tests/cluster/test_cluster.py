@@ -96,6 +96,12 @@ def test_a_policy_that_forbids_root_names_the_engine_that_needs_none(step, pulle
     assert "native" in caught.value.hint
 
 
+def test_native_builds_under_the_policy_restricted(step, box, pulled, namespace):
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    result = step.run(**images_of(pulled, "native"), run_as_user=1000)
+    assert box.digest("docker-local/app", "1") == result.digest
+
+
 def test_a_field_that_no_job_has_is_refused_before_anything_runs(step, pulled, namespace):
     template = step.directory.parent / "job.yaml"
     template.write_text("spec: {template: {spec: {nodeSelectr: {disk: fast}}}}\n")

@@ -234,6 +234,19 @@ def test_limits_are_quantities_of_kubernetes(limits, resources):
     assert pod_of(job)["initContainers"][0].get("resources") == resources  # a quota asks for those of each container
 
 
+@pytest.mark.parametrize("limits", [Limits(user=1000), Limits(user=1000, memory=1024)])
+def test_a_build_that_needs_no_privilege_keeps_the_policy_restricted(limits):
+    pod = pod_of(manifest.job("n", Run("r"), simple(limits=limits, is_confined=True), JobOptions()))
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "seccompProfile": {"type": "RuntimeDefault"},
+            "capabilities": {"drop": ["ALL"]},
+            "runAsUser": 1000,
+            "runAsNonRoot": True,
+        }
+
+
 # ---- templates
 
 
