@@ -138,7 +138,7 @@ class Cluster:
         """Follow a Job that an earlier run has left."""
         metadata = found["metadata"]
         job = self._job(metadata["labels"][manifest.RUN_LABEL], spec, options, sink)
-        job.adopt(metadata["name"])
+        job.adopt(metadata["name"], self.run_of)
         sink(Note(f"the Job {job.name}, which an earlier run has left, goes on"))
         try:
             return job.finish(show)
@@ -201,8 +201,10 @@ class _Job:
         """Whether the build runs, or has run."""
         return diagnosis.has_begun(self._watching.pod(self.name))
 
-    def adopt(self, name: str) -> None:
-        """Be the Job of that name, which another run has created."""
+    def adopt(self, name: str, run: Run) -> None:
+        """Be the Job of that name, which another run has created; it is that of *run* now, and no other sweeps it."""
+        labels, notes = {manifest.MACHINE_LABEL: run.machine}, {manifest.PROCESS_NOTE: run.process}
+        self._api.patch(JOBS, name, {"metadata": {"labels": labels, "annotations": notes}})
         self.name, self._is_created = name, True
 
     def create(self, run: Run) -> None:
