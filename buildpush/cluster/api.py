@@ -122,12 +122,11 @@ class Api:
         """
         query = {"fieldManager": _MANAGER, "fieldValidation": "Strict"}
         answer = self._ask("POST", path, query, document, repeatable=True)
-        if (
-            answer.status == _CONFLICT
-            and answer.attempts > 1
-            and (found := self.find(path, document["metadata"]["name"]))
-        ):
-            return found
+        if answer.status == _CONFLICT and answer.attempts > 1:
+            # Nobody has to have the right to read Secrets.
+            found = document if path == SECRETS else self.find(path, document["metadata"]["name"])
+            if found:
+                return found
         return self._document(answer, f"create the {document['kind']} {document['metadata']['name']}")
 
     def try_create(self, path: str, document: Document) -> Answer:

@@ -320,6 +320,15 @@ def test_what_was_created_by_an_attempt_whose_answer_was_lost_is_ours():
     assert [line.split()[0] for line in asked(server)] == ["POST", "POST", "GET"]
 
 
+def test_a_secret_whose_answer_was_lost_is_ours_without_the_right_to_read_it():
+    """The role of the example lets nobody list Secrets."""
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}
+    taken = answer(409, said('secrets "a" already exists', 409, "AlreadyExists"))
+    with serving(in_turn(Handler.reset, taken, answer(403, said("cannot list")))) as server, api(server) as cluster:
+        assert cluster.create(SECRETS, secret) == secret
+    assert [line.split()[0] for line in asked(server)] == ["POST", "POST"]
+
+
 def test_a_name_that_somebody_else_has_is_a_refusal():
     taken = answer(409, said('jobs.batch "a" already exists', 409, "AlreadyExists"))
     with serving(taken) as server, api(server) as cluster, pytest.raises(ClusterError, match="already exists"):
