@@ -46,6 +46,7 @@ ROLE_HINT: Final = "give this account the rights in examples/kubernetes/role.yam
 _POLICIES: Final = ("exceeded quota", "violates PodSecurity", "admission webhook", "denied the request")
 _CONFLICTS: Final = 6  # how often a change is tried while others change the same, such as what a quota counts
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE = 401, 403, 404, 409, 410
+_AWAY: Final = frozenset({502, 503, 504})  # what a load balancer answers for a server that is away
 
 
 class ExpiredError(Exception):
@@ -323,13 +324,16 @@ class Api:
         document = answer.json()
         return document if isinstance(document, dict) else {}
 
-    def _failure(self, answer: Answer, what: str) -> AuthenticationError | ClusterError:
+    def _failure(self, answer: Answer, what: str) -> AuthenticationError | ClusterError | UnreachableError:
         """Return the error for an answer that is not one of success."""
         reason = _message_in(answer) or f"status {answer.status}"
         if answer.status == _UNAUTHORIZED:
             message = f"the cluster does not know us ({self.access.source}): {reason}"
             hint = "log in to the cluster again, as you do for kubectl"
             return AuthenticationError(message, hint=hint, setting="kube_context")
+        if answer.status in _AWAY:
+            message = f"the API of the cluster is away, and could not {what}: {reason}"
+            return UnreachableError(message)
         message = f"the cluster refuses to {what}: {reason}"
         if answer.status == _FORBIDDEN and not _is_policy(reason):
             return AuthenticationError(message, hint=ROLE_HINT, setting="service_account")

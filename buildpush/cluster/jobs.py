@@ -130,7 +130,9 @@ class Cluster:
 
     def _job(self, label: str, spec: JobSpec, options: JobOptions, sink: Sink) -> _Job:
         with self._lock:
-            watching = self._watches.setdefault(label, Watching(self.api, label))
+            watching = self._watches.get(label)
+            if watching is None or watching.has_failed:  # the server may answer again when a step is tried again
+                watching = self._watches[label] = Watching(self.api, label)
         watching.start()
         return _Job(watching, spec, options, sink)
 

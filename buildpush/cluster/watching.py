@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from buildpush.cluster.api import JOBS, PODS, Api, ExpiredError
 from buildpush.cluster.manifest import JOB_LABEL, RUN_LABEL, Document
-from buildpush.foundation.errors import BuildPushError, UnreachableError
+from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
 
 _PAUSE_SECONDS: Final = 1.0
 _GONE: Final = "\0gone"  # a key that no document has
@@ -56,6 +56,11 @@ class Watching:
         for thread in self._threads:
             thread.join(_PAUSE_SECONDS)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the watch has ended by an error, and sees nothing any more."""
+        return self._failure is not None
+
     def job(self, name: str) -> Document | None:
         """Return the Job *name* as it was last seen; ``None`` where it is not there, or not there yet."""
         self._check()
@@ -101,11 +106,13 @@ class Watching:
             except ExpiredError:
                 version = ""
             except UnreachableError as error:
-                version, broken_since = "", broken_since or began
+                version, broken_since = "", broken_since or time.monotonic()
                 if time.monotonic() - broken_since > _LONGEST_SECONDS:
                     self._fail(error)
             except BuildPushError as error:
                 self._fail(error)
+            except Exception as error:  # noqa: BLE001 - if it ended in silence, builds would wait for ever
+                self._fail(ClusterError(f"the cluster sent something that cannot be read: {error!r}"))
             # One that ends at once, again and again, is not asked for without a pause.
             self._over.wait(max(0.0, began + _PAUSE_SECONDS - time.monotonic()))
 
