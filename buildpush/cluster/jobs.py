@@ -295,10 +295,12 @@ class _Job:
         if self._created is not None:
             self._sink(Finished("wait", time.monotonic() - self._created))
         log = LogStream(self._api, self._pod_name(), BUILD, lambda: self._watching.wake(self.name))
-        while not self._is_over() and diagnosis.ended(self._watching.pod(self.name)) is None:
-            self._show(log, show)
-            self._rest()
-        log.end()
+        try:
+            while not self._is_over() and diagnosis.ended(self._watching.pod(self.name)) is None:
+                self._show(log, show)
+                self._rest()
+        finally:  # after an interrupt as well: its thread would ask for the log for ever
+            log.end()
         end = time.monotonic() + _LAST_WORDS_SECONDS
         while not log.is_over and time.monotonic() < end:
             self._show(log, show)
