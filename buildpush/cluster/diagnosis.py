@@ -18,6 +18,8 @@ _KILLED: Final = 137
 _WRONG: Final = frozenset(
     {"InvalidImageName", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull"}
 )
+# What a busy node says of a container that it will try to make again.  Source: kubelet, as any error of its runtime.
+_PASSING: Final = ("timed out waiting", "deadline exceeded", "is reserved for")
 _PULLING: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _NO_NODE: Final = "lower resources, correct the node selector of job_template, or add a node"
 _ROOT: Final = (
@@ -34,11 +36,13 @@ class Waiting:
         reason: one line, for people.
         hint: what to do about it.
         final: whether it will not change by itself.
+        is_pull: whether an image cannot be pulled; it is tried again, but seldom with success.
     """
 
     reason: str
     hint: str | None = None
     final: bool = False
+    is_pull: bool = False
 
     def error(self) -> ClusterError:
         """Return the error for a Job that has waited long enough."""
@@ -63,11 +67,12 @@ def _container_waiting(status: Document, state: Document) -> Waiting | None:
     reason, image = state.get("reason"), status.get("image")
     if reason in _PULLING:
         hint = "check the name of the image, and name a Secret with a login for its registry in image_pull_secrets"
-        return Waiting(f"the image {image} cannot be pulled: {_said(state)}", hint)
+        return Waiting(f"the image {image} cannot be pulled: {_said(state)}", hint, is_pull=True)
     if reason not in _WRONG:
         return None
     said = _said(state)
-    return Waiting(f"{reason}: {said}", _ROOT if "runAsNonRoot" in said else None, final=True)
+    is_final = not any(words in said for words in _PASSING)
+    return Waiting(f"{reason}: {said}", _ROOT if "runAsNonRoot" in said else None, final=is_final)
 
 
 def _without_pod(events: Iterable[Document]) -> Iterator[Waiting]:

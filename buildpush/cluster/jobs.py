@@ -369,24 +369,23 @@ class _Job:
         Raises:
             ClusterError: it will never be, or is not for too long.
         """
-        began, said = time.monotonic(), ""
+        began = pull_began = time.monotonic()
+        said = ""
         while not until(self._watching.pod(self.name)):
             if self._is_over():
                 if until(self._last_pod()):
                     return
                 raise self._early_end()
-            waited = time.monotonic() - began
+            now = time.monotonic()
+            waited = now - began
             reason = diagnosis.waiting(self._watching.pod(self.name), self._why(waited))
-            if (reason and reason.final) or waited > self._longest(reason):
+            pull_began = pull_began if reason and reason.is_pull else now
+            if (reason and reason.final) or waited > self._options.patience or now - pull_began > _PULL_SECONDS:
                 raise (reason or _UNKNOWN).error()
             if reason and waited > _SAYS_WHY_SECONDS and reason.reason != said:
                 said = reason.reason
                 self._sink(Note(f"the build waits in the cluster: {said}"))
             self._rest()
-
-    def _longest(self, reason: diagnosis.Waiting | None) -> float:
-        is_pull = reason is not None and "cannot be pulled" in reason.reason
-        return min(self._options.patience, _PULL_SECONDS) if is_pull else self._options.patience
 
     def _early_end(self) -> BuildPushError:
         pod, job = self._last_pod(), self._watching.job(self.name)
