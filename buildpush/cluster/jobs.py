@@ -272,7 +272,10 @@ class _Job:
                 with suppress(OSError):
                     end()
         thread.join(_END_SECONDS)
-        if not outcome or (self._is_over() and isinstance(outcome[0], UnreachableError)):
+        is_lost = not outcome or isinstance(outcome[0], UnreachableError)
+        if is_lost and self.has_begun:  # which it does only with a context that has arrived whole
+            return 0, "received"
+        if not outcome or (is_lost and self._is_over()):
             raise self._early_end()
         (found,) = outcome
         if isinstance(found, BaseException):
