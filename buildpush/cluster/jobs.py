@@ -17,7 +17,7 @@ from buildpush.cluster.manifest import BUILD, RECEIVE, Document, JobOptions, Job
 from buildpush.cluster.watching import Watching, is_gone
 from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
 from buildpush.foundation.events import Finished, Note, Progress, Retry, Sink, Started, ignore
-from buildpush.foundation.interrupts import SLICE_SECONDS
+from buildpush.foundation.interrupts import SLICE_SECONDS, start
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import is_process_running
 from buildpush.places import Show
@@ -263,7 +263,7 @@ class _Job:
             self._watching.wake(self.name)
 
         thread = threading.Thread(target=act, daemon=True)
-        thread.start()
+        start(thread)
         try:
             while thread.is_alive() and not self._is_over():
                 self._rest()

@@ -10,6 +10,7 @@ from typing import Final
 
 from buildpush.cluster.api import Api
 from buildpush.foundation.errors import BuildPushError, UnreachableError
+from buildpush.foundation.interrupts import start
 
 # Until it is asked for again: twice as long each time, while nothing comes.
 _PAUSE_SECONDS: Final = 0.5
@@ -38,7 +39,7 @@ class LogStream:
         self._half = ""  # of a line whose end has not come
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
-        self._thread.start()
+        start(self._thread)
 
     def take(self) -> list[str]:
         """Return the lines that have come since the last call."""

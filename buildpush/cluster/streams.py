@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import AuthenticationError, ClusterError, SettingsError, UnreachableError
+from buildpush.foundation.interrupts import start
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 
@@ -94,7 +95,7 @@ def execute(
         opened(socket.close_socket)
         output = _Output()
         reader = threading.Thread(target=output.read, args=(socket,), daemon=True)
-        reader.start()
+        start(reader)
         for message in chain((bytes((_STDIN,)) + block for block in stdin), (_CLOSE_STDIN,)):
             try:
                 socket.send(message)

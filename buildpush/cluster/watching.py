@@ -9,6 +9,7 @@ from typing import Any, Final
 from buildpush.cluster.api import JOBS, PODS, Api, ExpiredError
 from buildpush.cluster.manifest import JOB_LABEL, RUN_LABEL, Document
 from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
+from buildpush.foundation.interrupts import start
 
 _PAUSE_SECONDS: Final = 1.0
 _GONE: Final = "\0gone"  # a key that no document has
@@ -45,7 +46,7 @@ class Watching:
                 arguments = (path, found, key)
                 self._threads.append(threading.Thread(target=self._follow, args=arguments, daemon=True))
             for thread in self._threads:
-                thread.start()
+                start(thread)
 
     def stop(self) -> None:
         """Watch no longer."""
@@ -54,7 +55,8 @@ class Watching:
     def join(self) -> None:
         """Wait until the connections are no longer used; they were closed before."""
         for thread in self._threads:
-            thread.join(_PAUSE_SECONDS)
+            if thread.ident is not None:  # it was started
+                thread.join(_PAUSE_SECONDS)
 
     @property
     def has_failed(self) -> bool:
