@@ -332,6 +332,11 @@ def test_the_log_says_when_the_push_begins(directory, name, line):
         {"created": None},
         {"references": (Reference.parse("127.0.0.1:5000/local/app:2"),)},
         {"platforms": (Platform("linux", "arm64"),)},
+        {"build_contexts": {"web": "docker-image://a.test/b"}},
+        {"add_hosts": {"db": "10.0.0.1"}},
+        {"network": "host"},
+        {"mirrors": ("mirror.test/hub",)},
+        {"squash": True},
     ],
 )
 def test_another_build_has_another_identity(directory, changes):
@@ -340,6 +345,14 @@ def test_another_build_has_another_identity(directory, changes):
         built(directory, cluster, **one)
     first, second, other = (spec.request for spec in cluster.specs)
     assert first == second != other
+
+
+def test_the_time_of_the_run_in_a_label_is_no_part_of_the_identity(directory):
+    cluster = FakeCluster(JobResult(0, DIGEST))
+    for time in ("2026-11-30T12:00:00Z", "2026-11-30T12:05:00Z"):
+        built(directory, cluster, labels={"org.opencontainers.image.created": time})
+    first, second = (spec.request for spec in cluster.specs)
+    assert first == second
 
 
 def test_a_fresh_clone_has_the_same_identity_and_another_content_has_not(directory):
