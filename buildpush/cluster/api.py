@@ -336,7 +336,7 @@ class Api:
             return UnreachableError(message)
         message = f"the cluster refuses to {what}: {reason}"
         if answer.status == _FORBIDDEN and not _is_policy(reason):
-            return AuthenticationError(message, hint=ROLE_HINT, setting="service_account")
+            return AuthenticationError(message, hint=ROLE_HINT, setting="kube_context")
         return ClusterError(message, hint=_hint_for(answer.status, reason, self.namespace), setting="place")
 
 

@@ -158,7 +158,7 @@ def _refusal(status: int, body: bytes) -> AuthenticationError | ClusterError | U
         )
     if status == _FORBIDDEN:
         hint = "grant get and create on pods/exec, as examples/kubernetes/role.yaml does"
-        return AuthenticationError(message, hint=hint, setting="service_account")
+        return AuthenticationError(message, hint=hint, setting="kube_context")
     return UnreachableError(message) if status >= _SERVER_ERROR else ClusterError(message)
 
 
