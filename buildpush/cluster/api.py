@@ -130,11 +130,6 @@ class Api:
                 return found
         return self._document(answer, f"create the {document['kind']} {document['metadata']['name']}")
 
-    def try_create(self, path: str, document: Document) -> Answer:
-        """Ask the server whether it would create *document*; nothing is created."""
-        query = {"fieldManager": _MANAGER, "fieldValidation": "Strict", "dryRun": "All"}
-        return self._ask("POST", path, query, document, repeatable=True)
-
     def patch(self, path: str, name: str, change: Document) -> Document:
         """Change the object *name* by a merge of *change*, and return it; errors as for :meth:`create`."""
         query = {"fieldManager": _MANAGER, "fieldValidation": "Strict"}

@@ -127,12 +127,6 @@ def test_a_deletion_that_is_refused_is_told():
         cluster.delete(JOBS, "a")
 
 
-def test_a_trial_creates_nothing():
-    with serving(answer(201, JOB)) as server, api(server) as cluster:
-        assert cluster.try_create(JOBS, JOB).status == 201
-    assert query(server.seen[0])["dryRun"] == ["All"]
-
-
 def test_a_list_has_its_version():
     with serving(items(named("a"), named("b"), version="42")) as server, api(server) as cluster:
         found, version = cluster.list(PODS, {"labelSelector": "a=b"})
