@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Stops what up.sh started (by pid) and takes its traces off; `down.sh --all` also forgets the cluster's data and keys.
 K=${K:-${XDG_CACHE_HOME:-$HOME/.cache}/buildpush/cluster}; R=$K/run; B=$K/bin
+ours() { [ -f $R/pids/$1 ] && grep -qsaF -- "$K" /proc/$(cat $R/pids/$1)/cmdline; }   # not another program, after a reboot
 alive() { grep -qs '^State:[[:space:]]*[^ZX]' /proc/$1/status; }
 stop() { local n p i   # names: all are told to end, then waited for (at most 4 s)
+  for n in "$@"; do ours $n || rm -f $R/pids/$n; done
   for n in "$@"; do [ -f $R/pids/$n ] && kill $(cat $R/pids/$n) 2>/dev/null; done
   for n in "$@"; do [ -f $R/pids/$n ] || continue; p=$(cat $R/pids/$n)
     for i in $(seq 40); do alive $p || break; sleep 0.1; done; alive $p && kill -9 $p; rm -f $R/pids/$n; done; }

@@ -63,7 +63,8 @@ cd $K; t "keys"
 
 start() { # name command...
   local n=$1; shift
-  if [ -f $R/pids/$n ] && kill -0 $(cat $R/pids/$n) 2>/dev/null; then return; fi
+  # After a reboot, the number may be that of another program.
+  if [ -f $R/pids/$n ] && grep -qsaF -- "$K" /proc/$(cat $R/pids/$n)/cmdline; then return; fi
   setsid nice -n 5 "$@" > $R/log/$n.log 2>&1 < /dev/null & echo $! > $R/pids/$n; }
 until_ok() { # seconds what command...
   local n=$1 w=$2; shift 2
