@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +34,7 @@ _LONGEST_PAUSE: Final = 60.0
 _SAYS_WHY_SECONDS: Final = 10.0
 _PULL_SECONDS: Final = 60.0
 _LAST_WORDS_SECONDS: Final = 15.0
+_LONGEST_START: Final = timedelta(hours=1)
 _END_SECONDS: Final = 5.0  # of a stream that is ended
 _UNKNOWN: Final = diagnosis.Waiting(
     "it waits, and nothing says why", "look at the Job with kubectl describe, or raise job_patience"
@@ -158,10 +160,14 @@ class Cluster:
         return None
 
     def sweep(self, sink: Sink = ignore) -> None:
-        """Delete the Jobs that killed runs of this machine have left; the cluster deletes those of other machines."""
-        jobs, _ = self.api.list(JOBS, {"labelSelector": f"{manifest.MACHINE_LABEL}={self.run_of.machine}"})
+        """Delete the Jobs that killed runs of this machine have left; the cluster deletes those of other machines.
+
+        It does not delete one that was never started, so those of any machine are deleted when they are old.
+        """
+        jobs, _ = self.api.list(JOBS, {"labelSelector": manifest.OURS})
         for job in jobs:
-            if _process_of(job) and not _is_followed(job):
+            is_of_here = (job["metadata"].get("labels") or {}).get(manifest.MACHINE_LABEL) == self.run_of.machine
+            if (is_of_here and _process_of(job) and not _is_followed(job)) or _was_never_started(job):
                 name = job["metadata"]["name"]
                 try:
                     self.api.delete(JOBS, name)
@@ -178,6 +184,15 @@ def _process_of(job: Document) -> str:
 def _is_followed(job: Document) -> bool:
     """Return whether the run that made *job* is still at work on this machine, and will delete it."""
     return is_process_running(_process_of(job))
+
+
+def _was_never_started(job: Document) -> bool:
+    """Return whether *job* was made long ago by a run that ended before it could start it; nothing else ends it."""
+    try:
+        age = datetime.now(UTC) - datetime.fromisoformat(str(job["metadata"]["creationTimestamp"]))
+    except (KeyError, ValueError, TypeError):
+        return False
+    return bool((job.get("spec") or {}).get("suspend")) and age > _LONGEST_START
 
 
 def _has_failed(job: Document) -> bool:
@@ -309,6 +324,8 @@ class _Job:
             self._show(log, show)
             self._rest()
         self._show(log, show)
+        if log.refusal:
+            self._sink(Note(f"what the build says is not shown: {log.refusal}; {log.refusal.hint}"))
         return self._result()
 
     def _show(self, log: LogStream, show: Show) -> None:

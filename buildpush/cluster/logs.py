@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from buildpush.cluster.api import Api
-from buildpush.foundation.errors import BuildPushError, UnreachableError
+from buildpush.foundation.errors import AuthenticationError, BuildPushError, UnreachableError
 from buildpush.foundation.interrupts import start
 
 # Until it is asked for again: twice as long each time, while nothing comes.
@@ -36,6 +36,7 @@ class LogStream:
         self._told = told
         self._lines: deque[str] = deque()
         self._last, self._count = "", 0  # the time of the last line, and how many lines had that time
+        self.refusal: AuthenticationError | None = None  # why there is no log, if this account may not read it
         self._half = ""  # of a line whose end has not come
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
@@ -66,6 +67,8 @@ class LogStream:
             except UnreachableError:  # it broke
                 attempts -= is_ending
                 time.sleep(_PAUSE_SECONDS)
+            except AuthenticationError as error:
+                self.refusal, attempts = error, 0
             except BuildPushError:  # there is no log yet, or no longer
                 attempts = 0 if is_ending else attempts
             else:

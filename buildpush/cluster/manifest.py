@@ -6,10 +6,12 @@ The Job is created suspended, since the Secret needs its uid: a pod that starts 
 from __future__ import annotations
 
 import base64
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import field
 from pathlib import PurePosixPath
+from types import MappingProxyType
 from typing import Any, Final
 
 from buildpush.foundation.errors import ClusterError
@@ -28,9 +30,12 @@ PROCESS_NOTE: Final = "buildpush.dev/process"
 RECEIVE: Final = "receive"
 BUILD: Final = "build"
 _MANAGED: Final = {"app.kubernetes.io/managed-by": "buildpush"}
+OURS: Final = f"app.kubernetes.io/managed-by=buildpush,{RUN_LABEL}"  # selects what any run has made
 # Nothing in the pod has to be saved, and a shell waits for its child without hearing that it should end.
 _GRACE_SECONDS: Final = 3
 _WORK, _PRIVATE = "work", "private"
+# The variable of a word of the command that only the Secret has: everybody who may read Jobs sees their commands.
+HIDDEN: Final = "BUILD_ARG_"
 # A Secret holds at most this much, whatever is in it.  Source: seen with Kubernetes 1.34.
 _LARGEST_SECRET: Final = 1_048_576
 
@@ -66,7 +71,8 @@ class JobSpec:
         image: that holds its program.
         argv: program and arguments; :data:`~buildpush.places.FILES` in them is the directory of the private files.
         receiver: image with ``sh``, ``head``, ``sha256sum`` and ``tar``, which unpacks the context.
-        env: variables of the command; the cluster keeps their values in the Secret.
+        env: variables of the command; the cluster keeps their values in the Secret. A word of *argv* that is the value
+            of a variable whose name begins with :data:`HIDDEN` stands in the Secret only.
         files: private files.
         work: directory that the context is unpacked into, and that the command may write to.
         limits: of its container.
@@ -76,7 +82,7 @@ class JobSpec:
     """
 
     image: str
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = field(repr=False)
     receiver: str
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: Mapping[str, FileContent] = field(default_factory=dict, repr=False)
@@ -213,7 +219,7 @@ def _builder(name: str, spec: JobSpec) -> Document:
     container: Document = {
         "name": BUILD,
         "image": spec.image,
-        "command": _command(word.replace(FILES, spec.private) for word in spec.argv),
+        "command": _command((word.replace(FILES, spec.private) for word in spec.argv), hidden_names(spec.env)),
         "workingDir": spec.work,
         "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
         "terminationMessagePolicy": "File",
@@ -232,9 +238,23 @@ def _builder(name: str, spec: JobSpec) -> Document:
     return container | _resources(spec.limits)
 
 
-def _command(words: Iterable[str]) -> list[str]:
-    """Return *words* as a container gets them unchanged: ``$(NAME)`` is a variable there, and ``$$`` one dollar."""
-    return [word.replace("$", "$$") for word in words]
+def _command(words: Iterable[str], hidden: Mapping[str, str] = MappingProxyType({})) -> list[str]:
+    """Return *words* as a container gets them unchanged: ``$(NAME)`` is a variable there, and ``$$`` one dollar.
+
+    Of the *hidden* ones, only the variables are named, which they are given by.
+    """
+    return [f"$({hidden[word]})" if word in hidden else word.replace("$", "$$") for word in words]
+
+
+def hidden_names(env: Mapping[str, str]) -> dict[str, str]:
+    """Return the names of the variables in *env* that are words of a command, by these words."""
+    return {text: name for name, text in env.items() if name.startswith(HIDDEN)}
+
+
+def in_shell(words: Iterable[str], env: Mapping[str, str]) -> str:
+    """Return the command of a shell that has these *words*; hidden ones are read from their variables."""
+    names = hidden_names(env)
+    return " ".join(f'"${names[word]}"' if word in names else shlex.quote(word) for word in words)
 
 
 def _security(spec: JobSpec) -> Document:

@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,6 +17,7 @@ from buildpush.cluster.jobs import Cluster, JobResult, Payload
 from buildpush.cluster.manifest import (
     JOB_LABEL,
     MACHINE_LABEL,
+    OURS,
     PROCESS_NOTE,
     REQUEST_LABEL,
     RUN_LABEL,
@@ -611,6 +613,19 @@ def test_a_watch_that_has_failed_ends_the_build(world):
     assert world.made[-1] == "delete 0"
 
 
+def test_a_log_that_may_not_be_read_is_a_note_and_no_failure(world):
+    def refuse(_pod, _container, _since=""):
+        world.api.pod(BUILT)
+        world.api.job(COMPLETE)
+        message = "this account may not read the log"
+        raise AuthenticationError(message, hint="grant it")
+        yield
+
+    world.api.log = refuse
+    assert world.run().status == 0
+    assert world.notes() == ["what the build says is not shown: this account may not read the log; grant it"]
+
+
 def test_a_log_that_does_not_end_is_not_waited_for_without_limit(world):
     still = threading.Event()
 
@@ -627,10 +642,10 @@ def test_a_log_that_does_not_end_is_not_waited_for_without_limit(world):
 # ---- Jobs of earlier runs
 
 
-def left(name, state=None, created="2026-11-28T09:00:01Z", process="", label="run-1"):
+def left(name, state=None, created="2026-11-28T09:00:01Z", process="", label="run-1", machine="here"):
     """Return a Job that an earlier run has left."""
     notes = {"annotations": {PROCESS_NOTE: process}} if process else {}
-    labels = {RUN_LABEL: label, JOB_LABEL: name, REQUEST_LABEL: "abc"}
+    labels = {RUN_LABEL: label, JOB_LABEL: name, REQUEST_LABEL: "abc", MACHINE_LABEL: machine}
     return {"metadata": {"name": name, "creationTimestamp": created, "labels": labels, **notes}, "status": state or {}}
 
 
@@ -710,7 +725,17 @@ def test_a_job_that_cannot_be_swept_is_a_note(world):
     ]
 
 
-def test_only_jobs_of_this_machine_are_swept(world):
-    asked = leave(world)
+def test_jobs_of_other_machines_are_left_to_the_cluster(world):
+    asked = leave(world, left("there", process="999999999 1", machine="other"))
     world.cluster.sweep()
-    assert asked == [(JOBS, {"labelSelector": f"{MACHINE_LABEL}=here"})]
+    assert world.made == []
+    assert asked == [(JOBS, {"labelSelector": OURS})]
+
+
+@pytest.mark.parametrize(("age", "suspend", "acts"), [(2, True, ["delete 0"]), (2, False, []), (0, True, [])])
+def test_a_job_that_was_never_started_is_deleted_by_any_machine_once_it_is_old(world, age, suspend, acts):
+    created = (datetime.now(UTC) - timedelta(hours=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    job = left("half", process="999999999 1", machine="other", created=created)
+    leave(world, {**job, "spec": {"suspend": suspend}})
+    world.cluster.sweep()
+    assert world.made == acts

@@ -48,7 +48,13 @@ LIMITS = Limits(
     privileged=True,
     capabilities=("SETUID", "SETGID"),
 )
-ARGS = {"PLAIN": "1", "ODD": """a 'b' "c" $HOME $(HOME) $$ `id` \\ ; & | > *""", "LINES": "one\ntwo", "EMPTY": ""}
+ARGS = {
+    "PLAIN": "1",
+    "ODD": """a 'b' "c" $HOME $(HOME) $$ `id` \\ ; & | > *""",
+    "LINES": "one\ntwo",
+    "EMPTY": "",
+    "TOKEN": PLANTED,
+}
 
 
 def request(tmp_path: Path, **changes) -> BuildRequest:
@@ -393,12 +399,27 @@ def test_dollars_arrive_as_they_are():
     assert tuple(map(expanded, builder(job)["command"])) == argv
 
 
+def variables(job: dict, secret: dict) -> dict[str, str]:
+    """Return the variables of the build as its container gets them."""
+    keys = {one["name"]: one["valueFrom"]["secretKeyRef"]["key"] for one in builder(job)["env"] if "valueFrom" in one}
+    return {name: base64.b64decode(secret["data"][key]).decode() for name, key in keys.items()}
+
+
+def test_the_arguments_of_kaniko_are_its_own_words_again_in_the_container(tmp_path):
+    job, secret = documents(spec("kaniko", tmp_path))
+    command = [expanded(word, variables(job, secret)) for word in builder(job)["command"]]
+    assert [word for word in after(command, "--build-arg") if "=" in word and word.split("=")[0] in ARGS] == [
+        f"{name}={value}" for name, value in ARGS.items()
+    ]
+
+
 @pytest.fixture
 def words(tmp_path):
     """Return what the programs of a script get, with real programs that print it."""
 
     def words(name: str, program: str) -> list[list[str]]:
-        argv = [expanded(word) for word in builder(documents(spec(name, tmp_path))[0])["command"]]
+        job, secret = documents(spec(name, tmp_path))
+        argv, given = [expanded(word) for word in builder(job)["command"]], variables(job, secret)
         place = tmp_path / "bin"
         place.mkdir()
         stand_in = place / program
@@ -406,7 +427,7 @@ def words(tmp_path):
         stand_in.chmod(0o755)
         assert argv[:2] == ["sh", "-c"]
         script = argv[2].partition(" && cat ")[0]
-        env = {"PATH": f"{place}:/usr/bin:/bin"}
+        env = {**given, "PATH": f"{place}:/usr/bin:/bin"}
         ran = subprocess.run(["/bin/sh", "-c", script], env=env, cwd=tmp_path, capture_output=True, check=True)
         return [part.split("\0") for part in ran.stdout.decode().split("\0\0") if part]
 

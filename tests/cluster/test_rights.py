@@ -34,8 +34,8 @@ def test_the_role_grants_what_is_asked_for():
 
 
 def test_the_role_grants_little_more():
-    """Newer servers ask for create as well as get on pods/exec; events are watched as pods are."""
-    assert granted() - {str(right) for right in RIGHTS} == {"create pods/exec", "watch events"}
+    """Newer servers ask for create as well as get on pods/exec."""
+    assert granted() - {str(right) for right in RIGHTS} == {"create pods/exec"}
 
 
 def test_the_role_reads_and_deletes_no_secret():

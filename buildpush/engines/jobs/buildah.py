@@ -9,18 +9,17 @@ policy of a cluster allows.  Source: tried with buildah 1.28 in Kubernetes 1.34.
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.cluster.manifest import JobSpec
+from buildpush.cluster.manifest import JobSpec, in_shell
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import registries
 from buildpush.engines.bases import bases
 from buildpush.engines.buildah import Buildah, build_flags
 from buildpush.engines.docker import buildkit
-from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, insecure_names, inside, trusted
+from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
 from buildpush.places import FILES, FileContent
 
 _WORK: Final = "/workspace"
@@ -56,13 +55,15 @@ class BuildahJob(JobEngine):
         push = [*buildah, "push", *logins, *trust, "--digestfile", f"{_WORK}/digest", _TAG]
         push.append(f"docker://{request.references[0]}")
         says = ["echo", self.pushes.format(request.references[0])]
+        env = {"TMPDIR": _WORK, **request.proxies, **hidden(request)}
         # The digest is copied: the file of the message cannot be replaced.
-        script = " && ".join([*map(shlex.join, (build, says, push)), f"cat {_WORK}/digest > /dev/termination-log"])
+        commands = (in_shell(words, env) for words in (build, says, push))
+        script = " && ".join([*commands, f"cat {_WORK}/digest > /dev/termination-log"])
         return JobSpec(
             self._image,
             ("sh", "-c", script),
             self._receiver,
-            env={"TMPDIR": _WORK, **request.proxies},
+            env=env,
             files=files,
             work=_WORK,
             limits=self._cluster.limits,

@@ -200,6 +200,12 @@ class JobEngine:
         return {f"{buildkit.CONFIG}/config.json": json.dumps({"auths": buildkit.auths(found)})} if found else {}
 
 
+def hidden(request: BuildRequest) -> dict[str, str]:
+    """Return the words of build arguments by the names of their variables: a value may be a secret."""
+    words = (f"{name}={value}" for name, value in request.build_args.items())
+    return {f"{manifest.HIDDEN}{number}": word for number, word in enumerate(words)}
+
+
 _RECEIVER: Final = (
     "set receiverImage to an image with sh, head, sha256sum and tar, such as busybox: kaniko's executor has none"
 )

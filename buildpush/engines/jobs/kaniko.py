@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from buildpush.cluster.manifest import JobSpec
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, insecure_names, inside, trusted
+from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
 from buildpush.engines.kaniko.arguments import KanikoArguments, hosts_of, log_text
 from buildpush.engines.kaniko.kaniko import Kaniko
 from buildpush.foundation.events import Note
@@ -68,7 +68,7 @@ class KanikoJob(JobEngine):
             self._image,
             tuple(argv),
             self._receiver,
-            env=dict(arguments.variables()),
+            env={**dict(arguments.variables()), **hidden(request)},
             files=dict(arguments.private()),
             work=_WORK,
             limits=self._cluster.limits,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
-from buildpush.cluster.manifest import JobSpec
+from buildpush.cluster.manifest import JobSpec, in_shell
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.docker import buildkit
-from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, insecure_names, inside, trusted
+from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
 from buildpush.engines.native import Native
 from buildpush.places import FILES
 
@@ -45,18 +44,19 @@ class NativeJob(JobEngine):
         files = {**buildkit.secret_files(request), **self._login_file(request)}
         files |= {f"{_CERTIFICATES}/{number}.pem": text for number, text in enumerate(trusted(request).values())}
         run = ["python3", "-m", "buildpush", "run", *self._flags(request)]
-        # The receipt is copied: the file of the message cannot be replaced.
-        script = f"mkdir -m 700 {_TEMPORARY} && {shlex.join(run)} && cat {_RECEIPT} > /dev/termination-log"
         env = {"PYTHONUNBUFFERED": "1", "XDG_STATE_HOME": f"{_WORK}/state", "TMPDIR": f"{_WORK}/{_TEMPORARY}"}
         if request.created is not None:
             env["SOURCE_DATE_EPOCH"] = str(request.created)
         if self._credentials(request):
             env["DOCKER_CONFIG"] = f"{FILES}/{buildkit.CONFIG}"
+        env |= {**request.proxies, **hidden(request)}
+        # The receipt is copied: the file of the message cannot be replaced.
+        script = f"mkdir -m 700 {_TEMPORARY} && {in_shell(run, env)} && cat {_RECEIPT} > /dev/termination-log"
         return JobSpec(
             self._image,
             ("sh", "-c", script),
             self._receiver,
-            env={**env, **request.proxies},
+            env=env,
             files=files,
             work=_WORK,
             limits=self._cluster.limits,
