@@ -115,8 +115,10 @@ def tests(session: nox.Session) -> None:
 
 
 def _run_pytest(session: nox.Session, *arguments: str) -> None:
-    # As a module: what tests start in other processes has to find them from here.
-    session.run("python", "-m", "pytest", "--cov", "--cov-append", "--cov-report=", *arguments)
+    # As a module: what tests start in other processes has to find them from here. These are thousands, and should not
+    # compile each module again, as they do where an environment forbids to keep what is compiled.
+    env = {"PYTHONDONTWRITEBYTECODE": ""}
+    session.run("python", "-m", "pytest", "--cov", "--cov-append", "--cov-report=", *arguments, env=env)
 
 
 @nox.session
