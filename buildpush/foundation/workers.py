@@ -19,3 +19,11 @@ class Workers(ThreadPoolExecutor):
         """Call *act* in a thread of the pool, which may be a new one."""
         with start_lock:
             return super().submit(act, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads; one that is interrupted while it waits for them has told them to end all the same."""
+        try:
+            super().shutdown(wait, cancel_futures=cancel_futures)
+        except BaseException:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            raise

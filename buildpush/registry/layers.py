@@ -57,11 +57,13 @@ class Layers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._sources.stop.set()
-        if error is not None:  # an image that will not be complete does not need its other layers
-            self._registry.http.cancel()
-        self._senders.shutdown(cancel_futures=True)
-        self._sources.close()
+        try:
+            self._sources.stop.set()
+            if error is not None:  # an image that will not be complete does not need its other layers
+                self._registry.http.cancel()
+            self._senders.shutdown(cancel_futures=True)
+        finally:  # an interrupt may come while that waits
+            self._sources.close()
         if isinstance(error, Exception) and not isinstance(error, CancelledError):
             self._registry.http.resume()
 
