@@ -67,11 +67,11 @@ class LogStream:
             except UnreachableError:  # it broke
                 attempts -= is_ending
                 time.sleep(_PAUSE_SECONDS)
-            except AuthenticationError as error:
-                self.refusal, attempts = error, 0
-            except BuildPushError:  # there is no log yet, or no longer
+            except BuildPushError as error:  # there is no log yet, or no longer; a server that has just started refuses
+                self.refusal = error if isinstance(error, AuthenticationError) else None
                 attempts = 0 if is_ending else attempts
             else:
+                self.refusal = None
                 attempts = 0 if self._ending.is_set() else attempts
             pause = _PAUSE_SECONDS if before != (self._last, self._count) else min(2 * pause, _LONGEST_PAUSE)
             self._ending.wait(pause)

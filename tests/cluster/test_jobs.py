@@ -626,6 +626,23 @@ def test_a_log_that_may_not_be_read_is_a_note_and_no_failure(world):
     assert world.notes() == ["what the build says is not shown: this account may not read the log; grant it"]
 
 
+def test_a_log_that_is_refused_by_a_server_that_has_just_started_is_asked_for_again(world):
+    asked = []
+
+    def log(_pod, _container, _since=""):
+        asked.append(1)
+        if len(asked) == 1:
+            message = "it does not know the roles yet"
+            raise AuthenticationError(message, hint="grant it")
+        yield "t1", "one\n"
+        world.api.pod(BUILT)
+        world.api.job(COMPLETE)
+
+    world.api.log = log
+    assert world.run().status == 0
+    assert (world.lines, world.notes()) == (["one"], [])
+
+
 def test_a_log_that_does_not_end_is_not_waited_for_without_limit(world):
     still = threading.Event()
 
