@@ -50,9 +50,10 @@ Api.execute = counting(Api.execute, lambda _: 1)
 from buildpush.cli import run_command
 begun = time.perf_counter()
 status = run_command(sys.argv[1:])
-used = resource.getrusage(resource.RUSAGE_SELF)
+used = resource.getrusage(resource.RUSAGE_SELF)  # whose memory is at least that of the process that has started it
+most = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM:"))
 print(json.dumps({"status": status, "seconds": time.perf_counter() - begun, "requests": asked,
-    "processor": used.ru_utime + used.ru_stime, "memory": used.ru_maxrss * 1024}))
+    "processor": used.ru_utime + used.ru_stime, "memory": most * 1024}))
 """
 
 
@@ -229,9 +230,9 @@ def _simulated(directory: Path) -> Iterator[Entry]:
                     found["requests"] = json.load(answer)["requests"]
             each.append(found["processor"] / count)
             yield from _entries(f"{count} iterations, {SIMULATED_AT_ONCE} at once", count, found)
-    growth = each[-1] / each[1]
-    aim = "straight: at most 1.1 times"
-    yield Entry("processor for each of 10,000 over that of 1000", growth, "times", aim=aim, kept=growth <= STRAIGHT)
+    growth, (few, many) = each[-1] / each[-2], SIMULATED[-2:]
+    aim = f"straight: at most {STRAIGHT} times"
+    yield Entry(f"processor for each of {many} over that of {few}", growth, "times", aim=aim, kept=growth <= STRAIGHT)
 
 
 @contextmanager
