@@ -41,8 +41,8 @@ _FIXED: Final = frozenset({errno.EACCES, errno.EBUSY, errno.EPERM, errno.EROFS})
 def write_whole(path: Path, content: bytes, *, mode: int) -> None:
     """Write *content* to *path*, whole or not at all.
 
-    A file that cannot be replaced, since it is mounted into a container (``/dev/termination-log``), or its directory
-    belongs to others, is written in place.
+    Only a file that cannot be replaced, since it is mounted into a container (``/dev/termination-log``) or its
+    directory belongs to others, is written in place: there, a disk that is full leaves half of it.
     """
     try:
         with replacement(path, mode=mode, durable=True) as file:
