@@ -22,6 +22,9 @@ _WRONG: Final = frozenset(
 _PASSING: Final = ("timed out waiting", "deadline exceeded", "is reserved for")
 _PULLING: Final = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _NO_NODE: Final = "lower resources, correct the node selector of job_template, or add a node"
+_NO_NAMESPACES: Final = (
+    "leave hostUsers out of job_template, or choose nodes whose runtime has user namespaces, such as containerd 2"
+)
 _ROOT: Final = (
     "kaniko must run as root, which this cluster forbids: use engine: buildah, or native, which needs neither root "
     "nor RUN"
@@ -93,7 +96,10 @@ def _without_pod(events: Iterable[Document]) -> Iterator[Waiting]:
 def _mounts(events: Iterable[Document]) -> Iterator[Waiting]:
     for event in events:
         if event.get("reason") in {"FailedMount", "FailedCreatePodSandBox"}:
-            yield Waiting(f"{event['reason']}: {_said(event)}", "look at the pod with kubectl describe pod")
+            said = _said(event)
+            is_final = "does not support user namespaces" in said
+            hint = _NO_NAMESPACES if is_final else "look at the pod with kubectl describe pod"
+            yield Waiting(f"{event['reason']}: {said}", hint, final=is_final)
 
 
 def failure(pod: Document | None, job: Document | None, memory: int | None) -> ClusterError | None:

@@ -51,7 +51,6 @@ class Limits:
         requested_memory: bytes that a node must have free.
         requested_cores: cores that a node must have free.
         privileged: whether it has all privileges.
-        capabilities: what it may do besides, such as SETUID; all others are dropped. ``None`` for the usual ones.
     """
 
     user: int | None = None
@@ -60,7 +59,6 @@ class Limits:
     requested_memory: int | None = None
     requested_cores: float | None = None
     privileged: bool = False
-    capabilities: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +76,8 @@ class JobSpec:
         limits: of its container.
         home: whether HOME is set to the directory, for images whose user has none.
         request: identifies what is built, so that a later run finds the Job.
-        is_confined: whether it needs no privilege at all, and drops all where it does not run as root.
+        capabilities: what it needs where it does not run as root, such as SETUID; all others are dropped. With none, it
+            keeps the policy "restricted"; ``None`` for the usual ones.
     """
 
     image: str
@@ -90,7 +89,7 @@ class JobSpec:
     limits: Limits = Limits()
     home: bool = False
     request: str = ""
-    is_confined: bool = False
+    capabilities: tuple[str, ...] | None = None
 
     @property
     def private(self) -> str:
@@ -260,15 +259,15 @@ def in_shell(words: Iterable[str], env: Mapping[str, str]) -> str:
 def _security(spec: JobSpec) -> Document:
     context: Document = {}
     limits = spec.limits
-    if spec.is_confined and limits.user and not limits.privileged:  # what the policy "restricted" asks for
-        context |= {"allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"}}
-        context["capabilities"] = {"drop": ["ALL"]}
+    if spec.capabilities is not None and limits.user and not limits.privileged:
+        added = {"add": list(spec.capabilities)} if spec.capabilities else {}
+        context["capabilities"] = {"drop": ["ALL"], **added}
+        if not added:  # what the policy "restricted" asks for; a program that has capabilities needs both
+            context |= {"allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"}}
     if limits.user is not None:
         context |= {"runAsUser": limits.user, "runAsNonRoot": limits.user != 0}
     if limits.privileged:
         context["privileged"] = True
-    if limits.capabilities is not None:
-        context["capabilities"] = {"drop": ["ALL"], "add": list(limits.capabilities)}
     return {"securityContext": context} if context else {}
 
 

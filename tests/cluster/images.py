@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -40,6 +42,7 @@ $buildah push $insecure --authfile "$DOCKER_CONFIG/config.json" \
 cat /kaniko/digest > "$digest"
 echo '{"level":"info","msg":"Pushed image"}'
 """
+FILES = "FROM scratch\nCOPY root /\nADD capable.tar /\n"
 
 
 def programs(directory: Path) -> Path:
@@ -69,8 +72,23 @@ def programs(directory: Path) -> Path:
         (root / name).mkdir(parents=True, exist_ok=True)
     (root / "tmp").chmod(0o1777)
     (root / "var/tmp").chmod(0o1777)
-    (directory / "Dockerfile").write_text("FROM scratch\nCOPY root /\nENV PATH=/bin:/usr/bin:/usr/sbin\n")
+    capable(directory / "capable.tar", root)
+    (directory / "Dockerfile").write_text(f"{FILES}ENV PATH=/bin:/usr/bin:/usr/sbin\n")
     return directory
+
+
+def capable(path: Path, root: Path) -> None:
+    """Write the programs that a user without root needs for buildah: with capabilities, and not as root's.
+
+    COPY drops capabilities, but ADD unpacks them.
+    """
+    with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
+        for name, bit in {"newuidmap": "\udc80", "newgidmap": "\x40"}.items():  # setuid+ep, setgid+ep
+            member = tarfile.TarInfo(f"usr/bin/{name}")
+            content = (root / member.name).read_bytes()
+            member.size, member.mode = len(content), 0o755
+            member.pax_headers = {"SCHILY.xattr.security.capability": f"\x01\0\0\x02{bit}{15 * chr(0)}"}
+            tar.addfile(member, io.BytesIO(content))
 
 
 def python(directory: Path) -> Path:
@@ -88,7 +106,7 @@ def python(directory: Path) -> Path:
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     for distribution in with_dependencies(wanted):
         copy_distribution(distribution, target, root)
-    text = "FROM scratch\nCOPY root /\nENV PATH=/bin:/usr/bin:/usr/sbin PYTHONPATH=/opt/buildpush\n"
+    text = f"{FILES}ENV PATH=/bin:/usr/bin:/usr/sbin PYTHONPATH=/opt/buildpush\n"
     (directory / "Dockerfile").write_text(text)
     return directory
 

@@ -102,6 +102,32 @@ def test_native_builds_under_the_policy_restricted(step, box, pulled, namespace)
     assert box.digest("docker-local/app", "1") == result.digest
 
 
+def test_buildah_without_root_runs_commands_under_the_policy_baseline(step, box, base, pulled, namespace):
+    kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=baseline")
+    step.write(Dockerfile=f"FROM {base}\nCOPY a /a\nRUN chown 7:8 /a\n")
+    result = step.run(**images_of(pulled, "buildah"), run_as_user=1000)
+    assert box.digest("docker-local/app", "1") == result.digest
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "hint"),
+    [
+        ("{hostUsers: false}", ClusterError, "leave hostUsers out"),
+        (
+            "{containers: [{name: build, securityContext: {seccompProfile: {type: RuntimeDefault}}}]}",
+            BuildError,
+            "needs newuidmap and newgidmap with file capabilities",
+        ),
+    ],
+)
+def test_buildah_that_gets_no_user_namespace_says_what_it_needs(step, pulled, namespace, changes, kind, hint):
+    template = step.directory.parent / "job.yaml"
+    template.write_text(f"spec: {{template: {{spec: {changes}}}}}\n")
+    with pytest.raises(kind) as caught:
+        step.run(**images_of(pulled, "buildah"), run_as_user=1000, job_template=str(template))
+    assert hint in caught.value.hint
+
+
 def test_a_field_that_no_job_has_is_refused_before_anything_runs(step, pulled, namespace):
     template = step.directory.parent / "job.yaml"
     template.write_text("spec: {template: {spec: {nodeSelectr: {disk: fast}}}}\n")

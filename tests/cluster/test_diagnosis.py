@@ -169,12 +169,19 @@ def test_without_a_pod_and_an_event_nothing_is_wrong_yet():
     ("reason", "message"),
     [
         ("FailedMount", 'MountVolume.SetUp failed for volume "private": secret "buildpush-0" not found'),
-        ("FailedCreatePodSandBox", "runtime does not support user namespaces"),
+        ("FailedCreatePodSandBox", "failed to reserve sandbox name"),
     ],
 )
 def test_a_pod_that_only_waits_is_explained_by_its_events(reason, message):
     found = pod("Pending", receive=waits("ContainerCreating"))
     assert waiting(found, [event("Pulled", "x"), event(reason, message)]).reason == f"{reason}: {message}"
+
+
+def test_a_runtime_without_user_namespaces_is_not_waited_for():
+    said = "can't set `spec.hostUsers: false`, runtime does not support user namespaces"
+    why = waiting(pod("Pending", receive=waits("ContainerCreating")), [event("FailedCreatePodSandBox", said)])
+    assert (why.reason, why.final) == (f"FailedCreatePodSandBox: {said}", True)
+    assert "leave hostUsers out of job_template" in why.hint
 
 
 def test_a_reason_becomes_an_error_with_its_hint():

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import tarfile
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -46,7 +47,6 @@ LIMITS = Limits(
     requested_memory=1_000_000_000,
     requested_cores=0.25,
     privileged=True,
-    capabilities=("SETUID", "SETGID"),
 )
 ARGS = {
     "PLAIN": "1",
@@ -242,12 +242,30 @@ def test_limits_are_quantities_of_kubernetes(limits, resources):
 
 @pytest.mark.parametrize("limits", [Limits(user=1000), Limits(user=1000, memory=1024)])
 def test_a_build_that_needs_no_privilege_keeps_the_policy_restricted(limits):
-    pod = pod_of(manifest.job("n", Run("r"), simple(limits=limits, is_confined=True), JobOptions()))
+    pod = pod_of(manifest.job("n", Run("r"), simple(limits=limits, capabilities=()), JobOptions()))
     for container in (*pod["initContainers"], *pod["containers"]):
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
             "seccompProfile": {"type": "RuntimeDefault"},
             "capabilities": {"drop": ["ALL"]},
+            "runAsUser": 1000,
+            "runAsNonRoot": True,
+        }
+
+
+@pytest.mark.parametrize("limits", [Limits(user=0), Limits(), Limits(user=1000, privileged=True)])
+def test_root_and_a_privileged_build_keep_their_capabilities(limits):
+    for capabilities in ((), ("SETUID",)):
+        job = manifest.job("n", Run("r"), simple(limits=limits, capabilities=capabilities), JobOptions())
+        assert "capabilities" not in builder(job).get("securityContext", {})
+
+
+def test_buildah_without_root_has_only_what_its_user_namespace_needs(tmp_path):
+    own = replace(tools().cluster, limits=Limits(user=1000))
+    job, _ = documents(Engines(tools(cluster=own))["buildah"]._spec(request(tmp_path), ""))
+    for container in (*pod_of(job)["initContainers"], builder(job)):
+        assert container["securityContext"] == {
+            "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
             "runAsUser": 1000,
             "runAsNonRoot": True,
         }

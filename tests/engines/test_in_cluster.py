@@ -298,6 +298,19 @@ def test_a_build_that_fails_has_the_end_of_its_log(directory):
     assert [event.line for event in directory.events if isinstance(event, Log)] == ["STEP 1/2", "Error: exit status 3"]
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Error during unshare(CLONE_NEWUSER): Operation not permitted",
+        "error setting supplemental groups list: operation not permittedsubprocess exited with status 1",
+    ],
+)
+def test_buildah_without_a_user_namespace_says_what_it_needs(directory, line):
+    with pytest.raises(BuildError) as caught:
+        built(directory, FakeCluster(JobResult(1, ""), [line, "level=error"]))
+    assert "file capabilities (setcap)" in caught.value.hint
+
+
 def test_what_a_failed_job_wrote_to_its_message_is_told(directory):
     with pytest.raises(BuildError, match="no space left on device"):
         built(directory, FakeCluster(JobResult(1, "no space left on device"), ["STEP 1/2"]))

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from buildpush.cluster.jobs import JobResult
 from buildpush.cluster.manifest import JobSpec, in_shell
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import registries
@@ -20,6 +21,7 @@ from buildpush.engines.bases import bases
 from buildpush.engines.buildah import Buildah, build_flags
 from buildpush.engines.docker import buildkit
 from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
+from buildpush.foundation.errors import BuildError
 from buildpush.places import FILES, FileContent
 
 _WORK: Final = "/workspace"
@@ -27,6 +29,15 @@ _TAG: Final = "localhost/build"
 _CERTIFICATES: Final = "certificates"
 # The settings of this machine say nothing about the cluster.
 _NO_SETTINGS: Final = {"CONTAINERS_REGISTRIES_CONF": os.devnull}
+# Of newuidmap and newgidmap, which make its user namespace where it does not run as root.
+_CAPABILITIES: Final = ("SETUID", "SETGID")
+# Where it gets no user namespace, or one without other users.  Source: seen with buildah 1.28.
+_REFUSED: Final = ("unshare(CLONE_NEWUSER)", "error setting supplemental groups")
+_NAMESPACES: Final = (
+    "buildah without root needs newuidmap and newgidmap with file capabilities (setcap) and ranges in /etc/subuid and "
+    "/etc/subgid of its image, and a pod without allowPrivilegeEscalation: false and the seccompProfile "
+    "RuntimeDefault; or use engine: native, which does not support RUN"
+)
 _BUILDAH: Final = ("buildah", "--root", f"{_WORK}/storage", "--runroot", f"{_WORK}/run", "--storage-driver", "vfs")
 
 
@@ -69,7 +80,14 @@ class BuildahJob(JobEngine):
             limits=self._cluster.limits,
             home=True,
             request=identity,
+            capabilities=_CAPABILITIES,
         )
+
+    def _failure(self, result: JobResult, log: list[str], request: BuildRequest) -> BuildError:
+        error = super()._failure(result, log, request)
+        if any(mark in line for mark in _REFUSED for line in log):
+            error.hint = _NAMESPACES
+        return error
 
     def _registries(self, request: BuildRequest) -> dict[str, FileContent]:
         names = (*(base.repository for base in bases(request)), request.references[0].repository)

@@ -62,7 +62,7 @@ class NativeJob(JobEngine):
             limits=self._cluster.limits,
             home=True,
             request=identity,
-            is_confined=True,
+            capabilities=(),
         )
 
     def _flags(self, request: BuildRequest) -> Iterator[str]:
