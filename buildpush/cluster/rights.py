@@ -27,7 +27,8 @@ RIGHTS: Final = (
     *(Right(verb, "jobs", "batch") for verb in ("create", "patch", "list", "watch", "delete")),
     *(Right(verb, "pods") for verb in ("list", "watch")),
     Right("get", "pods", subresource="log"),
-    Right("get", "pods", subresource="exec"),
+    # A WebSocket is a GET; newer servers ask for create as well.
+    *(Right(verb, "pods", subresource="exec") for verb in ("get", "create")),
     Right("create", "secrets"),
     Right("list", "events"),
 )

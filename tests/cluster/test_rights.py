@@ -29,13 +29,8 @@ def granted() -> set[str]:
     }
 
 
-def test_the_role_grants_what_is_asked_for():
-    assert {str(right) for right in RIGHTS} <= granted()
-
-
-def test_the_role_grants_little_more():
-    """Newer servers ask for create as well as get on pods/exec."""
-    assert granted() - {str(right) for right in RIGHTS} == {"create pods/exec"}
+def test_the_role_grants_what_is_asked_for_and_nothing_more():
+    assert granted() == {str(right) for right in RIGHTS}
 
 
 def test_the_role_reads_and_deletes_no_secret():
