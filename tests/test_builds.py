@@ -188,12 +188,22 @@ class Background:
 
 
 def hold_second(site) -> Background:
-    """Begin a run, and return it when the registry holds back the manifest of the second image."""
-    site.box.add_fault("PUT", "/v2/docker-local/web/manifests/", status=503, retry_after=60, times=None)
+    """Begin a run of two steps, and return it when the registry holds back the manifest of the second image."""
     site.write(site.step("api"), site.step("web"))
+    return hold(site, "web")
+
+
+def hold(site, *images) -> Background:
+    """Begin a run, and return it when the registry holds back the manifests of *images*."""
+    for image in images:
+        site.box.add_fault("PUT", f"/v2/docker-local/{image}/manifests/", status=503, retry_after=60, times=None)
     background = Background(site)
-    background.until(lambda: any(one.method == "PUT" and "web/manifests" in one.path for one in site.box.requests))
+    background.until(lambda: all(any(is_held(one, image) for one in site.box.requests) for image in images))
     return background
+
+
+def is_held(request, image) -> bool:
+    return request.method == "PUT" and f"/{image}/manifests" in request.path
 
 
 def test_a_run_that_is_killed_between_two_images_is_finished_with_what_was_pushed(site):
@@ -232,6 +242,30 @@ def test_a_resumed_run_goes_on_with_the_build_of_the_earlier_one(site):
     assert site.run("--resume") == 0
     assert site.modules() == ["api:1", "web:1"]
     assert site.build().started == started
+
+
+LOOP = "strategy: {matrix: {os: [api, web, www]}, maxConcurrency: 2}"
+
+
+def test_a_resumed_matrix_that_begins_with_what_failed_goes_on_with_the_build_of_the_earlier_run(site):
+    for image in ("web", "www"):
+        site.box.add_fault("PUT", f"/v2/docker-local/{image}/manifests/", status=400, times=1)
+    site.write(site.step("all", LOOP, image="<+matrix.os>"))
+    assert site.run() == 4
+    started = site.build().started
+    assert site.modules() == ["api:1"]
+    assert site.run("--resume") == 0
+    assert site.modules() == ["api:1", "web:1", "www:1"]
+    assert site.build().started == started
+
+
+def test_an_interrupted_matrix_that_is_resumed_is_one_run_of_its_build(site):
+    site.write(site.step("all", LOOP, image="<+matrix.os>"))
+    hold(site, "web", "www").end(signal.SIGINT)
+    site.box.clear_faults()
+    assert site.run("--resume") == 0
+    assert site.modules() == ["api:1", "web:1", "www:1"]
+    assert site.left() == []
 
 
 def test_a_run_that_is_resumed_after_a_kill_is_one_run_of_its_build(site):

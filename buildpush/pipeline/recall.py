@@ -13,7 +13,7 @@ from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.receipts import Delivery
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.results import RunResult
-from buildpush.pipeline.run_builds import ServerBuild, build_of
+from buildpush.pipeline.run_builds import RunBuild, ServerBuild, build_of
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.tools import open_artifactory
 from buildpush.settings.resolved import ResolvedStep
@@ -33,7 +33,7 @@ def recall(step: Step, result: RunResult, context: RunContext) -> None:
     except BuildPushError as error:
         context.log(Note(f"the step {name} is not run again, and later steps do not have its logins: {error}"))
         return
-    _resume_build(order, result, context)
+    _resume_build(order, context)
     try:
         if order.push and (delivery := Delivery.of_record(result.earlier or {})):
             for note in context.receipts.write(order.receipts, delivery.with_registry(order.settings)):
@@ -42,32 +42,43 @@ def recall(step: Step, result: RunResult, context: RunContext) -> None:
         context.log(Note(f"the step {name} is not run again, and its receipt files are not written: {error}"))
 
 
-def _resume_build(order: ResolvedStep, result: RunResult, context: RunContext) -> None:
-    """Let the build that the step published go on with its start and its modules.
+def run_build(order: ResolvedStep, started: datetime, context: RunContext) -> RunBuild:
+    """Return the build that the step of *order* publishes, which goes on with what a run that is resumed had of it.
+
+    *started* is its start if neither an earlier step nor that run gives one: steps may begin in another order than
+    they did then, so any of them may be the first.
 
     Raises:
-        BuildPushError: Artifactory has them, and does not let us read them: they would be lost.
+        BuildPushError: Artifactory has its modules, and does not let us read them: they would be lost.
     """
-    build = (result.earlier or {}).get("build") or {}
-    if not build.get("started") or not order.artifactory:
-        return
-    from buildpush.artifactory.document import started_from
+    _resume_build(order, context)
+    return context.builds.of(order, started)
+
+
+def _resume_build(order: ResolvedStep, context: RunContext) -> None:
+    """Let the build of *order* go on with the start and the modules that it has in the run that is resumed."""
+    with context.builds.resuming:
+        if started := context.builds.resumes(order):
+            build = RunBuild(started, is_deferred=True, order=order)
+            build.earlier, build.is_published = _earlier(order, started, context)
+            if not build.is_published:
+                with suppress(OSError, SettingsError):
+                    build.keep(context.state.pending)  # so that no other run finishes it
+            context.builds.resume(order, build)
+
+
+def _earlier(order: ResolvedStep, started: datetime, context: RunContext) -> tuple[Pending | None, bool]:
+    """Return what the earlier run had of a build, if anything, and whether it is published."""
     from buildpush.artifactory.pending import Pending
 
-    started = started_from(str(build["started"]))
-    resumed = context.builds.resume(order, started) if started else None
-    if not (started and resumed):
-        return
     if pending := _unsent(order, started, context):
-        resumed.earlier = pending
-        with suppress(OSError, SettingsError):
-            resumed.keep(context.state.pending)  # so that no other run finishes it
-        return
+        return pending, False
+    assert order.artifactory  # noqa: S101 - the order publishes
     hosts = context.hosts_of(order)
     server = open_artifactory(order.artifactory, hosts.http, hosts.keychain, context.log)
     info = server.get_build(order.build.name, order.build.number, started, project=order.build.project)
-    if info and info.started == started:
-        resumed.earlier, resumed.is_published = Pending(info, server.url), True
+    is_there = info is not None and info.started == started
+    return (Pending(info, server.url), True) if info and is_there else (None, False)
 
 
 def _unsent(order: ResolvedStep, started: datetime, context: RunContext) -> Pending | None:

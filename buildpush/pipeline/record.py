@@ -178,6 +178,17 @@ class Resumed:
         self._check(step, row, facts)
         return RunResult(step=step.name or step.identifier, earlier=result)
 
+    def builds(self) -> dict[tuple[str, str], datetime]:
+        """Return when the builds began that its steps take part in, by name and number."""
+        from buildpush.artifactory.document import started_from  # few runs are resumed
+
+        starts: dict[tuple[str, str], datetime] = {}
+        for row in chain.from_iterable(self.steps.values()):
+            build = (row.get("result") or {}).get("build") or {}
+            if row.get("state") == "SUCCEEDED" and (started := started_from(str(build.get("started") or ""))):
+                starts.setdefault((str(build.get("name")), str(build.get("number"))), started)
+        return starts
+
     def _row(self, step: Step, place: StepPath) -> Mapping[str, Any]:
         rows = self.steps.get(place, ())
         if len(rows) > 1 or step.where in self.unnamed:

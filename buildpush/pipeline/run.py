@@ -119,7 +119,7 @@ def _shared(context: RunContext, loaded: Loaded, earlier: Resumed | None) -> Run
         notes=loaded.notes,
         kept_images=KeptImages.of(loaded.steps),
         logins=Logins(),
-        builds=RunBuilds(),
+        builds=RunBuilds(earlier.builds() if earlier else {}),
         values=StepValues(loaded.tree),
         known=earlier.facts if earlier else {},
         ask=turns.person(context.ask),

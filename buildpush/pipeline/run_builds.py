@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -158,9 +159,15 @@ class CollectedBuild(RunBuild):
 
 
 class RunBuilds:
-    """The builds of one run."""
+    """The builds of one run.
 
-    def __init__(self) -> None:
+    Args:
+        earlier: the starts of the builds of the run that is resumed, by name and number.
+    """
+
+    def __init__(self, earlier: Mapping[tuple[str, str], datetime] = MappingProxyType({})) -> None:
+        self.earlier = earlier
+        self.resuming = threading.Lock()  # held while what the earlier run had of a build is read
         self._builds: dict[ServerBuild, RunBuild] = {}
         self._common: frozenset[ServerBuild] | None = frozenset()  # that several steps publish; None: perhaps all
         self._lock = threading.Lock()
@@ -192,14 +199,18 @@ class RunBuilds:
             return CollectedBuild(Collection.open(build.directory, key_of_build, started))
         return RunBuild(started, is_deferred=self._common is None or key in self._common, order=order)
 
-    def resume(self, order: ResolvedStep, started: datetime) -> RunBuild | None:
-        """Return the build of a step that is not run again, with its start, if the run does not know it yet."""
-        key = build_of(order)
+    def resumes(self, order: ResolvedStep) -> datetime | None:
+        """Return when the build of *order* began, if the run that is resumed has it and this one does not know it."""
+        key, started = build_of(order), self.earlier.get((order.build.name, order.build.number))
         with self._lock:
-            if key is None or key in self._builds or order.build.directory:
-                return None
-            self._builds[key] = RunBuild(started, is_deferred=True, order=order)
-            return self._builds[key]
+            return None if key is None or key in self._builds or key.directory else started
+
+    def resume(self, order: ResolvedStep, build: RunBuild) -> None:
+        """Let the steps that publish what *order* does go on with *build*."""
+        key = build_of(order)
+        assert key  # noqa: S101 - the order publishes
+        with self._lock:
+            self._builds[key] = build
 
     def take_deferred(self) -> tuple[RunBuild, ...]:
         """Return the builds that wait for the end of the run; they do so no longer."""

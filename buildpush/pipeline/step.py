@@ -33,6 +33,7 @@ from buildpush.pipeline.finishing import trust_flags
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.outputs import Output, output_of, output_of_build, with_archive
 from buildpush.pipeline.publication import Publication, Pushed, recorder
+from buildpush.pipeline.recall import run_build
 from buildpush.pipeline.receipts import Delivery, manifest_json
 from buildpush.pipeline.record import Resumed
 from buildpush.pipeline.resolve import resolve_step
@@ -226,7 +227,7 @@ class _StepRun:
             build.number,
             project=build.project,
             exists="add" if build.directory else build.exists,
-            started=self.context.builds.of(order, self.started).started,
+            started=run_build(order, self.started, self.context).started,
             sink=self.log,
         )
 
@@ -378,7 +379,7 @@ class _StepRun:
         """Yield the publication of the step's build-info, if there is to be one."""
         if server is None or not order.build.publish:
             return nullcontext()
-        build = self.context.builds.of(order, self.started)
+        build = run_build(order, self.started, self.context)
         record, trust = recorder(order, self.context, build.started, server), tuple(trust_flags(order, server.host))
         place = (*self.step.around, self.step.identifier, self.step.where)
         exists = order.build.exists
