@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.events import Note
+from buildpush.foundation.interrupts import SLICE_SECONDS
 from buildpush.foundation.state import machine_identity, process_identity
 
 # Few runs use a cluster, so its modules are imported by those.
@@ -27,25 +28,35 @@ class Clusters:
 
     def __init__(self) -> None:
         self._clusters: dict[tuple[str, str], Cluster] = {}
+        self._opening: dict[tuple[str, str], threading.Event] = {}  # each is set once its cluster is open, or is not
         self._remarks: dict[tuple[str, str], tuple[str, ...]] = {}
-        self._lock = threading.Lock()
         self._label = secrets.token_hex(8)
         self.resumes = False
 
     def open(self, order: ClusterOrder, context: RunContext) -> Cluster:
-        """Return the cluster of *order*.
+        """Return the cluster of *order*; whoever comes first opens it, which may take as long as a login.
 
         Raises:
             SettingsError: no kubeconfig names it.
         """
         key = order.context, order.namespace
-        with self._lock:
+        mine = threading.Event()
+        try:
+            while (opening := self._opening.setdefault(key, mine)) is not mine:
+                opening.wait(SLICE_SECONDS)
             if key not in self._clusters:
-                from buildpush.cluster.manifest import Run
-
-                run = Run(self._label, machine_identity(), process_identity())
-                self._clusters[key] = _new_cluster(order, context, run, resumes=self.resumes)
+                self._clusters[key] = self._opened(order, context)
             return self._clusters[key]
+        finally:
+            if self._opening.get(key) is mine:
+                del self._opening[key]
+            mine.set()
+
+    def _opened(self, order: ClusterOrder, context: RunContext) -> Cluster:
+        from buildpush.cluster.manifest import Run
+
+        run = Run(self._label, machine_identity(), process_identity())
+        return _new_cluster(order, context, run, resumes=self.resumes)
 
     def remarks(self, order: ClusterOrder, context: RunContext) -> tuple[str, ...]:
         """Return what stands in the way of a Job of *order*; a cluster is asked once, however many steps use it."""
@@ -56,10 +67,8 @@ class Clusters:
 
     def close(self) -> None:
         """Close all connections."""
-        with self._lock:
-            clusters = list(self._clusters.values())
-            self._clusters.clear()
-        for cluster in clusters:
+        while self._clusters:
+            _, cluster = self._clusters.popitem()
             cluster.close()
 
 

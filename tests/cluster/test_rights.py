@@ -11,7 +11,6 @@ from buildpush.cluster.order import ClusterOrder
 from buildpush.cluster.rights import RIGHTS, Right, missing
 from buildpush.foundation.documents import read_documents
 from buildpush.foundation.errors import SettingsError, UnreachableError
-from buildpush.pipeline import clusters
 from buildpush.pipeline.clusters import Clusters
 from buildpush.pipeline.diagnosis import _may_make_jobs
 
@@ -116,26 +115,3 @@ def test_doctor_asks_the_cluster_for_each_right(lacking, state):
     [check] = _may_make_jobs(ClusterOrder(), SimpleNamespace(clusters=clusters))
     assert (check.what, check.state) == ("cluster https://k:6443", state)
     assert all(right in check.text for right in lacking)
-
-
-# ---- the clusters of a run
-
-
-class FakeCluster:
-    def __init__(self):
-        self.closed = 0
-
-    def close(self):
-        self.closed += 1
-
-
-def test_a_cluster_is_opened_once_for_each_context_and_namespace(monkeypatch):
-    monkeypatch.setattr(clusters, "_new_cluster", lambda *_words, **_more: FakeCluster())
-    found, run = Clusters(), SimpleNamespace()
-    first = found.open(ClusterOrder(context="a", namespace="b"), run)
-    assert found.open(ClusterOrder(context="a", namespace="b", executor="x"), run) is first
-    others = [found.open(order, run) for order in (ClusterOrder(context="a"), ClusterOrder(namespace="b"))]
-    assert len({first, *others}) == 3
-    found.close()
-    found.close()
-    assert [one.closed for one in (first, *others)] == [1, 1, 1]
