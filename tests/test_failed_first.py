@@ -10,6 +10,7 @@ import pytest
 import buildpush
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.events import BranchState
+from buildpush.pipeline.clusters import Clusters
 from tests.sites import Site
 
 pytestmark = pytest.mark.programs
@@ -92,6 +93,17 @@ def test_after_a_run_that_succeeded_the_order_is_that_of_the_file(site):
     site.again()
     begun, _ = site.again()
     assert "4" not in begun[:2]
+
+
+def test_what_an_earlier_run_left_in_clusters_is_kept_until_a_run_succeeds(site, monkeypatch):
+    """Until then it may be resumed, and go on with that."""
+    swept = []
+    monkeypatch.setattr(Clusters, "sweep", lambda clusters, _sink: swept.append(clusters.resumes))
+    site.begin()
+    assert swept == []
+    site.give("5")
+    site.again(resume=True)
+    assert swept == [True]
 
 
 def test_what_runs_one_by_one_keeps_its_order(site):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from buildpush.foundation.errors import BuildPushError
-from buildpush.foundation.events import Note
+from buildpush.foundation.events import Note, Sink
 from buildpush.foundation.interrupts import SLICE_SECONDS
 from buildpush.foundation.state import machine_identity, process_identity
 
@@ -64,6 +64,14 @@ class Clusters:
         if key not in self._remarks:
             self._remarks[key] = tuple(_remarks(partial(self.open, order, context)))
         return self._remarks[key]
+
+    def sweep(self, sink: Sink) -> None:
+        """Delete what killed runs have left in the clusters of a run that resumed one: no step went on with it."""
+        for cluster in self._clusters.values() if self.resumes else ():
+            try:
+                cluster.sweep(sink)
+            except BuildPushError as error:
+                sink(Note(f"Jobs that killed runs have left in the cluster are still there: {error}"))
 
     def close(self) -> None:
         """Close all connections."""

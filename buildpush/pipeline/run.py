@@ -82,9 +82,11 @@ def run_steps(
         finally:
             if run_record:
                 run_record.flush()
+        failed = unsent or any(one.status == "failed" for one in outcomes)
         if run_record:
-            failed = unsent or any(one.status == "failed" for one in outcomes)
             run_record.end("FAILED" if failed else "SUCCEEDED", context.now())
+        if not failed:  # or it may be resumed again
+            context.clusters.sweep(context.log)
         _raise_failure(outcomes, unsent, context)
     return tuple(context.results)
 

@@ -18,7 +18,10 @@ from buildpush.pipeline.clusters import Clusters
 
 class FakeCluster:
     def __init__(self):
-        self.closed = 0
+        self.closed = self.swept = 0
+
+    def sweep(self, sink):
+        self.swept += 1
 
     def close(self):
         self.closed += 1
@@ -101,3 +104,31 @@ def test_a_cluster_that_could_not_be_opened_is_tried_again_by_the_next(monkeypat
     with pytest.raises(UnreachableError):
         found.open(ClusterOrder(), SimpleNamespace())
     assert isinstance(found.open(ClusterOrder(), SimpleNamespace()), FakeCluster)
+
+
+# ---- what killed runs have left
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_only_a_run_that_resumed_another_sweeps_at_its_end(monkeypatch, resumes):
+    """Any other one has swept when it began."""
+    monkeypatch.setattr(clusters, "_new_cluster", lambda *_words, **_more: FakeCluster())
+    found = Clusters()
+    found.resumes = resumes
+    cluster = found.open(ClusterOrder(), SimpleNamespace())
+    assert cluster.swept == 0
+    found.sweep(pytest.fail)
+    assert cluster.swept == int(resumes)
+
+
+def test_a_cluster_that_cannot_be_swept_is_a_note(monkeypatch):
+    def sweep(_sink):
+        message = "no answer"
+        raise UnreachableError(message)
+
+    monkeypatch.setattr(clusters, "_new_cluster", lambda *_words, **_more: SimpleNamespace(sweep=sweep))
+    found, said = Clusters(), []
+    found.resumes = True
+    found.open(ClusterOrder(), SimpleNamespace())
+    found.sweep(said.append)
+    assert [one.text for one in said] == ["Jobs that killed runs have left in the cluster are still there: no answer"]
