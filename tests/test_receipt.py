@@ -8,13 +8,14 @@ import json
 import pytest
 
 from buildpush.credentials.docker import Credential, Keychain
+from buildpush.foundation.errors import RegistryError
 from buildpush.http.client import Http
 from buildpush.images.compression import digest_of
 from buildpush.images.model import DOCKER_CONFIG, OCI_MANIFEST, Image, Index, Layer, Platform
-from buildpush.images.references import Reference
+from buildpush.images.references import Reference, Tag
 from buildpush.registry.client import Registry
 from buildpush.registry.push import push
-from buildpush.registry.receipt import receipt
+from buildpush.registry.receipt import receipt, receipt_of
 
 pytestmark = pytest.mark.sandbox
 
@@ -95,3 +96,40 @@ def test_a_manifest_that_leaves_media_types_out_has_a_receipt_too(box, registry)
     found = receipt(name.repository.tagged("2"), registry)
 
     assert (found.digest, found.layers[0].size) == (digest_of(bare), pushed.layers[0].size)
+
+
+# ---- of what another program has pushed
+
+
+def test_what_a_name_names_is_read_back_by_its_digest(box, registry):
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    pushed = push(image("amd64", b"one"), [name], registry)
+    assert facts(receipt_of(name, pushed.digest, registry, pytest.fail)) == facts(pushed)
+
+
+def test_a_name_that_another_push_has_taken_meanwhile_is_a_note(box, registry):
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    ours = push(image("amd64", b"one"), [name, name.repository.tagged(Tag("2"))], registry)
+    push(image("amd64", b"two"), [name], registry)
+    said = []
+    found = receipt_of(name, ours.digest, registry, said.append)
+    assert (found.digest, found.references) == (ours.digest, (name,))
+    assert [str(one.text) for one in said] == [f"{name} was pushed as {ours.digest}, and names another image now"]
+
+
+def test_an_image_that_is_gone_with_the_name_that_another_push_has_taken_is_told(box, registry):
+    """Artifactory keeps no manifest that no tag names."""
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    ours = push(image("amd64", b"one"), [name], registry)
+    push(image("amd64", b"two"), [name], registry)
+    with pytest.raises(RegistryError, match=f"{name} was said to be pushed as {ours.digest}") as caught:
+        receipt_of(name, ours.digest, registry)
+    assert caught.value.hint.startswith("another push may have taken the tag")
+
+
+def test_a_name_that_names_nothing_is_no_success(box, registry, monkeypatch):
+    monkeypatch.setattr(Http, "wait", lambda *_words: None)
+    name = Reference.parse(f"{box.host}/docker-local/app:1")
+    pushed = push(image("amd64", b"one"), [name], registry)
+    with pytest.raises(RegistryError, match="app:2 cannot be read"):
+        receipt_of(name.repository.tagged(Tag("2")), pushed.digest, registry)

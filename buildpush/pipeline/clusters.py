@@ -106,7 +106,7 @@ def _new_cluster(order: ClusterOrder, context: RunContext, run: Run, *, resumes:
 def cluster_tools(order: ResolvedStep, context: RunContext, hosts: Hosts) -> ClusterTools | None:
     """Return what the engines in Jobs get; ``None`` for a step that is built on this machine."""
     from buildpush.engines.jobs import ClusterTools
-    from buildpush.registry.receipt import receipt
+    from buildpush.registry.receipt import receipt_of
 
     wanted = order.cluster
     if wanted is None:
@@ -117,7 +117,7 @@ def cluster_tools(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Clu
         wanted.limits,
         executor=wanted.executor,
         receiver=wanted.receiver,
-        receipt=partial(receipt, registry=hosts.registry),
+        receipt=partial(receipt_of, registry=hosts.registry, sink=context.log),
     )
 
 

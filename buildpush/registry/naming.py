@@ -146,7 +146,7 @@ class Naming:
 
     def _read_back(self, manifest: bytes, media_type: str, name: Reference, *, confirmed: bool) -> str | None:
         try:
-            return _key(self._wait_until_shown(manifest, media_type, name))
+            return _key(self.wait_until_shown(manifest, media_type, name))
         except (PushError, AuthenticationError) as error:
             if not confirmed:
                 raise
@@ -155,7 +155,7 @@ class Naming:
             self._sink(Note(message))
             return None
 
-    def _wait_until_shown(self, manifest: bytes, media_type: str, name: Reference) -> Answer:
+    def wait_until_shown(self, manifest: bytes, media_type: str, name: Reference) -> Answer:
         """Return the answer that shows the manifest under its name, once there is one.
 
         Raises:

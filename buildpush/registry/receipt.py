@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
+from buildpush.foundation.errors import RegistryError
+from buildpush.foundation.events import Sink, ignore
 from buildpush.images.compression import digest_of
 from buildpush.images.manifests import read_manifest
 from buildpush.images.model import Image, Index, PushedBlob, PushedImage, PushedIndex
-from buildpush.images.references import Reference
+from buildpush.images.references import Digest, Reference
 from buildpush.registry.client import REPOSITORY_KEY_HEADER, Registry
+from buildpush.registry.naming import Naming
 from buildpush.registry.pull import ACCEPT, pull
+
+_NOT_FOUND: Final = 404
 
 
 def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedIndex:
@@ -26,6 +32,27 @@ def receipt(reference: Reference, registry: Registry) -> PushedImage | PushedInd
     path, headers = f"manifests/{reference.target}", {"Accept": ACCEPT}
     answer = registry.request(reference.repository, "HEAD", path, actions="pull", headers=headers)
     return replace(found, repository_key=answer.headers.get(REPOSITORY_KEY_HEADER))
+
+
+def receipt_of(name: Reference, digest: Digest, registry: Registry, sink: Sink = ignore) -> PushedImage | PushedIndex:
+    """Return the receipt for *digest*, which another program has pushed as *name*.
+
+    It is read back as after a push of our own: a name that names another image by now is a note.
+
+    Raises:
+        PushError: the registry does not have it, or *name* names nothing.
+        AuthenticationError: the credentials are refused.
+    """
+    try:
+        found = receipt(name.repository.at(digest), registry)
+    except RegistryError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        message = f"{name} was said to be pushed as {digest}, and the registry does not have that: {error}"
+        hint = "another push may have taken the tag since: give each push a tag of its own, or run it again"
+        raise RegistryError(message, status=error.status, code=error.code, hint=hint) from error
+    Naming(registry, sink).wait_until_shown(found.manifest, found.media_type, name)
+    return replace(found, references=(name,))
 
 
 def _index(index: Index, reference: Reference) -> PushedIndex:

@@ -68,7 +68,7 @@ def engines(cluster=None, *, kaniko="", executor="", receiver="", **more) -> Eng
         Limits(),
         executor,
         receiver,
-        receipt=lambda at: replace(PUSHED, references=(at,)),
+        receipt=lambda name, digest: replace(PUSHED, digest=digest, references=(name,)),
     )
     settings = {"kaniko_image": kaniko} if kaniko else {}
     return Engines(Tools({}, Recorded(), cluster=of_cluster, settings=settings, **more))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from buildpush.cluster.jobs import Cluster
     from buildpush.cluster.manifest import JobOptions, Limits
     from buildpush.images.model import PushedImage, PushedIndex
-    from buildpush.images.references import Reference
+    from buildpush.images.references import Digest, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class ClusterTools:
         limits: of their container.
         executor: image with the program of the engine; empty for none.
         receiver: the image that receives the context; the engine's own if empty.
-        receipt: returns what the registry has under a reference.
+        receipt: returns what the registry has under a digest, which the Job has pushed as a reference.
     """
 
     open: Callable[[], Cluster]
@@ -33,4 +33,4 @@ class ClusterTools:
     limits: Limits
     executor: str = ""
     receiver: str = ""
-    receipt: Callable[[Reference], PushedImage | PushedIndex] | None = None
+    receipt: Callable[[Reference, Digest], PushedImage | PushedIndex] | None = None

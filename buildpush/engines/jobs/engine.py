@@ -166,14 +166,12 @@ class JobEngine:
         yield self._receipt(request, result)
 
     def _receipt(self, request: BuildRequest, result: JobResult) -> PushedImage | PushedIndex:
-        """Read what the registry has, by the digest that the Job said it pushed."""
+        """Read what the registry has under the digest that the Job said it pushed."""
         found = _DIGEST.search(result.message)
         if not found or self._cluster.receipt is None:
             message = "the build ended well in the cluster, but did not say what it pushed"
             raise ClusterError(message, hint=f"check that the image {self._image} holds {self.name}")
-        first = request.references[0]
-        receipt = self._cluster.receipt(first.repository.at(Digest(found[0])))
-        return replace(receipt, references=(first,))
+        return self._cluster.receipt(request.references[0], Digest(found[0]))
 
     def _failure(self, result: JobResult, log: list[str], request: BuildRequest) -> BuildError:
         text = "\n".join([*log, *([f"ERROR: {safe(result.message)}"] if result.message.strip() else [])])
