@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tarfile
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from buildpush.engines.by_name import Engines
 from buildpush.engines.choice import choose
 from buildpush.engines.jobs import ClusterTools
 from buildpush.engines.jobs.context import pack
-from buildpush.engines.jobs.engine import insecure_names, trusted
+from buildpush.engines.jobs.engine import CREATED_LABEL, insecure_names, trusted
 from buildpush.foundation.errors import (
     BuildError,
     ClusterError,
@@ -24,7 +25,7 @@ from buildpush.foundation.errors import (
     EngineMissingError,
     UnsupportedError,
 )
-from buildpush.foundation.events import Decision, Finished, Log, Started
+from buildpush.foundation.events import Decision, Finished, Log, Note, Started
 from buildpush.foundation.secrets import Secret
 from buildpush.images.model import Platform, PushedBlob, PushedImage
 from buildpush.images.references import Digest, Reference
@@ -314,6 +315,15 @@ def test_buildah_without_a_user_namespace_says_what_it_needs(directory, line):
 def test_what_a_failed_job_wrote_to_its_message_is_told(directory):
     with pytest.raises(BuildError, match="no space left on device"):
         built(directory, FakeCluster(JobResult(1, "no space left on device"), ["STEP 1/2"]))
+
+
+@pytest.mark.parametrize("name", ["kaniko", "buildah"])
+def test_a_label_that_kaniko_leaves_to_the_dockerfile_is_told(directory, monkeypatch, name):
+    kept = b'{"config": {"Labels": {"a": "step", "b": "file"}}}'
+    monkeypatch.setattr(sys.modules[__name__], "PUSHED", replace(PUSHED, config_document=kept))
+    built(directory, FakeCluster(JobResult(0, DIGEST)), name, labels={"a": "step", "b": "step", CREATED_LABEL: "now"})
+    notes = [event.text for event in directory.events if isinstance(event, Note) and "label" in event.text]
+    assert [note.partition(": ")[0] for note in notes] == ["the label b of the step has no effect"] * (name == "kaniko")
 
 
 def test_lines_of_kaniko_are_read_from_its_json(directory):

@@ -37,7 +37,7 @@ from buildpush.images.references import Digest, Reference
 
 LOG_LINES: Final = 200
 # The time of the run, which says nothing about what is built.
-_CREATED_LABEL: Final = "org.opencontainers.image.created"
+CREATED_LABEL: Final = "org.opencontainers.image.created"
 _DIGEST: Final = regex(r"sha256:[0-9a-f]{64}")
 _FULL: Final = (
     "the node's disk is full: raise resources.requests, or let job_template give the volume work a size or a disk"
@@ -264,7 +264,7 @@ def _identity(request: BuildRequest, engine: Sequence[str]) -> str:
         request.created,
         *(str(reference) for reference in request.references),
         sorted(request.build_args.items()),
-        sorted((name, text) for name, text in request.labels.items() if name != _CREATED_LABEL),
+        sorted((name, text) for name, text in request.labels.items() if name != CREATED_LABEL),
         request.target,
         list(map(str, request.platforms)),
         sorted(request.build_contexts.items()),

@@ -8,18 +8,25 @@ state of the container.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
+from buildpush.cluster.jobs import JobResult
 from buildpush.cluster.manifest import JobSpec
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
+from buildpush.engines.jobs.engine import CREATED_LABEL, JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
 from buildpush.engines.kaniko.arguments import KanikoArguments, hosts_of, log_text
 from buildpush.engines.kaniko.kaniko import Kaniko
+from buildpush.foundation import strict_json
 from buildpush.foundation.events import Note
+from buildpush.images.model import PushedImage, PushedIndex
 
 _WORK: Final = "/kaniko/buildpush"
+_LOST: Final = (
+    "the label {name} of the step has no effect: in kaniko, LABEL of the Dockerfile takes precedence; remove it there, "
+    "or use engine: buildah"
+)
 
 
 class KanikoJob(JobEngine):
@@ -75,5 +82,18 @@ class KanikoJob(JobEngine):
             request=identity,
         )
 
+    def _receipt(self, request: BuildRequest, result: JobResult) -> PushedImage | PushedIndex:
+        receipt = super()._receipt(request, result)
+        for name in _lost_labels(request.labels, receipt):
+            self._tools.sink(Note(_LOST.format(name=name)))
+        return receipt
+
     def _log_text(self, line: str) -> str:
         return log_text(line)
+
+
+def _lost_labels(labels: Mapping[str, str], receipt: PushedImage | PushedIndex) -> Iterator[str]:
+    """Yield those of *labels* that the image has with another value; in a run that is resumed, its time differs."""
+    config = strict_json.parse(receipt.config_document) if isinstance(receipt, PushedImage) else {}
+    found = (config.get("config") or {}).get("Labels") or {}
+    yield from (name for name, text in labels.items() if found.get(name) != text and name != CREATED_LABEL)
