@@ -24,7 +24,6 @@ from benchmarks.partner import running_sandbox
 from benchmarks.pushing import material
 from benchmarks.pushing.figures import Entry, Figures
 from benchmarks.turns import in_turns
-from buildpush.cluster.jobs import Payload
 from buildpush.sandbox import Sandbox
 from tests.cluster import images
 from tests.cluster.conftest import ADDRESS, KUBECONFIG, REGISTRY, kubectl, start
@@ -32,7 +31,7 @@ from tests.cluster.conftest import ADDRESS, KUBECONFIG, REGISTRY, kubectl, start
 MANY, AT_ONCE = (10, 200), 20
 SIMULATED, SIMULATED_AT_ONCE = (100, 1000, 10_000), 100
 OVERHEAD, REQUESTS, MEMORY, STRAIGHT = 3.0, 10, 200e6, 1.1
-_NAMESPACE = "benchmark"
+_NAMESPACE, _WORK = "benchmark", "/work"
 # Runs a file, and tells what that took of this process: processor, memory, and requests to the API.
 _COUNTED = """
 import json, resource, sys, time
@@ -135,28 +134,25 @@ def _one(ground: Ground, rounds: int) -> list[Entry]:
 
 
 def _context(ground: Ground, rounds: int, megabytes: int) -> list[Entry]:
-    """Send the packed context of a build, and the same file by ``kubectl cp``, in turns."""
+    """Bring the same directory into a pod as the context of a build and by ``kubectl cp``, in turns."""
     context = material.two_layers(ground.directory, megabytes)
-    begun = time.perf_counter()
-    payload = _packed(context, ground.directory)
-    packing = time.perf_counter() - begun
     with _pod(ground.image) as pod:
-        acts = {"ours": lambda _: _send(payload, pod), "kubectl cp": lambda _: _copy(payload, pod)}
+        acts = {"ours": lambda _: _send(context, pod), "kubectl cp": lambda _: _copy(context, pod)}
         figures = in_turns(acts, rounds)
     ours, theirs = figures.values()
-    size = {"bytes packed": float(payload.size)}
-    is_kept = theirs.ratio(ours) >= 1
+    name, is_kept = f"a context of {megabytes} MB, read, packed, sent, checked, unpacked", theirs.ratio(ours) >= 1
     return [
-        Entry(f"a context of {megabytes} MB, packed", packing, more=size),
-        Entry("sent, checked, unpacked", ours.median, spread=ours.spread, aim="as long as kubectl cp", kept=is_kept),
-        Entry("the same file by kubectl cp", theirs.median, spread=theirs.spread, ratio=theirs.ratio(ours)),
+        Entry(name, ours.median, spread=ours.spread, aim="as long as kubectl cp", kept=is_kept),
+        Entry("the same directory by kubectl cp", theirs.median, spread=theirs.spread, ratio=theirs.ratio(ours)),
     ]
 
 
 @contextmanager
 def _pod(image: str) -> Iterator[str]:
-    container = {"name": "receive", "image": image, "command": ["sh", "-c", "sleep 7200"]}
-    spec = {"containers": [container], "terminationGracePeriodSeconds": 0}
+    command, volume = ["sh", "-c", "sleep 7200"], {"name": "work", "mountPath": _WORK}
+    container = {"name": "receive", "image": image, "command": command, "volumeMounts": [volume]}
+    volumes = [{"name": "work", "emptyDir": {}}]
+    spec = {"containers": [container], "volumes": volumes, "terminationGracePeriodSeconds": 0}
     document = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "sink"}, "spec": spec}
     kubectl("apply", "--namespace", _NAMESPACE, "--filename", "-", stdin=json.dumps(document))
     try:
@@ -170,37 +166,33 @@ def _in_pod(pod: str, script: str) -> None:
     kubectl("exec", "--namespace", _NAMESPACE, pod, "--", "sh", "-c", script)
 
 
-def _packed(context: material.Context, scratch: Path) -> Payload:
-    from buildpush.dockerfile.request import BuildRequest
-    from buildpush.engines.jobs.context import pack
-    from buildpush.images.references import Reference
-
-    request = BuildRequest(context.directory, context.dockerfile, (Reference.parse("a.test/b:1"),))
-    return pack(request, scratch, lambda _: None)
-
-
-def _send(payload: Payload, pod: str) -> float:
+def _send(context: material.Context, pod: str) -> float:
+    """Return the seconds from the digest that names the Job until the context is unpacked."""
     from buildpush.cluster.api import Api
     from buildpush.cluster.kubeconfig import find_access
     from buildpush.cluster.manifest import receiving
+    from buildpush.dockerfile.request import BuildRequest
+    from buildpush.engines.jobs.context import Packed
+    from buildpush.images.references import Reference
     from buildpush.places import Here
 
-    _in_pod(pod, "rm -rf /tmp/w; mkdir -p /tmp/w")
+    _in_pod(pod, f"rm -rf {_WORK}/*")
     access = find_access(os.environ, Path.home(), namespace=_NAMESPACE)
-    script = receiving("/tmp/w", payload.size, payload.digest)
-    with Api(access, Here(dict(os.environ)), os.environ) as api, payload.path.open("rb") as file:
+    request = BuildRequest(context.directory, context.dockerfile, (Reference.parse("a.test/b:1"),))
+    with Api(access, Here(dict(os.environ)), os.environ) as api:
         begun = time.perf_counter()
-        status, said = api.execute(pod, "receive", ["sh", "-c", script], iter(lambda: file.read(1 << 17), b""))
+        packed = Packed(request, lambda _: None)
+        status, said = api.execute(pod, "receive", ["sh", "-c", receiving(_WORK)], packed)
         seconds = time.perf_counter() - begun
     if status or "received" not in said:
         sys.exit(said)
     return seconds
 
 
-def _copy(payload: Payload, pod: str) -> float:
-    _in_pod(pod, "rm -rf /tmp/w; mkdir -p /tmp/w")
+def _copy(context: material.Context, pod: str) -> float:
+    _in_pod(pod, f"rm -rf {_WORK}/*")
     begun = time.perf_counter()
-    kubectl("cp", "--namespace", _NAMESPACE, str(payload.path), f"{pod}:/tmp/w/context")
+    kubectl("cp", "--namespace", _NAMESPACE, str(context.directory), f"{pod}:{_WORK}/context")
     return time.perf_counter() - begun
 
 

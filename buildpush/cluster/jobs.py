@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from buildpush.cluster import diagnosis, manifest
 from buildpush.cluster.api import EVENTS, JOBS, PODS, SECRETS, Api
@@ -25,7 +24,6 @@ from buildpush.places import Show
 
 # What has changed ends a wait; an interrupt of the thread is only noticed between two.
 _WAIT_SECONDS: Final = SLICE_SECONDS
-_BLOCK: Final = 128 * 1024
 _ATTEMPTS: Final = 3
 # Events tell why there is no pod; most pods are there before. They are asked for again less and less often.
 _ASKS_WHY_SECONDS: Final = 2.0
@@ -36,24 +34,27 @@ _PULL_SECONDS: Final = 60.0
 _LAST_WORDS_SECONDS: Final = 15.0
 _LONGEST_START: Final = timedelta(hours=1)
 _END_SECONDS: Final = 5.0  # of a stream that is ended
+_RECEIVER: Final = "the image of receiver_image needs sh, gzip and tar"
 _UNKNOWN: Final = diagnosis.Waiting(
     "it waits, and nothing says why", "look at the Job with kubectl describe, or raise job_patience"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """What is sent into a Job: a tar.gz on this machine.
+class Payload(Protocol):
+    """What is sent into a Job: a tar.gz that is made while it is sent, and made again for another attempt.
 
     Attributes:
-        path: of the file.
-        size: in bytes.
-        digest: its sha256, in hex.
+        size: bytes before they are compressed.
+        done: how many of them are packed.
+        has_changed: whether what is packed is not what the Job was named after.
     """
 
-    path: Path
     size: int
-    digest: str
+    done: int
+    has_changed: bool
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +259,11 @@ class _Job:
     def send(self, payload: Payload) -> None:
         """Send the context to the container that waits for it."""
         self._wait(lambda pod: diagnosis.runs(pod, RECEIVE))
-        script = manifest.receiving(self._spec.work, payload.size, payload.digest)
+        script = manifest.receiving(self._spec.work)
         status, said = self._execute(self._pod_name(), ["sh", "-c", script], payload)
         if status or "received" not in said:
             message = f"the context did not arrive whole: {said.strip() or f'status {status}'}"
-            raise UnreachableError(message, hint="the image of receiver_image needs sh, head, sha256sum and tar")
+            raise UnreachableError(message, hint=_RECEIVER)
         self._sink(Progress("context", payload.size, payload.size, "sent"))
 
     def _execute(self, pod: str, argv: list[str], payload: Payload) -> tuple[int, str]:
@@ -298,12 +299,11 @@ class _Job:
         return found
 
     def _blocks(self, payload: Payload) -> Iterator[bytes]:
-        done = 0
-        with payload.path.open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block
-                done += len(block)
-                self._sink(Progress("context", done, payload.size))
+        for block in payload:
+            yield block
+            self._sink(Progress("context", payload.done, payload.size))
+        if payload.has_changed:  # no later run may take the Job for a build of what was there before
+            self._api.patch(JOBS, self.name, {"metadata": {"labels": {manifest.REQUEST_LABEL: None}}})
 
     # ---- to the end
 
@@ -413,7 +413,7 @@ class _Job:
             return error
         ended = diagnosis.ended(pod, RECEIVE) or {}
         message = f"the container that receives the context ended with status {ended.get('exitCode')}"
-        return ClusterError(message, hint="the image of receiver_image needs sh, head, sha256sum and tar")
+        return ClusterError(message, hint=_RECEIVER)
 
     def _why(self, waited: float) -> Sequence[Document]:
         """Return the events of the Job and of its pod; they are asked for only if it waits for long."""

@@ -68,7 +68,7 @@ class JobSpec:
     Attributes:
         image: that holds its program.
         argv: program and arguments; :data:`~buildpush.places.FILES` in them is the directory of the private files.
-        receiver: image with ``sh``, ``head``, ``sha256sum`` and ``tar``, which unpacks the context.
+        receiver: image with ``sh``, ``gzip`` and ``tar``, which unpacks the context.
         env: variables of the command; the cluster keeps their values in the Secret. A word of *argv* that is the value
             of a variable whose name begins with :data:`HIDDEN` stands in the Secret only.
         files: private files.
@@ -346,16 +346,16 @@ def waiting(work: str) -> str:
     )
 
 
-def receiving(work: str, size: int, digest: str) -> str:
-    """Return the script that unpacks the tar.gz on its standard input into *work*, if it is whole.
+def receiving(work: str) -> str:
+    """Return the script that unpacks the tar.gz on its standard input into *work*, and tells whether it was whole.
 
-    A broken stream ends like a whole one, so that only its length and its checksum tell. The output of the last
-    command is not redirected: the runtime ends the stream when the standard output of its process is closed.
+    A broken stream ends like a whole one, so that only the length and the checksum at the end of the gzip tell: its
+    status counts, which a pipe drops. The output of the last command is not redirected: the runtime ends the stream
+    when the standard output of its process is closed.
     """
     return (
-        f"umask 022; cd {work} && head -c {size} > .part && echo '{digest}  .part' | sha256sum -c - >/dev/null && "
-        "tar -xzpf .part && rm .part && echo $$ > .pid && mv .pid .received && echo received || "
-        "{ rm -f .part; echo broken; exit 75; }"
+        f"umask 022; cd {work} && {{ gzip -dc && : > .whole; }} | tar -xpf - && rm .whole && "
+        "echo $$ > .pid && mv .pid .received && echo received || { echo broken; exit 75; }"
     )
 
 

@@ -51,7 +51,7 @@ class ClusterSettings(PluginSettings):
         example="acme.jfrog.io/docker-remote/buildah@sha256:" + 4 * "0123456789abcdef",
     )
     receiver_image: PinnedReference | None = _cluster(
-        "Image that receives the context in the pod: it needs `sh`, `head`, `sha256sum` and `tar`.",
+        "Image that receives the context in the pod: it needs `sh`, `gzip` and `tar`.",
         "By default it is the image of the engine; kaniko's executor has no shell, and needs another one.",
         example="acme.jfrog.io/docker-remote/busybox@sha256:" + 4 * "0123456789abcdef",
     )

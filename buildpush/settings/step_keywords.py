@@ -737,7 +737,7 @@ class StepSettings(TypedDict, total=False):
     """
 
     receiver_image: str | None
-    """Image that receives the context in the pod: it needs `sh`, `head`, `sha256sum` and `tar`.
+    """Image that receives the context in the pod: it needs `sh`, `gzip` and `tar`.
 
     By default it is the image of the engine; kaniko's executor has no shell, and needs another one.
 

@@ -14,7 +14,9 @@ from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-APPLETS = "sh cat echo ls sleep id env grep mkdir rm touch test true false head sha256sum tar wc mv cp chmod seq sort"
+APPLETS = (
+    "sh cat echo ls sleep id env grep mkdir rm touch test true false head sha256sum gzip tar wc mv cp chmod seq sort"
+)
 # What the executor of kaniko is asked for here, done by buildah: the same flags, the same file with the digest.
 EXECUTOR = r"""#!/bin/sh
 set -e

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 import time
@@ -13,7 +12,7 @@ import pytest
 
 from buildpush.cluster import jobs as module
 from buildpush.cluster.api import EVENTS, JOBS, PODS, SECRETS
-from buildpush.cluster.jobs import Cluster, JobResult, Payload
+from buildpush.cluster.jobs import Cluster, JobResult
 from buildpush.cluster.manifest import (
     JOB_LABEL,
     MACHINE_LABEL,
@@ -27,7 +26,7 @@ from buildpush.cluster.manifest import (
     Run,
 )
 from buildpush.cluster.watching import Watching
-from buildpush.foundation.errors import AuthenticationError, ClusterError, UnreachableError
+from buildpush.foundation.errors import AuthenticationError, ClusterError, ContextError, UnreachableError
 from buildpush.foundation.events import Finished, Note, Progress, Retry, Started
 from buildpush.foundation.state import process_identity
 
@@ -111,6 +110,9 @@ class FakeApi:
 
     def patch(self, path, name, change):
         assert (path, name) == (JOBS, self.names[-1])
+        if change == {"metadata": {"labels": {REQUEST_LABEL: None}}}:
+            self.acts.append("name after nothing")
+            return
         if "metadata" in change:
             self.acts.append(f"adopt for {change['metadata']['annotations'][PROCESS_NOTE]}")
             return
@@ -155,11 +157,27 @@ class FakeApi:
             changes.put(None)
 
 
+class Context:
+    """A context in three blocks; *act* is called before the last one."""
+
+    def __init__(self):
+        self.size, self.done, self.has_changed, self.act = len(CONTENT), 0, False, lambda: None
+
+    def __iter__(self):
+        third = len(CONTENT) // 3
+        for place in (0, third, 2 * third):
+            block = CONTENT[place : place + third]
+            if place == 2 * third:
+                self.act()
+            self.done = place + len(block)
+            yield block
+
+
 @dataclass
 class World:
     api: FakeApi
     cluster: Cluster
-    payload: Payload
+    payload: Context
     events: list
     lines: list
     patience: float = 0.6
@@ -178,11 +196,11 @@ class World:
         return [event.text for event in self.events if isinstance(event, Note)]
 
 
-CONTENT = bytes(range(256)) * 2048
+CONTENT = bytes(range(256)) * 3 * 700
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(monkeypatch):
     for name, seconds in {
         "_LAST_WORDS_SECONDS": 0.5,
         "_PULL_SECONDS": 0.2,
@@ -196,11 +214,9 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr("buildpush.cluster.watching._PAUSE_SECONDS", 0.01)
     sleep = module.time.sleep
     monkeypatch.setattr(module.time, "sleep", lambda seconds: sleep(min(seconds, 0.02)))
-    path = tmp_path / "context.tar.gz"
-    path.write_bytes(CONTENT)
     api = FakeApi()
     cluster = Cluster(api, Run("run-0", "here", "4711 1"))
-    yield World(api, cluster, Payload(path, len(CONTENT), hashlib.sha256(CONTENT).hexdigest()), [], [])
+    yield World(api, cluster, Context(), [], [])
     cluster.close()
 
 
@@ -224,6 +240,24 @@ def test_the_progress_of_what_is_sent_is_told(world):
     done = [event.done for event in world.events if isinstance(event, Progress)]
     assert done == sorted(done)
     assert done[-1] == len(CONTENT)
+
+
+def test_a_job_that_got_another_context_than_it_is_named_after_is_found_by_no_later_run(world):
+    world.payload.act = lambda: setattr(world.payload, "has_changed", True)
+    world.run()
+    assert world.made[-4:] == ["send", "name after nothing", "log", "delete 0"]  # before it can begin to build
+
+
+def test_what_cannot_be_read_while_it_is_sent_ends_the_stream_and_the_job(world):
+    def fail():
+        message = "b changed while it was read"
+        raise ContextError(message)
+
+    world.payload.act = fail
+    with pytest.raises(ContextError, match="b changed while it was read"):
+        world.run()
+    assert world.made[-2:] == ["send", "delete 0"]
+    assert "end" in world.api.acts
 
 
 def test_a_job_waits_from_its_creation_until_it_builds(world):
@@ -316,10 +350,10 @@ def test_what_does_not_arrive_whole_is_sent_three_times_and_no_more(world, end):
 
 
 def test_what_did_not_arrive_says_what_the_receiver_needs(world):
-    world.api.after("send", lambda: (127, "sh: sha256sum: not found\n"))
-    with pytest.raises(UnreachableError, match="did not arrive whole: sh: sha256sum: not found") as caught:
+    world.api.after("send", lambda: (127, "sh: gzip: not found\n"))
+    with pytest.raises(UnreachableError, match="did not arrive whole: sh: gzip: not found") as caught:
         world.run()
-    assert "receiver_image needs sh, head, sha256sum and tar" in caught.value.hint
+    assert "receiver_image needs sh, gzip and tar" in caught.value.hint
 
 
 def test_a_refusal_is_not_tried_again(world):

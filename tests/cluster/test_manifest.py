@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+import shutil
 import subprocess
-import tarfile
 from dataclasses import replace
-from hashlib import sha256
+from io import BytesIO
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ from buildpush.engines.jobs import ClusterTools
 from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import ClusterError
 from buildpush.foundation.secrets import Secret
+from buildpush.images.compression import Compressor
 from buildpush.images.model import Platform
 from buildpush.images.references import Reference, Repository
+from buildpush.images.tar import Entry, write
 from buildpush.places import FILES, Recorded
 from tests.cluster.certificates import CERTIFICATE
 
@@ -473,50 +476,90 @@ def test_odd_arguments_pass_the_shell_of_native_unchanged(words):
     assert after(run, "--label") == ["com.acme.team=a b"]
 
 
-@pytest.fixture
-def sent(tmp_path):
-    """Return the function that runs the script of the receiver with some bytes, and gives status, output and place."""
-    work = tmp_path / "wo rk"
-    work.mkdir()
-    packed = tmp_path / "context.tar.gz"
-    (tmp_path / "file").write_text("content", encoding="utf-8")
-    with tarfile.open(packed, "w:gz") as tar:
-        tar.add(tmp_path / "file", "context/file")
-    whole = packed.read_bytes()
+# ---- the receiver
 
-    def send(content: bytes, digest: str = sha256(whole).hexdigest()):
-        script = manifest.receiving(shlex.quote(str(work)), len(whole), digest)
-        ran = subprocess.run(["/bin/sh", "-c", script], input=content, capture_output=True, check=False)
-        return ran.returncode, ran.stdout.decode(), work
 
-    send.whole = whole
-    return send
+@pytest.fixture(params=["GNU", "busybox"])
+def receive(request, tmp_path):
+    """Return the function that gives bytes to the receiver, and returns status, output and what is in its place."""
+    places = count()
+    path = "/usr/bin:/bin"
+    if request.param == "busybox":
+        program, directory = shutil.which("busybox") or pytest.skip("no busybox"), tmp_path / "bin"
+        directory.mkdir()
+        for name in ("sh", "gzip", "tar", "rm", "mv"):
+            (directory / name).symlink_to(program)
+        path = str(directory)
+
+    def act(content: bytes):
+        work = tmp_path / f"wo rk {next(places)}"
+        work.mkdir()
+        script = manifest.receiving(shlex.quote(str(work)))
+        ran = subprocess.run(
+            [shutil.which("sh", path=path), "-c", script],
+            input=content,
+            env={"PATH": path},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        return ran.returncode, ran.stdout.decode(), tree(work)
+
+    return act
+
+
+def tree(directory):
+    """Return the files below *directory* with their text; of the one that has a process, its name only."""
+    files = [path for path in directory.rglob("*") if path.is_file()]
+    named = {str(path.relative_to(directory)): path for path in files}
+    return {name: "" if name == ".received" else path.read_bytes() for name, path in named.items()}
+
+
+def packed(text: bytes) -> bytes:
+    return b"".join(Compressor(BytesIO(text), "gzip"))
+
+
+TEXT = b"FROM scratch\n" * 9
+PACKED = packed(
+    b"".join(write([Entry("context", "directory"), Entry("context/a", "file", 0o644, size=len(TEXT), content=TEXT)]))
+)
+ARRIVED = (0, "received\n", {".received": "", "context/a": TEXT})
+# All of the head and of the checksum and length at the end, and places between.
+PLACES = [*range(12), *range(12, len(PACKED) - 12, 9), *range(len(PACKED) - 12, len(PACKED))]
 
 
 @pytest.mark.programs
-def test_a_context_that_arrives_whole_is_unpacked(sent):
-    status, said, work = sent(sent.whole)
-    assert (status, said) == (0, "received\n")
-    assert (work / "context" / "file").read_text(encoding="utf-8") == "content"
-    assert sorted(one.name for one in work.iterdir()) == [".received", "context"]
+def test_a_context_that_arrives_whole_is_unpacked(receive):
+    assert receive(PACKED) == ARRIVED
 
 
 @pytest.mark.programs
-def test_more_than_the_context_is_not_read(sent):
-    assert sent(sent.whole + b"more")[:2] == (0, "received\n")
+def test_a_stream_that_ends_anywhere_too_early_is_broken(receive):
+    """It ends like a whole one, as if the context ended there."""
+    ends = [receive(PACKED[:place])[:2] for place in PLACES]
+    assert ends == [(75, "broken\n")] * len(PLACES)
 
 
 @pytest.mark.programs
-@pytest.mark.parametrize("cut", [0, 1, 20])
-def test_half_a_context_is_broken_and_leaves_nothing(sent, cut):
-    status, said, work = sent(sent.whole[:cut])
-    assert (status, said) == (75, "broken\n")
-    assert list(work.iterdir()) == []
+def test_a_byte_that_is_another_one_is_broken_or_changes_nothing(receive):
+    """What changes nothing is the time, the system and such in the head of the gzip, and its padding."""
+    whole = []
+    for place in PLACES:
+        changed = bytearray(PACKED)
+        changed[place] ^= 1 << place % 8
+        status, said, found = receive(bytes(changed))
+        if status:
+            assert (status, said) == (75, "broken\n")
+        else:
+            assert found == ARRIVED[2]
+            whole.append(place)
+    assert len(whole) < len(PLACES) / 4
+    assert max(whole) < len(PACKED) - 8
 
 
 @pytest.mark.programs
-def test_other_bytes_are_broken(sent):
-    assert sent(b"\0" * len(sent.whole))[0] == 75
+def test_a_context_that_cannot_be_unpacked_is_broken(receive):
+    assert receive(packed(b"not a tar" * 99))[:2] == (75, "broken\n")
 
 
 @pytest.mark.programs

@@ -6,6 +6,7 @@ import os
 import sys
 import tarfile
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
 
@@ -16,7 +17,7 @@ from buildpush.engines import Tools
 from buildpush.engines.by_name import Engines
 from buildpush.engines.choice import choose
 from buildpush.engines.jobs import ClusterTools
-from buildpush.engines.jobs.context import pack
+from buildpush.engines.jobs.context import Packed
 from buildpush.engines.jobs.engine import CREATED_LABEL, insecure_names, trusted
 from buildpush.foundation.errors import (
     BuildError,
@@ -47,6 +48,10 @@ PUSHED = PushedImage(
 )
 
 
+def opened(payload) -> tarfile.TarFile:
+    return tarfile.open(fileobj=BytesIO(b"".join(payload)))
+
+
 class FakeCluster:
     """A cluster in which each Job ends as the test says."""
 
@@ -55,7 +60,7 @@ class FakeCluster:
 
     def run(self, spec, _options, payload, *, show, sink):
         self.specs.append(spec)
-        with tarfile.open(payload.path) as tar:
+        with opened(payload) as tar:
             self.members = tar.getnames()
         for line in self.lines:
             show(line)
@@ -233,37 +238,60 @@ def test_a_check_shows_the_job_without_secrets(directory):
 # ---- what is packed
 
 
-def test_the_context_is_packed_without_what_is_ignored(directory, tmp_path):
+def test_the_context_is_packed_without_what_is_ignored(directory):
     directory.dockerfile("FROM scratch\nCOPY . /\n")
     directory.write("a/b", "content")
     directory.write("secret", "x")
     directory.write(".dockerignore", "secret\n")
-    out = tmp_path / "out"
-    out.mkdir()
-    payload = pack(directory.request(), out, [].append)
-    with tarfile.open(payload.path) as tar:
+    packed = Packed(directory.request(), [].append)
+    with opened(packed) as tar:
         names = tar.getnames()
         assert tar.extractfile("context/a/b").read() == b"content"
         assert tar.extractfile("file/Dockerfile").read() == b"FROM scratch\nCOPY . /\n"
         assert tar.extractfile("file/Dockerfile.dockerignore").read() == b""
     assert "context/secret" not in names
-    assert payload.size == payload.path.stat().st_size
+    assert packed.done == packed.size
 
 
-def test_the_same_context_is_the_same_payload(directory, tmp_path):
+def test_a_context_is_packed_again_for_another_attempt(directory):
     directory.dockerfile("FROM scratch\nCOPY . /\n")
-    directory.write("a/b", "content")
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-    first, second = (pack(directory.request(), tmp_path / name, [].append) for name in ("one", "two"))
-    assert first.digest == second.digest
+    directory.write("a", os.urandom(3_000_000))
+    packed = Packed(directory.request(), [].append)
+    whole = b"".join(packed)
+    next(iter(packed))  # an attempt that breaks
+    assert packed.done < packed.size
+    assert b"".join(packed) == whole
+    assert (packed.done, packed.has_changed) == (packed.size, False)
 
 
-def test_a_dockerfile_that_is_gone_is_told(directory, tmp_path):
+@pytest.mark.parametrize("name", ["a", "another"])
+def test_what_changes_after_the_digest_is_sent_and_known(directory, name):
+    """A log of the build may lie in the context."""
+    directory.dockerfile("FROM scratch\nCOPY . /\n")
+    directory.write("a", "before")
+    packed = Packed(directory.request(), [].append)
+    directory.write(name, "afterwards")
+    with opened(packed) as tar:
+        assert tar.extractfile(f"context/{name}").read() == b"afterwards"
+    assert packed.has_changed
+
+
+def test_a_file_that_changes_while_it_is_sent_ends_that(directory):
+    directory.dockerfile("FROM scratch\nCOPY . /\n")
+    directory.write("a", os.urandom(2_000_000))
+    directory.write("b", "before")
+    sending = iter(Packed(directory.request(), [].append))
+    next(sending)
+    directory.write("b", "afterwards")
+    with pytest.raises(ContextError, match="b changed while it was read"):
+        list(sending)
+
+
+def test_a_dockerfile_that_is_gone_is_told(directory):
     directory.dockerfile("FROM scratch\n")
     request = directory.request(dockerfile=directory.root / "Nofile")
     with pytest.raises(ContextError, match="Nofile cannot be read"):
-        pack(request, tmp_path, [].append)
+        Packed(request, [].append)
 
 
 # ---- what comes back
@@ -393,15 +421,3 @@ def test_another_engine_has_another_identity(directory):
     for name in ("buildah", "native"):
         built(directory, cluster, name)
     assert len({spec.request for spec in cluster.specs}) == 2
-
-
-def test_the_packed_context_is_removed(directory):
-    paths = []
-
-    class Keeps(FakeCluster):
-        def run(self, spec, options, payload, **more):
-            paths.append(payload.path)
-            return super().run(spec, options, payload, **more)
-
-    built(directory, Keeps(JobResult(0, DIGEST)))
-    assert not paths[0].exists()

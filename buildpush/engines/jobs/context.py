@@ -1,4 +1,4 @@
-"""The context of a build as one file that is sent into the cluster: what ``.dockerignore`` leaves out stays here.
+"""The context of a build, packed while it is sent into the cluster: what ``.dockerignore`` leaves out stays here.
 
 In it, ``context/`` is the context and ``file/`` has the Dockerfile. An empty ``.dockerignore`` beside the Dockerfile
 keeps the engine from leaving out more.
@@ -7,48 +7,63 @@ keeps the engine from leaving out more.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, cast
 
-from buildpush.cluster.jobs import Payload
 from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.native.context import Context
 from buildpush.foundation.errors import ContextError
 from buildpush.images.blocks import BlockReader
 from buildpush.images.compression import Compressor
-from buildpush.images.tar import Entry, write
+from buildpush.images.tar import Entry, size_of, write
 
 CONTEXT: Final = "context"
 FILE: Final = "file/Dockerfile"
-_NAME: Final = "context.tar.gz"
 
 
-def pack(request: BuildRequest, directory: Path, note: Callable[[str], object]) -> Payload:
-    """Write the context of *request* into a file in *directory*, and return it.
+class Packed:
+    """The context of *request* as a tar.gz, made anew each time that one iterates over its blocks.
 
-    Raises:
-        ContextError: a file cannot be read, or changes meanwhile.
-    """
-    path = directory / _NAME
-    packing = Compressor(cast("BinaryIO", BlockReader(write(_entries(request, note)))), "gzip")
-    with path.open("xb") as file:
-        file.writelines(packing)
-    assert packing.result  # noqa: S101 - it is known at the end
-    return Payload(path, packing.result.size, packing.result.digest.hex)
+    Attributes:
+        digest: identifies it on every machine: its times do not count, as in BuildKit.
+        size: bytes of the tar before it is compressed.
+        done: how many of them are packed.
+        has_changed: whether the files that are packed are no longer those of the digest.
 
-
-def content_digest(request: BuildRequest) -> str:
-    """Return what identifies the context of *request* on every machine: its times do not count, as in BuildKit.
+    Args:
+        request: the build.
+        note: called with a sentence about what an image cannot contain.
 
     Raises:
         ContextError: a file cannot be read, or changes meanwhile.
     """
-    digest = hashlib.sha256()
-    for block in write(entry._replace(modified=0) for entry in _entries(request, lambda _: None)):
-        digest.update(block)
-    return digest.hexdigest()
+
+    def __init__(self, request: BuildRequest, note: Callable[[str], object]) -> None:
+        entries = _without_times(_entries(request, note))
+        digest = hashlib.sha256()
+        for block in write(entries):
+            digest.update(block)
+        self._request, self._stamp = request, hash(entries)
+        self.digest, self.size = digest.hexdigest(), size_of(entries)
+        self.done, self.has_changed = 0, False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the blocks.
+
+        Raises:
+            ContextError: a file cannot be read, or changes meanwhile.
+        """
+        entries = list(_entries(self._request, lambda _: None))
+        self.has_changed = hash(_without_times(entries)) != self._stamp
+        packing = Compressor(cast("BinaryIO", BlockReader(write(entries))), "gzip")
+        for block in packing:
+            self.done = packing.read
+            yield block
+
+
+def _without_times(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(entry._replace(modified=0) for entry in entries)
 
 
 def _entries(request: BuildRequest, note: Callable[[str], object]) -> Iterator[Entry]:

@@ -22,11 +22,10 @@ from buildpush.engines import Tools
 from buildpush.engines.bases import authorities, base_credentials, insecure_hosts, pulled_images
 from buildpush.engines.docker import buildkit
 from buildpush.engines.jobs import ClusterTools
-from buildpush.engines.jobs.context import CONTEXT, FILE, content_digest, pack
+from buildpush.engines.jobs.context import CONTEXT, FILE, Packed
 from buildpush.engines.refusal import refuse_unsupported, require_here
 from buildpush.foundation.errors import BuildError, ClusterError, UnsupportedError
 from buildpush.foundation.events import Finished, Note, Started
-from buildpush.foundation.locks import temporary
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact
@@ -155,10 +154,9 @@ class JobEngine:
                     begun.append(time.monotonic())
                     self._tools.sink(Started("push", name))
 
-        with temporary(self._tools.scratch) as directory:
-            payload = pack(request, directory, lambda text: self._tools.sink(Note(text)))
-            spec = self._spec(request, _identity(request, (self.name, self._image)))
-            result = self._cluster.open().run(spec, self._cluster.options, payload, show=show, sink=self._tools.sink)
+        packed = Packed(request, lambda text: self._tools.sink(Note(text)))
+        spec = self._spec(request, _identity(request, (self.name, self._image, packed.digest)))
+        result = self._cluster.open().run(spec, self._cluster.options, packed, show=show, sink=self._tools.sink)
         if result.status:
             raise self._failure(result, list(log), request)
         for moment in begun:
@@ -204,9 +202,7 @@ def hidden(request: BuildRequest) -> dict[str, str]:
     return {f"{manifest.HIDDEN}{number}": word for number, word in enumerate(words)}
 
 
-_RECEIVER: Final = (
-    "set receiverImage to an image with sh, head, sha256sum and tar, such as busybox: kaniko's executor has none"
-)
+_RECEIVER: Final = "set receiverImage to an image with sh, gzip and tar, such as busybox: kaniko's executor has none"
 
 
 def check_for_cluster(request: BuildRequest) -> None:
@@ -256,11 +252,10 @@ def trusted(request: BuildRequest) -> dict[str, str]:
     return {**authorities(request), **({host: own} if own else {})}
 
 
-def _identity(request: BuildRequest, engine: Sequence[str]) -> str:
+def _identity(request: BuildRequest, also: Sequence[str]) -> str:
     """Return what identifies a build, so that a later run finds its Job: everything that makes the image."""
     facts = [
-        *engine,
-        content_digest(request),
+        *also,
         request.created,
         *(str(reference) for reference in request.references),
         sorted(request.build_args.items()),
