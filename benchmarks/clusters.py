@@ -136,6 +136,8 @@ def _one(ground: Ground, rounds: int) -> list[Entry]:
 def _context(ground: Ground, rounds: int, megabytes: int) -> list[Entry]:
     """Bring the same directory into a pod as the context of a build and by ``kubectl cp``, in turns."""
     context = material.two_layers(ground.directory, megabytes)
+    for odd in context.directory.rglob("*[[]*"):  # kubectl cp takes the names of files for patterns, and fails
+        odd.unlink()
     with _pod(ground.image) as pod:
         acts = {"ours": lambda _: _send(context, pod), "kubectl cp": lambda _: _copy(context, pod)}
         figures = in_turns(acts, rounds)

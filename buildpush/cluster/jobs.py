@@ -25,9 +25,10 @@ from buildpush.places import Show
 # What has changed ends a wait; an interrupt of the thread is only noticed between two.
 _WAIT_SECONDS: Final = SLICE_SECONDS
 _ATTEMPTS: Final = 3
-# Events tell why there is no pod; most pods are there before. They are asked for again less and less often.
+# Events tell why there is no pod; most pods are there before. What they tell of a pod ends no wait, and so is asked for
+# only when it would be said. They are asked for again less and less often.
 _ASKS_WHY_SECONDS: Final = 2.0
-_EVENTS_SECONDS: Final = 5.0
+_EVENTS_SECONDS: Final = 10.0
 _LONGEST_PAUSE: Final = 60.0
 _SAYS_WHY_SECONDS: Final = 10.0
 _PULL_SECONDS: Final = 60.0
@@ -417,10 +418,9 @@ class _Job:
 
     def _why(self, waited: float) -> Sequence[Document]:
         """Return the events of the Job and of its pod; they are asked for only if it waits for long."""
-        now = time.monotonic()
-        if waited > _ASKS_WHY_SECONDS and now > self._next_question:
+        now, pod = time.monotonic(), self._watching.pod(self.name)
+        if waited > (_SAYS_WHY_SECONDS if pod else _ASKS_WHY_SECONDS) and now > self._next_question:
             self._next_question, self._pause = now + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
-            pod = self._watching.pod(self.name)
             name = pod["metadata"]["name"] if pod else self.name
             with suppress(BuildPushError):  # without the right to read events, the wait ends by its limit
                 self._events, _ = self._api.list(EVENTS, {"fieldSelector": f"involvedObject.name={name}"})

@@ -12,8 +12,9 @@ from buildpush.cluster.api import Api
 from buildpush.foundation.errors import AuthenticationError, BuildPushError, UnreachableError
 from buildpush.foundation.interrupts import start
 
-# Until it is asked for again: twice as long each time, while nothing comes.
-_PAUSE_SECONDS: Final = 0.5
+# Until it is asked for again: twice as long each time, while nothing comes. Most logs end with their container, and
+# that it has ended is known about a second later.
+_PAUSE_SECONDS: Final = 2.0
 _LONGEST_PAUSE: Final = 8.0
 _LAST_ATTEMPTS: Final = 3  # after the container has ended
 

@@ -546,6 +546,14 @@ def test_a_job_without_a_pod_is_explained_by_its_events(world):
     assert "events of " in world.api.acts  # of the Job itself, since there is no pod
 
 
+def test_events_of_a_pod_are_asked_for_only_when_they_would_be_said(world, monkeypatch):
+    monkeypatch.setattr(module, "_SAYS_WHY_SECONDS", 60)
+    world.api.after("start", lambda: world.api.pod(status("Pending")))
+    with pytest.raises(ClusterError, match="nothing says why"):
+        world.run()
+    assert not [act for act in world.api.acts if act.startswith("events")]
+
+
 def test_events_are_asked_for_less_and_less_often(world):
     world.api.after("start", lambda: None)
     with pytest.raises(ClusterError):
