@@ -41,7 +41,7 @@ from buildpush.foundation.text import quotation
 
 _SHORTEST = 1_000_000  # nanoseconds
 _MOST_RETRIES = 2**31
-LARGEST = 1024 * 1024
+LARGEST, _USUAL = 1024 * 1024, 64 * 1024
 OWN_SYNTAX = regex(r"(docker\.io/)?docker/dockerfile(-upstream)?([:@].*)?\Z")
 
 _WITHOUT_FLAGS = "ARG CMD ENTRYPOINT ENV EXPOSE LABEL MAINTAINER ONBUILD SHELL STOPSIGNAL USER VOLUME WORKDIR"
@@ -85,7 +85,8 @@ def content_of(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            return file.read(LARGEST + 1)
+            first = file.read(_USUAL)  # memory is taken for as much as is asked for, and each iteration asks often
+            return first + file.read(LARGEST + 1 - _USUAL) if len(first) == _USUAL else first
     except OSError as error:
         message = f"the Dockerfile {path} cannot be read: {error.strerror or error}"
         raise DockerfileError(message, hint=_hint_of_other_files(path), setting="dockerfile") from error
