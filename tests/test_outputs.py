@@ -197,7 +197,7 @@ def test_a_card_for_the_log_is_in_a_frame(push, box, capsys, stream):
 def test_a_card_leaves_stdout_to_a_program_that_reads_it(push, capsys, words):
     push(*words, DRONE_CARD_PATH="/dev/stdout")
     shown = capsys.readouterr()
-    assert "1338" not in shown.out
+    assert "]1338;" not in shown.out
     assert "\x1b]1338;" in shown.err
 
 

@@ -359,6 +359,7 @@ sinks = pytest.mark.parametrize("sink", SINKS)
 @given(value=values, controls=controls)
 @example(value="00'019", controls=[(6, "\x85")])
 @example(value="<?>000", controls=[])
+@example(value="><a>00", controls=[(1, "\x1b\x1b[0m[1m")])
 def test_no_sink_shows_a_secret(sink, way, value, controls):
     value = f"{value}Pq7"  # what all of the sinks' own words have not in them
     with knowing(value):

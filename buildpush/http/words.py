@@ -14,8 +14,8 @@ from typing import Any, Final
 
 from buildpush.foundation import strict_json
 from buildpush.foundation.regex import regex
-from buildpush.foundation.secrets import redact, without_partial_secret, without_parts
-from buildpush.foundation.text import LONGEST_QUOTE, decoded, quotation, without_tags
+from buildpush.foundation.secrets import without_partial_secret, without_parts
+from buildpush.foundation.text import LONGEST_QUOTE, decoded, quotation, safe, without_tags
 
 _MOST_READ: Final = 256 * 1024
 _MOST_ERRORS: Final = 5
@@ -40,8 +40,9 @@ def error_in(body: bytes) -> tuple[str | None, str]:
 def _code_and_reason(body: bytes) -> tuple[str | None, str]:
     text = decoded(body) if len(body) <= _MOST_READ else without_partial_secret(decoded(body[:_MOST_READ], whole=False))
     if _PAGE.match(text):
-        # A part of a secret may look like a tag, and without it the rest is not recognized any more.
-        return None, quotation(_page_words(redact(text)))
+        # A part of a secret may look like a tag, and without it the rest is not recognized any more; nor is a secret
+        # with controls in it, before they are removed.
+        return None, quotation(_page_words(safe(text)))
     try:
         document = strict_json.parse(body)
     except ValueError:
