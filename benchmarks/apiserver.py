@@ -69,6 +69,8 @@ class Cluster:
         self._pod(name, "MODIFIED", _running("containerStatuses", "build"))
 
     def end(self, name: str) -> None:
+        if name not in self._jobs:  # a log is asked for once more after its end, and the Job may be deleted by then
+            return
         ended = {"terminated": {"exitCode": 0, "reason": "Completed", "message": self.digest}}
         self._pod(name, "MODIFIED", {"phase": "Succeeded", "containerStatuses": [{"name": "build", "state": ended}]})
         status = {"conditions": [{"type": "Complete", "status": "True"}]}

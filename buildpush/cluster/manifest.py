@@ -354,8 +354,8 @@ def receiving(work: str) -> str:
     when the standard output of its process is closed.
     """
     return (
-        f"umask 022; cd {work} && {{ gzip -dc && : > .whole; }} | tar -xpf - && rm .whole && "
-        "echo $$ > .pid && mv .pid .received && echo received || { echo broken; exit 75; }"
+        f"umask 022; cd {work} && {{ gzip -dc && echo $$ > .whole; }} | tar -xpf - && [ -e .whole ] && "
+        "mv .whole .received && echo received || { echo broken; exit 75; }"
     )
 
 
