@@ -87,6 +87,8 @@ def _hosts_among(request: BuildRequest, names: Collection[str]) -> Iterator[tupl
 
     A name may have no port. Where only the engine can read the Dockerfile, these are all of *names* that are hosts.
     """
+    if not names:
+        return
     if _bases_or_none(request) is None:
         yield from ((name, name) for name in sorted({*names} - {EVERY_HOST}))
         return
