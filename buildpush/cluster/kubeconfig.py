@@ -116,6 +116,13 @@ def find_access(
     return entries.access(context, namespace)
 
 
+def has_own_cluster(env: Mapping[str, str], home: Path | None, account: Path = ACCOUNT) -> bool:
+    """Return whether :func:`find_access` finds the cluster of the pod that we run in, by the pod's account."""
+    if not env.get("KUBERNETES_SERVICE_HOST") or env.get("KUBECONFIG") or not os.path.exists(account / "token"):  # noqa: PTH110
+        return False
+    return not _files(env, home)
+
+
 def _files(env: Mapping[str, str], home: Path | None) -> list[Path]:
     named = [Path(one) for one in env.get("KUBECONFIG", "").split(os.pathsep) if one]
     if not named and home:

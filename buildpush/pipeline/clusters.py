@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from buildpush.foundation.errors import BuildPushError
-from buildpush.foundation.events import Note, Sink
+from buildpush.foundation.events import Decision, Note, Sink
 from buildpush.foundation.interrupts import SLICE_SECONDS
 from buildpush.foundation.state import machine_identity, process_identity
 
@@ -90,7 +90,8 @@ def _new_cluster(order: ClusterOrder, context: RunContext, run: Run, *, resumes:
 
     require_library()
     access = find_access(context.env, context.home, context=order.context, namespace=order.namespace)
-    context.log(Note(f"builds run in the namespace {access.namespace} of {access.server} ({access.source})"))
+    reason = f"it is that of {access.source}; Jobs are made in the namespace {access.namespace}"
+    context.log(Decision("cluster", access.server, reason))
     place = Here(context.env, passes=for_logins)
     api = Api(access, place, context.env, ca_files=certificates_in(context.env), sink=context.log)
     cluster = Cluster(api, run, resumes=resumes)

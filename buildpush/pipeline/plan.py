@@ -28,6 +28,7 @@ from buildpush.foundation.text import with_margin
 from buildpush.images.references import Reference
 from buildpush.pipeline.context import Hosts, RunContext
 from buildpush.pipeline.outputs import keep_in_daemon
+from buildpush.pipeline.own_cluster import settle_place
 from buildpush.pipeline.resolve import resolve_step
 from buildpush.pipeline.runlog import RunLog
 from buildpush.pipeline.tools import engines_for, open_artifactory
@@ -203,6 +204,7 @@ def plan(step: Step, context: RunContext, *, push: bool = True, shown: bool = Tr
         log.begin()
         order = resolve_step(step, dry, push=push)
         hosts = dry.hosts_of(order)
+        order = settle_place(order, dry, hosts)
         chosen = _engine_of(order, dry, hosts)
         commands: tuple[str, ...] = ()
         if order.request and chosen:

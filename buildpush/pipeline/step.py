@@ -32,6 +32,7 @@ from buildpush.pipeline.deadlines import Deadline, limited
 from buildpush.pipeline.finishing import trust_flags
 from buildpush.pipeline.images import repack
 from buildpush.pipeline.outputs import Output, output_of, output_of_build, with_archive
+from buildpush.pipeline.own_cluster import settle_place
 from buildpush.pipeline.publication import Publication, Pushed, recorder
 from buildpush.pipeline.recall import run_build
 from buildpush.pipeline.receipts import Delivery, manifest_json
@@ -129,6 +130,7 @@ class _StepRun:
             from buildpush.pipeline.attesting import Attesting
 
             self.attesting = Attesting(order, self.context, self.started)
+        order = settle_place(order, self.context, hosts)
         engine = self._choose_engine(order, hosts)
         if engine and self.options.push:
             order = outputs.keep_in_daemon(order, engine, self.context.kept_images, self.log)

@@ -26,7 +26,7 @@ from buildpush.settings import flows
 from buildpush.settings.attestations import attestation_notes, attestations_of
 from buildpush.settings.authorities import authorities_in, with_every_host
 from buildpush.settings.build_info import build_info, sources_of
-from buildpush.settings.clusters import cluster_notes, cluster_order
+from buildpush.settings.clusters import cluster_notes, cluster_order, offered_cluster
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.issues import issue_search
@@ -107,6 +107,7 @@ def resolve_build(settings: BuildAndPush, ctx: ResolveContext) -> ResolvedStep:
         attestations=attestations_of(settings, ctx, publishes=artifactory is not None),
         receipts=flows.receipt_paths(settings, ctx.cwd, ctx.fail),
         cluster=cluster_order(settings, ctx) if request else None,
+        offer=offered_cluster(settings, ctx) if request else None,
         notes=(*notes, *shorthands, *(found if request else ())),
     )
     return replace(order, notes=(*order.notes, *_notes(settings, order, repository, given, ctx)))
@@ -152,8 +153,9 @@ def _notes(
     yield from unused_connectors(settings, ctx)
     yield from order.artifactory.notes if order.artifactory else ()
     yield from flows.archive_notes(order.request)
-    yield from _resource_notes(settings, ctx)
-    yield from cluster_notes(settings, ctx)
+    if not (order.cluster or order.offer):
+        yield from _resource_notes(settings, ctx)
+        yield from cluster_notes(settings, ctx)
     yield from _format_notes(settings, ctx)
     yield from attestation_notes(settings, ctx)
     yield from (note for entry in connectors_of(settings, ctx) for note in entry.notes)
@@ -241,7 +243,7 @@ def _container(settings: BuildAndPush) -> StepContainer:
 
 
 def _resource_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    if settings.resources and settings.resources.requests and settings.place != "kubernetes":
+    if settings.resources and settings.resources.requests:
         yield f"{ctx.source_of('resources')}: resources.requests has no effect here: it chooses a machine in a cluster"
 
 

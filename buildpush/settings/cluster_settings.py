@@ -20,7 +20,9 @@ class ClusterSettings(PluginSettings):
         "Where the engine runs: on this machine, in a container on it, or in a Job of a Kubernetes cluster.",
         "The engines `kaniko`, `buildah` and `native` can run in a Job, which pushes from the cluster. The context is "
         "sent into it; what `.dockerignore` leaves out stays here. The cluster is the one that `kubectl` would use. "
-        "Only the engine `kaniko` runs in a container, and does so anyway.",
+        "Inside a pod, without this setting and with `engine: auto`, a step is built in a Job of the pod's cluster "
+        "where the pod's account may make Jobs and an image for kaniko or buildah is given; else in the pod. Only the "
+        "engine `kaniko` runs in a container, and does so anyway.",
         default="here",
         example="kubernetes",
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from buildpush.cluster.manifest import JobOptions, Limits, fixed_fields
 from buildpush.cluster.order import ClusterOrder
+from buildpush.engines import AUTO
 from buildpush.settings.cluster_settings import ClusterSettings
 from buildpush.settings.declare import explicitly_set
 from buildpush.settings.resolved import ResolveContext
@@ -24,7 +25,8 @@ _LONGEST: Final = timedelta(hours=10)
 _OF_OUR_PUSH: Final = frozenset(
     {"allow_nondistributable_artifacts", "compression", "load", "media_types", "oci_layout_path", "tar_path"}
 )
-_OWN: Final = tuple(name for name in ClusterSettings.__annotations__ if name != "place")
+# The settings that only a build in a cluster uses.
+OWN_SETTINGS: Final = frozenset(ClusterSettings.__annotations__) - {"place"}
 
 
 def cluster_order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder | None:
@@ -44,6 +46,21 @@ def cluster_order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder |
     for name in sorted(_OF_OUR_PUSH & explicitly_set(settings)):
         message = f"{name} is for an image that is pushed or written from here, and a Job pushes from the cluster"
         raise ctx.fail(message, name, f"leave out {name}, or set place: here")
+    return _order(settings, ctx)
+
+
+def offered_cluster(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder | None:
+    """Return what a Job would get in the cluster of the pod that we run in; ``None`` for a step that cannot have one.
+
+    It leaves the choice of place and engine to us, and can be pushed from there.
+    """
+    is_free = "place" not in settings.fields_set and settings.engine == AUTO and not settings.kube_context
+    if not (is_free and settings.push and ctx.env.get("KUBERNETES_SERVICE_HOST")):
+        return None
+    return None if _OF_OUR_PUSH & explicitly_set(settings) else _order(settings, ctx)
+
+
+def _order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder:
     return ClusterOrder(
         context=settings.kube_context or "",
         namespace=settings.namespace or "",
@@ -96,9 +113,7 @@ def _template(settings: BuildAndPush, ctx: ResolveContext) -> Mapping[str, Any]:
 
 
 def cluster_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
-    """Yield a note for each setting of a cluster that has no effect here."""
-    if settings.place == KUBERNETES:
-        return
-    for name in _OWN:
+    """Yield a note for each setting of a cluster, which has no effect here."""
+    for name in sorted(OWN_SETTINGS):
         if name in settings.fields_set:
             yield f"{ctx.source_of(name)}: {name} has no effect: place is not kubernetes"

@@ -79,6 +79,7 @@ class ResolvedStep:
         attestations: what is stored beside the image.
         own_settings: values of the settings that only one engine acts on.
         cluster: where its Job runs; ``None`` for a build on this machine.
+        offer: where its Job may run in the cluster of the pod that we run in, for a step that names no place.
         notes: which connectors and settings have no effect.
         sources: the sources of what was found, for ``check``: ``credentials``, ``artifactory``, ``build name`` and so
             on.
@@ -116,6 +117,7 @@ class ResolvedStep:
     attestations: Attestations = Attestations()
     own_settings: Mapping[str, Any] = field(default_factory=dict)
     cluster: ClusterOrder | None = None
+    offer: ClusterOrder | None = None
     notes: tuple[str, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)
 

@@ -105,7 +105,8 @@ def python(directory: Path) -> Path:
     (root / "bin/python3").symlink_to(program)
     target = root / "opt/buildpush"
     shutil.copytree(ROOT / "buildpush", target / "buildpush", ignore=shutil.ignore_patterns("__pycache__"))
-    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["kubernetes"]]
     for distribution in with_dependencies(wanted):
         copy_distribution(distribution, target, root)
     text = f"{FILES}ENV PATH=/bin:/usr/bin:/usr/sbin PYTHONPATH=/opt/buildpush\n"

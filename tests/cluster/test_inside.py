@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
+import socketserver
+import threading
 import time
+from contextlib import suppress
 
 import pytest
 
-from tests.cluster.conftest import kubectl
+from tests.cluster.conftest import ADDRESS, kubectl
 
 pytestmark = [pytest.mark.engines, pytest.mark.xdist_group("cluster")]
 
@@ -72,6 +76,38 @@ def pod(box, pulled, namespace):
     return start, end
 
 
+class Relay(socketserver.BaseRequestHandler):
+    """Passes a connection on to the API server, which listens on the loopback of the node only."""
+
+    def handle(self):
+        with socket.create_connection(("127.0.0.1", 16443)) as there:
+            back = threading.Thread(target=self.copy, args=(there, self.request))
+            back.start()
+            self.copy(self.request, there)
+            back.join()
+
+    def copy(self, source, target):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+
+@pytest.fixture
+def api(node):
+    """Yield the variables by which a pod finds the API server: the node has no proxy for addresses of services."""
+    with socketserver.ThreadingTCPServer((ADDRESS, 0), Relay) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_address[1]
+        yield [
+            {"name": f"KUBERNETES_SERVICE_{name}", "value": str(value)}
+            for name, value in {"HOST": ADDRESS, "PORT": port}.items()
+        ]
+        server.shutdown()
+        thread.join()
+
+
 def ended(status):
     """Return how the container ended."""
     return status["containerStatuses"][0]["state"]["terminated"]
@@ -86,6 +122,20 @@ def test_anybody_builds_and_pushes_without_a_home_and_with_a_root_that_is_read_o
     assert "Traceback" not in log
     # Whoever made the pod reads there what was pushed.
     assert box.digest("docker-local/inside", "1") in ended(status)["message"]
+
+
+@pytest.mark.parametrize(
+    ("account", "place"),
+    [("buildpush", "place: kubernetes, because the account"), ("default", "the step is built here, because")],
+)
+def test_auto_builds_in_a_job_of_the_own_cluster_if_the_account_may(pod, box, pulled, api, account, place):
+    start, end = pod
+    image = {"name": "PLUGIN_EXECUTOR_IMAGE", "value": pulled.programs}
+    start("python3 -m buildpush run", image, *api, serviceAccountName=account, automountServiceAccountToken=True)
+    status, log = end()
+    assert status["phase"] == "Succeeded", log
+    assert place in log, log
+    assert box.digest("docker-local/inside", "1") in log
 
 
 def test_the_end_by_the_cluster_leaves_no_tag_and_says_how_to_go_on(pod, box):

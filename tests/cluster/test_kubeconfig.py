@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from buildpush.cluster.kubeconfig import Access, ClusterUser, find_access
+from buildpush.cluster.kubeconfig import Access, ClusterUser, find_access, has_own_cluster
 from buildpush.foundation.documents import LARGEST_FILE, write_yaml
 from buildpush.foundation.errors import BuildPushError, SecretError, SettingsError, SourceError
 from tests.cluster.certificates import CERTIFICATE, KEY
@@ -196,6 +196,19 @@ def test_in_a_pod_its_own_cluster_is_found(account):
     found = find_access(POD, None, account=account)
     assert (found.server, found.namespace, found.authority) == ("https://10.0.0.1:6443", "mine", CERTIFICATE)
     assert found.user.token_file == account / "token"
+
+
+def test_a_pod_has_its_own_cluster_unless_a_kubeconfig_names_another(account, tmp_path):
+    assert has_own_cluster(POD, tmp_path, account)
+    assert not has_own_cluster({}, tmp_path, account)
+    assert not has_own_cluster({**POD, "KUBECONFIG": "nothing"}, tmp_path, account)
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube/config").write_text(write_yaml(config()), encoding="utf-8")
+    assert not has_own_cluster(POD, tmp_path, account)
+
+
+def test_a_pod_without_an_account_has_no_cluster(tmp_path):
+    assert not has_own_cluster(POD, tmp_path, tmp_path / "account")
 
 
 def test_in_a_pod_the_namespace_can_be_chosen(account):
