@@ -163,10 +163,21 @@ def test_a_job_that_somebody_deletes_is_told_so(step, base, pulled, namespace):
     thread.join()
 
 
-def test_the_deadline_of_the_step_is_that_of_the_job(step, base, pulled, namespace):
+def test_a_step_whose_time_is_over_leaves_no_job(step, base, pulled, namespace):
     step.write(Dockerfile=f"FROM {base}\nRUN sleep 60\n")
     with pytest.raises(TimeOutError):
-        step.run(**images_of(pulled, "buildah"), timeout="15s")
+        step.run(**images_of(pulled, "buildah"), timeout="10s")
+    assert gone(namespace) == []
+
+
+def test_a_build_that_the_cluster_ends_at_the_deadline_of_its_job_is_told_so(step, base, pulled, namespace):
+    """Our own limit of the step is as long, and begins earlier."""
+    step.write(Dockerfile=f"FROM {base}\nRUN sleep 60\n")
+    template = step.directory.parent / "job.yaml"
+    template.write_text("spec: {activeDeadlineSeconds: 5}\n")
+    with pytest.raises(ClusterError, match="the cluster ended the build at its deadline") as caught:
+        step.run(**images_of(pulled, "buildah"), job_template=str(template))
+    assert caught.value.setting == "timeout"
     assert gone(namespace) == []
 
 
