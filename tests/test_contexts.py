@@ -199,7 +199,7 @@ def test_check_fetches_and_unpacks_nothing(place):
     tar_of(place / "c.tar", {})
     plan = buildpush.check(context="c.tar", engine="native", repo="127.0.0.1:1/a/b", tags=["1"], push=False)
     rows = dict(plan.rows())
-    assert rows["engine"] == "native, because the setting 'engine' asks for it"
+    assert rows["engine"] == "native, because the step asks for it"
     assert (rows["context"], rows["image"], rows["credential"]) == ("c.tar", "127.0.0.1:1/a/b:1", "none found")
     assert "only a run fetches or unpacks the context c.tar, and reads the Dockerfile in it" in plan.notes
     assert not list(place.glob("**/*-*"))

@@ -77,7 +77,7 @@ def require(wanted: str, set_names: Collection[str], engines: Mapping[str, Engin
     engine = _engine_named(wanted, engines)
     refuse_unsupported_settings(engine, set_names, sink, engines.values())
     require_here(engine)
-    sink(Decision("engine", engine.name, "the setting 'engine' asks for it"))
+    sink(Decision("engine", engine.name, "the step asks for it"))
     return engine
 
 

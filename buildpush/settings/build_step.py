@@ -119,7 +119,7 @@ def _order(settings: BuildAndPush, references: tuple[Reference, ...]) -> Resolve
         settings=settings,
         references=references,
         push=settings.push,
-        engine=settings.engine,
+        engine="kaniko" if settings.place == "container" else settings.engine,  # no other one has a container
         set_names=explicitly_set(settings),
         compression=settings.compression,
         media_types=settings.media_types,

@@ -22,7 +22,7 @@ class ClusterSettings(PluginSettings):
         "sent into it; what `.dockerignore` leaves out stays here. The cluster is the one that `kubectl` would use. "
         "Inside a pod, without this setting and with `engine: auto`, a step is built in a Job of the pod's cluster "
         "where the pod's account may make Jobs and an image for kaniko or buildah is given; else in the pod. Only the "
-        "engine `kaniko` runs in a container, and does so anyway.",
+        "engine `kaniko` runs in a container, and does so anyway: `container` chooses it.",
         default="here",
         example="kubernetes",
     )

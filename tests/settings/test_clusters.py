@@ -127,8 +127,9 @@ def test_in_a_cluster_there_is_no_such_note(order):
 
 
 @pytest.mark.parametrize("engine", ["auto", "kaniko"])
-def test_the_place_of_kaniko_is_a_container_anyway(order, engine):
-    assert order(place="container", engine=engine).cluster is None
+def test_a_container_is_the_place_of_kaniko_and_of_no_other_engine(order, engine):
+    found = order(place="container", engine=engine)
+    assert (found.engine, found.cluster) == ("kaniko", None)
 
 
 @pytest.mark.parametrize("engine", ["docker", "buildx", "buildah", "native"])
