@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from buildpush.cluster.manifest import BUILD, Document
+from buildpush.cluster.manifest import BUILD, PUSH, Document
 from buildpush.foundation.errors import ClusterError
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
@@ -33,7 +33,7 @@ _ROOT: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Why a Job has not begun to build.
+    """Why a Job has not begun to build, or to push.
 
     Attributes:
         reason: one line, for people.
@@ -47,9 +47,9 @@ class Waiting:
     final: bool = False
     is_pull: bool = False
 
-    def error(self) -> ClusterError:
-        """Return the error for a Job that has waited long enough."""
-        return ClusterError(f"the build cannot start in the cluster: {self.reason}", hint=self.hint)
+    def error(self, container: str = BUILD) -> ClusterError:
+        """Return the error for a Job that has waited long enough for its *container*."""
+        return ClusterError(f"the {container} cannot start in the cluster: {self.reason}", hint=self.hint)
 
 
 def waiting(pod: Document | None, events: Iterable[Document]) -> Waiting | None:
@@ -125,10 +125,12 @@ def _of_container(pod: Document, memory: int | None) -> ClusterError | None:
     for name in ("initContainerStatuses", "containerStatuses"):
         for status in _statuses(pod, name):
             ended = (status.get("state") or {}).get("terminated") or {}
-            if ended.get("reason") == "OOMKilled":
+            if ended.get("reason") == "OOMKilled" and ended.get("exitCode"):  # or it ended well, without a child
                 limit = f"its limit is {memory} bytes" if memory else "the node has no more"
                 hint = "raise resources.limits.memory" if memory else "set resources.requests.memory, or free the node"
-                return ClusterError(f"the build was killed for lack of memory: {limit}", hint=hint, setting="resources")
+                what = PUSH if status.get("name") == PUSH else BUILD
+                message = f"the {what} was killed for lack of memory: {limit}"
+                return ClusterError(message, hint=hint, setting="resources")
             if ended.get("reason") in {"StartError", "ContainerCannotRun"}:
                 hint = f"check that the image {status.get('image')} is the one that the engine needs"
                 return ClusterError(f"the container {status.get('name')} cannot start: {_said(ended)}", hint=hint)
@@ -151,8 +153,19 @@ def _of_pod(pod: Document) -> ClusterError | None:
     return None
 
 
-def ended(pod: Document | None, container: str = BUILD) -> Document | None:
-    """Return how *container* ended: ``exitCode``, ``reason``, ``message``; ``None`` while it has not."""
+def last_container(pod: Document | None) -> str:
+    """Return the name of the container that ends the work: that of the build if it pushes by itself, or has failed."""
+    has_push = any(status.get("name") == PUSH for status in _statuses(pod or {}, "containerStatuses"))
+    has_failed = bool((ended(pod, BUILD) or {}).get("exitCode"))
+    return PUSH if has_push and not has_failed else BUILD
+
+
+def ended(pod: Document | None, container: str = "") -> Document | None:
+    """Return how *container* ended: ``exitCode``, ``reason``, ``message``; ``None`` while it has not.
+
+    Without a name, it is the one that ends the work.
+    """
+    container = container or last_container(pod)
     for name in ("initContainerStatuses", "containerStatuses"):
         for status in _statuses(pod or {}, name):
             if status.get("name") == container:
@@ -170,9 +183,9 @@ def runs(pod: Document | None, container: str) -> bool:
     )
 
 
-def has_begun(pod: Document | None) -> bool:
-    """Return whether the build runs, or has run."""
-    return runs(pod, BUILD) or ended(pod) is not None
+def has_begun(pod: Document | None, container: str = BUILD) -> bool:
+    """Return whether *container* runs, or has run."""
+    return runs(pod, container) or ended(pod, container) is not None
 
 
 def is_over(pod: Document | None, job: Document | None) -> bool:
@@ -183,7 +196,7 @@ def is_over(pod: Document | None, job: Document | None) -> bool:
 
 
 def has_succeeded(pod: Document | None) -> bool:
-    """Return whether the build ended well, whatever came after it."""
+    """Return whether the build and its push ended well, whatever came after them."""
     return (ended(pod) or {}).get("exitCode") == 0
 
 
@@ -193,7 +206,10 @@ def is_being_deleted(pod: Document | None) -> bool:
 
 
 def is_silent(pod: Document | None) -> bool:
-    """Return whether the node of *pod* does not answer: nobody but the cluster then says that it is not ready."""
+    """Return whether the node of *pod* does not answer: nobody but the cluster then says that it is not ready.
+
+    A pod whose build is pushed by another container is not ready before that: there, the cluster deletes the pod.
+    """
     states = {condition.get("type"): condition.get("status") for condition in _conditions(pod or {})}
     return states.get("ContainersReady") == "True" and states.get("Ready") == "False"
 

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from buildpush.cluster import diagnosis, manifest
 from buildpush.cluster.api import EVENTS, JOBS, PODS, SECRETS, Api
 from buildpush.cluster.logs import LogStream
-from buildpush.cluster.manifest import BUILD, RECEIVE, Document, JobOptions, JobSpec, Run
+from buildpush.cluster.manifest import BUILD, PUSH, RECEIVE, Document, JobOptions, JobSpec, Run
 from buildpush.cluster.watching import Watching, is_gone
 from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
 from buildpush.foundation.events import Finished, Note, Progress, Retry, Sink, Started, ignore
@@ -65,10 +65,12 @@ class JobResult:
     Attributes:
         status: its exit status.
         message: what it wrote to its termination message.
+        container: which one: that of the build, or that of its push.
     """
 
     status: int
     message: str
+    container: str = BUILD
 
 
 class Cluster:
@@ -202,6 +204,11 @@ def _has_failed(job: Document) -> bool:
     return any(one.get("type") == "Failed" and one.get("status") == "True" for one in conditions)
 
 
+def _deleted() -> ClusterError:
+    message = "the Job of the build, or its pod, was deleted from the cluster"
+    return ClusterError(message, hint="buildpush run --resume starts it again")
+
+
 class _Job:
     """One Job under way."""
 
@@ -233,7 +240,7 @@ class _Job:
         self._created = time.monotonic()
         self._sink(Started("wait", self.name))
         owner = self._api.create(JOBS, document)
-        if self._spec.files or self._spec.env:
+        if self._spec.has_secret:
             self._api.create(SECRETS, manifest.secret(owner, self._spec))
         self._api.patch(JOBS, self.name, {"spec": {"suspend": False}})
 
@@ -313,9 +320,22 @@ class _Job:
         self._wait(diagnosis.has_begun)
         if self._created is not None:
             self._sink(Finished("wait", time.monotonic() - self._created))
-        log = LogStream(self._api, self._pod_name(), BUILD, lambda: self._watching.wake(self.name))
+        self._follow(BUILD, show)
+        if self._spec.push and self._is_built():
+            self._wait(lambda pod: diagnosis.has_begun(pod, PUSH), PUSH)
+            self._follow(PUSH, show)
+        return self._result()
+
+    def _is_built(self) -> bool:
+        """Return whether the build has ended well, so that its push begins."""
+        pod = self._last_pod() if self._is_over() else self._watching.pod(self.name)
+        return (diagnosis.ended(pod, BUILD) or {}).get("exitCode") == 0
+
+    def _follow(self, container: str, show: Show) -> None:
+        """Show the log of *container* until it ends."""
+        log = LogStream(self._api, self._pod_name(), container, lambda: self._watching.wake(self.name))
         try:
-            while not self._is_over() and diagnosis.ended(self._watching.pod(self.name)) is None:
+            while not self._is_over() and diagnosis.ended(self._watching.pod(self.name), container) is None:
                 self._show(log, show)
                 self._rest()
         finally:  # after an interrupt as well: its thread would ask for the log for ever
@@ -326,8 +346,7 @@ class _Job:
             self._rest()
         self._show(log, show)
         if log.refusal:
-            self._sink(Note(f"what the build says is not shown: {log.refusal}; {log.refusal.hint}"))
-        return self._result()
+            self._sink(Note(f"what the {container} says is not shown: {log.refusal}; {log.refusal.hint}"))
 
     def _show(self, log: LogStream, show: Show) -> None:
         for line in log.take():
@@ -367,9 +386,9 @@ class _Job:
             raise error
         ended = diagnosis.ended(pod)
         if ended is None:
-            message = "the Job of the build, or its pod, was deleted from the cluster"
-            raise ClusterError(message, hint="buildpush run --resume starts it again")
-        return JobResult(int(ended.get("exitCode", 1)), str(ended.get("message") or ""))
+            raise _deleted()
+        container = diagnosis.last_container(pod)
+        return JobResult(int(ended.get("exitCode", 1)), str(ended.get("message") or ""), container)
 
     def _pod_name(self) -> str:
         pod = self._watching.pod(self.name)
@@ -384,8 +403,8 @@ class _Job:
         """Wait until something of the Job changes: a moment at most."""
         self._watching.wait(self.name, _WAIT_SECONDS)
 
-    def _wait(self, until: Callable[[Document | None], bool]) -> None:
-        """Wait *until* the pod is ready for the next act.
+    def _wait(self, until: Callable[[Document | None], bool], container: str = BUILD) -> None:
+        """Wait *until* the pod is ready for the next act, which is for *container*.
 
         Raises:
             ClusterError: it will never be, or is not for too long.
@@ -402,16 +421,18 @@ class _Job:
             reason = diagnosis.waiting(self._watching.pod(self.name), self._why(waited))
             pull_began = pull_began if reason and reason.is_pull else now
             if (reason and reason.final) or waited > self._options.patience or now - pull_began > _PULL_SECONDS:
-                raise (reason or _UNKNOWN).error()
+                raise (reason or _UNKNOWN).error(container)
             if reason and waited > _SAYS_WHY_SECONDS and reason.reason != said:
                 said = reason.reason
-                self._sink(Note(f"the build waits in the cluster: {said}"))
+                self._sink(Note(f"the {container} waits in the cluster: {said}"))
             self._rest()
 
     def _early_end(self) -> BuildPushError:
         pod, job = self._last_pod(), self._watching.job(self.name)
         if error := diagnosis.failure(pod, job, self._spec.limits.memory):
             return error
+        if diagnosis.has_begun(pod):
+            return _deleted()
         ended = diagnosis.ended(pod, RECEIVE) or {}
         message = f"the container that receives the context ended with status {ended.get('exitCode')}"
         return ClusterError(message, hint=_RECEIVER)

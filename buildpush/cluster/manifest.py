@@ -29,6 +29,7 @@ MACHINE_LABEL: Final = "buildpush.dev/machine"
 PROCESS_NOTE: Final = "buildpush.dev/process"
 RECEIVE: Final = "receive"
 BUILD: Final = "build"
+PUSH: Final = "push"
 _MANAGED: Final = {"app.kubernetes.io/managed-by": "buildpush"}
 OURS: Final = f"app.kubernetes.io/managed-by=buildpush,{RUN_LABEL}"  # selects what any run has made
 # Nothing in the pod has to be saved, and a shell waits for its child without hearing that it should end.
@@ -62,6 +63,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class PodContainer:
+    """A command, and what it gets; the attributes are those of :class:`JobSpec`."""
+
+    image: str
+    argv: tuple[str, ...] = field(repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, FileContent] = field(default_factory=dict, repr=False)
+    home: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class JobSpec:
     """A command to run in a Job.
 
@@ -78,6 +90,7 @@ class JobSpec:
         request: identifies what is built, so that a later run finds the Job.
         capabilities: what it needs where it does not run as root, such as SETUID; all others are dropped. With none, it
             keeps the policy "restricted"; ``None`` for the usual ones.
+        push: what sends the image once it is built; ``None`` where the command itself does.
     """
 
     image: str
@@ -90,11 +103,23 @@ class JobSpec:
     home: bool = False
     request: str = ""
     capabilities: tuple[str, ...] | None = None
+    push: PodContainer | None = None
 
     @property
     def private(self) -> str:
-        """The directory of the private files."""
+        """The directory of the private files; each container sees its own there."""
         return f"{self.work}/private"
+
+    @property
+    def containers(self) -> dict[str, PodContainer]:
+        """What runs once the context is there, by name: one after the other."""
+        build = PodContainer(self.image, self.argv, self.env, self.files, self.home)
+        return {BUILD: build, **({PUSH: self.push} if self.push else {})}
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether any of them has private files or variables."""
+        return any(one.files or one.env for one in self.containers.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +210,15 @@ def _common(template: Any, fixed: Mapping[str, Any], path: tuple[str, ...]) -> I
 
 
 def _pod(name: str, spec: JobSpec, options: JobOptions) -> Document:
+    *before, last = (_container(name, label, spec) for label in spec.containers)
+    volumes = (_volume(name, label, spec) for label, one in spec.containers.items() if one.files)
     pod: Document = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "initContainers": [_receiver(spec)],
-        "containers": [_builder(name, spec)],
-        "volumes": [{"name": _WORK, "emptyDir": {}}, *([_volume(name, spec)] if spec.files else [])],
+        "initContainers": [_receiver(spec), *before],
+        "containers": [last],
+        "volumes": [{"name": _WORK, "emptyDir": {}}, *volumes],
     }
     if spec.limits.user:  # so that it can write to the directory, and read the Secret
         pod["securityContext"] = {"fsGroup": spec.limits.user}
@@ -214,23 +241,24 @@ def _receiver(spec: JobSpec) -> Document:
     }
 
 
-def _builder(name: str, spec: JobSpec) -> Document:
+def _container(name: str, label: str, spec: JobSpec) -> Document:
+    one = spec.containers[label]
     container: Document = {
-        "name": BUILD,
-        "image": spec.image,
-        "command": _command((word.replace(FILES, spec.private) for word in spec.argv), hidden_names(spec.env)),
+        "name": label,
+        "image": one.image,
+        "command": _command((word.replace(FILES, spec.private) for word in one.argv), hidden_names(one.env)),
         "workingDir": spec.work,
         "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
         "terminationMessagePolicy": "File",
         **_security(spec),
     }
-    if spec.files:
-        container["volumeMounts"].append({"name": _PRIVATE, "mountPath": spec.private, "readOnly": True})
+    if one.files:
+        container["volumeMounts"].append({"name": _private(label), "mountPath": spec.private, "readOnly": True})
     env: list[Document] = [
         {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
-        for key, variable in _env_keys(spec)
+        for key, variable in _keys(label, "env", one.env)
     ]
-    if spec.home:
+    if one.home:
         env.append({"name": "HOME", "value": spec.work})
     if env:
         container["env"] = env
@@ -290,21 +318,23 @@ def _quantity(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{max(1, round(value * 1000))}m"
 
 
-def _volume(name: str, spec: JobSpec) -> Document:
-    items = [{"key": key, "path": path} for key, path in _file_keys(spec)]
+def _volume(name: str, label: str, spec: JobSpec) -> Document:
+    """Return the volume with the private files of one container: no other one can read them."""
+    files = spec.containers[label].files
+    items = [{"key": key, "path": str(PurePosixPath(path))} for key, path in _keys(label, "file", files)]
     mode = 0o440 if spec.limits.user else 0o400
-    return {"name": _PRIVATE, "secret": {"secretName": name, "items": items, "defaultMode": mode}}
+    return {"name": _private(label), "secret": {"secretName": name, "items": items, "defaultMode": mode}}
 
 
-def _file_keys(spec: JobSpec) -> Iterator[tuple[str, str]]:
-    """Yield a key and the path of each private file: a key cannot have a slash."""
-    for number, path in enumerate(spec.files):
-        yield f"file-{number}", str(PurePosixPath(path))
+def _private(label: str) -> str:
+    return _PRIVATE if label == BUILD else f"{_PRIVATE}-{label}"
 
 
-def _env_keys(spec: JobSpec) -> Iterator[tuple[str, str]]:
-    for number, variable in enumerate(spec.env):
-        yield f"env-{number}", variable
+def _keys(label: str, kind: str, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the key in the Secret of each of *names*: a path has slashes, which a key cannot have."""
+    prefix = kind if label == BUILD else f"{label}-{kind}"
+    for number, name in enumerate(names):
+        yield f"{prefix}-{number}", name
 
 
 def secret(owner: Document, spec: JobSpec) -> Document:
@@ -314,8 +344,11 @@ def secret(owner: Document, spec: JobSpec) -> Document:
         ClusterError: they are too large for a Secret.
     """
     name = owner["metadata"]["name"]
-    contents = {key: _bytes(spec.files[path]) for key, path in _file_keys(spec)}
-    contents |= {key: spec.env[variable].replace(FILES, spec.private).encode() for key, variable in _env_keys(spec)}
+    contents: dict[str, bytes] = {}
+    for label, one in spec.containers.items():
+        contents |= {key: _bytes(one.files[path]) for key, path in _keys(label, "file", one.files)}
+        variables = _keys(label, "env", one.env)
+        contents |= {key: one.env[variable].replace(FILES, spec.private).encode() for key, variable in variables}
     if (size := sum(map(len, contents.values()))) > _LARGEST_SECRET:
         message = f"the private files of the build have {size} bytes, and a Secret holds {_LARGEST_SECRET}"
         raise ClusterError(message, hint="trust fewer authorities, or pass fewer build secrets")

@@ -17,6 +17,7 @@ class ClusterOrder:
         limits: of its container.
         executor: image with the program of the engine; empty for none.
         receiver: image that receives the context; empty for that of the engine.
+        pusher: image of this program that pushes; empty where the engine pushes by itself.
     """
 
     context: str = ""
@@ -25,3 +26,4 @@ class ClusterOrder:
     limits: Limits = Limits()
     executor: str = ""
     receiver: str = ""
+    pusher: str = ""

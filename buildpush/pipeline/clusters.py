@@ -118,6 +118,7 @@ def cluster_tools(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Clu
         wanted.limits,
         executor=wanted.executor,
         receiver=wanted.receiver,
+        pusher=wanted.pusher,
         receipt=partial(receipt_of, registry=hosts.registry, sink=context.log),
     )
 

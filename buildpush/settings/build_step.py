@@ -26,7 +26,7 @@ from buildpush.settings import flows
 from buildpush.settings.attestations import attestation_notes, attestations_of
 from buildpush.settings.authorities import authorities_in, with_every_host
 from buildpush.settings.build_info import build_info, sources_of
-from buildpush.settings.clusters import cluster_notes, cluster_order, offered_cluster
+from buildpush.settings.clusters import cluster_notes, cluster_order, job_notes, offered_cluster
 from buildpush.settings.declare import explicitly_set, setting_named
 from buildpush.settings.decode import READABLE_HINT
 from buildpush.settings.issues import issue_search
@@ -153,7 +153,9 @@ def _notes(
     yield from unused_connectors(settings, ctx)
     yield from order.artifactory.notes if order.artifactory else ()
     yield from flows.archive_notes(order.request)
-    if not (order.cluster or order.offer):
+    if order.cluster or order.offer:
+        yield from job_notes(settings, ctx)
+    else:
         yield from _resource_notes(settings, ctx)
         yield from cluster_notes(settings, ctx)
     yield from _format_notes(settings, ctx)

@@ -54,14 +54,22 @@ class ClusterSettings(PluginSettings):
     )
     receiver_image: PinnedReference | None = _cluster(
         "Image that receives the context in the pod: it needs `sh`, `gzip` and `tar`.",
-        "By default it is the image of the engine; kaniko's executor has no shell, and needs another one.",
+        "By default it is {setting}`pusher_image`, or else the image of the engine; kaniko's executor has no shell, "
+        "and needs another one.",
         example="acme.jfrog.io/docker-remote/busybox@sha256:" + 4 * "0123456789abcdef",
+    )
+    pusher_image: PinnedReference | None = _cluster(
+        "Image of this program, as `examples/plugin` builds it, that pushes what {setting}`engine` has built in a Job.",
+        "The engine then hands its image over inside the pod, and gets no login for the registry that is pushed to; a "
+        "push that breaks is retried and goes on where it was. Without it, kaniko and buildah push by themselves. The "
+        "engine `native` is this program.",
+        example="acme.jfrog.io/docker-remote/buildpush@sha256:" + 4 * "0123456789abcdef",
     )
     job_template: FileText | None = _cluster(
         "A YAML file that is merged into each Job: node selectors, tolerations, annotations, volumes.",
         "Maps are merged, lists whose items have names by these, and `null` removes an entry. The container that "
-        "builds is named `build`, the one that receives the context `receive`. The server refuses fields that it "
-        "does not know.",
+        "builds is named `build`, the one that receives the context `receive`, and the one of {setting}`pusher_image` "
+        "`push`; before it, `build` is one of the `initContainers`. The server refuses fields that it does not know.",
         example="job.yaml",
     )
     job_patience: Duration = _cluster(

@@ -75,6 +75,7 @@ def _order(settings: BuildAndPush, ctx: ResolveContext) -> ClusterOrder:
         limits=_limits(settings),
         executor=settings.executor_image or "",
         receiver=settings.receiver_image or "",
+        pusher=settings.pusher_image or "",
     )
 
 
@@ -110,6 +111,13 @@ def _template(settings: BuildAndPush, ctx: ResolveContext) -> Mapping[str, Any]:
         hint = "leave them out: they find the Job again, and keep it from running twice"
         raise ctx.fail(message, "job_template", hint)
     return document
+
+
+def job_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:
+    """Yield a note for what has no effect in a Job."""
+    if settings.pusher_image and settings.engine == "native":
+        source = ctx.source_of("pusher_image")
+        yield f"{source}: pusher_image has no effect: the engine native is that program, and pushes by itself"
 
 
 def cluster_notes(settings: BuildAndPush, ctx: ResolveContext) -> Iterator[str]:

@@ -741,9 +741,21 @@ class StepSettings(TypedDict, total=False):
     receiver_image: str | None
     """Image that receives the context in the pod: it needs `sh`, `gzip` and `tar`.
 
-    By default it is the image of the engine; kaniko's executor has no shell, and needs another one.
+    By default it is `pusher_image`, or else the image of the engine; kaniko's executor has no shell, and needs
+    another one.
 
     Example: `buildpush.run("step.yml", receiver_image='acme.jfrog.io/docker-remote/busybox@sha256:0123456789abcdef0
+    123456789abcdef0123456789abcdef0123456789abcdef')`.
+    """
+
+    pusher_image: str | None
+    """Image of this program, as `examples/plugin` builds it, that pushes what `engine` has built in a Job.
+
+    The engine then hands its image over inside the pod, and gets no login for the registry that is pushed to; a
+    push that breaks is retried and goes on where it was. Without it, kaniko and buildah push by themselves. The
+    engine `native` is this program.
+
+    Example: `buildpush.run("step.yml", pusher_image='acme.jfrog.io/docker-remote/buildpush@sha256:0123456789abcdef0
     123456789abcdef0123456789abcdef0123456789abcdef')`.
     """
 
@@ -751,7 +763,8 @@ class StepSettings(TypedDict, total=False):
     """A YAML file that is merged into each Job: node selectors, tolerations, annotations, volumes.
 
     Maps are merged, lists whose items have names by these, and `null` removes an entry. The container that builds
-    is named `build`, the one that receives the context `receive`. The server refuses fields that it does not know.
+    is named `build`, the one that receives the context `receive`, and the one of `pusher_image` `push`; before it,
+    `build` is one of the `initContainers`. The server refuses fields that it does not know.
 
     Example: `buildpush.run("step.yml", job_template='job.yaml')`.
     """

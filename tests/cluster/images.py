@@ -26,6 +26,8 @@ while [ $# -gt 0 ]; do
     --dockerfile) dockerfile=$2; shift ;;
     --destination) destination=$2; shift ;;
     --digest-file) digest=$2; shift ;;
+    --no-push) ;;
+    --tar-path) archive=$2; shift ;;
     --build-arg) arguments="$arguments --build-arg $2"; shift ;;
     --insecure-registry) insecure="--tls-verify=false"; shift ;;
     --skip-tls-verify-registry) shift ;;
@@ -38,6 +40,10 @@ echo '{"level":"info","msg":"Retrieving image manifest"}'
 buildah="buildah --root /kaniko/storage --runroot /kaniko/run --storage-driver vfs"
 $buildah build --isolation chroot --format docker $insecure $arguments \
   --file "$dockerfile" --tag localhost/b "$context" 2>&1
+if [ "$archive" ]; then
+  $buildah push localhost/b "docker-archive:$archive" 2>&1
+  exit
+fi
 echo "{\"level\":\"info\",\"msg\":\"Pushing image to $destination\"}"
 $buildah push $insecure --authfile "$DOCKER_CONFIG/config.json" \
   --digestfile /kaniko/digest localhost/b "docker://$destination" 2>&1

@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 
 from buildpush.cluster import diagnosis
-from buildpush.cluster.diagnosis import ended, failure, has_begun, is_over, runs, waiting
+from buildpush.cluster.diagnosis import ended, failure, has_begun, is_over, last_container, runs, waiting
 
 STAMP = "2026-11-28T09:00:00Z"
 
 
-def pod(phase="Running", *, build=None, receive=None, conditions=(), deleted=False, **status):
-    """Return a pod with the states of its two containers."""
+def pod(phase="Running", *, build=None, receive=None, push=None, conditions=(), deleted=False, **status):
+    """Return a pod with the states of its containers."""
     containers = [{"name": "build", "image": "r.test/build:1", "state": build}] if build else []
     first = [{"name": "receive", "image": "r.test/receive:1", "state": receive}] if receive else []
+    if push:
+        first, containers = [*first, *containers], [{"name": "push", "image": "r.test/push:1", "state": push}]
     metadata = {"name": "buildpush-0-x7k2p", "labels": {"buildpush.dev/job": "buildpush-0"}}
     if deleted:
         metadata |= {"deletionTimestamp": STAMP, "deletionGracePeriodSeconds": 30}
@@ -33,6 +35,7 @@ def waits(reason, message=""):
     return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
 
 
+WAITS = waits("PodInitializing")
 RUNNING = {"running": {"startedAt": STAMP}}
 DONE = terminated(0, "Completed")
 UNSCHEDULABLE = {
@@ -195,6 +198,11 @@ def test_what_a_cluster_says_is_one_line_without_controls():
     assert why.reason == "InvalidImageName: a b"
 
 
+def test_what_waits_is_named():
+    why = waiting(pod("Pending", receive=DONE, build=DONE, push=waits("ErrImagePull", "not found")), [])
+    assert str(why.error("push")).startswith("the push cannot start in the cluster: the image r.test/push:1")
+
+
 # ---- why it has failed
 
 
@@ -215,6 +223,21 @@ def test_lack_of_memory_without_a_limit_is_that_of_the_node():
 
 def test_lack_of_memory_of_a_child_has_the_status_of_the_command():
     assert "lack of memory" in str(failure(pod("Failed", build=terminated(3, "OOMKilled")), GAVE_UP, 1))
+
+
+def test_lack_of_memory_of_a_push_is_not_that_of_the_build():
+    found = pod("Failed", receive=DONE, build=DONE, push=terminated(137, "OOMKilled"))
+    assert str(failure(found, GAVE_UP, 1)).startswith("the push was killed for lack of memory: its limit is 1 bytes")
+
+
+def test_lack_of_memory_of_a_build_is_told_although_another_container_waits_to_push():
+    found = pod("Failed", receive=DONE, build=terminated(137, "OOMKilled"), push=WAITS)
+    assert str(failure(found, GAVE_UP, 1)).startswith("the build was killed for lack of memory")
+
+
+def test_a_push_that_fails_does_not_lack_the_memory_that_a_child_of_the_build_lacked():
+    found = pod("Failed", receive=DONE, build=terminated(0, "OOMKilled"), push=terminated(1))
+    assert failure(found, GAVE_UP, 1) is None
 
 
 def test_lack_of_memory_while_the_context_is_received_counts_too():
@@ -335,6 +358,8 @@ def test_what_ended_a_build_is_told(found, at, message, hint):
         (pod("Failed", receive=DONE, build=terminated(137)), GAVE_UP),  # killed by itself
         (pod("Succeeded", build=DONE, deleted=True), GAVE_UP),  # it had ended before it was deleted
         (pod("Succeeded", build=DONE), failed("DeadlineExceeded")),
+        (pod("Failed", receive=DONE, build=terminated(1), push=WAITS), GAVE_UP),
+        (pod("Failed", receive=DONE, build=DONE, push=terminated(1)), GAVE_UP),
     ],
 )
 def test_what_the_build_itself_says_is_no_failure_of_the_cluster(found, at):
@@ -360,6 +385,29 @@ def test_how_a_container_ended_is_found():
     assert (ended(found)["exitCode"], ended(found)["message"]) == (1, "sha256:x")
     assert ended(found, "receive")["exitCode"] == 75
     assert ended(None) is ended(pod("Running", build=RUNNING)) is ended(pod("Pending")) is None
+
+
+@pytest.mark.parametrize(
+    ("states", "name", "code"),
+    [
+        ({"build": RUNNING, "push": WAITS}, "push", None),
+        ({"build": DONE, "push": WAITS}, "push", None),
+        ({"build": DONE, "push": RUNNING}, "push", None),
+        ({"build": DONE, "push": terminated(4)}, "push", 4),
+        ({"build": DONE, "push": DONE}, "push", 0),
+        ({"build": terminated(3), "push": WAITS}, "build", 3),
+        ({"build": terminated(3)}, "build", 3),
+        ({"build": RUNNING}, "build", None),
+    ],
+)
+def test_the_work_ends_with_the_push_unless_the_build_has_failed(states, name, code):
+    found = pod(receive=DONE, **states)
+    assert (last_container(found), (ended(found) or {}).get("exitCode")) == (name, code)
+
+
+def test_a_build_that_ended_well_is_not_yet_pushed():
+    found = pod("Pending", receive=DONE, build=DONE, push=WAITS)
+    assert (has_begun(found), has_begun(found, "push"), diagnosis.has_succeeded(found)) == (True, False, False)
 
 
 def test_where_a_pod_is():

@@ -23,6 +23,7 @@ from buildpush.cluster.manifest import (
     JobOptions,
     JobSpec,
     Limits,
+    PodContainer,
     Run,
 )
 from buildpush.cluster.watching import Watching
@@ -42,15 +43,18 @@ def terminated(code, reason="Error", message=""):
     return {"terminated": {"exitCode": code, "reason": reason, "message": message}}
 
 
-def status(phase="Running", *, receive=None, build=None, **more):
+def status(phase="Running", *, receive=None, build=None, push=None, **more):
     first = [{"name": "receive", "image": "r", "state": receive}] if receive else []
     containers = [{"name": "build", "image": "b", "state": build}] if build else []
+    if push:
+        first, containers = [*first, *containers], [{"name": "push", "image": "p", "state": push}]
     return {"phase": phase, "initContainerStatuses": first, "containerStatuses": containers, **more}
 
 
 RECEIVES = status("Pending", receive=RUNNING)
 BUILDS = status(receive=DONE, build=RUNNING)
 BUILT = status("Succeeded", receive=DONE, build=terminated(0, "Completed", "sha256:d"))
+WAITS, RECEIVED = {"waiting": {"reason": "PodInitializing"}}, (0, "received\n")
 COMPLETE = {"conditions": [{"type": "Complete", "status": "True"}]}
 FAILED = {"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}]}
 
@@ -70,7 +74,6 @@ class FakeApi:
         self.kept: dict[str, dict] = {}
         self.changes = {JOBS: queue.Queue(), PODS: queue.Queue()}
         self.hooks: dict[str, list] = {}
-        self.log_is_open = threading.Event()
         self.version = 1
 
     def after(self, act, *hooks):
@@ -147,10 +150,10 @@ class FakeApi:
         return self.did("send", usual)
 
     def log(self, pod, container, since=""):
-        assert (pod, container) == (f"{self.names[-1]}-pod", "build")
-        yield from [] if since else self.lines
+        assert pod == f"{self.names[-1]}-pod"
+        yield from [] if since else self.lines if container == "build" else [("t3", "three\n")]
         if not since:
-            self.did("log", lambda: (self.pod(BUILT), self.job(COMPLETE)))
+            self.did("log" if container == "build" else "log of push", lambda: (self.pod(BUILT), self.job(COMPLETE)))
 
     def close(self):
         for changes in self.changes.values():
@@ -311,6 +314,73 @@ def test_the_log_is_shown_as_it_arrives(world):
     world.lines = type("Lines", (list,), {"append": lambda self, line: (list.append(self, line), seen.set())})()
     world.run()
     assert world.lines == ["one", "two"]
+
+
+# ---- another container pushes
+
+
+PUSHED = replace(SPEC, push=PodContainer("r.test/push:1", ("push",), files={"login": "y"}))
+PUSHES = {"receive": DONE, "build": DONE, "push": RUNNING}
+
+
+def push_ends(api, code, message=""):
+    state = status("Failed" if code else "Succeeded", **{**PUSHES, "push": terminated(code, "any", message)})
+    return lambda: (api.pod(state), api.job(FAILED if code else COMPLETE))
+
+
+@pytest.mark.parametrize(("code", "message"), [(0, "sha256:d"), (1, "refused")])
+def test_the_log_of_the_push_follows_that_of_the_build_and_its_end_counts(world, code, message):
+    building = status("Pending", receive=DONE, build=RUNNING, push=WAITS)
+    world.api.after("send", lambda: (world.api.pod(building), RECEIVED)[1])
+    world.api.after("log", lambda: world.api.pod(status(**PUSHES)))
+    world.api.after("log of push", push_ends(world.api, code, message))
+    assert world.run(PUSHED) == JobResult(code, message, "push")
+    assert world.lines == ["one", "two", "three"]
+    assert world.made[-3:] == ["log", "log of push", "delete 0"]
+
+
+def test_a_push_may_be_over_before_the_build_is_seen_to_end(world):
+    world.api.after("log", push_ends(world.api, 0, "sha256:d"))
+    world.api.after("log of push", lambda: None)
+    assert world.run(PUSHED) == JobResult(0, "sha256:d", "push")
+    assert world.lines == ["one", "two", "three"]
+
+
+def test_a_build_that_fails_is_not_pushed(world):
+    state = status("Failed", receive=DONE, build=terminated(3, message="no"), push=WAITS)
+    world.api.after("log", lambda: (world.api.pod(state), world.api.job(FAILED)))
+    assert world.run(PUSHED) == JobResult(3, "no", "build")
+    assert "log of push" not in world.made
+
+
+def test_a_push_that_cannot_start_is_given_up_with_its_reason(world):
+    state = {"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}
+    world.api.after("log", lambda: world.api.pod(status("Pending", receive=DONE, build=DONE, push=state)))
+    with pytest.raises(ClusterError, match="the push cannot start in the cluster: the image p cannot be pulled"):
+        world.run(PUSHED)
+    assert world.made[-1] == "delete 0"
+
+
+def test_a_job_that_is_deleted_between_build_and_push_is_told_so(world):
+    state = status("Pending", receive=DONE, build=DONE, push=WAITS)
+    world.api.after("log", lambda: (world.api.pod(state), world.api.job(FAILED, "DELETED")))
+    with pytest.raises(ClusterError, match="was deleted from the cluster"):
+        world.run(PUSHED)
+
+
+def test_a_resumed_run_goes_on_with_a_job_that_pushes(world):
+    world.cluster.resumes = True
+    leave(world, left("a"), pod=status(**PUSHES))
+    world.api.after("log", lambda: None)
+    world.api.after("log of push", push_ends(world.api, 0, "sha256:d"))
+    assert world.run(replace(PUSHED, request="abc")) == JobResult(0, "sha256:d", "push")
+    assert world.lines == ["one", "two", "three"]
+
+
+def test_a_secret_is_made_for_the_push_alone_as_well(world):
+    world.api.after("log", push_ends(world.api, 0))
+    world.run(replace(PUSHED, files={}))
+    assert list(world.api.kept["secrets"]["data"]) == ["push-file-0"]
 
 
 # ---- streams that break

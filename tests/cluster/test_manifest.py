@@ -17,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildpush.cluster import manifest
-from buildpush.cluster.manifest import JobOptions, JobSpec, Limits, Run, fixed_fields, merge
+from buildpush.cluster.manifest import JobOptions, JobSpec, Limits, PodContainer, Run, fixed_fields, merge
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
 from buildpush.engines.by_name import Engines
 from buildpush.engines.jobs import ClusterTools
+from buildpush.engines.jobs.pushing import _script
 from buildpush.foundation.documents import write_yaml
 from buildpush.foundation.errors import ClusterError
 from buildpush.foundation.secrets import Secret
@@ -104,12 +105,16 @@ EVERYTHING = {
     "buildah": {"proxies": PROXIES, "build_secrets": SECRETS, "squash": True, "no_cache": True, "pull_image": True},
     "native": {"proxies": PROXIES},
 }
+PUSHED = ("kaniko-pusher", "buildah-pusher")
+EVERYTHING |= {name: EVERYTHING[name.partition("-")[0]] for name in PUSHED}
 
 
 def spec(name: str, tmp_path: Path, **changes) -> JobSpec:
-    settings = {"kaniko_image": f"r.test/kaniko@{DIGEST}"} if name == "kaniko" else {}
-    engine = Engines(tools(settings=settings))[name]
-    return engine._spec(request(tmp_path, **{**EVERYTHING[name], **changes}), "0123456789abcdef")
+    engine, _, pusher = name.partition("-")
+    settings = {"kaniko_image": f"r.test/kaniko@{DIGEST}"} if engine == "kaniko" else {}
+    pod = tools(settings=settings)
+    pod = replace(pod, cluster=replace(pod.cluster, pusher=f"r.test/buildpush@{DIGEST}" if pusher else ""))
+    return Engines(pod)[engine]._spec(request(tmp_path, **{**EVERYTHING[name], **changes}), "0123456789abcdef")
 
 
 def documents(spec: JobSpec, options=OPTIONS) -> tuple[dict, dict]:
@@ -138,7 +143,7 @@ def test_all_that_is_sent_for_a_build_with_everything_set(name, tmp_path):
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_no_secret_is_in_a_job(name, tmp_path):
     job, secret = documents(spec(name, tmp_path))
-    encoded = base64.b64encode(f"me:{PLANTED}".encode()).decode()
+    encoded = base64.b64encode(f"me:{PLANTED}".encode()).decode()  # of the host that is pushed to
     assert PLANTED not in str(job)
     assert encoded not in str(job)
     assert any(encoded.encode() in base64.b64decode(value) for value in secret["data"].values())
@@ -171,6 +176,36 @@ def pod_of(job: dict) -> dict:
 
 def builder(job: dict) -> dict:
     return pod_of(job)["containers"][0]
+
+
+@pytest.mark.parametrize("name", PUSHED)
+def test_only_the_container_that_pushes_gets_the_login_and_the_certificates_of_the_target(name, tmp_path):
+    job, secret = documents(spec(name, tmp_path, cache_repository=None, target=None))  # and all bases are known
+    login = base64.b64encode(f"me:{PLANTED}".encode()).decode()
+    texts = {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
+    private = {one["name"]: one["secret"]["items"] for one in pod_of(job)["volumes"] if "secret" in one}
+    mounts = {one["name"]: {mount["name"] for mount in one["volumeMounts"]} for one in containers(job)}
+    seen = {
+        one: [texts[item["key"]] for volume, items in private.items() if volume in mounts[one] for item in items]
+        for one in ("build", "push")
+    }
+    assert [login in str(texts) for texts in seen.values()] == [False, True]
+    assert [CERTIFICATE in texts for texts in seen.values()] == [False, True]
+    assert len(seen["push"]) == 2
+
+
+@pytest.mark.parametrize("name", PUSHED)
+def test_what_pushes_may_do_and_use_what_the_build_may(name, tmp_path):
+    job, _ = documents(spec(name, tmp_path))
+    receive, build, push = containers(job)
+    assert [one["name"] for one in (receive, build, push)] == ["receive", "build", "push"]
+    for key in ("securityContext", "resources"):
+        assert receive[key] == build[key] == push[key]
+
+
+def containers(job: dict) -> list[dict]:
+    """Return all containers of a Job, in the order in which they run."""
+    return [*pod_of(job)["initContainers"], *pod_of(job)["containers"]]
 
 
 def test_the_placeholder_of_private_files_is_replaced_everywhere():
@@ -467,6 +502,20 @@ def test_odd_arguments_pass_the_shell_of_buildah_unchanged(words):
     assert [word for word in build if "npm token" in word]
     assert [word for word in build if "it's" in word]
     assert push[-1] == "docker://r.test/local/app:1"
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("status", [0, 4])
+def test_the_message_of_a_push_is_its_digest_or_why_it_failed(tmp_path, status):
+    pushed = PodContainer("i", ("sh", "-c", _script(request(tmp_path), str(tmp_path))))
+    script = documents(simple(push=pushed), JobOptions())[0]["spec"]["template"]["spec"]["containers"][0]["command"][2]
+    (tmp_path / "python3").write_text(f"#!/bin/sh\necho answer; echo {DIGEST} > {tmp_path}/digest; exit {status}\n")
+    (tmp_path / "python3").chmod(0o755)
+    script = expanded(script).replace("/dev/termination-log", f"{tmp_path}/message")
+    env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    ran = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (bool(status), "push: r.test/local/app:1\n")
+    assert (tmp_path / "message").read_text() == ("answer\n" if status else f"{DIGEST}\n")
 
 
 @pytest.mark.programs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tarfile
@@ -20,10 +21,14 @@ from buildpush.engines.jobs import ClusterTools
 from buildpush.engines.jobs.context import Packed
 from buildpush.engines.jobs.engine import CREATED_LABEL, insecure_names, trusted
 from buildpush.foundation.errors import (
+    AuthenticationError,
     BuildError,
     ClusterError,
     ContextError,
+    DigestError,
     EngineMissingError,
+    PushError,
+    UnreachableError,
     UnsupportedError,
 )
 from buildpush.foundation.events import Decision, Finished, Log, Note, Started
@@ -34,6 +39,7 @@ from buildpush.places import Recorded
 
 IMAGE = "r.test/executor@sha256:" + 64 * "a"
 KANIKO = "r.test/kaniko@sha256:" + 64 * "a"
+PUSHER = "r.test/buildpush@sha256:" + 64 * "a"
 RECEIVER = "r.test/busybox@sha256:" + 64 * "a"
 DIGEST = "sha256:" + 64 * "b"
 PUSHED = PushedImage(
@@ -67,13 +73,14 @@ class FakeCluster:
         return self.result
 
 
-def engines(cluster=None, *, kaniko="", executor="", receiver="", **more) -> Engines:
+def engines(cluster=None, *, kaniko="", executor="", receiver="", pusher="", **more) -> Engines:
     of_cluster = ClusterTools(
         lambda: cluster,
         JobOptions(),
         Limits(),
         executor,
         receiver,
+        pusher,
         receipt=lambda name, digest: replace(PUSHED, digest=digest, references=(name,)),
     )
     settings = {"kaniko_image": kaniko} if kaniko else {}
@@ -96,6 +103,7 @@ def test_in_a_cluster_there_are_three_engines_in_the_order_of_harness():
     [
         ({"kaniko": KANIKO, "receiver": RECEIVER}, "FROM scratch\n", "kaniko"),
         ({"kaniko": KANIKO, "receiver": RECEIVER, "executor": IMAGE}, "FROM scratch\n", "kaniko"),
+        ({"kaniko": KANIKO, "pusher": PUSHER}, "FROM scratch\n", "kaniko"),  # which can receive the context as well
         ({"executor": IMAGE}, "FROM a\nRUN true\n", "buildah"),
         ({"executor": IMAGE, "receiver": RECEIVER}, "FROM scratch\n", "buildah"),  # it may not be kaniko's
     ],
@@ -148,6 +156,15 @@ def test_the_images_of_a_job_are_among_those_that_are_pulled(directory):
     directory.dockerfile("FROM base.test/a:1\n")
     found = engines(kaniko=KANIKO, receiver=RECEIVER)["kaniko"].images(directory.request())
     assert list(map(str, found)) == [KANIKO, RECEIVER, "base.test/a:1"]
+    found = engines(kaniko=KANIKO, pusher=PUSHER)["kaniko"].images(directory.request())
+    assert list(map(str, found)) == [KANIKO, PUSHER, "base.test/a:1"]
+
+
+def test_native_needs_no_other_program_to_push(directory):
+    directory.dockerfile("FROM scratch\n")
+    specs = [engines(executor=IMAGE, pusher=one)["native"]._spec(directory.request(), "x") for one in ("", PUSHER)]
+    assert specs[0] == specs[1]
+    assert specs[0].push is None
 
 
 # ---- what is refused
@@ -297,11 +314,12 @@ def test_a_dockerfile_that_is_gone_is_told(directory):
 # ---- what comes back
 
 
-def built(directory, cluster, name="buildah", **changes):
+def built(directory, cluster, name="buildah", pusher="", **changes):
     directory.dockerfile("FROM scratch\nCOPY a /\n")
     if not (directory.root / "a").exists():
         directory.write("a", "x")
-    engine = engines(cluster, kaniko=KANIKO, executor=IMAGE, receiver=RECEIVER, sink=directory.events.append)[name]
+    images = {"kaniko": KANIKO, "executor": IMAGE, "receiver": RECEIVER, "pusher": pusher}
+    engine = engines(cluster, **images, sink=directory.events.append)[name]
     with engine.build(directory.request(**changes)) as image:
         return image
 
@@ -354,6 +372,44 @@ def test_a_label_that_kaniko_leaves_to_the_dockerfile_is_told(directory, monkeyp
     assert [note.partition(": ")[0] for note in notes] == ["the label b of the step has no effect"] * (name == "kaniko")
 
 
+def answer(family, message, hint):
+    error = {"family": family, "message": message, "hint": hint, "setting": None, "exit": 1}
+    return json.dumps({"steps": [], "error": error}, indent=2)
+
+
+@pytest.mark.parametrize("kind", [AuthenticationError, UnreachableError, DigestError, PushError])
+@pytest.mark.parametrize("hint", ["check the password", None])
+def test_a_push_that_fails_has_the_error_and_the_hint_of_what_pushes(directory, kind, hint):
+    result = JobResult(1, answer(kind.__name__, "r.test refuses it", hint), "push")
+    with pytest.raises(kind, match=r"the push from the cluster failed: r\.test refuses it") as caught:
+        built(directory, FakeCluster(result, ["built"]), pusher=PUSHER)
+    assert (type(caught.value), caught.value.hint) == (kind, hint)
+
+
+def test_another_error_of_what_pushes_is_one_of_a_push(directory):
+    with pytest.raises(PushError, match="is 9"):
+        built(directory, FakeCluster(JobResult(1, answer("RegistryError", "it is 9", None), "push")), pusher=PUSHER)
+
+
+@pytest.mark.parametrize("message", ["", "sh: python3: not found", "[]", '{"error": []}', '{"error": null}'])
+def test_a_push_that_does_not_say_why_it_failed_names_its_image(directory, message):
+    with pytest.raises(PushError, match="with status 127, and did not say why") as caught:
+        built(directory, FakeCluster(JobResult(127, message, "push"), ["built"]), pusher=PUSHER)
+    assert f"check that the image {PUSHER} holds buildpush" in caught.value.hint
+
+
+def test_a_build_that_fails_before_its_push_is_a_build_that_fails(directory):
+    with pytest.raises(BuildError, match="exit status 3"):
+        built(directory, FakeCluster(JobResult(1, "", "build"), ["Error: exit status 3"]), pusher=PUSHER)
+
+
+def test_another_image_that_pushes_has_another_identity(directory):
+    cluster = FakeCluster(JobResult(0, DIGEST))
+    for pusher in ("", PUSHER):
+        built(directory, cluster, pusher=pusher)
+    assert len({spec.request for spec in cluster.specs}) == 2
+
+
 def test_lines_of_kaniko_are_read_from_its_json(directory):
     line = '{"level":"info","msg":"Retrieving image manifest","time":"t"}'
     built(directory, FakeCluster(JobResult(0, DIGEST), [line]), "kaniko")
@@ -372,6 +428,13 @@ def test_the_log_says_when_the_push_begins(directory, name, line):
     built(directory, FakeCluster(JobResult(0, DIGEST), ["a", line, line]), name)
     phases = [event for event in directory.events if isinstance(event, Started | Finished)]
     assert [(type(event), event.phase) for event in phases] == [(Started, "push"), (Finished, "push")]
+
+
+def test_the_push_of_another_container_begins_with_its_own_line(directory):
+    lines = ["push: 127.0.0.1:5000/local/app:1"]
+    built(directory, FakeCluster(JobResult(0, DIGEST), lines), "kaniko", pusher=PUSHER)
+    phases = [event.phase for event in directory.events if isinstance(event, Started | Finished)]
+    assert phases == ["push", "push"]
 
 
 @pytest.mark.parametrize(

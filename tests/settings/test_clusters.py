@@ -69,6 +69,7 @@ def test_all_settings_of_a_cluster_are_in_the_order(order, tmp_path):
         image_pull_secrets="one,two",
         executor_image=PINNED,
         receiver_image=PINNED,
+        pusher_image=PINNED,
         job_template="job.yaml",
         job_patience="30m",
         job_time_to_live="1h",
@@ -94,6 +95,7 @@ def test_all_settings_of_a_cluster_are_in_the_order(order, tmp_path):
         ),
         executor=PINNED,
         receiver=PINNED,
+        pusher=PINNED,
     )
 
 
@@ -112,6 +114,7 @@ def test_requests_have_a_note_only_where_they_have_no_effect(order):
         ("image_pull_secrets", "one"),
         ("executor_image", PINNED),
         ("receiver_image", PINNED),
+        ("pusher_image", PINNED),
         ("job_template", "job.yaml"),
         ("job_patience", "30m"),
         ("job_time_to_live", "1h"),
@@ -124,6 +127,13 @@ def test_a_setting_of_a_cluster_has_a_note_where_there_is_none(order, name, valu
 
 def test_in_a_cluster_there_is_no_such_note(order):
     assert not [note for note in order(place="kubernetes", namespace="ci").notes if "place is" in note]
+
+
+@pytest.mark.parametrize("engine", ["native", "kaniko", "buildah", "auto"])
+def test_an_image_that_pushes_has_a_note_only_for_the_engine_that_needs_none(order, engine):
+    notes = [note for note in order(place="kubernetes", engine=engine, pusher_image=PINNED).notes if "pusher" in note]
+    said = "PLUGIN_PUSHER_IMAGE: pusher_image has no effect: the engine native is that program, and pushes by itself"
+    assert notes == ([said] if engine == "native" else [])
 
 
 @pytest.mark.parametrize("engine", ["auto", "kaniko"])

@@ -24,7 +24,8 @@ class ClusterTools:
         options: of the Jobs of the step.
         limits: of their container.
         executor: image with the program of the engine; empty for none.
-        receiver: the image that receives the context; the engine's own if empty.
+        receiver: the image that receives the context; the pusher's or else the engine's own if empty.
+        pusher: the image of this program that pushes; empty where the engine pushes by itself.
         receipt: returns what the registry has under a digest, which the Job has pushed as a reference.
     """
 
@@ -33,4 +34,5 @@ class ClusterTools:
     limits: Limits
     executor: str = ""
     receiver: str = ""
+    pusher: str = ""
     receipt: Callable[[Reference, Digest], PushedImage | PushedIndex] | None = None

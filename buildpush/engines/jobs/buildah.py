@@ -9,7 +9,7 @@ policy of a cluster allows.  Source: tried with buildah 1.28 in Kubernetes 1.34.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import ClassVar, Final
 
@@ -20,7 +20,8 @@ from buildpush.engines import registries
 from buildpush.engines.bases import bases
 from buildpush.engines.buildah import Buildah, build_flags
 from buildpush.engines.docker import buildkit
-from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
+from buildpush.engines.jobs.engine import JOB_FLAGS, JobEngine, hidden, inside
+from buildpush.engines.jobs.pushing import archive
 from buildpush.foundation.errors import BuildError
 from buildpush.places import FILES, FileContent
 
@@ -42,7 +43,7 @@ _BUILDAH: Final = ("buildah", "--root", f"{_WORK}/storage", "--runroot", f"{_WOR
 
 
 class BuildahJob(JobEngine):
-    """Builds and pushes with buildah in a Job."""
+    """Builds with buildah in a Job, which pushes unless another container does."""
 
     name: ClassVar[str] = "buildah"
     flags: ClassVar[Mapping[str, str]] = MappingProxyType({**Buildah.flags, **JOB_FLAGS})
@@ -57,22 +58,16 @@ class BuildahJob(JobEngine):
 
     def _spec(self, request: BuildRequest, identity: str) -> JobSpec:
         files = {**self._registries(request), **buildkit.secret_files(request), **self._login_file(request)}
-        files |= {f"{_CERTIFICATES}/{host}/ca.crt": text for host, text in trusted(request).items()}
+        files |= {f"{_CERTIFICATES}/{host}/ca.crt": text for host, text in self._trusted(request).items()}
         buildah = [*_BUILDAH, *(word for name in registries.FLAGS if name in files for word in _flag(name))]
         paths, login = inside(request, _WORK), f"{FILES}/{buildkit.CONFIG}/config.json"
         logins = ["--authfile", login] if self._credentials(request) else []
-        trust = ["--cert-dir", f"{FILES}/{_CERTIFICATES}/{host}"] if (host := self._trusted_host(request)) else []
         build = [*buildah, "build", *build_flags(paths), *logins, "--tag", _TAG, str(paths.context)]
-        push = [*buildah, "push", *logins, *trust, "--digestfile", f"{_WORK}/digest", _TAG]
-        push.append(f"docker://{request.references[0]}")
-        says = ["echo", self.pushes.format(request.references[0])]
         env = {"TMPDIR": _WORK, **request.proxies, **hidden(request)}
-        # The digest is copied: the file of the message cannot be replaced.
-        commands = (in_shell(words, env) for words in (build, says, push))
-        script = " && ".join([*commands, f"cat {_WORK}/digest > /dev/termination-log"])
+        commands = [in_shell(build, env), *self._delivery(request, buildah, logins)]
         return JobSpec(
             self._image,
-            ("sh", "-c", script),
+            ("sh", "-c", " && ".join(commands)),
             self._receiver,
             env=env,
             files=files,
@@ -81,6 +76,7 @@ class BuildahJob(JobEngine):
             home=True,
             request=identity,
             capabilities=_CAPABILITIES,
+            push=self._push(request, _WORK),
         )
 
     def _failure(self, result: JobResult, log: list[str], request: BuildRequest) -> BuildError:
@@ -89,13 +85,25 @@ class BuildahJob(JobEngine):
             error.hint = _NAMESPACES
         return error
 
+    def _delivery(self, request: BuildRequest, buildah: list[str], logins: list[str]) -> Iterator[str]:
+        """Yield the commands that push the image, or hand it over."""
+        if self._pusher:
+            yield in_shell([*buildah, "push", _TAG, f"docker-archive:{archive(_WORK)}"], {})
+            return
+        trust = ["--cert-dir", f"{FILES}/{_CERTIFICATES}/{host}"] if (host := self._trusted_host(request)) else []
+        push = [*buildah, "push", *logins, *trust, "--digestfile", f"{_WORK}/digest", _TAG]
+        yield in_shell(["echo", self.pushes.format(request.references[0])], {})
+        yield in_shell([*push, f"docker://{request.references[0]}"], {})
+        yield f"cat {_WORK}/digest > /dev/termination-log"  # copied: the file of the message cannot be replaced
+
     def _registries(self, request: BuildRequest) -> dict[str, FileContent]:
-        names = (*(base.repository for base in bases(request)), request.references[0].repository)
-        return registries.registry_files(names, _NO_SETTINGS, request.mirrors, insecure_names(request), request.tls)
+        own = () if self._pusher else (request.references[0].repository,)
+        names = (*(base.repository for base in bases(request)), *own)
+        return registries.registry_files(names, _NO_SETTINGS, request.mirrors, self._insecure(request), request.tls)
 
     def _trusted_host(self, request: BuildRequest) -> str:
         host = request.references[0].repository.host
-        return host if host in trusted(request) else ""
+        return host if host in self._trusted(request) else ""
 
 
 def _flag(name: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 from buildpush.cluster import manifest
 from buildpush.cluster.jobs import JobResult
-from buildpush.cluster.manifest import JobSpec
+from buildpush.cluster.manifest import PUSH, JobSpec, PodContainer
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import Tools
@@ -23,6 +23,7 @@ from buildpush.engines.bases import authorities, base_credentials, insecure_host
 from buildpush.engines.docker import buildkit
 from buildpush.engines.jobs import ClusterTools
 from buildpush.engines.jobs.context import CONTEXT, FILE, Packed
+from buildpush.engines.jobs.pushing import BEGINS, own_authority, own_is_insecure, push_failure, pusher
 from buildpush.engines.refusal import refuse_unsupported, require_here
 from buildpush.foundation.errors import BuildError, ClusterError, UnsupportedError
 from buildpush.foundation.events import Finished, Note, Started
@@ -30,7 +31,6 @@ from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redact
 from buildpush.foundation.text import lines_of, safe
-from buildpush.http.urls import EVERY_HOST, names_of_host
 from buildpush.images.model import PushedImage, PushedIndex
 from buildpush.images.references import Digest, Reference
 
@@ -67,7 +67,7 @@ class JobEngine:
     name: ClassVar[str]
     flags: ClassVar[Mapping[str, str]]
     uses_our_connections: ClassVar[bool] = False
-    pushes: ClassVar[str] = "push: {}"  # what its log says when the push of a reference begins
+    pushes: ClassVar[str] = BEGINS  # what its log says when the push of a reference begins
 
     def __init__(self, tools: Tools) -> None:
         self._tools = tools
@@ -94,7 +94,12 @@ class JobEngine:
 
     @property
     def _receiver(self) -> str:
-        return self._cluster.receiver or self._image
+        return self._cluster.receiver or self._pusher or self._image
+
+    @property
+    def _pusher(self) -> str:
+        """The image that pushes what the engine has built; empty where the engine does."""
+        return self._cluster.pusher
 
     def refuses(self, request: BuildRequest) -> str | None:
         """Return what in the Dockerfile it does not support, or ``None``.
@@ -110,7 +115,7 @@ class JobEngine:
 
     def images(self, request: BuildRequest) -> tuple[Reference, ...]:
         """Return the base images and those of the Job: the cluster pulls all of them."""
-        own = (self._image, self._receiver)
+        own = (self._image, self._receiver, self._pusher)
         return (*(Reference.parse(name) for name in dict.fromkeys(own) if name), *pulled_images(request))
 
     def builds_in_daemon(self) -> bool:
@@ -137,13 +142,14 @@ class JobEngine:
             EngineMissingError: no image with its program is given.
             ClusterError: the cluster cannot run it, or ended it.
             BuildError: the build or its push failed; with the last lines of its log.
-            PushError: the registry does not have what was pushed.
+            PushError: the push of a container of its own failed, or the registry does not have what was pushed.
+            AuthenticationError: the registry refuses the login of that container.
         """
         refuse_unsupported(self, request)
         require_here(self)
         log: deque[str] = deque(maxlen=LOG_LINES)
         name = str(request.references[0])
-        begins, begun = self.pushes.format(name), list[float]()
+        begins, begun = (BEGINS if self._pusher else self.pushes).format(name), list[float]()
 
         def show(line: str) -> None:
             for text in lines_of(safe(self._log_text(line))):
@@ -155,10 +161,11 @@ class JobEngine:
                     self._tools.sink(Started("push", name))
 
         packed = Packed(request, lambda text: self._tools.sink(Note(text)))
-        spec = self._spec(request, _identity(request, (self.name, self._image, packed.digest)))
+        spec = self._spec(request, _identity(request, (self.name, self._image, self._pusher, packed.digest)))
         result = self._cluster.open().run(spec, self._cluster.options, packed, show=show, sink=self._tools.sink)
         if result.status:
-            raise self._failure(result, list(log), request)
+            has_built = result.container == PUSH
+            raise push_failure(result, self._pusher) if has_built else self._failure(result, list(log), request)
         for moment in begun:
             self._tools.sink(Finished("push", time.monotonic() - moment))
         yield self._receipt(request, result)
@@ -185,10 +192,24 @@ class JobEngine:
     # ---- what the programs need
 
     def _credentials(self, request: BuildRequest) -> dict[str, Credential]:
-        """Return the logins of the hosts that are pulled from and pushed to; the cluster gets no others."""
+        """Return the logins of the hosts that the build pulls from and pushes to; the cluster gets no others."""
+        found = base_credentials(request, self._tools.find)
         host = request.references[0].repository.host
-        own = self._tools.find(host)
-        return {**base_credentials(request, self._tools.find), **({host: own} if own else {})}
+        own = None if self._pusher else self._tools.find(host)
+        return {**found, **({host: own} if own else {})}
+
+    def _insecure(self, request: BuildRequest) -> tuple[str, ...]:
+        """Return those of these hosts that may have any certificate, or no TLS."""
+        return insecure_hosts(request) if self._pusher else insecure_names(request)
+
+    def _trusted(self, request: BuildRequest) -> dict[str, str]:
+        """Return the certificates to trust at these hosts, as PEM text, by host."""
+        return authorities(request) if self._pusher else trusted(request)
+
+    def _push(self, request: BuildRequest, work: str) -> PodContainer | None:
+        """Return what pushes the image that the build leaves below *work*, where the engine does not."""
+        login = self._tools.find(request.references[0].repository.host) if self._pusher else None
+        return pusher(self._pusher, request, work, login) if self._pusher else None
 
     def _login_file(self, request: BuildRequest) -> dict[str, str]:
         """Return the file of logins, in the form of Docker's ``config.json``."""
@@ -202,7 +223,9 @@ def hidden(request: BuildRequest) -> dict[str, str]:
     return {f"{manifest.HIDDEN}{number}": word for number, word in enumerate(words)}
 
 
-_RECEIVER: Final = "set receiverImage to an image with sh, gzip and tar, such as busybox: kaniko's executor has none"
+_RECEIVER: Final = (
+    "set pusherImage, or receiverImage to an image with sh, gzip and tar, such as busybox: kaniko's executor has none"
+)
 
 
 def check_for_cluster(request: BuildRequest) -> None:
@@ -239,16 +262,13 @@ def inside(request: BuildRequest, work: str) -> BuildRequest:
 
 def insecure_names(request: BuildRequest) -> tuple[str, ...]:
     """Return the hosts that are pulled from or pushed to and that may have any certificate, or no TLS."""
-    host = request.references[0].repository.host
-    own = [host] if request.insecure.intersection(names_of_host(host)) else []
+    own = [request.references[0].repository.host] if own_is_insecure(request) else []
     return tuple(dict.fromkeys([*insecure_hosts(request), *own]))
 
 
 def trusted(request: BuildRequest) -> dict[str, str]:
     """Return the certificates to trust, as PEM text, by host."""
-    host = request.references[0].repository.host
-    known = {name.lower(): text for name, text in request.authorities.items()}
-    own = next((known[name] for name in (*names_of_host(host), EVERY_HOST) if name in known), "")
+    host, own = request.references[0].repository.host, own_authority(request)
     return {**authorities(request), **({host: own} if own else {})}
 
 

@@ -15,9 +15,10 @@ from typing import ClassVar, Final
 from buildpush.cluster.jobs import JobResult
 from buildpush.cluster.manifest import JobSpec
 from buildpush.dockerfile.request import BuildRequest
-from buildpush.engines.jobs.engine import CREATED_LABEL, JOB_FLAGS, JobEngine, hidden, insecure_names, inside, trusted
+from buildpush.engines.jobs.engine import CREATED_LABEL, JOB_FLAGS, JobEngine, hidden, inside
+from buildpush.engines.jobs.pushing import archive
 from buildpush.engines.kaniko.arguments import KanikoArguments, hosts_of, log_text
-from buildpush.engines.kaniko.kaniko import Kaniko
+from buildpush.engines.kaniko.kaniko import NO_PLACE, Kaniko
 from buildpush.foundation import strict_json
 from buildpush.foundation.events import Note
 from buildpush.images.model import PushedImage, PushedIndex
@@ -30,7 +31,7 @@ _LOST: Final = (
 
 
 class KanikoJob(JobEngine):
-    """Builds and pushes with kaniko in a Job."""
+    """Builds with kaniko in a Job, which pushes unless another container does."""
 
     name: ClassVar[str] = "kaniko"
     flags: ClassVar[Mapping[str, str]] = MappingProxyType({**Kaniko.flags, **JOB_FLAGS})
@@ -42,7 +43,7 @@ class KanikoJob(JobEngine):
 
     @property
     def _receiver(self) -> str:
-        return self._cluster.receiver  # its own image has no shell
+        return self._cluster.receiver or self._pusher  # its own image has no shell
 
     @property
     def _remedy(self) -> str:
@@ -58,19 +59,22 @@ class KanikoJob(JobEngine):
     def _spec(self, request: BuildRequest, identity: str) -> JobSpec:
         if request.created is not None and identity:
             self._tools.sink(Note("kaniko removes the times of files, instead of setting them to SOURCE_DATE_EPOCH"))
-        host = request.references[0].repository.host
+        hosts = hosts_of(request) | (set() if self._pusher else {request.references[0].repository.host})
         arguments = KanikoArguments(
             self._tools,
             request,
             self._credentials(request),
-            hosts_of(request) | {host},
-            insecure_names(request),
-            trusted(request),
+            hosts,
+            self._insecure(request),
+            self._trusted(request),
         )
         paths, platform = inside(request, _WORK), next(iter(request.platforms), None)
         argv = ["/kaniko/executor", "--force", "--log-format=json", "--context", f"dir://{paths.context}"]
         argv += ["--dockerfile", str(paths.dockerfile), *arguments.flags(platform)]
-        argv += ["--destination", str(request.references[0]), "--digest-file", "/dev/termination-log"]
+        if self._pusher:
+            argv += ["--no-push", "--destination", NO_PLACE, "--tar-path", archive(_WORK)]
+        else:
+            argv += ["--destination", str(request.references[0]), "--digest-file", "/dev/termination-log"]
         return JobSpec(
             self._image,
             tuple(argv),
@@ -80,6 +84,7 @@ class KanikoJob(JobEngine):
             work=_WORK,
             limits=self._cluster.limits,
             request=identity,
+            push=self._push(request, _WORK),
         )
 
     def _receipt(self, request: BuildRequest, result: JobResult) -> PushedImage | PushedIndex:

@@ -30,6 +30,10 @@ class NativeJob(JobEngine):
     )
 
     @property
+    def _pusher(self) -> str:
+        return ""  # it is that program
+
+    @property
     def _remedy(self) -> str:
         return "set executorImage to an image of buildpush that the cluster can pull: examples/plugin builds one"
 

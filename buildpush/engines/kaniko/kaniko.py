@@ -54,7 +54,7 @@ _FULL: Final = (
 _KILLED: Final = 137
 _LOG_LINES: Final = 200  # earlier lines do not explain a failure
 # A name that cannot be pushed anywhere by accident.
-_TAG: Final = "buildpush.invalid/build"
+NO_PLACE: Final = "buildpush.invalid/build"
 _DEFAULTS: Final = frozenset({("network", "default"), ("parents", "false"), ("keep-git-dir", "false")})
 _IGNORED_FLAGS: Final = MappingProxyType(
     {
@@ -209,7 +209,7 @@ class _KanikoBuild:
         paths = self._executor
         argv = [paths.program, "--force", "--log-format=json", "--context", f"dir://{paths.context}"]
         argv += ["--dockerfile", paths.dockerfile, *self._arguments.flags(platform)]
-        argv += ["--no-push", "--destination", f"{_TAG}:{number}", "--tar-path", f"{paths.out}/{_archive(number)}"]
+        argv += ["--no-push", "--destination", f"{NO_PLACE}:{number}", "--tar-path", f"{paths.out}/{_archive(number)}"]
         return argv, dict(self._arguments.private()), dict(self._arguments.variables())
 
     def _show(self, line: str) -> None:
