@@ -289,13 +289,23 @@ def test_of_a_secret_that_overlaps_itself_no_part_is_shown():
     assert redact("<xy/xy/xy> <xy%2Fxy%2fxy>") == f"<{MASK}> <{MASK}>"
 
 
+def test_a_secret_is_remembered_without_a_copy_of_all_before_it():
+    """A run of ten thousand steps has as many tokens."""
+    before = secrets._known.forms
+    Secret("the-token-of-a-step")
+    assert secrets._known.forms is before
+    assert "the-token-of-a-step" in before
+
+
 parts = st.text("ab*/%21x", min_size=1, max_size=6)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(parts, max_size=8), st.lists(parts, max_size=8))
 def test_the_same_secrets_are_found_however_they_are_looked_for(known, pieces):
-    found = secrets._KnownSecrets().including(set(known)).including({one * 2 for one in known})
+    found = secrets._KnownSecrets()
+    found.add(set(known))
+    found.add({one * 2 for one in known})
     text = "".join([*pieces, *known[:2], *pieces])
     for forms in (found.forms, found.plain):
         assert set(found.found(forms, text)) == {form for form in forms if form in text}
@@ -303,7 +313,8 @@ def test_the_same_secrets_are_found_however_they_are_looked_for(known, pieces):
 
 def test_a_line_is_read_as_fast_with_many_thousands_of_secrets(monkeypatch):
     monkeypatch.setattr(secrets, "_MANY_FORMS", 2)
-    known = secrets._KnownSecrets().including({f"token-{number}-{number * 7919}" for number in range(20_000)})
+    known = secrets._KnownSecrets()
+    known.add({f"token-{number}-{number * 7919}" for number in range(20_000)})
 
     class Counted(str):
         __slots__ = ()

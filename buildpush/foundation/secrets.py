@@ -86,27 +86,27 @@ _lock = threading.Lock()
 class _KnownSecrets:
     """The secrets to hide: *forms* as they are written, *plain* as a reader would see them.
 
-    A run of thousands of steps has as many tokens: to look for each of them in each line would take ever longer.
-    *beginnings* has all of both by their first characters; it is only added to, and shared by what comes later.
+    A run of thousands of steps has as many tokens: to look for each of them in each line, or to copy all of them for
+    each new one, would take ever longer. *beginnings* has all of both by their first characters. They are only added
+    to; threads that read them need no lock as long as they iterate over a copy.
     """
 
-    forms: frozenset[str] = frozenset()
-    plain: frozenset[str] = frozenset()
+    forms: set[str] = field(default_factory=set)
+    plain: set[str] = field(default_factory=set)
     beginnings: dict[str, list[str]] = field(default_factory=dict)
 
-    def including(self, forms: set[str]) -> _KnownSecrets:
-        new_forms = {form for form in forms if len(form) >= SHORTEST and form.strip("*")}
-        if new_forms <= self.forms:
-            return self
+    def add(self, forms: set[str]) -> None:
+        new_forms = {form for form in forms if len(form) >= SHORTEST and form.strip("*")} - self.forms
         plain = {bare for form in new_forms for bare in _plain_forms(form) if len(bare) >= SHORTEST and bare.strip("*")}
         for form in (new_forms | plain) - self.forms - self.plain:
             self.beginnings.setdefault(form[:SHORTEST], []).append(form)
-        return _KnownSecrets(self.forms | new_forms, self.plain | plain, self.beginnings)
+        self.plain.update(plain)
+        self.forms.update(new_forms)
 
-    def found(self, forms: frozenset[str], text: str) -> list[str]:
+    def found(self, forms: set[str], text: str) -> list[str]:
         """Return those of *forms*, all or the plain ones, that *text* contains."""
         if len(forms) < _MANY_FORMS * len(text):
-            return [form for form in forms if form in text]
+            return [form for form in tuple(forms) if form in text]
         begun = {text[at : at + SHORTEST] for at in range(len(text) - SHORTEST + 1)}
         begun &= self.beginnings.keys()
         return [form for one in begun for form in self.beginnings[one] if form in forms and form in text]
@@ -115,7 +115,7 @@ class _KnownSecrets:
 # From so many for each character of a text on, they are looked for by their beginnings.
 _MANY_FORMS: Final = 2
 
-_known = _KnownSecrets()
+_known: Final = _KnownSecrets()
 
 
 def _plain_forms(form: str) -> set[str]:
@@ -134,10 +134,9 @@ def _encodings(value: str) -> Iterator[str]:
 
 def remember(value: str) -> None:
     """Make :func:`redact` hide *value* from now on in this process."""
-    global _known  # noqa: PLW0603  replaced as a whole, so that readers need no lock
     forms = set(_encodings(value))
     with _lock:
-        _known = _known.including(forms)
+        _known.add(forms)
 
 
 def remember_user_info(text: str) -> None:
@@ -157,11 +156,10 @@ def redact(text: str) -> str:
     A value that was cut or hashed is not recognised; in a value of several lines, each line of eight characters or
     more is. Redacting twice has no further effect.
     """
-    known = _known
     before = None
     while before != text:  # stars may complete a secret that contains stars; each round leaves fewer other characters
         before = text
-        text = without_user_info(_without_known(text, known), MASK)
+        text = without_user_info(_without_known(text), MASK)
     return text
 
 
@@ -185,25 +183,23 @@ def _redacted(text: str) -> str:
 
 def known_in(text: str) -> bool:
     """Return whether *text* contains a secret known to this process."""
-    return _without_known(text, _known) != text
+    return _without_known(text) != text
 
 
 def is_known(text: str) -> bool:
     """Return whether *text* as a whole is a secret known to this process."""
-    known = _known
-    return text in known.forms or any(r in known.plain for way in _decodings(text) for r in _readings(text, way))
+    return text in _known.forms or any(r in _known.plain for way in _decodings(text) for r in _readings(text, way))
 
 
 def without_partial_secret(text: str) -> str:
     """Return *text*, which was cut somewhere, without what may be the beginning of a secret at its end."""
     text = _UNFINISHED.sub("", text)
-    known = _known
-    ends = [len(text) - _partial_length(text, known.forms)]
+    ends = [len(text) - _partial_length(text, tuple(_known.forms))]
     for way in _decodings(text):
         reading, spans = text, _spans(text)
         for step in way:
             reading, spans = _read(reading, spans, step)
-        count = _partial_length(reading, known.plain)
+        count = _partial_length(reading, tuple(_known.plain))
         ends += [spans[-count][0]] if count else []
     return text[: min(ends)]
 
@@ -214,7 +210,7 @@ def without_parts(text: str) -> str:
     Servers that show which token they refuse often cut it. Only secrets of a token's characters count: a file of
     logins contains names of hosts.
     """
-    forms = [form for form in _known.forms if len(form) > _SHORTEST_PART and _TOKEN.match(form)]
+    forms = [form for form in tuple(_known.forms) if len(form) > _SHORTEST_PART and _TOKEN.match(form)]
     parts: list[tuple[int, int]] = []
     for at in range(len(text) - _SHORTEST_PART + 1):
         end = at + _SHORTEST_PART
@@ -241,21 +237,21 @@ def _partial_length(text: str, forms: Collection[str]) -> int:
     )
 
 
-def _without_known(text: str, known: _KnownSecrets) -> str:
+def _without_known(text: str) -> str:
     # All are located before any is hidden: hiding one that is the end of another would keep the other from being found.
-    found = known.found(known.forms, text)
+    found = _known.found(_known.forms, text)
     is_plain = text.isascii() and text.isprintable() and not any(map(text.__contains__, _KINDS))
     if is_plain and not found:
         return text  # a quick end for most lines of a log
-    places = [*_places(found, text), *(() if is_plain else _notation_places(text, known))]
+    places = [*_places(found, text), *(() if is_plain else _notation_places(text))]
     return _with_stars(text, places) if places else text
 
 
-def _notation_places(text: str, known: _KnownSecrets) -> Iterator[tuple[int, int]]:
+def _notation_places(text: str) -> Iterator[tuple[int, int]]:
     """Yield the spans of the secrets that *text* contains in another notation."""
     for way in _decodings(text):
         for depth, reading in enumerate(_readings(text, way), 1):
-            matches = known.found(known.plain, reading)
+            matches = _known.found(_known.plain, reading)
             if matches:
                 yield from _encoded_places(text, way, depth, matches)
 
