@@ -74,13 +74,13 @@ def test_an_image_that_is_not_there_is_named(step, pulled, namespace):
 
 def test_a_job_that_no_node_takes_is_given_up_after_its_patience(step, pulled, namespace):
     with pytest.raises(ClusterError, match="no node takes it: 0/1 nodes"):
-        step.run(**images_of(pulled, "buildah"), resources={"requests": {"memory": "900Gi"}}, job_patience="25s")
+        step.run(**images_of(pulled, "buildah"), resources={"requests": {"memory": "900Gi"}}, job_patience="12s")
 
 
 def test_a_full_quota_is_told_in_its_words(step, pulled, namespace):
     kubectl("create", "quota", "none", "--hard=pods=0", "--namespace", namespace)
     with pytest.raises(ClusterError, match="exceeded quota: none"):
-        step.run(**images_of(pulled, "buildah"), job_patience="25s")
+        step.run(**images_of(pulled, "buildah"), job_patience="12s")
 
 
 def test_limits_are_enough_for_a_quota_that_asks_for_them(step, box, pulled, namespace):
