@@ -17,6 +17,7 @@ import pytest
 import buildpush
 from buildpush.sandbox import Sandbox
 from tests.cluster import images
+from tests.cluster.fake_cluster import world  # noqa: F401 - a fixture
 
 SCRIPTS = Path(__file__).parents[2] / ".ci" / "kubernetes"
 HOME = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "buildpush" / "cluster"
