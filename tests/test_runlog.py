@@ -6,6 +6,9 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from buildpush.foundation.errors import BuildError
 from buildpush.foundation.events import Finished, Log, Note, Progress, Retry, Started
 from buildpush.pipeline.runlog import RunLog
 
@@ -48,6 +51,21 @@ def test_a_phase_that_an_engine_tells_of_is_not_counted_as_its_build():
     assert log.seconds["wait"] == 0.03
     assert log.seconds["push"] > 0.01
     assert seen[-3] == Finished("build", log.seconds["build"])
+
+
+def test_a_build_that_fails_says_why_even_if_its_log_is_gone(tmp_path):
+    """Other builds leave only the newest logs."""
+    path = tmp_path / "engine.log"
+
+    def build():
+        with RunLog().engine_log(path.open("w", encoding="utf-8")):
+            path.unlink()
+            message = "no space"
+            raise BuildError(message)
+
+    with pytest.raises(BuildError, match="no space") as caught:
+        build()
+    assert caught.value.hint is None
 
 
 def test_a_quiet_step_prints_neither_lines_of_the_engine_nor_progress_and_its_log_has_them(tmp_path):

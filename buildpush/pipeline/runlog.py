@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -114,9 +114,11 @@ class RunLog:
         try:
             yield
         except BuildError as error:
-            complete = self._close(file) and Path(file.name).stat().st_size > 0
-            if type(error) is BuildError and complete:  # the others name a line of the Dockerfile, or a file
-                error.hint = "; ".join(filter(None, [error.hint, f"the whole log: {file.name}"]))
+            complete = self._close(file)
+            with suppress(FileNotFoundError):  # only the newest logs are kept, and many builds may run
+                # The other errors name a line of the Dockerfile, or a file.
+                if type(error) is BuildError and complete and Path(file.name).stat().st_size > 0:
+                    error.hint = "; ".join(filter(None, [error.hint, f"the whole log: {file.name}"]))
             raise
         finally:
             self._close(file)
