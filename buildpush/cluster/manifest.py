@@ -371,10 +371,11 @@ def waiting(work: str) -> str:
     """Return the script that waits until the context is unpacked in *work*.
 
     It waits for as long as the Job may run: who sends the context may be slow. Then it waits for the process that has
-    received it: with the container, its exit status would be lost.
+    received it: with the container, its exit status would be lost. Everybody may write to a volume of a pod, and root
+    can at least keep others from renaming what is in it.
     """
     return (
-        f"cd {work}; until [ -e .received ]; do sleep 0.2; done; "
+        f"cd {work}; chmod +t . 2>/dev/null; until [ -e .received ]; do sleep 0.2; done; "
         "while kill -0 $(cat .received) 2>/dev/null; do sleep 0.1; done; sleep 0.1"
     )
 

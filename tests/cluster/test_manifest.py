@@ -612,6 +612,14 @@ def test_a_context_that_cannot_be_unpacked_is_broken(receive):
 
 
 @pytest.mark.programs
+def test_nobody_else_may_rename_what_is_in_the_volume_where_its_owner_receives_the_context(tmp_path):
+    tmp_path.chmod(0o777)
+    (tmp_path / ".received").write_text("no number", encoding="ascii")
+    subprocess.run(["/bin/sh", "-c", manifest.waiting(shlex.quote(str(tmp_path)))], check=True, timeout=20)
+    assert tmp_path.stat().st_mode & 0o7777 == 0o1777
+
+
+@pytest.mark.programs
 def test_the_receiver_waits_for_the_context_and_for_who_received_it(tmp_path):
     waiting = subprocess.Popen(["/bin/sh", "-c", manifest.waiting(shlex.quote(str(tmp_path)))])
     other = subprocess.Popen(["sleep", "1"])
