@@ -205,10 +205,16 @@ def is_being_deleted(pod: Document | None) -> bool:
     return bool(((pod or {}).get("metadata") or {}).get("deletionTimestamp"))
 
 
+def is_given_up(pod: Document | None) -> bool:
+    """Return whether the cluster deletes *pod* since its node is lost, where nobody says any more how it ended."""
+    reasons = {condition.get("reason") for condition in _conditions(pod or {}) if condition.get("status") == "True"}
+    return is_being_deleted(pod) and "DeletionByTaintManager" in reasons
+
+
 def is_silent(pod: Document | None) -> bool:
     """Return whether the node of *pod* does not answer: nobody but the cluster then says that it is not ready.
 
-    A pod whose build is pushed by another container is not ready before that: there, the cluster deletes the pod.
+    A pod whose build is pushed by another container is not ready before that: there, the cluster gives the pod up.
     """
     states = {condition.get("type"): condition.get("status") for condition in _conditions(pod or {})}
     return states.get("ContainersReady") == "True" and states.get("Ready") == "False"

@@ -357,7 +357,7 @@ class _Job:
         pod, job = self._watching.pod(self.name), self._watching.job(self.name)
         self._was_there = self._was_there or job is not None
         is_deleted = (self._was_there and job is None) or is_gone(pod)
-        return diagnosis.is_over(pod, job) or is_deleted or self._has_lost_node(pod)
+        return diagnosis.is_over(pod, job) or is_deleted or diagnosis.is_given_up(pod) or self._has_lost_node(pod)
 
     def _has_lost_node(self, pod: Document | None) -> bool:
         """Return whether the node of *pod* has been silent for too long, or the cluster has given it up."""

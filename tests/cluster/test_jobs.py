@@ -178,6 +178,16 @@ def test_a_job_that_is_deleted_between_build_and_push_is_told_so(world):
         world.run(PUSHED)
 
 
+def test_a_build_whose_node_is_lost_ends_when_the_cluster_gives_its_pod_up(world):
+    """Before its push, the pod is not ready, so that its silence is not seen; and its Job does not fail."""
+    taint = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager", "message": "NoExecute"}
+    state = status("Pending", receive=DONE, build=RUNNING, push=WAITS, conditions=[taint])
+    world.api.after("log", lambda: world.api.pod(state, deletionTimestamp="2026-11-30T12:00:00Z"))
+    with pytest.raises(ClusterError, match="the cluster ended the build: NoExecute") as caught:
+        world.run(PUSHED)
+    assert "--resume" in caught.value.hint
+
+
 def test_a_resumed_run_goes_on_with_a_job_that_pushes(world):
     world.cluster.resumes = True
     leave(world, left("a"), pod=status(**PUSHES))
