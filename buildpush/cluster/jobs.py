@@ -146,9 +146,9 @@ class Cluster:
         """Follow a Job that an earlier run has left."""
         metadata = found["metadata"]
         job = self._job(metadata["labels"][manifest.RUN_LABEL], spec, options, sink)
-        job.adopt(metadata["name"], self.run_of)
-        sink(Note(f"the Job {job.name}, which an earlier run has left, goes on"))
         try:
+            job.adopt(metadata["name"], self.run_of)
+            sink(Note(f"the Job {job.name}, which an earlier run has left, goes on"))
             return job.finish(show)
         finally:
             job.delete()

@@ -13,6 +13,7 @@ from buildpush.cluster.manifest import (
     OURS,
     REQUEST_LABEL,
     RUN_LABEL,
+    JobOptions,
 )
 from buildpush.foundation.state import process_identity
 from tests.cluster.fake_cluster import (
@@ -37,6 +38,17 @@ def test_a_resumed_run_goes_on_with_the_newest_job_of_its_request(world):
     assert world.notes() == ["the Job b, which an earlier run has left, goes on"]
     assert asked[0] == (JOBS, {"labelSelector": f"{REQUEST_LABEL}=abc"})
     assert (JOBS, {"labelSelector": f"{RUN_LABEL}=run-1"}) in asked  # watched by the label of the run that made it
+
+
+def test_ctrl_c_as_a_job_goes_on_deletes_it(world):
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    world.cluster.resumes = True
+    leave(world, left("a"))
+    with pytest.raises(KeyboardInterrupt):
+        world.cluster.run(BUILT_BEFORE, JobOptions(), world.payload, show=print, sink=interrupt)
+    assert world.made == ["adopt for 4711 1", "delete 0"]
 
 
 @pytest.mark.parametrize(
