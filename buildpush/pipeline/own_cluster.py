@@ -34,11 +34,18 @@ def settle_place(order: ResolvedStep, context: RunContext, hosts: Hosts) -> Reso
     if why is None:
         context.log(Decision("place", "kubernetes", _MAY))
         return replace(away, sources={**order.sources, "place": f"kubernetes, because {_MAY}"})
+    context.log(Decision("place", "here", why))
+    if named := _only_for_jobs(order, offer):
+        context.log(Note(f"without effect, since the step is built here: {', '.join(named)}"))
+    return replace(order, sources={**order.sources, "place": f"here, because {why}"})
+
+
+def _only_for_jobs(order: ResolvedStep, offer: ClusterOrder) -> list[str]:
+    """Return the settings of the step that only a Job uses."""
     from buildpush.settings.clusters import OWN_SETTINGS
 
-    if named := sorted(OWN_SETTINGS & order.settings.fields_set):
-        context.log(Note(f"without effect: {', '.join(named)}; the step is built here, because {why}"))
-    return replace(order, sources={**order.sources, "place": f"here, because {why}"})
+    requests = offer.limits.requested_memory, offer.limits.requested_cores
+    return sorted(OWN_SETTINGS & order.settings.fields_set) + (["resources.requests"] if any(requests) else [])
 
 
 def _why_here(away: ResolvedStep, offer: ClusterOrder, context: RunContext, hosts: Hosts) -> str | None:

@@ -54,12 +54,11 @@ def test_a_step_is_built_in_a_job_where_its_image_is_given_and_the_account_may(p
 
 
 def test_without_a_right_it_is_built_here_and_says_why(planned):
-    plan = planned("this account may not create secrets", executor_image=IMAGE)
+    resources = {"requests": {"memory": "1Gi"}}
+    plan = planned("this account may not create secrets", executor_image=IMAGE, resources=resources)
     assert plan.order.cluster is None
     assert place(plan) == "here, because this account may not create secrets"
-    assert "without effect: executor_image; the step is built here, because this account may not create secrets" in (
-        plan.notes
-    )
+    assert "without effect, since the step is built here: executor_image, resources.requests" in plan.notes
 
 
 def test_without_an_image_it_is_built_here_as_everywhere_and_no_cluster_is_asked(planned, monkeypatch):
@@ -106,7 +105,8 @@ def test_outside_a_pod_no_cluster_is_asked(planned, monkeypatch):
 
 
 @pytest.mark.sandbox
-def test_a_run_decides_as_its_plan_does(planned, monkeypatch):
+@pytest.mark.parametrize(("images", "choice"), [({"executor_image": IMAGE}, "kubernetes"), ({}, "here")], ids=str)
+def test_a_run_decides_as_its_plan_does_and_says_it(planned, images, choice):
     """The Job itself is not made here: nothing answers where the image is to be pushed."""
     planned()
     heard = []
@@ -115,9 +115,10 @@ def test_a_run_decides_as_its_plan_does(planned, monkeypatch):
             repo="127.0.0.1:1/app",
             tags=["1"],
             publish_build_info=False,
-            executor_image=IMAGE,
             push_retry=1,
             sink=heard.append,
+            **images,
         )
     found = {one.what: one.choice for one in heard if isinstance(one, Decision)}
-    assert (found["place"], found["engine"]) == ("kubernetes", "buildah")
+    assert found["place"] == choice
+    assert found["engine"] == ("buildah" if images else "native")
