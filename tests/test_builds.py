@@ -8,14 +8,18 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import buildpush
 from buildpush.artifactory import BuildInfo
+from buildpush.artifactory.document import Module
+from buildpush.artifactory.pending import Pending, load
 from buildpush.foundation.errors import BuildPushError
 from buildpush.foundation.state import State
+from buildpush.pipeline.run_builds import RunBuild
 from tests.sites import Site
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.programs]
@@ -284,3 +288,28 @@ def test_a_build_that_could_not_be_sent_is_sent_by_a_resumed_run(site):
     assert site.run("--resume") == 0
     assert site.modules() == ["api:1", "web:1"]
     assert site.left() == []
+
+
+def test_a_resumed_run_that_pushes_nothing_more_does_not_send_its_build_again(site):
+    """To replace a build needs the permission to delete, which accounts of CI systems often lack."""
+    site.box.add_fault("PUT", "/v2/docker-local/web/manifests/", status=400, times=None)
+    site.write(site.step("api"), site.step("web"))
+    assert (site.run(), site.run("--resume")) == (4, 4)
+    assert site.puts() == 1
+    assert site.modules() == ["api:1"]
+
+
+def test_what_the_earlier_run_could_not_send_stays_in_its_file_if_a_step_pushes_nothing(tmp_path):
+    started = datetime(2026, 11, 28, 9, tzinfo=UTC)
+
+    def pending(name):
+        return Pending(BuildInfo(name="shop", number="7", started=started, modules=(Module(id=name),)))
+
+    build = RunBuild(started, is_deferred=True)
+    build.earlier = pending("api:1")
+    build.put("web", pending("web:1"))
+    build.keep(tmp_path)
+    build.drop("web")
+    build.close()
+    [path] = tmp_path.glob("*.json")
+    assert [module.id for module in load(path).info.modules] == ["api:1"]

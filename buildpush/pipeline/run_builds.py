@@ -55,7 +55,7 @@ class RunBuild:
         is_deferred: whether it is sent at the end of the run, since several steps publish it.
         order: of its first step.
         earlier: what the run that is resumed had; a module that is pushed again takes the place of the one there.
-        is_published: whether Artifactory has just that.
+        is_published: whether Artifactory has that.
     """
 
     def __init__(self, started: datetime, *, is_deferred: bool = False, order: ResolvedStep | None = None) -> None:
@@ -80,6 +80,11 @@ class RunBuild:
         return merged(parts) if parts else None
 
     @property
+    def unsent(self) -> Pending | None:
+        """The same document; ``None`` if Artifactory has it, or there is nothing."""
+        return None if self.is_published and not self._parts else self.pending
+
+    @property
     def renamed(self) -> list[tuple[str, str]]:
         """The ids of modules that differ in the document, since several images have them, each with the new one."""
         from buildpush.artifactory.merging import renamed
@@ -96,7 +101,6 @@ class RunBuild:
         """Put what *step* pushes in place of what an earlier attempt of it did, and return the whole document."""
         with self._lock:
             self._parts[step] = part
-            self.is_published = False
             whole = self.pending
         return whole.info if whole else part.info
 
@@ -110,17 +114,18 @@ class RunBuild:
 
         with self._lock:
             self._claim = self._claim or Claim(directory)
-            if whole := self.pending:
+            if whole := self.unsent:
                 self._claim.write(whole)
 
     def drop(self, step: object) -> None:
         """Remove what *step* was to push."""
         with self._lock:
             self._parts.pop(step, None)
-            if self._claim and self._claim.path and self._parts:
+            unsent = self.unsent
+            if self._claim and self._claim.path and unsent:
                 with suppress(OSError):
                     self.keep(self._claim.path.parent)
-        if not self._parts:
+        if not unsent:
             self.close(remove=True)
 
     def close(self, *, remove: bool = False) -> None:
@@ -215,10 +220,6 @@ class RunBuilds:
     def take_deferred(self) -> tuple[RunBuild, ...]:
         """Return the builds that wait for the end of the run; they do so no longer."""
         with self._lock:
-            waiting = tuple(
-                build
-                for build in self._builds.values()
-                if build.is_deferred and build.pending and not build.is_published
-            )
+            waiting = tuple(build for build in self._builds.values() if build.is_deferred and build.unsent)
             self._builds.clear()
         return waiting
