@@ -126,7 +126,7 @@ def test_anybody_builds_and_pushes_without_a_home_and_with_a_root_that_is_read_o
 
 @pytest.mark.parametrize(
     ("account", "place"),
-    [("buildpush", "place: kubernetes, because the account"), ("default", "the step is built here, because")],
+    [("buildpush", "place: kubernetes, because the account"), ("default", "place: here, because")],
 )
 def test_auto_builds_in_a_job_of_the_own_cluster_if_the_account_may(pod, box, pulled, api, account, place):
     start, end = pod
