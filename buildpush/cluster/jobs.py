@@ -36,6 +36,9 @@ _LAST_WORDS_SECONDS: Final = 15.0
 _LONGEST_START: Final = timedelta(hours=1)
 _END_SECONDS: Final = 5.0  # of a stream that is ended
 _RECEIVER: Final = "the image of receiver_image needs sh, gzip and tar"
+NODE_IS_FULL: Final = (
+    "the node's disk is full: raise resources.requests, or let job_template give the volume work a size or a disk"
+)
 _UNKNOWN: Final = diagnosis.Waiting(
     "it waits, and nothing says why", "look at the Job with kubectl describe, or raise job_patience"
 )
@@ -271,6 +274,8 @@ class _Job:
         status, said = self._execute(self._pod_name(), ["sh", "-c", script], payload)
         if status or "received" not in said:
             message = f"the context did not arrive whole: {said.strip() or f'status {status}'}"
+            if "No space left on device" in said:
+                raise ClusterError(message, hint=NODE_IS_FULL)
             raise UnreachableError(message, hint=_RECEIVER)
         self._sink(Progress("context", payload.size, payload.size, "sent"))
 

@@ -241,6 +241,14 @@ def test_what_did_not_arrive_says_what_the_receiver_needs(world):
     assert "receiver_image needs sh, gzip and tar" in caught.value.hint
 
 
+def test_a_context_that_the_node_has_no_room_for_is_not_sent_again(world):
+    world.api.after("send", lambda: (75, "tar: big: Cannot write: No space left on device\nbroken\n"))
+    with pytest.raises(ClusterError, match="No space left") as caught:
+        world.run()
+    assert caught.value.hint.startswith("the node's disk is full: raise resources.requests")
+    assert world.made.count("send") == 1
+
+
 def test_a_refusal_is_not_tried_again(world):
     def refuse():
         message = "grant exec"

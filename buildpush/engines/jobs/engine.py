@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from buildpush.cluster import manifest
-from buildpush.cluster.jobs import JobResult
+from buildpush.cluster.jobs import NODE_IS_FULL, JobResult
 from buildpush.cluster.manifest import PUSH, JobSpec, PodContainer
 from buildpush.credentials.docker import Credential
 from buildpush.dockerfile.request import BuildRequest
@@ -38,9 +38,6 @@ LOG_LINES: Final = 200
 # The time of the run, which says nothing about what is built.
 CREATED_LABEL: Final = "org.opencontainers.image.created"
 _DIGEST: Final = regex(r"sha256:[0-9a-f]{64}")
-_FULL: Final = (
-    "the node's disk is full: raise resources.requests, or let job_template give the volume work a size or a disk"
-)
 # What the settings of a step become in a Job, for every engine.
 JOB_FLAGS: Final[Mapping[str, str]] = {
     "run_as_user": "securityContext.runAsUser",
@@ -180,7 +177,7 @@ class JobEngine:
 
     def _failure(self, result: JobResult, log: list[str], request: BuildRequest) -> BuildError:
         text = "\n".join([*log, *([f"ERROR: {safe(result.message)}"] if result.message.strip() else [])])
-        return buildkit.failure(text, request, full=_FULL)
+        return buildkit.failure(text, request, full=NODE_IS_FULL)
 
     def _log_text(self, line: str) -> str:
         """Return the text of a line of the log."""
