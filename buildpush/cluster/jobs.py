@@ -294,7 +294,8 @@ class _Job:
         thread = threading.Thread(target=act, daemon=True)
         start(thread)
         try:
-            while thread.is_alive() and not self._is_over():
+            # Once the build has begun, the context has arrived, whether or not the stream says so.
+            while thread.is_alive() and not (self._is_over() or self.has_begun):
                 self._rest()
         finally:
             for end in ends:

@@ -249,6 +249,23 @@ def test_a_context_that_the_node_has_no_room_for_is_not_sent_again(world):
     assert world.made.count("send") == 1
 
 
+def test_a_stream_that_never_ends_is_ended_once_the_build_has_begun(world):
+    """What is between us and the cluster may forget a connection that nothing is sent by, and tell neither end."""
+    is_ended = threading.Event()
+    execute = world.api.execute
+
+    def hang(pod, container, argv, stdin, opened):
+        opened(is_ended.set)
+        execute(pod, container, argv, stdin, opened)
+        assert is_ended.wait(5)
+        broken()
+
+    world.api.execute = hang
+    assert world.run() == JobResult(0, "sha256:d")
+    assert is_ended.is_set()
+    assert world.lines == ["one", "two"]
+
+
 def test_a_refusal_is_not_tried_again(world):
     def refuse():
         message = "grant exec"
