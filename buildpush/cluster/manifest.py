@@ -235,7 +235,7 @@ def _receiver(spec: JobSpec) -> Document:
         "image": spec.receiver,
         "command": _command(("sh", "-c", waiting(spec.work))),
         "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
-        **_security(spec),
+        **_security(spec, RECEIVE),
         # A quota of limits asks for those of each container. They cost nothing: the two run one after the other.
         **_resources(spec.limits),
     }
@@ -250,7 +250,7 @@ def _container(name: str, label: str, spec: JobSpec) -> Document:
         "workingDir": spec.work,
         "volumeMounts": [{"name": _WORK, "mountPath": spec.work}],
         "terminationMessagePolicy": "File",
-        **_security(spec),
+        **_security(spec, label),
     }
     if one.files:
         container["volumeMounts"].append({"name": _private(label), "mountPath": spec.private, "readOnly": True})
@@ -284,17 +284,19 @@ def in_shell(words: Iterable[str], env: Mapping[str, str]) -> str:
     return " ".join(f'"${names[word]}"' if word in names else shlex.quote(word) for word in words)
 
 
-def _security(spec: JobSpec) -> Document:
+def _security(spec: JobSpec, label: str) -> Document:
+    """Return what a container may do; what the build may do besides, no other one needs."""
     context: Document = {}
-    limits = spec.limits
-    if spec.capabilities is not None and limits.user and not limits.privileged:
-        added = {"add": list(spec.capabilities)} if spec.capabilities else {}
+    limits, is_build = spec.limits, label == BUILD
+    is_privileged = limits.privileged and is_build
+    if spec.capabilities is not None and limits.user and not is_privileged:
+        added = {"add": list(spec.capabilities)} if spec.capabilities and is_build else {}
         context["capabilities"] = {"drop": ["ALL"], **added}
         if not added:  # what the policy "restricted" asks for; a program that has capabilities needs both
             context |= {"allowPrivilegeEscalation": False, "seccompProfile": {"type": "RuntimeDefault"}}
     if limits.user is not None:
         context |= {"runAsUser": limits.user, "runAsNonRoot": limits.user != 0}
-    if limits.privileged:
+    if is_privileged:
         context["privileged"] = True
     return {"securityContext": context} if context else {}
 

@@ -60,9 +60,9 @@ class ClusterSettings(PluginSettings):
     )
     pusher_image: PinnedReference | None = _cluster(
         "Image of this program, as `examples/plugin` builds it, that pushes what {setting}`engine` has built in a Job.",
-        "The engine then hands its image over inside the pod, and gets no login for the registry that is pushed to; a "
-        "push that breaks is retried and goes on where it was. Without it, kaniko and buildah push by themselves. The "
-        "engine `native` is this program.",
+        "The engine then hands its image over inside the pod, and gets a login for the registry that is pushed to only "
+        "if it pulls from there; a push that breaks is retried and goes on where it was. Without it, kaniko and "
+        "buildah push by themselves. The engine `native` is this program.",
         example="acme.jfrog.io/docker-remote/buildpush@sha256:" + 4 * "0123456789abcdef",
     )
     job_template: FileText | None = _cluster(

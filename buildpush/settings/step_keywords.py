@@ -751,9 +751,9 @@ class StepSettings(TypedDict, total=False):
     pusher_image: str | None
     """Image of this program, as `examples/plugin` builds it, that pushes what `engine` has built in a Job.
 
-    The engine then hands its image over inside the pod, and gets no login for the registry that is pushed to; a
-    push that breaks is retried and goes on where it was. Without it, kaniko and buildah push by themselves. The
-    engine `native` is this program.
+    The engine then hands its image over inside the pod, and gets a login for the registry that is pushed to only if
+    it pulls from there; a push that breaks is retried and goes on where it was. Without it, kaniko and buildah push
+    by themselves. The engine `native` is this program.
 
     Example: `buildpush.run("step.yml", pusher_image='acme.jfrog.io/docker-remote/buildpush@sha256:0123456789abcdef0
     123456789abcdef0123456789abcdef0123456789abcdef')`.

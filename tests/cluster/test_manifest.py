@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import replace
 from io import BytesIO
 from itertools import count
@@ -195,12 +197,13 @@ def test_only_the_container_that_pushes_gets_the_login_and_the_certificates_of_t
 
 
 @pytest.mark.parametrize("name", PUSHED)
-def test_what_pushes_may_do_and_use_what_the_build_may(name, tmp_path):
+def test_what_pushes_is_the_user_that_the_build_is_and_uses_as_much(name, tmp_path):
     job, _ = documents(spec(name, tmp_path))
     receive, build, push = containers(job)
     assert [one["name"] for one in (receive, build, push)] == ["receive", "build", "push"]
-    for key in ("securityContext", "resources"):
-        assert receive[key] == build[key] == push[key]
+    assert receive["resources"] == build["resources"] == push["resources"]
+    assert receive["securityContext"] == push["securityContext"]
+    assert push["securityContext"]["runAsUser"] == build["securityContext"]["runAsUser"]
 
 
 def containers(job: dict) -> list[dict]:
@@ -301,12 +304,21 @@ def test_root_and_a_privileged_build_keep_their_capabilities(limits):
 def test_buildah_without_root_has_only_what_its_user_namespace_needs(tmp_path):
     own = replace(tools().cluster, limits=Limits(user=1000))
     job, _ = documents(Engines(tools(cluster=own))["buildah"]._spec(request(tmp_path), ""))
-    for container in (*pod_of(job)["initContainers"], builder(job)):
-        assert container["securityContext"] == {
-            "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
-            "runAsUser": 1000,
-            "runAsNonRoot": True,
-        }
+    assert builder(job)["securityContext"] == {
+        "capabilities": {"drop": ["ALL"], "add": ["SETUID", "SETGID"]},
+        "runAsUser": 1000,
+        "runAsNonRoot": True,
+    }
+    (receiver,) = pod_of(job)["initContainers"]
+    assert receiver["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_only_the_build_has_privileges():
+    spec = simple(limits=Limits(privileged=True), push=PodContainer("r.test/ours:1", ("push",)))
+    pod = pod_of(manifest.job("n", Run("r"), spec, JobOptions()))
+    containers = (*pod["initContainers"], *pod["containers"])
+    named = [one["name"] for one in containers if one.get("securityContext", {}).get("privileged")]
+    assert (len(containers), named) == (3, ["build"])
 
 
 # ---- templates
@@ -509,13 +521,18 @@ def test_odd_arguments_pass_the_shell_of_buildah_unchanged(words):
 def test_the_message_of_a_push_is_its_digest_or_why_it_failed(tmp_path, status):
     pushed = PodContainer("i", ("sh", "-c", _script(request(tmp_path), str(tmp_path))))
     script = documents(simple(push=pushed), JobOptions())[0]["spec"]["template"]["spec"]["containers"][0]["command"][2]
-    (tmp_path / "python3").write_text(f"#!/bin/sh\necho answer; echo {DIGEST} > {tmp_path}/digest; exit {status}\n")
+    error = {"family": "PushError", "message": "it's full", "hint": None}
+    answer = shlex.quote(json.dumps({"steps": [], "error": error}))
+    real = f'[ "$1" = -c ] && exec {sys.executable} "$@"'
+    fake = f"#!/bin/sh\n{real}\necho {answer}; echo {DIGEST} > {tmp_path}/digest; exit {status}\n"
+    (tmp_path / "python3").write_text(fake)
     (tmp_path / "python3").chmod(0o755)
     script = expanded(script).replace("/dev/termination-log", f"{tmp_path}/message")
     env = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     ran = subprocess.run(["/bin/sh", "-c", script], env=env, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (bool(status), "push: r.test/local/app:1\n")
-    assert (tmp_path / "message").read_text() == ("answer\n" if status else f"{DIGEST}\n")
+    assert (ran.returncode, ran.stdout) == (status, "push: r.test/local/app:1\n")
+    told = json.dumps({"error": error | {"hint": ""}}) if status else DIGEST
+    assert (tmp_path / "message").read_text() == f"{told}\n"
 
 
 @pytest.mark.programs

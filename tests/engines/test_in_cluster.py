@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import tarfile
 from dataclasses import replace
@@ -17,7 +18,7 @@ from buildpush.credentials.docker import Credential
 from buildpush.engines import Tools
 from buildpush.engines.by_name import Engines
 from buildpush.engines.choice import choose
-from buildpush.engines.jobs import ClusterTools
+from buildpush.engines.jobs import ClusterTools, pushing
 from buildpush.engines.jobs.context import Packed
 from buildpush.engines.jobs.engine import CREATED_LABEL, insecure_names, trusted
 from buildpush.foundation.errors import (
@@ -384,6 +385,18 @@ def test_a_push_that_fails_has_the_error_and_the_hint_of_what_pushes(directory, 
     with pytest.raises(kind, match=r"the push from the cluster failed: r\.test refuses it") as caught:
         built(directory, FakeCluster(result, ["built"]), pusher=PUSHER)
     assert (type(caught.value), caught.value.hint) == (kind, hint)
+
+
+@pytest.mark.programs
+def test_a_push_tells_its_error_in_as_few_bytes_as_a_cluster_keeps(tmp_path):
+    path = tmp_path / "answer"
+    document = {"steps": ["x" * 5000], "error": json.loads(answer("AuthenticationError", "y" * 5000, "z"))["error"]}
+    path.write_text(json.dumps(document))
+    told = subprocess.run(
+        [sys.executable, "-c", pushing._TELL, path], capture_output=True, text=True, check=True
+    ).stdout
+    assert len(told) < 4096
+    assert isinstance(pushing.push_failure(JobResult(5, told, "push"), PUSHER), AuthenticationError)
 
 
 def test_another_error_of_what_pushes_is_one_of_a_push(directory):

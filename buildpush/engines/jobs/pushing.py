@@ -23,6 +23,13 @@ from buildpush.places import FILES, FileContent
 
 BEGINS: Final = "push: {}"  # what the log says when the push of a reference begins
 _AUTHORITY: Final = "authority.pem"
+# Takes the error out of the answer: of a long message of a container, the cluster keeps the last 4096 bytes.
+_TELL: Final = """\
+import json, sys
+error = json.load(open(sys.argv[1]))["error"]
+short = {key: str(error[key] or "")[:900] for key in ("family", "message", "hint")}
+print(json.dumps({"error": short}))
+"""
 _FAMILIES: Final = {one.__name__: one for one in (AuthenticationError, DigestError, UnreachableError)}
 
 
@@ -53,10 +60,11 @@ def _script(request: BuildRequest, work: str) -> str:
     """Return the commands of a shell; the message of the container is the digest, or else why there is none."""
     says = in_shell(["echo", BEGINS.format(request.references[0])], {})
     push = in_shell(["python3", "-m", "buildpush", "push", *_flags(request, work)], {})
+    tell = in_shell(["python3", "-c", _TELL, f"{work}/answer"], {})
     # They are copied: the file of the message cannot be replaced.
     return (
-        f"{says}; if {push} > {work}/answer; then cat {work}/digest > /dev/termination-log; "
-        f"else cat {work}/answer > /dev/termination-log; exit 1; fi"
+        f"{says}; {push} > {work}/answer; status=$?; "
+        f"if [ $status = 0 ]; then cat {work}/digest; else {tell}; fi > /dev/termination-log; exit $status"
     )
 
 
