@@ -21,7 +21,7 @@ import buildpush
 from buildpush.expressions.facts import Counter, Facts
 from buildpush.foundation.errors import StrictError, TimeOutError
 from buildpush.foundation.events import BranchState, FromBranch, Note, Prompt
-from buildpush.foundation.interrupts import _Lock, interrupt, start
+from buildpush.foundation.interrupts import Lock, interrupt, start
 from buildpush.foundation.limits import time_limit
 from buildpush.foundation.state import State
 from buildpush.foundation.workers import Workers
@@ -473,7 +473,7 @@ def test_an_interrupt_does_not_reach_a_thread_that_is_just_being_started(how):
 @pytest.mark.usefixtures("untraced")
 def test_a_thread_that_is_interrupted_while_it_waits_for_a_lock_does_not_keep_it():
     """From Python 3.14 on it did, and no thread could be started or interrupted any more."""
-    lock = _Lock()
+    lock = Lock()
 
     def wait():
         with suppress(KeyboardInterrupt), lock:

@@ -83,6 +83,25 @@ def is_one_name(directory: Path, one: str, other: str) -> bool:
         return False
 
 
+def is_there(path: Path) -> bool:
+    """Return whether there is anything at *path*.
+
+    From Python 3.14 on, ``Path.exists`` also denies it where that cannot be known.
+
+    Raises:
+        OSError: it cannot be known: the name is too long, or a directory above may not be entered.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return False
+    return True
+
+
 def unwritable(path: Path, *, makes_directories: bool = False) -> str:
     """Return why no file can be written to *path*, or the empty text; links are followed.
 
@@ -90,7 +109,7 @@ def unwritable(path: Path, *, makes_directories: bool = False) -> str:
     """
     if path.is_dir():
         return "is a directory"
-    if path.exists() and not path.is_file():
+    if is_there(path) and not path.is_file():
         return "is a device, a pipe or a socket"
     directory = Path(os.path.realpath(path)).parent
     if makes_directories:

@@ -13,7 +13,7 @@ from typing import Final
 SLICE_SECONDS: Final = 0.2
 
 
-class _Lock:
+class Lock:
     """A lock that an interrupt does not leave taken.
 
     From Python 3.14 on, ``with`` leaves Python's own lock taken if the interrupt comes as soon as it is (gh-148874):
@@ -38,10 +38,10 @@ class _Lock:
 # Until it runs, a new thread has the identity of the thread that starts it (Python 3.11). It could receive that
 # thread's interrupt and end, and the other would wait for it for ever. Whoever starts or interrupts a thread holds
 # this lock.
-start_lock: Final = _Lock()
+start_lock: Final = Lock()
 
 _stops: list[tuple[int, Callable[[], object]]] = []  # with the thread of each
-_lock: Final = _Lock()
+_lock: Final = Lock()
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 from buildpush.foundation.cores import cores
 from buildpush.foundation.errors import own_notes
 from buildpush.foundation.events import BranchState, Prompt, Sink, StepState, ignore
-from buildpush.foundation.interrupts import discard_interrupt, interrupt, start, stoppable
+from buildpush.foundation.interrupts import Lock, discard_interrupt, interrupt, start, stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.pipeline.context import RunContext
 from buildpush.pipeline.failures import AskPerson
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 64  # threads, whatever maxConcurrency says
 _FEWEST: Final = 2
-# No Condition or Event is used here: their with blocks run in Python, and an interrupt may leave them locked.
+# No lock of Python's own is used here, nor a Condition or Event: an interrupt may leave them locked.
 _POLL_SECONDS: Final = 0.01
 
 
@@ -94,7 +94,7 @@ class Turns:
     """Lets one step at a time ask a person; *sink* gets an event when one is asked."""
 
     def __init__(self, sink: Sink = ignore) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._holder: object = None  # whose turn it is
         self._sink = sink
 
@@ -175,7 +175,7 @@ class _ThreadGroup:
     waiting: list[Callable[[], object]]
     busy: dict[int, bool] = field(default_factory=dict)
     errors: list[BaseException] = field(default_factory=list)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: Lock = field(default_factory=Lock)
 
     def work(self) -> None:
         """Run one function after the other, as long as there are any."""

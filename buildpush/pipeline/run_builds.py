@@ -7,7 +7,6 @@ then it is in a file of the state directory, which is written before each push.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -16,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
+
+from buildpush.foundation.interrupts import Lock
 
 if TYPE_CHECKING:
     from buildpush.artifactory import BuildInfo
@@ -64,7 +65,7 @@ class RunBuild:
         self.is_published = False
         self._parts: dict[object, Pending] = {}
         self._claim: Claim | None = None
-        self._lock = threading.RLock()
+        self._lock = Lock()
 
     @property
     def pending(self) -> Pending | None:
@@ -172,10 +173,10 @@ class RunBuilds:
 
     def __init__(self, earlier: Mapping[tuple[str, str], datetime] = MappingProxyType({})) -> None:
         self.earlier = earlier
-        self.resuming = threading.Lock()  # held while what the earlier run had of a build is read
+        self.resuming = Lock()  # held while what the earlier run had of a build is read
         self._builds: dict[ServerBuild, RunBuild] = {}
         self._common: frozenset[ServerBuild] | None = frozenset()  # that several steps publish; None: perhaps all
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def expect(self, orders: Iterable[ResolvedStep | None]) -> None:
         """Find out which builds several steps will publish; a step whose order is not known yet may publish any."""

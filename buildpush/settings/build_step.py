@@ -18,6 +18,7 @@ from buildpush.dockerfile.caches import CacheSpec
 from buildpush.dockerfile.request import BuildRequest, StepContainer
 from buildpush.engines import OWN_SETTINGS
 from buildpush.foundation.errors import SecretError, SettingsError
+from buildpush.foundation.files import is_there
 from buildpush.foundation.secrets import Secret, known_in
 from buildpush.foundation.text import quotation
 from buildpush.images.model import Platform
@@ -286,7 +287,7 @@ def _platforms(settings: BuildAndPush) -> tuple[Platform, ...]:
 def _context(settings: BuildAndPush, ctx: ResolveContext) -> Path:
     path = ctx.cwd / settings.context
     if not path.is_dir():
-        state = "is not a directory" if path.exists() else "does not exist"
+        state = "is not a directory" if is_there(path) else "does not exist"
         message = f"the context {settings.context!r} {state}"
         raise ctx.fail(message, "context", relative_hint(ctx.cwd))
     return path.resolve()
@@ -327,7 +328,7 @@ def _dockerfile(settings: BuildAndPush, context: Path, ctx: ResolveContext) -> P
 
 
 def _no_dockerfile(settings: BuildAndPush, path: Path, context: Path, ctx: ResolveContext) -> SettingsError:
-    state = "is not a file" if path.exists() else "does not exist"
+    state = "is not a file" if is_there(path) else "does not exist"
     message = f"the Dockerfile {settings.dockerfile!r} {state}"
     hint = f"{relative_hint(ctx.cwd)}, not at the context"
     if (context / settings.dockerfile).is_file():

@@ -16,7 +16,7 @@ from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines import OWN_SETTINGS
 from buildpush.foundation.errors import BadNameError, SettingsError
-from buildpush.foundation.files import unwritable
+from buildpush.foundation.files import is_there, unwritable
 from buildpush.foundation.records import dataclass
 from buildpush.images.references import Reference
 from buildpush.settings.declare import Honour, explicitly_set, setting_named, settings_of
@@ -176,7 +176,7 @@ def _image(text: str, fail: Fail) -> Reference:
 def _file(text: str, cwd: Path, fail: Fail) -> Path:
     path = cwd / text
     if not path.is_file():
-        state = "is not a file" if path.exists() else "does not exist"
+        state = "is not a file" if is_there(path) else "does not exist"
         message = f"the archive {text!r} {state}"
         raise fail(message, "source_tar_path", relative_hint(cwd))
     return path.resolve()
@@ -214,7 +214,7 @@ def layout_path(settings: BuildAndPush, cwd: Path, fail: Fail) -> Path | None:
         raise fail(message, "oci_layout_path", "leave one of them out")
     path = Path(os.path.realpath(cwd / settings.oci_layout_path))
     state = "" if path.parent.is_dir() else "is in a directory that does not exist"
-    if path.exists() and not path.is_dir():
+    if is_there(path) and not path.is_dir():
         state = "is not a directory"
     elif path.is_dir() and any(path.iterdir()) and not (path / "oci-layout").is_file():
         state = "is a directory with other files"

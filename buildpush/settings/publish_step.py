@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from buildpush.credentials import jfrog as targets
 from buildpush.credentials.jfrog import BuildIdentity
 from buildpush.expressions.ci import ci
+from buildpush.foundation.files import is_there
 from buildpush.images.references import reference_at
 from buildpush.settings.build_info import sources_of
 from buildpush.settings.declare import explicitly_set
@@ -103,7 +104,7 @@ def _git_directory(settings: PublishBuildInfo, ctx: ResolveContext) -> Path | No
         return None
     path = ctx.cwd / settings.git_path
     if not path.is_dir():
-        state = "is not a directory" if path.exists() else "does not exist"
+        state = "is not a directory" if is_there(path) else "does not exist"
         message = f"git_path {settings.git_path!r} {state}"
         raise ctx.fail(message, "git_path", relative_hint(ctx.cwd))
     return path.resolve()
