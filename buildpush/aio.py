@@ -14,7 +14,7 @@ from functools import partial, wraps
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from buildpush import api
-from buildpush.foundation.interrupts import discard_interrupt, interrupt, start
+from buildpush.foundation.interrupts import Lock, discard_interrupt, interrupt, start
 from buildpush.pipeline import notebook_record
 
 _P = ParamSpec("_P")
@@ -62,7 +62,7 @@ class _Work(Generic[_R]):
     def __init__(self, act: Callable[[], _R], tell: Callable[[], object]) -> None:
         self.error: BaseException | None = None
         self._act, self._tell = act, tell
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._is_running, self._was_interrupted = True, False
         context = contextvars.copy_context()
         self._thread = threading.Thread(target=context.run, args=(self._run,), name="buildpush-call", daemon=True)

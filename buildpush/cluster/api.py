@@ -6,7 +6,6 @@ Source: kubernetes.io/docs/reference/using-api/api-concepts; what each status me
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +19,7 @@ from buildpush.cluster.manifest import Document
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import AuthenticationError, CancelledError, ClusterError, UnreachableError
 from buildpush.foundation.events import Sink, ignore
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.text import one_line
 from buildpush.http.client import Http
@@ -90,7 +90,7 @@ class Api:
             "retries": retries,
             "sink": sink,
         }
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._open: _Connections | None = None
         self._is_closed = False
 

@@ -17,7 +17,7 @@ from buildpush.cluster.manifest import BUILD, PUSH, RECEIVE, Document, JobOption
 from buildpush.cluster.watching import Watching, is_gone
 from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
 from buildpush.foundation.events import Finished, Note, Progress, Retry, Sink, Started, ignore
-from buildpush.foundation.interrupts import SLICE_SECONDS, start
+from buildpush.foundation.interrupts import SLICE_SECONDS, Lock, start
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import is_process_running
 from buildpush.places import Show
@@ -89,7 +89,7 @@ class Cluster:
         self.api = api
         self.run_of = run
         self.resumes = resumes
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._watches: dict[str, Watching] = {}
 
     def close(self) -> None:

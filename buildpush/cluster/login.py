@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Final
 from buildpush.cluster.kubeconfig import Access, ClusterUser
 from buildpush.cluster.plugins import credential_of
 from buildpush.foundation.errors import AuthenticationError
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.places import Place
@@ -29,7 +29,7 @@ class ClusterLogin:
 
     def __init__(self, access: Access, place: Place) -> None:
         self._access, self._place = access, place
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._user: ClusterUser | None = None
         self._header: str | None = None
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from buildpush.cluster.api import JOBS, PODS, Api, ExpiredError
 from buildpush.cluster.manifest import JOB_LABEL, RUN_LABEL, Document
 from buildpush.foundation.errors import BuildPushError, ClusterError, UnreachableError
-from buildpush.foundation.interrupts import start
+from buildpush.foundation.interrupts import Lock, start
 
 _PAUSE_SECONDS: Final = 1.0
 _GONE: Final = "\0gone"  # a key that no document has
@@ -34,7 +34,7 @@ class Watching:
         self._forgotten: set[str] = set()
         self._failure: BuildPushError | None = None
         self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._over = threading.Event()
 
     def start(self) -> None:

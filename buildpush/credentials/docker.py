@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from buildpush.foundation.errors import (
     SourceError,
     TimeOutError,
 )
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret
@@ -141,7 +141,7 @@ class Keychain:
         self._home = home
         self._place = place
         self._found: dict[str, Credential | None] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self.notes: list[str] = []
 
     def find(self, host: str) -> Credential | None:

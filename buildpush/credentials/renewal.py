@@ -8,7 +8,6 @@ Sources: JFrog REST API, "Exchange OIDC Token" and "Refresh Token"; GitHub, "Ope
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 from buildpush.foundation.errors import AuthenticationError, RegistryError, SettingsError
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import quotation
@@ -66,7 +66,7 @@ class Renewal:
         self._issue, self._token, self._clock = issue, first, clock
         self._since = clock() if first is None else float("-inf")
         self._until = clock() + first.seconds if first and first.seconds else float("inf")
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def current(self, http: Http) -> Secret:
         """Return the token; one that has expired, or soon will, is renewed first.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any, Final, TextIO
 from buildpush.display.branches import branch_of
 from buildpush.foundation.controls import escaped
 from buildpush.foundation.events import Event, Prompt
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import redacted
 
@@ -30,7 +30,7 @@ class EventLines:
     def __init__(self, stream: TextIO, now: Callable[[], datetime]) -> None:
         self._stream = stream
         self._now = now
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def __call__(self, event: Event) -> None:
         """Write the line of *event*; a question to a person has none."""

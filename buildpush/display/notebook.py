@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from buildpush.display.transfers import Transfers
 from buildpush.display.words import Sentences
 from buildpush.foundation.errors import own_notes
 from buildpush.foundation.events import Event, Finished, Progress, Started
+from buildpush.foundation.interrupts import Lock
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -31,7 +31,7 @@ class Notebook:
         self._show = show
         self._clock = clock
         self._last = 0.0
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._phase = ""
         self._sentences = Sentences()
         self._transfers, self._bars = Transfers(clock), None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Final, TextIO
@@ -10,6 +9,7 @@ from typing import Final, TextIO
 from buildpush.display.branches import BranchTable, branch_of
 from buildpush.display.words import Sentences, bytes_words, colours_wanted, seconds_words
 from buildpush.foundation.events import UNDER_WAY, BranchState, Event, Log, Note, Progress, Retry, Started
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.text import one_line
 
 # A layer that takes long reports its progress this often, so that a CI system does not end a silent step.
@@ -28,7 +28,7 @@ class Plain:
         self._has_colours = has_colours
         self._clock = clock
         self._start = clock()
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._sentences = Sentences()
         self._last: dict[str, tuple[float, int]] = {}
         self._branches, self._counted = BranchTable(clock), 0.0

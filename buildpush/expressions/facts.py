@@ -5,7 +5,6 @@ Everything is passed in, and nothing is read here.
 
 from __future__ import annotations
 
-import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field, replace
@@ -18,6 +17,7 @@ from buildpush.expressions.evaluate import AbsentError, Value, evaluate
 from buildpush.expressions.git import Git, Vcs, vcs
 from buildpush.foundation import strict_json
 from buildpush.foundation.errors import ExpressionError, SecretError
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.spelling import did_you_mean
@@ -88,7 +88,7 @@ class Facts:
     _pending: tuple[str, ...] = ()
     _outside: Mapping[str, str] | None = None
     _of_variables: dict[str, Value] = field(default_factory=dict, repr=False)
-    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
+    _lock: Lock = field(default_factory=Lock, repr=False)
 
     def within(
         self,

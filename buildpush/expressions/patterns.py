@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 import warnings
 from collections.abc import Iterator
 from typing import Final, Literal
 
 from buildpush.expressions.tree import fail
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
@@ -32,7 +32,7 @@ _NOT_JAVA = regex(r"\(\?[P(]|\{,")
 _JAVA_GROUP = regex(r"\(\?<(?=[A-Za-z])")
 _REPLACEMENT = regex(r"\\(?P<escaped>.)|\$(?P<number>\d+)|\$\{(?P<name>\w+)\}|(?P<bad>[\\$])|[^\\$]+", re.DOTALL)
 _FEW = 16
-_warnings_lock = threading.Lock()  # Python's warning filters are shared by all threads
+_warnings_lock = Lock()  # Python's warning filters are shared by all threads
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Lock:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # it knows whether this thread has it
+        self._lock = threading.RLock()  # noqa: TID251 - this makes it safe; it knows whether this thread has it
 
     def __enter__(self) -> None:
         try:

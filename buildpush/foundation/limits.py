@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from typing import Final, Self
 
 from buildpush.foundation.errors import BuildPushError, TimeOutError, own_notes
-from buildpush.foundation.interrupts import discard_interrupt, interrupt, is_main, start
+from buildpush.foundation.interrupts import Lock, discard_interrupt, interrupt, is_main, start
 
 LONGEST: Final = timedelta(days=3660)  # the system's timers are not reliable beyond it
 
@@ -150,7 +150,7 @@ class _Limit:
         self.reached = False
         self._running = True
         self._thread = threading.get_ident()
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def close(self) -> None:
         """The block is over: from now on there is no interrupt."""

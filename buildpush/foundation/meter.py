@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from typing import Final, Literal
 
 from buildpush.foundation.events import Traffic
+from buildpush.foundation.interrupts import Lock
 
 TrafficKind = Literal["read", "sent", "again", "mounted", "skipped"]
 Activity = Literal["read", "compress", "hash", "wait", "send"]
@@ -20,7 +20,7 @@ class Meter:
     """Counts bytes and seconds; shared by threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._bytes: defaultdict[TrafficKind, int] = defaultdict(int)
         self._seconds: defaultdict[Activity, float] = defaultdict(float)
 

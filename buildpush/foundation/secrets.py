@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import field
 from functools import cache
@@ -17,6 +16,7 @@ from urllib.parse import unquote
 
 from buildpush.foundation.controls import INVISIBLE, SEQUENCE_TAIL, without_controls
 from buildpush.foundation.forms import passwords_in, without_user_info
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 
@@ -79,7 +79,7 @@ def _decodings(text: str) -> Iterator[_Decoding]:
 _LETTERS: Final = {"n": "", "r": "", "t": "", "a": "", "b": "", "f": "", "v": "", "0": "", "e": "\x1b", "E": "\x1b"}
 _DEEPEST = 4  # a text in a text in a text: JSON in a line of JSON on a page
 
-_lock = threading.Lock()
+_lock = Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

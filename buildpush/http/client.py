@@ -26,6 +26,7 @@ from buildpush.foundation.errors import (
     UnreachableError,
 )
 from buildpush.foundation.events import Retry, Sink, ignore
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.text import one_line
 from buildpush.http.failures import PROXY_LOGIN, Interruption, NoAnswer, failure_of, proxy_login_failure
 from buildpush.http.messages import (
@@ -99,7 +100,7 @@ class Http:
         self._clock = clock
         self._timeouts = timeouts or Timeouts()
         self._pauses = pauses or Pauses(clock)
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._managers: dict[tuple[str, str | None, bool, str], urllib3.PoolManager] = {}
         self._wires: weakref.WeakSet[Any] = weakref.WeakSet()
         self._hosts_that_answered: set[str] = set()  # with a status that is not retried

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from contextvars import ContextVar
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Pauses:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._until: dict[str, float] = {}
 
     def begin(self, host: str, seconds: float) -> None:

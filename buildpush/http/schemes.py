@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from buildpush.foundation.interrupts import Lock
 from buildpush.http.failures import NoAnswer
 from buildpush.http.messages import Answer
 from buildpush.http.urls import Address, is_loopback, names_of_host
@@ -34,7 +34,7 @@ class Schemes:
         self.insecure = frozenset(map(str.lower, insecure)) - self._plain
         self._ask = ask
         self._found: dict[str, bool] = {}  # by host with port, whether it has TLS
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def is_insecure(self, host: str) -> bool:
         """Return whether *host*, with or without its port, may have any certificate, or no TLS."""

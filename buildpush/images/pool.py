@@ -178,7 +178,7 @@ class InOrder:
         self._act = act
         self._ready: dict[int, bytes] = {}
         self._next = 0
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # noqa: TID251 - it is taken without waiting as well
 
     def put(self, number: int, block: bytes) -> None:
         """Hand in the block *number*, before or after others."""

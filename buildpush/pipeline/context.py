@@ -6,7 +6,6 @@ Nothing below reads the environment or the clock: both are passed in here.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import field, replace
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from buildpush.foundation.errors import SettingsError
 from buildpush.foundation.events import Note, Sink
-from buildpush.foundation.interrupts import pause, stoppable
+from buildpush.foundation.interrupts import Lock, pause, stoppable
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.state import NoStateError, State
 from buildpush.pipeline.clusters import Clusters
@@ -58,7 +57,7 @@ class Starts:
     """Gives each build of a run a different start, by which Artifactory identifies it, to the millisecond."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._last: datetime | None = None
 
     def next(self, now: datetime) -> datetime:

@@ -6,7 +6,6 @@ It holds no secret; ``--resume`` continues from it.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
@@ -16,6 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 from buildpush.credentials.jfrog import BUILD_ATTEMPT
 from buildpush.expressions.facts import Facts
 from buildpush.foundation.errors import SettingsError
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.secrets import redacted
 from buildpush.foundation.strict_json import parse
@@ -59,7 +59,7 @@ class RunRecord:
         }
         self._rows: list[str] = []
         self._written = 0
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def begin(self) -> None:
         """Write what is known before the first step."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from buildpush.foundation.events import (
     Traffic,
     ignore,
 )
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.text import one_line, with_margin
 
 
@@ -41,7 +41,7 @@ class RunLog:
     def __init__(self, sink: Sink = ignore) -> None:
         self._sink = sink
         # A signal's handler may report something in the middle of a call.
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._engine_log: TextIO | None = None  # gets every line that an engine prints
         self.begin()
 

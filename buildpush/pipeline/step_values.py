@@ -6,7 +6,6 @@ its pipelines: ``SUCCEEDED``, ``FAILED``, ``IGNORE_FAILED``, ``SKIPPED``, ``ABOR
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NoReturn, TypeAlias
@@ -14,6 +13,7 @@ from typing import Final, NoReturn, TypeAlias
 from buildpush.expressions.evaluate import AbsentError, LaterError
 from buildpush.expressions.tree import Value
 from buildpush.foundation.errors import ExpressionError
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.spelling import did_you_mean
 from buildpush.images.references import Reference
@@ -55,7 +55,7 @@ class StepValues:
         self._ended: frozenset[StepPath] = frozenset()
         self._concurrent: frozenset[StepPath] = frozenset()
         self._is_outline = False  # the tree has one iteration in place of each loop
-        self._lock = threading.Lock()  # steps may run at the same time; a reader sees all of a change or nothing
+        self._lock = Lock()  # steps may run at the same time; a reader sees all of a change or nothing
 
     @classmethod
     def planned(cls, tree: tuple[Element, ...], skipped: Mapping[str, str] = _NONE) -> StepValues:

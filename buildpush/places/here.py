@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Unpack, cast
 
 from buildpush.foundation.errors import EngineMissingError, SourceError, TimeOutError
-from buildpush.foundation.interrupts import is_main, start, stoppable
+from buildpush.foundation.interrupts import Lock, is_main, start, stoppable
 from buildpush.foundation.locks import temporary
 from buildpush.foundation.secrets import Secret
 from buildpush.foundation.text import LONGEST_READ, decoded, lines_of, safe
@@ -257,7 +257,7 @@ class _Exchange:
     def __init__(self, process: subprocess.Popen[bytes], stdin: bytes | None, stream: Show | None) -> None:
         self._process = process
         self._stream = stream
-        self._line_lock = threading.Lock()
+        self._line_lock = Lock()
         self._failure: Exception | None = None
         self._out, self._err = _LastBytes(LARGEST_OUTPUT), _LastBytes(LARGEST_ERRORS)
         self._read_count = 0  # pieces of lines that were read

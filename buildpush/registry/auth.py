@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from itertools import zip_longest
@@ -11,6 +10,7 @@ from urllib.parse import urlencode
 
 from buildpush.credentials.docker import TOKEN_USER, Credential, Keychain
 from buildpush.foundation.errors import AuthenticationError, RegistryError
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.foundation.secrets import Secret, remember
@@ -141,7 +141,7 @@ class Authorizer:
         self._base = base
         self._keychain = keychain
         self._clock = clock
-        self._lock = threading.RLock()
+        self._lock = Lock()
         self._challenge_known = False
         self._challenge: Challenge | None = None
         self._bearer_refused = False

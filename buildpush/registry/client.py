@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from buildpush.credentials.docker import Keychain
 from buildpush.foundation.errors import AuthenticationError, BuildPushError, RegistryError
 from buildpush.foundation.events import Note, Sink, ignore
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.records import dataclass
 from buildpush.foundation.regex import regex
 from buildpush.http.client import Http
@@ -77,7 +77,7 @@ class Registry:
         self._profiles: dict[str, UploadProfile] = {}
         self._hidden: set[Repository] = set()  # where it is useless to ask what exists
         self._noted: set[object] = set()  # kinds of notes that were reported once
-        self._lock = threading.Lock()
+        self._lock = Lock()
 
     def base(self, host: str) -> str:
         """Return the address of the registry at *host*, without a slash at the end."""

@@ -11,13 +11,13 @@ import contextlib
 import json
 import os
 import sqlite3
-import threading
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from buildpush.foundation import strict_json
+from buildpush.foundation.interrupts import Lock
 from buildpush.foundation.state import is_process_running, process_identity
 from buildpush.images.compression import BlobInfo, digest_of
 from buildpush.images.references import Digest, Repository
@@ -80,7 +80,7 @@ class Memory:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._database, self.was_damaged = _open(path)
 
     def __enter__(self) -> Self:
