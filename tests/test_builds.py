@@ -280,6 +280,17 @@ def test_a_run_that_is_resumed_after_a_kill_is_one_run_of_its_build(site):
     assert site.left() == []
 
 
+def test_a_build_that_is_nowhere_any_more_is_told_by_a_resumed_run(site, capsys):
+    hold_second(site).end(signal.SIGKILL)
+    site.box.clear_faults()
+    for path in site.left():
+        path.unlink()
+    assert site.run("--resume") == 0
+    said = "the build-info shop 7 of the earlier run is neither on this machine nor in Artifactory"
+    assert said in capsys.readouterr().err
+    assert site.modules() == ["web:1"]
+
+
 def test_a_build_that_could_not_be_sent_is_sent_by_a_resumed_run(site):
     site.box.add_fault("PUT", r"/artifactory/api/build$", status=400, times=None)
     site.write(site.step("api"), site.step("web"))

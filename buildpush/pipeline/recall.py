@@ -77,8 +77,11 @@ def _earlier(order: ResolvedStep, started: datetime, context: RunContext) -> tup
     hosts = context.hosts_of(order)
     server = open_artifactory(order.artifactory, hosts.http, hosts.keychain, context.log)
     info = server.get_build(order.build.name, order.build.number, started, project=order.build.project)
-    is_there = info is not None and info.started == started
-    return (Pending(info, server.url), True) if info and is_there else (None, False)
+    if info and info.started == started:
+        return Pending(info, server.url), True
+    name = f"the build-info {order.build.name} {order.build.number}"
+    context.log(Note(f"{name} of the earlier run is neither on this machine nor in Artifactory: it begins anew"))
+    return None, False
 
 
 def _unsent(order: ResolvedStep, started: datetime, context: RunContext) -> Pending | None:
