@@ -22,7 +22,8 @@ EXTRAS = "all"
 TRIED = "terminal,sandbox,notebooks"  # as in the README
 SLOW = "programs or engines or sandbox"
 # A worker per core; tests of a group, which share something outside, go to one worker.
-PARALLEL = ("--numprocesses=auto", "--dist=loadgroup")
+# Without a new worker for one that has died: xdist 3.8 may wait for the last tests of such a group for ever (1327).
+PARALLEL = ("--numprocesses=auto", "--dist=loadgroup", "--max-worker-restart=0")
 ON_CI = os.environ.get("CI") == "true"
 EXECUTED = Path("docs/_executed")
 TUTORIALS = sorted(Path("notebooks").glob("*.ipynb"))

@@ -489,6 +489,36 @@ def test_a_thread_that_is_interrupted_while_it_waits_for_a_lock_does_not_keep_it
     assert lock._lock.acquire(timeout=0)
 
 
+@pytest.mark.usefixtures("untraced")  # by coverage: it traces here itself
+def test_a_traced_thread_lets_go_of_a_lock_while_one_that_waits_for_it_is_interrupted():
+    """Until that had received its interrupt, this one did not continue (Python 3.11): both stood still for ever."""
+    lock, ended = Lock(), []
+
+    def traced(act):
+        sys.settrace(trace := lambda *_: trace)
+        with suppress(KeyboardInterrupt):
+            act()
+        sys.settrace(None)
+        ended.append("ended")
+
+    def wait():
+        with lock:
+            pass
+
+    def holds():
+        waits = threading.Thread(target=traced, args=(wait,), daemon=True)
+        with lock:
+            waits.start()
+            time.sleep(0.1)  # until it waits
+            interrupt(waits.ident)
+        waits.join(5)
+
+    thread = threading.Thread(target=traced, args=(holds,), daemon=True)
+    thread.start()
+    thread.join(10)
+    assert ended == ["ended"] * 2
+
+
 @pytest.mark.programs
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_all_branches_and_reports_what_is_pushed(site, number):

@@ -14,10 +14,11 @@ SLICE_SECONDS: Final = 0.2
 
 
 class Lock:
-    """A lock that an interrupt does not leave taken.
+    """A lock that an interrupt does not leave taken, and for which no thread waits without hearing of its interrupt.
 
     From Python 3.14 on, ``with`` leaves Python's own lock taken if the interrupt comes as soon as it is (gh-148874):
-    and a thread that waits for a lock of this module receives its interrupt just then.
+    and a thread that waits for a lock of this module receives its interrupt just then. While a thread has not received
+    its interrupt, no other traced thread continues (Python 3.11), as the one that has this lock.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,8 @@ class Lock:
 
     def __enter__(self) -> None:
         try:
-            self._lock.acquire()
+            while not (self._lock.acquire(False) or self._lock.acquire(True, SLICE_SECONDS)):
+                pass
         except BaseException:
             with suppress(RuntimeError):  # the interrupt came before this thread had the lock
                 self._lock.release()
