@@ -183,8 +183,9 @@ def _send(context: material.Context, pod: str) -> float:
     request = BuildRequest(context.directory, context.dockerfile, (Reference.parse("a.test/b:1"),))
     with Api(access, Here(dict(os.environ)), os.environ) as api:
         begun = time.perf_counter()
-        packed = Packed(request, lambda _: None)
-        status, said = api.execute(pod, "receive", ["sh", "-c", receiving(_WORK)], packed)
+        is_compressed = not api.is_on_this_machine
+        blocks = Packed(request, lambda _: None).blocks(compressed=is_compressed)
+        status, said = api.execute(pod, "receive", ["sh", "-c", receiving(_WORK, compressed=is_compressed)], blocks)
         seconds = time.perf_counter() - begun
     if status or "received" not in said:
         sys.exit(said)

@@ -25,6 +25,7 @@ from buildpush.foundation.text import one_line
 from buildpush.http.client import Http
 from buildpush.http.messages import Answer, Stream
 from buildpush.http.retry import Retries, Timeouts
+from buildpush.http.urls import is_loopback
 from buildpush.places import Place
 
 JOBS: Final = "apis/batch/v1/namespaces/{namespace}/jobs"
@@ -108,6 +109,12 @@ class Api:
                 self._open.short.cancel()
                 self._open.streams.cancel()
         self._stack.close()
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the server is, as that of kind and minikube, and is spoken to with TLS."""
+        scheme, _, rest = self.access.server.partition("://")
+        return scheme == "https" and is_loopback(rest.partition("/")[0]) and not self.access.proxy
 
     # ---- documents
 

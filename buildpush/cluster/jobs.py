@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -45,10 +45,10 @@ _UNKNOWN: Final = diagnosis.Waiting(
 
 
 class Payload(Protocol):
-    """What is sent into a Job: a tar.gz that is made while it is sent, and made again for another attempt.
+    """What is sent into a Job: a tar that is made while it is sent, and made again for another attempt.
 
     Attributes:
-        size: bytes before they are compressed.
+        size: bytes of the tar.
         done: how many of them are packed.
         has_changed: whether what is packed is not what the Job was named after.
     """
@@ -57,8 +57,8 @@ class Payload(Protocol):
     done: int
     has_changed: bool
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the blocks."""
+    def blocks(self, *, compressed: bool) -> Iterator[bytes]:
+        """Yield the blocks of the gzip of the tar, or of the tar itself, whose last entry is then ``WHOLE``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class _Job:
         self._api, self._watching, self._spec, self._options = watching.api, watching, spec, options
         self._sink = sink
         self.name = f"buildpush-{secrets.token_hex(5)}"
-        self._is_created = self._was_there = False
+        self._is_created = False
         self._silent_since: float | None = None
         self._events: Sequence[Document] = ()
         self._next_question, self._pause = 0.0, _EVENTS_SECONDS
@@ -270,8 +270,11 @@ class _Job:
     def send(self, payload: Payload) -> None:
         """Send the context to the container that waits for it."""
         self._wait(lambda pod: diagnosis.runs(pod, RECEIVE))
-        script = manifest.receiving(self._spec.work)
-        status, said = self._execute(self._pod_name(), ["sh", "-c", script], payload)
+        # On one machine, the same processors would compress and decompress what never goes through a slow network.
+        is_compressed = not self._api.is_on_this_machine
+        script = manifest.receiving(self._spec.work, compressed=is_compressed)
+        blocks = self._telling(payload, payload.blocks(compressed=is_compressed))
+        status, said = self._execute(self._pod_name(), ["sh", "-c", script], blocks)
         if status or "received" not in said:
             message = f"the context did not arrive whole: {said.strip() or f'status {status}'}"
             if "No space left on device" in said:
@@ -279,14 +282,14 @@ class _Job:
             raise UnreachableError(message, hint=_RECEIVER)
         self._sink(Progress("context", payload.size, payload.size, "sent"))
 
-    def _execute(self, pod: str, argv: list[str], payload: Payload) -> tuple[int, str]:
+    def _execute(self, pod: str, argv: list[str], blocks: Iterable[bytes]) -> tuple[int, str]:
         """Send in a thread of its own, which an interrupt of this one ends."""
         outcome: list[tuple[int, str] | BaseException] = []
         ends: list[Callable[[], None]] = []
 
         def act() -> None:
             try:
-                outcome.append(self._api.execute(pod, RECEIVE, argv, self._blocks(payload), ends.append))
+                outcome.append(self._api.execute(pod, RECEIVE, argv, blocks, ends.append))
             except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
                 outcome.append(error)
             self._watching.wake(self.name)
@@ -312,8 +315,8 @@ class _Job:
             raise found
         return found
 
-    def _blocks(self, payload: Payload) -> Iterator[bytes]:
-        for block in payload:
+    def _telling(self, payload: Payload, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
             yield block
             self._sink(Progress("context", payload.done, payload.size))
         if payload.has_changed:  # no later run may take the Job for a build of what was there before
@@ -361,8 +364,7 @@ class _Job:
     def _is_over(self) -> bool:
         """Return whether nothing more will happen: the Job has ended, or something deleted it or its pod."""
         pod, job = self._watching.pod(self.name), self._watching.job(self.name)
-        self._was_there = self._was_there or job is not None
-        is_deleted = (self._was_there and job is None) or is_gone(pod)
+        is_deleted = self._watching.is_deleted(self.name) or is_gone(pod)
         return diagnosis.is_over(pod, job) or is_deleted or diagnosis.is_given_up(pod) or self._has_lost_node(pod)
 
     def _has_lost_node(self, pod: Document | None) -> bool:

@@ -30,6 +30,7 @@ PROCESS_NOTE: Final = "buildpush.dev/process"
 RECEIVE: Final = "receive"
 BUILD: Final = "build"
 PUSH: Final = "push"
+WHOLE: Final = ".whole"  # in the volume once the whole context is there
 _MANAGED: Final = {"app.kubernetes.io/managed-by": "buildpush"}
 OURS: Final = f"app.kubernetes.io/managed-by=buildpush,{RUN_LABEL}"  # selects what any run has made
 # Nothing in the pod has to be saved, and a shell waits for its child without hearing that it should end.
@@ -382,17 +383,17 @@ def waiting(work: str) -> str:
     )
 
 
-def receiving(work: str) -> str:
-    """Return the script that unpacks the tar.gz on its standard input into *work*, and tells whether it was whole.
+def receiving(work: str, *, compressed: bool) -> str:
+    """Return the script that unpacks the tar on its standard input into *work*, and tells whether it was whole.
 
-    A broken stream ends like a whole one, so that only the length and the checksum at the end of the gzip tell: its
-    status counts, which a pipe drops. The output of the last command is not redirected: the runtime ends the stream
-    when the standard output of its process is closed.
+    A broken stream ends like a whole one. So what tells is the length and the checksum at the end of the gzip, whose
+    status counts, which a pipe drops; without compression, the last entry of the tar, :data:`WHOLE`. One that an
+    earlier attempt has left tells nothing. The output of the last command is not redirected: the runtime ends the
+    stream when the standard output of its process is closed.
     """
-    return (
-        f"umask 022; cd {work} && {{ gzip -dc && echo $$ > .whole; }} | tar -xpf - && [ -e .whole ] && "
-        "mv .whole .received && echo received || { echo broken; exit 75; }"
-    )
+    unpack = f"{{ gzip -dc && echo $$ > {WHOLE}; }} | tar -xpf -" if compressed else "tar -xpf -"
+    done = f"[ -e {WHOLE} ] && echo $$ > {WHOLE} && mv {WHOLE} .received && echo received"
+    return f"umask 022; cd {work} && rm -f {WHOLE} && {unpack} && {done} || {{ echo broken; exit 75; }}"
 
 
 def merge(document: Any, patch: Any) -> Any:

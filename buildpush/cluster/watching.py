@@ -69,6 +69,11 @@ class Watching:
         job = self._jobs.get(name)
         return None if is_gone(job) else job
 
+    def is_deleted(self, name: str) -> bool:
+        """Return whether the Job *name* was seen, and has been deleted since, even if nobody asked for it between."""
+        self._check()
+        return is_gone(self._jobs.get(name))
+
     def pod(self, name: str) -> Document | None:
         """Return the pod of the Job *name* as it was last seen, even if it has been deleted since."""
         self._check()

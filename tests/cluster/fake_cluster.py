@@ -58,6 +58,8 @@ class FakeApi:
     What a method of the test's own does is called after the act of that name; by default, a build goes well.
     """
 
+    is_on_this_machine = False
+
     def __init__(self):
         self.acts: list[str] = []
         self.names: list[str] = []
@@ -159,7 +161,8 @@ class Context:
     def __init__(self):
         self.size, self.done, self.has_changed, self.act = len(CONTENT), 0, False, lambda: None
 
-    def __iter__(self):
+    def blocks(self, *, compressed):
+        assert compressed
         third = len(CONTENT) // 3
         for place in (0, third, 2 * third):
             block = CONTENT[place : place + third]

@@ -7,11 +7,12 @@ import threading
 
 import pytest
 
-from buildpush.cluster.api import JOBS, PODS, SECRETS
-from buildpush.cluster.kubeconfig import ClusterUser
+from buildpush.cluster.api import JOBS, PODS, SECRETS, Api
+from buildpush.cluster.kubeconfig import Access, ClusterUser
 from buildpush.foundation.errors import AuthenticationError, BuildPushError, ClusterError
 from buildpush.foundation.events import Retry
 from buildpush.foundation.secrets import Secret
+from buildpush.places import Recorded
 from tests.cluster.api_server import (
     JOB,
     answer,
@@ -247,3 +248,20 @@ def test_threads_that_begin_at_once_share_their_connections():
         for thread in threads:
             thread.join()
     assert len(set(map(id, found))) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "proxy", "is_here"),
+    [
+        ("https://127.0.0.1:6443", "", True),
+        ("https://localhost:6443/k8s/clusters/c", "", True),
+        ("https://[::1]:6443", "", True),
+        ("http://127.0.0.1:8001", "", False),  # nothing but the checksum of a gzip would tell a changed byte
+        ("https://127.0.0.1:6443", "http://proxy.test:3128", False),
+        ("https://10.0.0.1:6443", "", False),
+        ("https://c.test", "", False),
+    ],
+)
+def test_a_cluster_on_this_machine_is_known_by_its_address(tmp_path, server, proxy, is_here):
+    with Api(Access(server, "n", proxy=proxy), Recorded(), {}) as found:
+        assert found.is_on_this_machine is is_here

@@ -133,6 +133,14 @@ def test_what_ends_a_build_from_outside_is_told(world, end, message):
     assert world.made[-1] == "delete 0"
 
 
+def test_a_job_that_is_seen_only_just_before_it_is_deleted_is_told(world):
+    """The watch of Jobs may be later than that of pods; the build was waited for for ever."""
+    world.api.after("create jobs", lambda: None)
+    world.api.after("log", lambda: (world.api.job({}), world.api.job(FAILED, "DELETED")))
+    with pytest.raises(ClusterError, match="was deleted from the cluster"):
+        world.run()
+
+
 SILENT = {
     **BUILDS,
     "conditions": [{"type": "Ready", "status": "False"}, {"type": "ContainersReady", "status": "True"}],

@@ -12,6 +12,7 @@ from io import BytesIO
 
 import pytest
 
+from buildpush.cluster import manifest
 from buildpush.cluster.jobs import JobResult
 from buildpush.cluster.manifest import JobOptions, Limits
 from buildpush.credentials.docker import Credential
@@ -56,7 +57,7 @@ PUSHED = PushedImage(
 
 
 def opened(payload) -> tarfile.TarFile:
-    return tarfile.open(fileobj=BytesIO(b"".join(payload)))
+    return tarfile.open(fileobj=BytesIO(b"".join(payload.blocks(compressed=True))))
 
 
 class FakeCluster:
@@ -271,15 +272,25 @@ def test_the_context_is_packed_without_what_is_ignored(directory):
     assert packed.done == packed.size
 
 
-def test_a_context_is_packed_again_for_another_attempt(directory):
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_context_is_packed_again_for_another_attempt(directory, compressed):
     directory.dockerfile("FROM scratch\nCOPY . /\n")
     directory.write("a", os.urandom(3_000_000))
     packed = Packed(directory.request(), [].append)
-    whole = b"".join(packed)
-    next(iter(packed))  # an attempt that breaks
+    whole = b"".join(packed.blocks(compressed=compressed))
+    next(packed.blocks(compressed=compressed))  # an attempt that breaks
     assert packed.done < packed.size
-    assert b"".join(packed) == whole
+    assert b"".join(packed.blocks(compressed=compressed)) == whole
     assert (packed.done, packed.has_changed) == (packed.size, False)
+
+
+def test_what_is_not_compressed_has_a_last_entry_that_tells_that_it_arrived_whole(directory):
+    directory.dockerfile("FROM scratch\n")
+    packed = Packed(directory.request(), [].append)
+    with tarfile.open(fileobj=BytesIO(b"".join(packed.blocks(compressed=False))), mode="r:") as tar:
+        *names, last = tar.getnames()
+    with opened(packed) as tar:
+        assert (names, last) == (tar.getnames(), manifest.WHOLE)
 
 
 @pytest.mark.parametrize("name", ["a", "another"])
@@ -298,7 +309,7 @@ def test_a_file_that_changes_while_it_is_sent_ends_that(directory):
     directory.dockerfile("FROM scratch\nCOPY . /\n")
     directory.write("a", os.urandom(2_000_000))
     directory.write("b", "before")
-    sending = iter(Packed(directory.request(), [].append))
+    sending = Packed(directory.request(), [].append).blocks(compressed=True)
     next(sending)
     directory.write("b", "afterwards")
     with pytest.raises(ContextError, match="b changed while it was read"):

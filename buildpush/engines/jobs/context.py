@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO, Final, cast
 
+from buildpush.cluster.manifest import WHOLE
 from buildpush.dockerfile import dockerignore
 from buildpush.dockerfile.request import BuildRequest
 from buildpush.engines.native.context import Context
@@ -20,14 +21,16 @@ from buildpush.images.tar import Entry, size_of, write
 
 CONTEXT: Final = "context"
 FILE: Final = "file/Dockerfile"
+# Not in a gzip, which has its own: there, the last entry may arrive before a checksum that is wrong.
+_LAST: Final = Entry(WHOLE, "file", 0o644)
 
 
 class Packed:
-    """The context of *request* as a tar.gz, made anew each time that one iterates over its blocks.
+    """The context of *request* as a tar, made anew each time that its blocks are asked for.
 
     Attributes:
         digest: identifies it on every machine: its times do not count, as in BuildKit.
-        size: bytes of the tar before it is compressed.
+        size: bytes of the tar.
         done: how many of them are packed.
         has_changed: whether the files that are packed are no longer those of the digest.
 
@@ -48,17 +51,26 @@ class Packed:
         self.digest, self.size = digest.hexdigest(), size_of(entries)
         self.done, self.has_changed = 0, False
 
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the blocks.
+    def blocks(self, *, compressed: bool) -> Iterator[bytes]:
+        """Yield the blocks of the tar, or of its gzip.
 
         Raises:
             ContextError: a file cannot be read, or changes meanwhile.
         """
         entries = list(_entries(self._request, lambda _: None))
         self.has_changed = hash(_without_times(entries)) != self._stamp
+        yield from self._compressed(entries) if compressed else self._plain(entries)
+
+    def _compressed(self, entries: Iterable[Entry]) -> Iterator[bytes]:
         packing = Compressor(cast("BinaryIO", BlockReader(write(entries))), "gzip")
         for block in packing:
             self.done = packing.read
+            yield block
+
+    def _plain(self, entries: Iterable[Entry]) -> Iterator[bytes]:
+        self.done = 0
+        for block in write([*entries, _LAST]):
+            self.done = min(self.size, self.done + len(block))
             yield block
 
 
