@@ -13,6 +13,8 @@ import queue
 import socket
 import sys
 import threading
+from collections import deque
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -23,6 +25,7 @@ _JOB = "buildpush.dev/job"
 _ACCEPT = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455
 _TEXT = "2026-11-30T12:00:00.{:09}Z STEP {}\n"
 _LINES = 20
+_LAST_CHANGES = 2000  # that a watch may begin with, which begins after the list before it
 # What a server writes beside each object about who has changed which field: a few kilobytes.
 _FIELDS = [
     {"manager": "kube-controller-manager", "operation": "Update", "fieldsV1": {f"f:{n}": {} for n in range(150)}}
@@ -38,15 +41,19 @@ class Cluster:
         self._version = 0
         self._jobs: dict[str, Document] = {}
         self._watches: dict[str, list[queue.Queue[bytes]]] = {"jobs": [], "pods": []}
+        self._last: deque[tuple[int, str, bytes]] = deque(maxlen=_LAST_CHANGES)
         self._lock = threading.Lock()
 
     def count(self) -> None:
         with self._lock:
             self.requests += 1
 
-    def watch(self, kind: str) -> queue.Queue[bytes]:
+    def watch(self, kind: str, after: int) -> queue.Queue[bytes]:
         found: queue.Queue[bytes] = queue.Queue()
         with self._lock:
+            for version, which, line in self._last:
+                if which == kind and version > after:
+                    found.put(line)
             self._watches[kind].append(found)
         return found
 
@@ -91,6 +98,7 @@ class Cluster:
             self._version += 1
             metadata = {**document["metadata"], "resourceVersion": str(self._version)}
             line = json.dumps({"type": kind, "object": {**document, "metadata": metadata}}).encode() + b"\n"
+            self._last.append((self._version, which, line))
             for watch in self._watches[which]:
                 watch.put(line)
 
@@ -125,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path[-1] == "log":
             self._log(path[-2])
         elif "watch" in query:
-            self._watch(path[-1])
+            self._watch(path[-1], int(query["resourceVersion"][0]))
         else:
             self._answer(self.cluster.list())
 
@@ -172,8 +180,8 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, block: bytes) -> None:
         self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block))
 
-    def _watch(self, kind: str) -> None:
-        lines = self.cluster.watch(kind)
+    def _watch(self, kind: str, after: int) -> None:
+        lines = self.cluster.watch(kind, after)
         self._begin_stream()
         try:
             while True:
@@ -202,7 +210,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes((0x82, len(message))) + message)
         self.wfile.write(b"\x88\x02\x03\xe8")
         self.cluster.build(pod.removesuffix("-pod"))
-        self.rfile.read(8)  # the other side's close
+        with suppress(ConnectionResetError):
+            self.rfile.read(8)  # the other side's close
         self.close_connection = True
 
     def _message(self) -> bytes:

@@ -215,7 +215,8 @@ def _simulated(directory: Path) -> Iterator[Entry]:
     with running_sandbox() as box:
         ground = Ground(directory, box["host"], box["username"], box["password"], f"r.test/x@sha256:{'0' * 64}")
         settings, each = ground.settings(), []
-        digest = str(buildpush.run(**{**settings, "engine": "native"}, **ground.login, tags=["1"]).digest)
+        tags = [str(number) for number in range(max(SIMULATED))]  # a Job pushes one, and it is read afterwards
+        digest = str(buildpush.run(**{**settings, "engine": "native"}, **ground.login, tags=tags).digest)
         for count in SIMULATED:
             with _api_server(digest) as (address, env):
                 found = _run(
