@@ -30,6 +30,7 @@ PROCESS_NOTE: Final = "buildpush.dev/process"
 RECEIVE: Final = "receive"
 BUILD: Final = "build"
 PUSH: Final = "push"
+_LISTS: Final = "initContainers", "containers"
 WHOLE: Final = ".whole"  # in the volume once the whole context is there
 _MANAGED: Final = {"app.kubernetes.io/managed-by": "buildpush"}
 OURS: Final = f"app.kubernetes.io/managed-by=buildpush,{RUN_LABEL}"  # selects what any run has made
@@ -172,8 +173,33 @@ def job(name: str, run: Run, spec: JobSpec, options: JobOptions) -> Document:
     }
     if options.deadline is not None:
         document["spec"]["activeDeadlineSeconds"] = options.deadline
-    merged: Document = merge(merge(document, options.template), _fixed(name, labels, run.process))
+    template = _in_our_lists(options.template, document)
+    merged: Document = merge(merge(document, template), _fixed(name, labels, run.process))
     return merged
+
+
+def _in_our_lists(template: Mapping[str, Any], job: Document) -> Mapping[str, Any]:
+    """Return *template* with each of our containers in the list that *job* has it in: a push moves the build."""
+    pod, ours = _pod_of(found := deepcopy(template)), _pod_of(job)
+    lists = {one["name"]: key for key in _LISTS for one in ours[key]}
+    moved: dict[str, list[Any]] = {key: [] for key in _LISTS}
+    for key in _LISTS:
+        if isinstance(items := pod.get(key), list):
+            for item in items:
+                name = item.get("name") if isinstance(item, Mapping) else None
+                moved[lists.get(name, key)].append(item)
+            del pod[key]
+    for key, items in moved.items():
+        if items:
+            pod[key] = items
+    return found
+
+
+def _pod_of(job: Any) -> dict[str, Any]:
+    """Return what *job* says of its pod; nothing if it says nothing that could be read."""
+    for key in ("spec", "template", "spec"):
+        job = job.get(key) if isinstance(job, Mapping) else None
+    return job if isinstance(job, dict) else {}
 
 
 def _fixed(name: str, labels: Mapping[str, str], process: str) -> Document:

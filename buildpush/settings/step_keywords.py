@@ -763,8 +763,8 @@ class StepSettings(TypedDict, total=False):
     """A YAML file that is merged into each Job: node selectors, tolerations, annotations, volumes.
 
     Maps are merged, lists whose items have names by these, and `null` removes an entry. The container that builds
-    is named `build`, the one that receives the context `receive`, and the one of `pusher_image` `push`; before it,
-    `build` is one of the `initContainers`. The server refuses fields that it does not know.
+    is named `build`, the one that receives the context `receive`, and the one of `pusher_image` `push`; each may be
+    in either list of containers. The server refuses fields that it does not know.
 
     Example: `buildpush.run("step.yml", job_template='job.yaml')`.
     """

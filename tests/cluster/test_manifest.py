@@ -340,6 +340,20 @@ def test_containers_of_a_template_are_merged_by_their_names():
     assert more == {"name": "more", "image": "m"}
 
 
+@pytest.mark.parametrize("key", ["initContainers", "containers"])
+def test_our_containers_may_be_in_either_list_of_a_template(key):
+    more = [{"name": name, "env": [{"name": "FROM", "value": name}]} for name in ("receive", "build", "own")]
+    pod = pod_of(with_template(in_pod({key: more, "nodeSelector": {"a": "b"}})))
+    assert [one["name"] for one in pod["initContainers"]] == ["receive", *["own"] * (key == "initContainers")]
+    assert [one["name"] for one in pod["containers"]] == ["build", *["own"] * (key == "containers")]
+    assert all(one["env"][-1]["value"] == one["name"] for one in (*pod["initContainers"], *pod["containers"]))
+
+
+@pytest.mark.parametrize("odd", [None, "text", 1, [1, None, "x"], [{}], {"name": "build"}])
+def test_odd_lists_of_a_template_are_left_to_the_server(odd):
+    assert pod_of(with_template(in_pod({"containers": odd})))["initContainers"][0]["name"] == "receive"
+
+
 def test_a_volume_of_a_template_takes_the_place_of_ours():
     job = with_template(in_pod({"volumes": [{"name": "work", "emptyDir": {"sizeLimit": "20Gi"}}]}))
     assert pod_of(job)["volumes"] == [{"name": "work", "emptyDir": {"sizeLimit": "20Gi"}}]
