@@ -491,7 +491,7 @@ def test_a_thread_that_is_interrupted_while_it_waits_for_a_lock_does_not_keep_it
 
 @pytest.mark.usefixtures("untraced")  # by coverage: it traces here itself
 def test_a_traced_thread_lets_go_of_a_lock_while_one_that_waits_for_it_is_interrupted():
-    """Until that had received its interrupt, this one did not continue (Python 3.11): both stood still for ever."""
+    """Until that had received its interrupt, this one did not continue: both stood still, on Python 3.11 alone."""
     lock, ended = Lock(), []
 
     def traced(act):

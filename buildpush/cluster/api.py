@@ -112,7 +112,7 @@ class Api:
 
     @property
     def is_on_this_machine(self) -> bool:
-        """Whether the server is, as that of kind and minikube, and is spoken to with TLS."""
+        """Whether the server has an address of this machine, as that of kind, and is spoken to with TLS."""
         scheme, _, rest = self.access.server.partition("://")
         return scheme == "https" and is_loopback(rest.partition("/")[0]) and not self.access.proxy
 

@@ -187,7 +187,7 @@ def _in_our_lists(template: Mapping[str, Any], job: Document) -> Mapping[str, An
         if isinstance(items := pod.get(key), list):
             for item in items:
                 name = item.get("name") if isinstance(item, Mapping) else None
-                moved[lists.get(name, key)].append(item)
+                moved[lists.get(name, key) if isinstance(name, str) else key].append(item)
             del pod[key]
     for key, items in moved.items():
         if items:

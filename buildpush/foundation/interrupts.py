@@ -36,6 +36,15 @@ class Lock:
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
+    def call_if_free(self, act: Callable[[], object]) -> None:
+        """Call *act* with this lock, unless another thread has it."""
+        try:
+            if self._lock.acquire(False):
+                act()
+        finally:
+            with suppress(RuntimeError):  # this thread does not have it
+                self._lock.release()
+
 
 # Until it runs, a new thread has the identity of the thread that starts it (Python 3.11). It could receive that
 # thread's interrupt and end, and the other would wait for it for ever. Whoever starts or interrupts a thread holds

@@ -11,7 +11,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
-from buildpush.foundation.interrupts import start
+from buildpush.foundation.interrupts import Lock, start
 from buildpush.foundation.workers import Workers
 
 Item = TypeVar("Item")
@@ -178,7 +178,7 @@ class InOrder:
         self._act = act
         self._ready: dict[int, bytes] = {}
         self._next = 0
-        self._lock = threading.Lock()  # noqa: TID251 - it is taken without waiting as well
+        self._lock = Lock()
 
     def put(self, number: int, block: bytes) -> None:
         """Hand in the block *number*, before or after others."""
@@ -186,11 +186,8 @@ class InOrder:
 
     def help(self) -> None:
         """Work on the blocks whose turn has come, unless another thread does."""
-        if self._next in self._ready and self._lock.acquire(blocking=False):
-            try:
-                self._do()
-            finally:
-                self._lock.release()
+        if self._next in self._ready:
+            self._lock.call_if_free(self._do)
 
     def catch_up(self, number: int) -> None:
         """Make sure that the work is not far behind block *number*; it and all before it were handed in."""

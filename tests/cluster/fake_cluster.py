@@ -135,6 +135,7 @@ class FakeApi:
 
     def execute(self, pod, container, argv, stdin, opened):
         assert (pod, container, argv[:2]) == (f"{self.names[-1]}-pod", "receive", ["sh", "-c"])
+        self.script = argv[2]
         opened(lambda: self.acts.append("end"))
 
         def usual():
@@ -162,7 +163,7 @@ class Context:
         self.size, self.done, self.has_changed, self.act = len(CONTENT), 0, False, lambda: None
 
     def blocks(self, *, compressed):
-        assert compressed
+        self.compressed = compressed
         third = len(CONTENT) // 3
         for place in (0, third, 2 * third):
             block = CONTENT[place : place + third]

@@ -134,7 +134,7 @@ def test_what_ends_a_build_from_outside_is_told(world, end, message):
 
 
 def test_a_job_that_is_seen_only_just_before_it_is_deleted_is_told(world):
-    """The watch of Jobs may be later than that of pods; the build was waited for for ever."""
+    """The watch of Jobs may be later than that of pods; the build was waited for as long as its pod was there."""
     world.api.after("create jobs", lambda: None)
     world.api.after("log", lambda: (world.api.job({}), world.api.job(FAILED, "DELETED")))
     with pytest.raises(ClusterError, match="was deleted from the cluster"):

@@ -301,3 +301,11 @@ def test_a_stream_that_hangs_ends_with_its_pod(world):
     world.api.execute = execute
     with pytest.raises(ClusterError, match="the pod of the build was deleted"):
         world.run()
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_a_context_is_compressed_unless_the_cluster_is_on_this_machine(world, is_here):
+    world.api.is_on_this_machine = is_here
+    assert world.run().status == 0
+    assert world.payload.compressed is not is_here
+    assert ("gzip" in world.api.script) is not is_here

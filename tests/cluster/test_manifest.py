@@ -349,7 +349,7 @@ def test_our_containers_may_be_in_either_list_of_a_template(key):
     assert all(one["env"][-1]["value"] == one["name"] for one in (*pod["initContainers"], *pod["containers"]))
 
 
-@pytest.mark.parametrize("odd", [None, "text", 1, [1, None, "x"], [{}], {"name": "build"}])
+@pytest.mark.parametrize("odd", [None, "text", 1, [1, None, "x"], [{}], [{"name": []}], {"name": "build"}])
 def test_odd_lists_of_a_template_are_left_to_the_server(odd):
     assert pod_of(with_template(in_pod({"containers": odd})))["initContainers"][0]["name"] == "receive"
 
