@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # Most objects of a run live until its end, one for every file of a context among them: a search for garbage after every
 # 700 new objects, as Python does it, took a third of the time when nothing had changed.
-_SELDOM: Final = (100_000, 50, 50)
+SELDOM: Final = (100_000, 50, 50)
 # The document of ``--json`` if even ``json`` is not loaded yet.
 _INTERRUPTED: Final = (
     '{"error": {"family": "CancelledError", "message": "interrupted", "hint": null, "setting": null, "exit": 130}}\n'
@@ -68,7 +68,7 @@ def main() -> NoReturn:
 
         sys.stdout.write(answer(sys.argv[2:]))
         sys.exit()
-    gc.set_threshold(*_SELDOM)
+    gc.set_threshold(*SELDOM)
     try:
         from buildpush.cli import run_command
     except KeyboardInterrupt:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from buildpush.foundation.allocation import share_memory_among_threads
 from buildpush.foundation.cores import cores
 from buildpush.foundation.errors import own_notes
 from buildpush.foundation.events import BranchState, Prompt, Sink, StepState, ignore
@@ -47,6 +48,7 @@ class Branches:
 
     def __call__(self, branches: Sequence[Branch], most: int | None) -> None:
         """Run *branches*, at most *most* at the same time; as many as there are cores if that is not given."""
+        share_memory_among_threads(self.context.env)
         contexts = [self.context.branch(name) for name in _names(branches)]
         for context in contexts:
             context.log(BranchState("waiting"))
