@@ -1,7 +1,8 @@
-"""What the C library hands out to threads, as glibc tells by itself, in a process of its own."""
+"""Where threads take memory from, as glibc tells by itself in another process, and when garbage is collected."""
 
 from __future__ import annotations
 
+import gc
 import os
 import platform
 import subprocess
@@ -9,10 +10,10 @@ import sys
 
 import pytest
 
-pytestmark = [
-    pytest.mark.programs,
-    pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library is not glibc"),
-]
+from buildpush.__main__ import SELDOM
+from buildpush.foundation.allocation import collect_garbage_often
+
+on_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this C library is not glibc")
 
 SHOW = """
 import ctypes, os, threading
@@ -40,9 +41,34 @@ def places(**more) -> int:
     return ran.stdout.count("<heap ")
 
 
+@pytest.mark.programs
+@on_glibc
 def test_threads_take_memory_from_one_place():
     assert places() == 1
 
 
+@pytest.mark.programs
+@on_glibc
 def test_what_the_user_has_set_stays():
     assert places(MALLOC_ARENA_MAX="4") > 1
+
+
+@pytest.fixture
+def thresholds():
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.mark.usefixtures("thresholds")
+def test_garbage_that_is_looked_for_seldom_is_looked_for_more_often():
+    gc.set_threshold(*SELDOM)
+    collect_garbage_often()
+    assert gc.get_threshold() < SELDOM
+
+
+@pytest.mark.usefixtures("thresholds")
+def test_garbage_that_is_looked_for_often_is_looked_for_as_before():
+    gc.set_threshold(700, 10, 10)
+    collect_garbage_often()
+    assert gc.get_threshold() == (700, 10, 10)

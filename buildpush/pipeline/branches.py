@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from buildpush.foundation.allocation import share_memory_among_threads
+from buildpush.foundation.allocation import collect_garbage_often, share_memory_among_threads
 from buildpush.foundation.cores import cores
 from buildpush.foundation.errors import own_notes
 from buildpush.foundation.events import BranchState, Prompt, Sink, StepState, ignore
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MOST: Final = 64  # threads, whatever maxConcurrency says
 _FEWEST: Final = 2
+_MANY: Final = 100  # branches, whose garbage counts
 # No lock of Python's own is used here, nor a Condition or Event: an interrupt may leave them locked.
 _POLL_SECONDS: Final = 0.01
 
@@ -49,6 +50,8 @@ class Branches:
     def __call__(self, branches: Sequence[Branch], most: int | None) -> None:
         """Run *branches*, at most *most* at the same time; as many as there are cores if that is not given."""
         share_memory_among_threads(self.context.env)
+        if len(branches) > _MANY:
+            collect_garbage_often()
         contexts = [self.context.branch(name) for name in _names(branches)]
         for context in contexts:
             context.log(BranchState("waiting"))
