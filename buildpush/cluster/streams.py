@@ -7,6 +7,7 @@ Source: kubernetes.io/docs/reference/using-api/api-concepts, and k8s.io/apimachi
 from __future__ import annotations
 
 import contextlib
+import logging
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -127,6 +128,7 @@ def _connected(endpoint: Endpoint, container: str, argv: Sequence[str]) -> Itera
                     ping_interval=None,  # the server answers only once it has read what was sent before
                     close_timeout=1.0,
                     user_agent_header="buildpush",
+                    logger=_logger(),
                 )
             )
         except InvalidStatus as error:
@@ -139,6 +141,17 @@ def _connected(endpoint: Endpoint, container: str, argv: Sequence[str]) -> Itera
         if socket.subprotocol != _PROTOCOL:  # with an older one, the command never sees the end of what is sent
             raise _other_protocol()
         yield socket
+
+
+def _logger() -> logging.Logger:
+    """Return where the library says what it does: nobody hears it, unless a program of the user's own asks for it.
+
+    Without a handler, Python prints an error with its traceback. What it is about ends the stream, and is told by us.
+    """
+    logger = logging.getLogger("buildpush.cluster")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    return logger
 
 
 def _other_protocol() -> ClusterError:

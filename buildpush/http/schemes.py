@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from buildpush.foundation.interrupts import Lock
+from buildpush.foundation.interrupts import Lock, pause
 from buildpush.http.failures import NoAnswer
 from buildpush.http.messages import Answer
 from buildpush.http.urls import Address, is_loopback, names_of_host
@@ -16,6 +17,7 @@ _HTTPS_PORT: Final = 443
 # A server that requires TLS answers 400 to a request without.
 REQUIRES_TLS: Final = 400
 _NOT_ITS_OWN: Final = frozenset({REQUIRES_TLS, 502, 503, 504})
+_PAUSES: Final = 0.0, 0.2, 1.0  # seconds before each question
 
 
 class Schemes:
@@ -95,11 +97,11 @@ class Schemes:
                 return None
         else:
             return True
-        try:
-            answer = self._ask(address)
-        except NoAnswer:
-            return None
-        return False if answer.status not in _NOT_ITS_OWN else None
+        for seconds in _PAUSES:  # a busy host may break a connection, and TLS would then be refused for good
+            pause(seconds)
+            with suppress(NoAnswer):
+                return False if self._ask(address).status not in _NOT_ITS_OWN else None
+        return None
 
 
 def _with_tls(address: Address) -> Address:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import sys
 import threading
 from contextlib import contextmanager
@@ -270,3 +271,18 @@ def test_a_library_that_is_missing_or_too_old_is_told_with_what_to_install(monke
 
 def test_the_library_is_here():
     require_library()
+
+
+def test_what_the_library_says_of_itself_is_printed_by_nobody(monkeypatch):
+    """It logs its own errors with a traceback, which Python prints where a logger has no handler."""
+    loggers = []
+
+    def connect(*_words, logger, **_more):
+        loggers.append(logger)
+        raise OSError
+
+    monkeypatch.setattr("websockets.sync.client.connect", connect)
+    with pytest.raises(UnreachableError):
+        execute(Endpoint("http://a.test", "p", None, None, None), "receive", ["cat"], [])
+    (logger,) = loggers
+    assert isinstance(logger.handlers[0], logging.NullHandler)

@@ -14,7 +14,7 @@ from buildpush.http.client import Http
 from buildpush.http.schemes import Schemes
 from buildpush.http.tls import certificates_in
 from buildpush.http.urls import Address
-from tests.http.servers import OK, Client, serving, serving_tls, status
+from tests.http.servers import OK, Client, in_turn, serving, serving_tls, status
 
 
 @pytest.mark.sandbox
@@ -138,6 +138,15 @@ def test_a_host_declared_insecure_without_tls_is_spoken_to_plainly_and_asked_onc
         *[("GET", "Basic c2VjcmV0")] * 3,
     ]
     assert client.waits == []
+
+
+@pytest.mark.sandbox
+def test_a_busy_host_declared_insecure_is_asked_again_how_it_is_spoken_to():
+    """One connection that broke was taken for no answer at all, and TLS was then refused for good."""
+    busy = in_turn(lambda request: request.reset(), lambda request: request.reset(), OK)
+    with Client(insecure_hosts=frozenset({"127.0.0.1"})) as client, serving(busy) as server:
+        assert client.request("GET", server.url, authorization="Basic c2VjcmV0").status == 200
+    assert [one.command for one in server.seen] == ["HEAD"] * 3 + ["GET"]
 
 
 @pytest.mark.sandbox
