@@ -9,17 +9,17 @@ from contextlib import suppress
 from typing import Final
 
 _ARENA_MAX: Final = -8  # of mallopt(3), in glibc's malloc.h
-_OFTEN: Final = (10_000, 10, 10)
+_BY_ITSELF: Final = (700, 10, 10)
 
 
 def collect_garbage_often() -> None:
-    """Have Python look for garbage more often, if it was told to do so seldom, as the command line does.
+    """Have Python look for garbage as it does by itself, if it was told to do so seldom, as the command line does.
 
-    That suits one step, most of whose objects live until its end. Of thousands it would keep 85 kB each: connections
-    and such refer to each other, and go only with the garbage.
+    That suits one step, most of whose objects live until its end. Of thousands it would keep 100 kB each: connections
+    and such refer to each other, and go only with the garbage, of which each step leaves few objects and many bytes.
     """
-    if gc.isenabled() and gc.get_threshold()[0] > _OFTEN[0]:
-        gc.set_threshold(*_OFTEN)
+    if gc.isenabled() and gc.get_threshold()[0] > _BY_ITSELF[0]:
+        gc.set_threshold(*_BY_ITSELF)
 
 
 def share_memory_among_threads(env: Mapping[str, str]) -> None:
