@@ -7,6 +7,9 @@ import json
 import pytest
 
 import buildpush
+from buildpush.artifactory.answers import NO_FILE_FACTS
+from buildpush.artifactory.transfers import TransferredFile
+from buildpush.artifactory.uploads import generic_module
 from buildpush.foundation.errors import BuildPushError, SettingsError
 from tests.connectors import connector, connectors
 from tests.test_sources import git, repository
@@ -55,6 +58,14 @@ def place(box, tmp_path):
         return buildpush.run_pipeline("step.yml", **more)
 
     return run
+
+
+def test_the_artifacts_of_an_upload_are_in_the_order_of_their_paths():
+    """They were in that in which they had been confirmed, so that the document differed from run to run."""
+    files = [
+        TransferredFile(f"{name}.whl", "generic-local", f"app/{name}.whl", 1, NO_FILE_FACTS, "sent") for name in "bca"
+    ]
+    assert [one.path for one in generic_module("m", files).artifacts] == ["app/a.whl", "app/b.whl", "app/c.whl"]
 
 
 @pytest.mark.programs

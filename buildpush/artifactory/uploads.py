@@ -172,8 +172,12 @@ def _facts_in(answer: Answer) -> FileFacts | None:
 
 
 def generic_module(name: str, files: Iterable[TransferredFile]) -> Module:
-    """Return the module of uploaded files, as ``jf`` writes it: of type ``generic``, named after the build."""
-    return Module(name, "generic", artifacts=tuple(map(_artifact, files)))
+    """Return the module of uploaded files, as ``jf`` writes it: of type ``generic``, named after the build.
+
+    Whichever was confirmed first, they are in the order of their paths: the same upload has the same document.
+    """
+    in_order = sorted(files, key=lambda file: (file.repository, file.path))
+    return Module(name, "generic", artifacts=tuple(map(_artifact, in_order)))
 
 
 def _artifact(file: TransferredFile) -> Artifact:
